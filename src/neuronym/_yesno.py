@@ -1,0 +1,186 @@
+"""What users give as yes and no, read into columns: for each concept the samples that show it.
+
+Columns are a pair of int64 arrays as in a compressed sparse column matrix: ``ptr`` (n_concepts + 1,) and
+``samples`` (n_yes,), where concept c holds ``samples[ptr[c]:ptr[c + 1]]`` in ascending order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym.errors import ConceptsError, OptionError, some
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
+Unknown = Literal["error", "no", "drop"]
+Ints = NDArray[np.int64]
+
+
+def columns_of_pairs(concepts: NDArray[Any], samples: NDArray[Any], n_concepts: int) -> tuple[Ints, Ints]:
+    """Columns from (concept, sample) pairs of indices in any order; a pair given twice counts once."""
+    order = np.lexsort((samples, concepts))
+    concept, sample = np.asarray(concepts, np.int64)[order], np.asarray(samples, np.int64)[order]
+    fresh = np.ones(len(order), np.bool_)
+    fresh[1:] = (concept[1:] != concept[:-1]) | (sample[1:] != sample[:-1])
+    counts = np.bincount(concept[fresh], minlength=n_concepts)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), sample[fresh]
+
+
+def columns_of_dense(
+    matrix: NDArray[Any], names: Sequence[str], unknown: Unknown
+) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Columns of a dense matrix, and which of its samples stay."""
+    n_samples, n_concepts = matrix.shape
+    keep = np.ones(n_samples, np.bool_)
+    found: dict[int, tuple[int, object]] = {}
+    parts: list[NDArray[np.intp]] = []
+    for c in range(n_concepts):
+        if c % 64 == 0:  # columns lie far apart in memory: turn them around a block at a time
+            block = np.ascontiguousarray(matrix[:, c : c + 64].T)
+        column = block[c % 64]
+        yes, no = _is(column, 1), _is(column, 0)
+        if not np.all(yes | no):
+            strange = ~(yes | no)
+            found[c] = int(strange.sum()), column[np.argmax(strange)]
+            keep &= ~strange
+        parts.append(np.flatnonzero(yes))
+    _answer(found, names, unknown)
+    ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(p) for p in parts], dtype=np.int64)])
+    samples = np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
+    return ptr, samples, keep if unknown == "drop" else np.ones(n_samples, np.bool_)
+
+
+def columns_of_sparse(matrix: Any, names: Sequence[str], unknown: Unknown) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Columns of a scipy sparse matrix, and which of its samples stay."""
+    from scipy.sparse import csc_array
+
+    compressed: csc_array = csc_array(matrix)
+    if compressed.dtype.kind != "b":
+        compressed.sum_duplicates()
+    values, samples = compressed.data, compressed.indices.astype(np.int64)
+    concept = np.repeat(np.arange(len(names)), np.diff(compressed.indptr))
+    yes, no = _is(values, 1), _is(values, 0)
+    strange = ~(yes | no)
+    counts = np.bincount(concept[strange], minlength=len(names))
+    first = dict(zip(concept[strange][::-1].tolist(), values[strange][::-1], strict=True))
+    _answer({int(c): (int(counts[c]), first[int(c)]) for c in np.flatnonzero(counts)}, names, unknown)
+    ptr, kept = columns_of_pairs(concept[yes], samples[yes], len(names))
+    keep = np.ones(compressed.shape[0], np.bool_)
+    if unknown == "drop":
+        keep[samples[strange]] = False
+    return ptr, kept, keep
+
+
+def _is(column: NDArray[Any], value: int) -> NDArray[np.bool_]:
+    if column.dtype.kind == "O":
+        return np.fromiter(
+            (isinstance(x, (bool, int, float, np.generic)) and bool(x == value) for x in column), np.bool_, len(column)
+        )
+    if column.dtype.kind in "biuf":
+        return np.asarray(column == value, np.bool_)
+    return np.zeros(len(column), np.bool_)
+
+
+def _answer(found: dict[int, tuple[int, object]], names: Sequence[str], unknown: Unknown) -> None:
+    if unknown not in ("error", "no", "drop"):
+        raise OptionError(f"unknown must be 'error', 'no' or 'drop', not {unknown!r}")
+    if found and unknown == "error":
+        total = sum(count for count, _ in found.values())
+        shown = ", ".join(f"{names[c]!r}: {count}, such as {value!s}" for c, (count, value) in list(found.items())[:3])
+        raise ConceptsError(
+            f"concepts must be yes or no (True/False or 1/0), but {total} value{'s' * (total > 1)} in {len(found)} "
+            f"concept{'s' * (len(found) > 1)} {'are' if total > 1 else 'is'} neither ({shown}): count them as no with "
+            "unknown='no', leave those samples out with unknown='drop', or use Concepts.from_scores"
+        )
+
+
+def columns_of_long(
+    samples: Iterable[object], concepts: Iterable[object], sample_ids: Iterable[object] | None
+) -> tuple[Ints, Ints, list[str], list[str]]:
+    """Columns, names and sample ids of a long table; an empty or missing concept only says that the sample is there."""
+    import pandas as pd
+
+    rows, names = pd.Series(list(samples), dtype=object), pd.Series(list(concepts), dtype=object)
+    if len(rows) != len(names):
+        raise ConceptsError(f"{len(rows)} samples for {len(names)} concepts: a long table pairs them row by row")
+    if rows.isna().any():
+        raise ConceptsError(f"{int(rows.isna().sum())} rows of the long table have no sample: each row needs one")
+    texts = rows.map(str).tolist()
+    listed = list(dict.fromkeys(texts)) if sample_ids is None else [str(i) for i in sample_ids]
+    place = {sample: row for row, sample in enumerate(listed)}
+    lost = [sample for sample in dict.fromkeys(texts) if sample not in place]
+    if lost:
+        raise ConceptsError(f"{len(lost)} samples of the long table are not in sample_ids ({some(lost)})")
+    shown = ~(names.isna() | (names == "")).to_numpy(dtype=bool)
+    code, unique = pd.factorize(names[shown].map(str))
+    row = np.fromiter((place[sample] for sample in texts), np.int64, len(texts))
+    ptr, yes = columns_of_pairs(code, row[shown], len(unique))
+    return ptr, yes, [str(name) for name in unique], listed
+
+
+def columns_of_classes(array: NDArray[Any], names: Iterable[object] | None) -> tuple[Ints, Ints, list[str]]:
+    """Columns and names of one class per sample."""
+    if array.ndim != 1 or array.dtype.kind not in "iuOUT":
+        raise ConceptsError(
+            f"one class per sample must be a list of whole numbers or texts, not {array.dtype} of shape {array.shape}"
+        )
+    try:
+        unique, code = np.unique(array, return_inverse=True)
+    except TypeError as error:
+        raise ConceptsError("classes mix texts with something else: give all as text, none missing") from error
+    listed = [str(u) for u in unique] if names is None else [str(name) for name in names]
+    if names is not None and array.dtype.kind in "iu":
+        if len(unique) and not 0 <= int(unique[0]) <= int(unique[-1]) < len(listed):
+            raise ConceptsError(
+                f"classes run from {unique[0]} to {unique[-1]}, but {len(listed)} names give 0 to {len(listed) - 1}"
+            )
+        code = array.astype(np.int64)
+    elif names is not None:
+        place = {name: c for c, name in enumerate(listed)}
+        lost = [str(u) for u in unique if str(u) not in place]
+        if lost:
+            raise ConceptsError(f"{len(lost)} classes are not among the names ({some(lost)})")
+        code = np.array([place[str(u)] for u in unique], np.int64)[code]
+    ptr, samples = columns_of_pairs(code, np.arange(len(array)), len(listed))
+    return ptr, samples, listed
+
+
+def yes_of_scores(array: NDArray[Any], rules: dict[str, Any]) -> tuple[NDArray[np.bool_], dict[str, object]]:
+    """Scores (n_samples, n_concepts) made yes or no by the one rule that is given, and the record of it."""
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
+        raise ConceptsError(f"scores must be numbers, samples × concepts, not {array.dtype} of shape {array.shape}")
+    given = {rule: value for rule, value in rules.items() if value is not None}
+    if len(given) != 1:
+        raise OptionError(f"give one of threshold, quantile and prevalence, not {some(given) or 'none'}")
+    ((rule, value),) = given.items()
+    broken = int((~np.isfinite(array)).sum())
+    if broken:
+        raise ConceptsError(f"{broken} scores are NaN or infinite: all must be finite")
+    try:
+        wanted = np.broadcast_to(np.asarray(value, np.float64), (array.shape[1],))
+    except ValueError as error:
+        raise OptionError(f"{rule} must be one number or {array.shape[1]}, one per concept") from error
+    if not np.isfinite(wanted).all() or (rule != "threshold" and not ((wanted >= 0) & (wanted <= 1)).all()):
+        raise OptionError(f"{rule} must be finite" + " and lie between 0 and 1" * (rule != "threshold"))
+    matrix = np.zeros(array.shape, np.bool_)
+    lines = []
+    for c, asked in enumerate(wanted.tolist()):
+        column = array[:, c]
+        if rule == "threshold":
+            line = asked
+            matrix[:, c] = column >= line
+        elif rule == "quantile":
+            line = float(np.quantile(column, asked)) if len(column) else asked
+            matrix[:, c] = column > line
+        else:
+            wanted_count = round(asked * len(column))
+            # The highest score that stays out; ties with it stay out too.
+            line = float(np.sort(column)[-wanted_count - 1]) if wanted_count < len(column) else -np.inf
+            matrix[:, c] = column > line
+        lines.append(line)
+    return matrix, {"rule": rule, rule: wanted.tolist(), "lines": lines}

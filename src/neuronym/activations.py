@@ -1,0 +1,203 @@
+"""Activations: what every neuron answered to every sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuronym._names import as_ids, refuse_repeats, split_ids
+from neuronym.errors import ActivationsError, OptionError, no_such
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Activations"]
+
+Name = int | str
+
+_NARROW = 64  # neurons in a block
+_ON_DISK_BYTES = 256 * 2**20  # read at once from a matrix on disk
+
+
+class Activations:
+    """A matrix, samples × neurons, with names; in memory or on disk.
+
+    The matrix is read by columns, a block of neurons at a time, so one that is memory-mapped never has to fit in
+    memory. Sent to another process, a memory map travels as the name of its file.
+
+    Parameters
+    ----------
+    matrix : array or tensor of bool, int or float, shape (n_samples, n_neurons); (n_samples,) is one neuron
+        A tensor of torch is taken to the CPU as it is; anything else goes through ``numpy.asarray``.
+    names : int or str per neuron, each once
+        ``0, 1, …`` by default. A text that is a whole number is that number.
+    sample_ids : texts, one per sample, each once, or None
+        Without ids, samples are matched with concepts by their place.
+
+    Raises
+    ------
+    ActivationsError
+        If the matrix has another shape or holds no real numbers, or names or ids do not fit.
+
+    >>> Activations([[0.1, 2.0], [0.3, -1.0], [0.0, 0.5]], names=["edge", "curve"])
+    Activations(3 samples × 2 neurons, float64)
+    """
+
+    def __init__(
+        self,
+        matrix: ArrayLike | Any,
+        names: Iterable[Name] | None = None,
+        *,
+        sample_ids: Iterable[object] | None = None,
+    ) -> None:
+        array = _as_array(matrix)
+        if array.ndim == 1 and array.dtype.kind in "biuf":
+            array = array[:, np.newaxis]
+        if array.ndim != 2:
+            raise ActivationsError(
+                f"activations must have two axes, samples × neurons, but have shape {array.shape}: "
+                "pool maps and sequences to one number per sample first, such as maps.mean(axis=(2, 3))"
+            )
+        if array.dtype.kind not in "biuf":
+            raise ActivationsError(f"activations must be real numbers, not {array.dtype}")
+        self.matrix = array
+        self.sample_ids = as_ids(sample_ids, array.shape[0], "activations", ActivationsError)
+        self.names: Sequence[Name] = range(array.shape[1]) if names is None else tuple(_name(n) for n in names)
+        if len(self.names) != array.shape[1]:
+            raise ActivationsError(f"{len(self.names)} names for {array.shape[1]} neurons: one name each is needed")
+        refuse_repeats(self.names, "neuron name", "activations", ActivationsError)
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Activations:
+        """Take a DataFrame with a column per neuron.
+
+        The sample ids are the column ``sample`` if it is the first, else the index unless it merely counts the rows.
+        """
+        body, ids = split_ids(frame)
+        wrong = [str(column) for column, dtype in body.dtypes.items() if getattr(dtype, "kind", "O") not in "biuf"]
+        if wrong:
+            raise ActivationsError(
+                f"{len(wrong)} columns of activations hold no numbers, such as {wrong[0]!r}: "
+                "sample ids belong in a first column named sample, or in the index"
+            )
+        return cls(body.to_numpy(), body.columns, sample_ids=ids)
+
+    @classmethod
+    def open(cls, path: str | Path, *, sample_ids: Iterable[object] | None = None) -> Activations:
+        """Memory-map a ``.npy`` file.
+
+        Raises
+        ------
+        ActivationsError
+            If the file is no ``.npy`` file of numbers.
+        """
+        try:
+            matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ActivationsError(f"{path} is no .npy file of numbers: {error}") from error
+        return cls(matrix, sample_ids=sample_ids)
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.matrix.shape[0])
+
+    @property
+    def n_neurons(self) -> int:
+        return int(self.matrix.shape[1])
+
+    @property
+    def on_disk(self) -> bool:
+        return isinstance(self.matrix, np.memmap)
+
+    def indices(self, neurons: Iterable[Name] | slice | None = None) -> NDArray[np.intp]:
+        """The columns of neurons given by name or as a slice; of all without any.
+
+        Raises
+        ------
+        UnknownNameError
+            If a name is not there.
+        OptionError
+            If a neuron is asked for twice.
+        """
+        if neurons is None or isinstance(neurons, slice):
+            return np.arange(self.n_neurons)[neurons or slice(None)]
+        place = {name: j for j, name in enumerate(self.names)}
+        found: list[int] = []
+        for neuron in [neurons] if isinstance(neurons, str | int) else neurons:
+            name = _name(neuron)
+            if name not in place:
+                raise no_such("neuron", name, self.names)
+            found.append(place[name])
+        refuse_repeats(found, "neuron", "neurons", OptionError)
+        return np.array(found, np.intp)
+
+    def blocks(self, columns: NDArray[np.intp], n_blocks: int = 1) -> list[NDArray[np.intp]]:
+        """Cut columns into at least ``n_blocks`` blocks, where there are as many, that are good to read at once."""
+        # A row of a matrix on disk is read page by page, so there blocks are as wide as memory allows.
+        per_neuron = max(1, self.n_samples * self.matrix.itemsize)
+        widest = max(_NARROW, _ON_DISK_BYTES // per_neuron) if self.on_disk else _NARROW
+        width = max(1, min(widest, len(columns) // n_blocks))
+        return [columns[start : start + width] for start in range(0, len(columns), width)]
+
+    def block(self, columns: NDArray[np.intp]) -> NDArray[Any]:
+        """The activations of some columns, (n_samples, n_columns), in memory: a view where that is possible."""
+        first, width = (int(columns[0]), len(columns)) if len(columns) else (0, 0)
+        if not np.array_equal(columns, np.arange(first, first + width)):
+            return np.asarray(self.matrix[:, columns])
+        view = self.matrix[:, first : first + width]
+        return np.array(view) if self.on_disk else view
+
+    def take(self, rows: ArrayLike) -> Activations:
+        """Keep samples, given by their places or by a mask of bool, in the order given (a copy in memory)."""
+        chosen = np.arange(self.n_samples)[np.asarray(rows)]
+        ids = None if self.sample_ids is None else [self.sample_ids[row] for row in chosen]
+        return Activations(self.matrix[chosen], self.names, sample_ids=ids)
+
+    def __repr__(self) -> str:
+        place = ", on disk" if self.on_disk else ""
+        return f"Activations({self.n_samples} samples × {self.n_neurons} neurons, {self.matrix.dtype}{place})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "matrix": _reference(self.matrix)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if isinstance(self.matrix, dict):
+            self.matrix = np.memmap(**self.matrix)
+
+
+def _reference(matrix: NDArray[Any]) -> NDArray[Any] | dict[str, Any]:
+    """What opens a whole memory map again elsewhere; a matrix in memory, or a part of a map, as it is."""
+    whole = isinstance(matrix, np.memmap) and matrix.filename is not None and not isinstance(matrix.base, np.ndarray)
+    if not whole:
+        return matrix
+    order = "C" if matrix.flags.c_contiguous else "F"
+    return {
+        "filename": matrix.filename,
+        "dtype": matrix.dtype,
+        "mode": "r",
+        "offset": matrix.offset,
+        "shape": matrix.shape,
+        "order": order,
+    }
+
+
+def _as_array(matrix: Any) -> NDArray[Any]:
+    if type(matrix).__module__.split(".")[0] == "torch":
+        tensor = matrix.detach().cpu()
+        if str(tensor.dtype) == "torch.bfloat16":  # numpy has no such type; float32 holds every value of it
+            tensor = tensor.float()
+        return np.asarray(tensor.numpy())
+    return matrix if isinstance(matrix, np.ndarray) else np.asarray(matrix)
+
+
+def _name(name: object) -> Name:
+    """Whole numbers as int, written as text too; anything else as text."""
+    if isinstance(name, int | np.integer) and not isinstance(name, bool):
+        return int(name)
+    text = str(name)
+    return int(text) if text.isdecimal() and str(int(text)) == text else text

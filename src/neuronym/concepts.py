@@ -1,0 +1,405 @@
+"""Concepts: which samples show what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuronym._names import as_ids, match_ids, refuse_repeats, split_ids
+from neuronym._yesno import (
+    Ints,
+    Unknown,
+    columns_of_classes,
+    columns_of_dense,
+    columns_of_long,
+    columns_of_pairs,
+    columns_of_sparse,
+    yes_of_scores,
+)
+from neuronym.errors import ConceptsError, OptionError, no_such, some
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from scipy.sparse import csc_array
+
+    from neuronym.hierarchy import Hierarchy
+
+__all__ = ["Concepts"]
+
+
+class Concepts:
+    """A sparse yes/no matrix, samples × concepts, with names.
+
+    Make one with ``from_array``, ``from_frame``, ``from_long``, ``from_sets``, ``from_classes`` or ``from_scores``.
+    Nothing changes a ``Concepts``; methods return new ones.
+
+    Parameters
+    ----------
+    ptr, samples : int64 arrays of shapes (n_concepts + 1,) and (n_yes,)
+        As in a compressed sparse column matrix: concept c is shown by ``samples[ptr[c]:ptr[c + 1]]``, ascending.
+    n_samples : int
+    names : texts, one per concept, each once
+    sample_ids : texts, one per sample, each once, or None
+        Without ids, samples are matched with activations by their place.
+    descriptions : mapping from name to text
+    aliases : mapping from name to the other names of the same concept
+    origin : mapping
+        How the concepts were made; a plain record that travels with them.
+
+    >>> concepts = Concepts.from_sets([{"dog"}, {"dog", "grass"}, set()])
+    >>> concepts
+    Concepts(3 samples × 2 concepts: dog 2, grass 1)
+    >>> concepts["grass"]
+    array([False,  True, False])
+    """
+
+    def __init__(
+        self,
+        ptr: Ints,
+        samples: Ints,
+        n_samples: int,
+        names: Iterable[object],
+        *,
+        sample_ids: Iterable[object] | None = None,
+        descriptions: Mapping[str, str] | None = None,
+        aliases: Mapping[str, Sequence[str]] | None = None,
+        origin: Mapping[str, object] | None = None,
+    ) -> None:
+        self.names: tuple[str, ...] = tuple(str(name) for name in names)
+        self.n_samples = int(n_samples)
+        self.sample_ids = as_ids(sample_ids, self.n_samples, "concepts", ConceptsError)
+        known = set(self.names)
+        self.descriptions = {k: v for k, v in (descriptions or {}).items() if k in known}
+        self.aliases = {k: tuple(v) for k, v in (aliases or {}).items() if v and k in known}
+        self.origin = dict(origin or {})
+        self.ptr, self.samples = np.asarray(ptr, np.int64), np.asarray(samples, np.int64)
+        if len(self.names) != len(self.ptr) - 1:
+            raise ConceptsError(f"{len(self.names)} names for {len(self.ptr) - 1} concepts: one name each is needed")
+        if "" in self.names:
+            raise ConceptsError(f"concept {self.names.index('')} has an empty name: give it one")
+        refuse_repeats((*self.names, *(a for v in self.aliases.values() for a in v)), "name", "concepts", ConceptsError)
+        self._place = {name: c for c, name in enumerate(self.names)}
+        for name, others in self.aliases.items():
+            self._place.update(dict.fromkeys(others, self._place[name]))
+
+    # Ways in
+
+    @classmethod
+    def from_array(
+        cls,
+        matrix: ArrayLike | Any,
+        names: Iterable[object] | None = None,
+        *,
+        sample_ids: Iterable[object] | None = None,
+        descriptions: Mapping[str, str] | None = None,
+        unknown: Unknown = "error",
+    ) -> Concepts:
+        """Take a dense or scipy sparse array of shape (n_samples, n_concepts) of True/False or 1/0.
+
+        ``names`` are ``c0, c1, …`` by default. A value that is neither yes nor no is an error, or counts as no
+        (``unknown="no"``), or takes its sample out (``unknown="drop"``, which needs ``sample_ids``).
+
+        Raises
+        ------
+        ConceptsError
+            If the shape, the names, the ids or the values cannot be used.
+        """
+        sparse = hasattr(matrix, "tocsc")
+        array = matrix if sparse else np.asarray(matrix)
+        if array.ndim != 2:
+            raise ConceptsError(
+                f"concepts must have two axes, samples × concepts, but have shape {array.shape}: "
+                "one class index per sample goes through Concepts.from_classes"
+            )
+        n_samples, n_concepts = array.shape
+        listed = [f"c{c}" for c in range(n_concepts)] if names is None else [str(name) for name in names]
+        if len(listed) != n_concepts:
+            raise ConceptsError(f"{len(listed)} names for {n_concepts} concepts: one name each is needed")
+        ids = as_ids(sample_ids, n_samples, "concepts", ConceptsError)
+        read = columns_of_sparse if sparse else columns_of_dense
+        ptr, samples, keep = read(array, listed, unknown)
+        whole = cls(ptr, samples, n_samples, listed, sample_ids=ids, descriptions=descriptions)
+        if keep.all():
+            return whole
+        if ids is None:
+            raise ConceptsError(
+                f"unknown='drop' leaves {int(keep.sum())} of {n_samples} samples, and without sample_ids they cannot "
+                "be matched with activations: give sample_ids, or take the rows out of both yourself"
+            )
+        return whole.take(np.flatnonzero(keep))
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, *, unknown: Unknown = "error") -> Concepts:
+        """Take a DataFrame: a column per concept (multi-hot), or exactly the columns ``sample`` and ``concept`` (long).
+
+        In a multi-hot table the sample ids are the column ``sample`` if it is the first, else the index unless it
+        merely counts the rows.
+        """
+        if list(frame.columns) == ["sample", "concept"]:
+            return cls.from_long(frame["sample"], frame["concept"])
+        body, ids = split_ids(frame)
+        dtypes = {str(d) for d in body.dtypes}
+        values = body.to_numpy() if len(dtypes) == 1 else body.to_numpy(dtype=object)
+        return cls.from_array(values, body.columns, sample_ids=ids, unknown=unknown)
+
+    @classmethod
+    def from_long(
+        cls, samples: Iterable[object], concepts: Iterable[object], *, sample_ids: Iterable[object] | None = None
+    ) -> Concepts:
+        """Take a long table: pairs of a sample id and the name of a concept that this sample shows.
+
+        An empty or missing concept says only that the sample is there. ``sample_ids`` lists all samples, those
+        without any concept too; without it the samples are those in the table, in the order of their first place.
+        A pair given twice counts once.
+
+        Raises
+        ------
+        ConceptsError
+            If a sample is missing, or is not in ``sample_ids``.
+        """
+        ptr, yes, names, listed = columns_of_long(samples, concepts, sample_ids)
+        return cls(ptr, yes, len(listed), names, sample_ids=listed)
+
+    @classmethod
+    def from_sets(cls, sets: Iterable[Iterable[str]], *, sample_ids: Iterable[object] | None = None) -> Concepts:
+        """Take for each sample the names of the concepts that it shows; concepts come in alphabetical order."""
+        listed = list(sets)
+        texts = [s for s in listed if isinstance(s, str)]
+        if texts:
+            raise ConceptsError(f"each sample needs a set of names, but {len(texts)} are one text ({some(texts, 1)})")
+        members = [{str(name) for name in s} for s in listed]
+        names = sorted(set().union(*members))
+        place = {name: c for c, name in enumerate(names)}
+        pairs = [(place[name], row) for row, shown in enumerate(members) for name in shown]
+        table = np.array(pairs, np.int64).reshape(-1, 2)
+        ptr, samples = columns_of_pairs(table[:, 0], table[:, 1], len(names))
+        return cls(ptr, samples, len(listed), names, sample_ids=sample_ids)
+
+    @classmethod
+    def from_classes(
+        cls, classes: ArrayLike, names: Iterable[object] | None = None, *, sample_ids: Iterable[object] | None = None
+    ) -> Concepts:
+        """Take one class per sample: an index into ``names``, or a text.
+
+        Without ``names``, the concepts are the classes that occur, in ascending order.
+
+        Raises
+        ------
+        ConceptsError
+            If a class is no whole number or text, or an index is outside of ``names``.
+        """
+        ptr, samples, listed = columns_of_classes(np.asarray(classes), names)
+        return cls(ptr, samples, len(np.asarray(classes)), listed, sample_ids=sample_ids)
+
+    @classmethod
+    def from_scores(
+        cls,
+        scores: ArrayLike,
+        names: Iterable[object] | None = None,
+        *,
+        threshold: ArrayLike | None = None,
+        quantile: ArrayLike | None = None,
+        prevalence: ArrayLike | None = None,
+        sample_ids: Iterable[object] | None = None,
+    ) -> Concepts:
+        """Make real scores, such as a tagger's probabilities or CLIP similarities, yes or no.
+
+        Exactly one rule is given, one number for all concepts or one per concept, and is kept in ``origin``:
+
+        - ``threshold=t``: yes where the score is at least t;
+        - ``quantile=q``: yes where the score is above the q-quantile of its concept;
+        - ``prevalence=p``: yes for the ``round(p·n_samples)`` highest scores of the concept; samples that tie across
+          that line stay out, so a concept is never more frequent than asked.
+
+        Parameters
+        ----------
+        scores : array of float, shape (n_samples, n_concepts), finite
+
+        Raises
+        ------
+        ConceptsError
+            If scores are missing or the shape does not fit.
+        OptionError
+            If not exactly one rule is given, or it is out of range.
+        """
+        matrix, origin = yes_of_scores(
+            np.asarray(scores), {"threshold": threshold, "quantile": quantile, "prevalence": prevalence}
+        )
+        return cls.from_array(matrix, names, sample_ids=sample_ids)._with(origin=origin)
+
+    # What is inside
+
+    @property
+    def n_concepts(self) -> int:
+        return len(self.names)
+
+    @property
+    def counts(self) -> Ints:
+        """How many samples show each concept: int64, shape (n_concepts,)."""
+        return np.diff(self.ptr)
+
+    def index(self, name: str) -> int:
+        """The place of a concept, found by its name or an alias."""
+        if name not in self._place:
+            raise no_such("concept", name, self.names)
+        return self._place[name]
+
+    def column(self, c: int) -> Ints:
+        """The samples that show concept number c, ascending."""
+        return self.samples[self.ptr[c] : self.ptr[c + 1]]
+
+    def __getitem__(self, name: str) -> NDArray[np.bool_]:
+        """Whether each sample shows the concept: bool, shape (n_samples,)."""
+        shown = np.zeros(self.n_samples, np.bool_)
+        shown[self.column(self.index(name))] = True
+        return shown
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._place
+
+    def __repr__(self) -> str:
+        listed = [f"{name} {count}" for name, count in zip(self.names[:5], self.counts[:5].tolist(), strict=True)]
+        more = ", …" if self.n_concepts > 5 else ""
+        return f"Concepts({self.n_samples} samples × {self.n_concepts} concepts: {', '.join(listed)}{more})"
+
+    def to_sparse(self) -> csc_array:
+        """The matrix as ``scipy.sparse.csc_array`` of bool, shape (n_samples, n_concepts)."""
+        from scipy.sparse import csc_array
+
+        yes = np.ones(len(self.samples), np.bool_)
+        return csc_array((yes, self.samples, self.ptr), shape=(self.n_samples, self.n_concepts))
+
+    def to_dense(self) -> NDArray[np.bool_]:
+        """The matrix as a dense array of bool, shape (n_samples, n_concepts)."""
+        matrix = np.zeros((self.n_samples, self.n_concepts), np.bool_)
+        matrix[self.samples, np.repeat(np.arange(self.n_concepts), self.counts)] = True
+        return matrix
+
+    def to_frame(self) -> pd.DataFrame:
+        """The matrix as a DataFrame: a column of bool per concept, the sample ids as index."""
+        import pandas as pd
+
+        index = None if self.sample_ids is None else pd.Index(self.sample_ids, name="sample")
+        return pd.DataFrame(self.to_dense(), index=index, columns=list(self.names))
+
+    # What can be made of them
+
+    def _with(self, **changes: Any) -> Concepts:
+        kept = ("ptr", "samples", "n_samples", "names", "sample_ids", "descriptions", "aliases", "origin")
+        return Concepts(**{**{name: getattr(self, name) for name in kept}, **changes})
+
+    def _only(self, places: Sequence[int]) -> Concepts:
+        columns = [self.column(c) for c in places]
+        names = [self.names[c] for c in places]
+        aliases = {name: self.aliases[name] for name in names if name in self.aliases}
+        return self._with(**_stacked(columns), names=names, aliases=aliases)
+
+    def select(self, names: Iterable[str]) -> Concepts:
+        """Keep the named concepts, in the order given."""
+        return self._only([self.index(name) for name in names])
+
+    def take(self, rows: ArrayLike) -> Concepts:
+        """Keep samples, given by their places or by a mask of bool, in the order given."""
+        chosen = np.arange(self.n_samples)[np.asarray(rows)]
+        ids = None if self.sample_ids is None else [self.sample_ids[row] for row in chosen]
+        kept = self.to_sparse()[chosen]
+        kept.sort_indices()
+        return self._with(ptr=kept.indptr, samples=kept.indices, n_samples=len(chosen), sample_ids=ids)
+
+    def prune(self, min_count: int = 1, max_count: int | None = None) -> Concepts:
+        """Keep the concepts that at least ``min_count`` and at most ``max_count`` samples show."""
+        highest = self.n_samples if max_count is None else max_count
+        if min_count > highest:
+            raise OptionError(f"min_count={min_count} is above max_count={highest}")
+        counts = self.counts
+        return self._only(np.flatnonzero((counts >= min_count) & (counts <= highest)).tolist())
+
+    @staticmethod
+    def concatenate(parts: Sequence[Concepts], axis: Literal["concepts", "samples"] = "concepts") -> Concepts:
+        """Put the concepts of the same samples side by side, or samples with the same concepts below each other.
+
+        Raises
+        ------
+        ConceptsError
+            If samples differ side by side, concepts differ below each other, or only some parts have sample ids.
+        """
+        if axis not in ("concepts", "samples"):
+            raise OptionError(f"axis must be 'concepts' or 'samples', not {axis!r}")
+        if not parts:
+            raise ConceptsError("there is nothing to concatenate: give at least one Concepts")
+        first = parts[0]
+        if len({p.sample_ids is None for p in parts}) > 1:
+            raise ConceptsError("some parts have sample ids and some have none: give ids to all or to none")
+        if axis == "samples":
+            differ = [p for p in parts if set(p.names) != set(first.names)]
+            if differ:
+                raise ConceptsError(f"the parts have other concepts ({some(differ[0].names)} and {some(first.names)})")
+            starts = np.cumsum([0, *(p.n_samples for p in parts)]).tolist()
+            columns = [
+                np.concatenate([p.column(p.index(name)) + start for p, start in zip(parts, starts, strict=False)])
+                for name in first.names
+            ]
+            ids = None if first.sample_ids is None else [i for p in parts for i in p.sample_ids or ()]
+            return first._with(**_stacked(columns), n_samples=starts[-1], sample_ids=ids)
+        turned = [first]
+        for p in parts[1:]:
+            if p.n_samples != first.n_samples:
+                raise ConceptsError(f"the parts have {first.n_samples} and {p.n_samples} samples: all need the same")
+            rows = match_ids(first.sample_ids or (), p.sample_ids or (), "the first part", "another part", align=False)
+            turned.append(p if rows is None else p.take(rows[1]))
+        merged: dict[str, dict[str, Any]] = {
+            key: {k: v for p in parts for k, v in getattr(p, key).items()}
+            for key in ("descriptions", "aliases", "origin")
+        }
+        columns = [p.column(c) for p in turned for c in range(p.n_concepts)]
+        return first._with(**_stacked(columns), names=[name for p in parts for name in p.names], **merged)
+
+    def merge_equal(self) -> Concepts:
+        """Make one concept of those that the same samples show; the first gives the name, the others are its aliases.
+
+        >>> Concepts.from_sets([{"cat", "feline"}, {"dog"}]).merge_equal().aliases
+        {'cat': ('feline',)}
+        """
+        same: dict[bytes, list[int]] = {}
+        for c in range(self.n_concepts):
+            same.setdefault(self.column(c).tobytes(), []).append(c)
+        aliases = {}
+        for first, *others in same.values():
+            gathered = list(self.aliases.get(self.names[first], ()))
+            for c in others:
+                gathered += [self.names[c], *self.aliases.get(self.names[c], ())]
+            aliases[self.names[first]] = gathered
+        return self._only([first for first, *_ in same.values()])._with(aliases=aliases)
+
+    def expand(self, hierarchy: Hierarchy, min_concepts: int = 1) -> Concepts:
+        """Add every ancestor in a hierarchy: a sample shows it where it shows a concept below it.
+
+        Parameters
+        ----------
+        min_concepts : int
+            Add only ancestors of at least so many of the concepts.
+        """
+        below: dict[str, list[int]] = {}
+        for c, name in enumerate(self.names):
+            for ancestor in hierarchy.ancestors(name):
+                below.setdefault(ancestor, []).append(c)
+        columns = [self.column(c) for c in range(self.n_concepts)]
+        names = list(self.names)
+        for ancestor in sorted(below):
+            union = np.unique(np.concatenate([self.column(c) for c in below[ancestor]]))
+            if ancestor in self._place:
+                own = self.index(ancestor)
+                columns[own] = np.union1d(columns[own], union)
+            elif len(below[ancestor]) >= min_concepts:
+                columns.append(union)
+                names.append(ancestor)
+        return self._with(**_stacked(columns), names=names)
+
+
+def _stacked(columns: Sequence[NDArray[Any]]) -> dict[str, Ints]:
+    """Columns given one by one, as the two arrays."""
+    ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(c) for c in columns], dtype=np.int64)])
+    return {"ptr": ptr, "samples": np.concatenate(columns) if columns else np.zeros(0, np.int64)}

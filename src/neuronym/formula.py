@@ -1,0 +1,262 @@
+"""Formulas of concepts: AND, OR and NOT over names, in one canonical order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import reduce
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
+
+from neuronym.errors import FormulaError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Formula"]
+
+Operator = Literal["concept", "not", "and", "or"]
+
+_PLAIN = re.compile(r'[^\s&|~()"]+')
+_TOKEN = re.compile(r'\s*(?:([&|~()])|("(?:[^"]|"")*")|([^\s&|~()"]+))')
+_DEEPEST = 100  # parentheses in parentheses
+_BINDING = {"or": 0, "and": 1, "not": 2, "concept": 3}
+_SIGN = {"and": " & ", "or": " | "}
+
+
+class Columns(Protocol):
+    """Anything that gives the column of a concept by its name: ``Concepts``, a dict, a DataFrame."""
+
+    def __getitem__(self, name: str, /) -> NDArray[np.bool_]: ...
+
+
+class Formula:
+    """A frozen logical formula over concept names.
+
+    Formulas are built by parsing, or from ``Formula.concept(name)`` with ``&``, ``|`` and ``~``. Operands of one
+    operator are flattened, freed of repetitions and put in order (concepts by name, then negations, then what is
+    in parentheses), so ``a & b`` and ``b & a`` are equal; equality is of spelling, not of logic.
+
+    >>> formula = Formula.parse('box & ~(mailbox | "pencil box")')
+    >>> str(formula), formula.length
+    ('box & ~(mailbox | "pencil box")', 3)
+    >>> formula == ~(Formula.concept("mailbox") | Formula.concept("pencil box")) & Formula.concept("box")
+    True
+    """
+
+    __slots__ = ("_hash", "_key", "name", "operands", "operator")
+
+    operator: Operator
+    name: str
+    operands: tuple[Formula, ...]
+
+    def __init__(self, operator: Operator, name: str = "", operands: tuple[Formula, ...] = ()) -> None:
+        set_once = object.__setattr__
+        set_once(self, "operator", operator)
+        set_once(self, "name", name)
+        set_once(self, "operands", operands)
+        if operator == "concept":
+            key: tuple[object, ...] = (0, name)
+        elif operator == "not" and operands[0].operator == "concept":
+            key = (1, operands[0].name)
+        else:
+            key = (2, operator, tuple(o._key for o in operands))
+        set_once(self, "_key", key)
+        set_once(self, "_hash", hash(key))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a Formula is frozen")
+
+    __delattr__ = __setattr__  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[type[Formula], tuple[Operator, str, tuple[Formula, ...]]]:
+        return Formula, (self.operator, self.name, self.operands)
+
+    @classmethod
+    def concept(cls, name: str) -> Formula:
+        """The formula that is one concept.
+
+        Raises
+        ------
+        FormulaError
+            If the name is no text or is empty.
+        """
+        if not isinstance(name, str) or not name:
+            raise FormulaError(f"a concept is named by a text that is not empty, not by {name!r}")
+        return cls("concept", name)
+
+    @classmethod
+    def parse(cls, text: str) -> Formula:
+        """Read a formula from text.
+
+        ``~`` binds before ``&``, and ``&`` before ``|``. A name is any run of characters other than white space
+        and ``& | ~ ( ) "``; other names stand in double quotes, a quote inside doubled.
+
+        Raises
+        ------
+        FormulaError
+            If the text is no formula; the message shows where.
+
+        >>> Formula.parse('b|a & ~~"a ""quoted"" name"')
+        Formula('b | a & "a ""quoted"" name"')
+        """
+        return _Parser(text).formula()
+
+    @property
+    def length(self) -> int:
+        """The number of concepts in the formula."""
+        return 1 if self.operator == "concept" else sum(o.length for o in self.operands)
+
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        """The names in the formula, each once, in the order of their first place."""
+        return tuple(dict.fromkeys(self._names()))
+
+    def _names(self) -> Iterator[str]:
+        if self.operator == "concept":
+            yield self.name
+        for operand in self.operands:
+            yield from operand._names()
+
+    def evaluate(self, concepts: Columns) -> NDArray[np.bool_]:
+        """Whether the formula is true for each sample.
+
+        Parameters
+        ----------
+        concepts : Concepts, or a mapping of names to boolean arrays of shape (n_samples,)
+
+        Returns
+        -------
+        array of bool, shape (n_samples,)
+
+        Raises
+        ------
+        UnknownNameError
+            If ``concepts`` lacks a concept of the formula.
+
+        >>> import numpy as np
+        >>> Formula.parse("a & ~b").evaluate({"a": np.array([True, True]), "b": np.array([True, False])})
+        array([False,  True])
+        """
+        import numpy as np
+
+        if self.operator == "concept":
+            return np.asarray(concepts[self.name], dtype=np.bool_)
+        values = [o.evaluate(concepts) for o in self.operands]
+        if self.operator == "not":
+            return ~values[0]
+        join: Callable[..., NDArray[np.bool_]] = np.logical_and if self.operator == "and" else np.logical_or
+        return reduce(join, values)
+
+    def __invert__(self) -> Formula:
+        return self.operands[0] if self.operator == "not" else Formula("not", operands=(self,))
+
+    def __and__(self, other: Formula) -> Formula:
+        return _joined("and", self, other)
+
+    def __or__(self, other: Formula) -> Formula:
+        return _joined("or", self, other)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Formula) and self._hash == other._hash and self._key == other._key
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __str__(self) -> str:
+        if self.operator == "concept":
+            return self.name if _PLAIN.fullmatch(self.name) else '"' + self.name.replace('"', '""') + '"'
+        parts = [f"({o})" if _BINDING[o.operator] < _BINDING[self.operator] else str(o) for o in self.operands]
+        return "~" + parts[0] if self.operator == "not" else _SIGN[self.operator].join(parts)
+
+    def __repr__(self) -> str:
+        return f"Formula({str(self)!r})"
+
+
+def _joined(operator: Literal["and", "or"], left: Formula, right: Formula) -> Formula:
+    if not isinstance(right, Formula):
+        return NotImplemented
+    parts: list[Formula] = []
+    for side in (left, right):
+        parts.extend(side.operands if side.operator == operator else (side,))
+    unique = sorted(dict.fromkeys(parts), key=lambda f: f._key)
+    return unique[0] if len(unique) == 1 else Formula(operator, operands=tuple(unique))
+
+
+class _Parser:
+    """Recursive descent over or ← and ← not ← name or parentheses."""
+
+    def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise FormulaError(f"a formula is read from a text, not from {type(text).__name__}")
+        self.text = text
+        self.place = 0
+        self.depth = 0
+        self.tokens: list[tuple[str, str, int]] = []
+        position = 0
+        while position < len(text):
+            match = _TOKEN.match(text, position)
+            if match is None:
+                if not text[position:].strip():
+                    break
+                self.fail("a double quote is not closed", position)
+            sign, quoted, plain = match.groups()
+            start = match.end() - len(match.group().lstrip())
+            if sign:
+                self.tokens.append((sign, "", start))
+            else:
+                self.tokens.append(("name", plain or quoted[1:-1].replace('""', '"'), start))
+            position = match.end()
+        self.tokens.append(("end", "", len(text)))
+
+    def fail(self, why: str, position: int) -> NoReturn:
+        shown = self.text if len(self.text) <= 200 else self.text[:200] + "…"
+        raise FormulaError(f"no formula: {why} at character {position + 1} of {shown!r}")
+
+    def accept(self, kind: str) -> bool:
+        if self.tokens[self.place][0] != kind:
+            return False
+        self.place += 1
+        return True
+
+    def formula(self) -> Formula:
+        result = self.either()
+        kind, _, position = self.tokens[self.place]
+        if kind != "end":
+            self.fail(
+                "expected & or | or the end" + (", or quotes around a name with spaces" * (kind == "name")), position
+            )
+        return result
+
+    def either(self) -> Formula:
+        parts = [self.all()]
+        while self.accept("|"):
+            parts.append(self.all())
+        return reduce(Formula.__or__, parts)
+
+    def all(self) -> Formula:
+        parts = [self.one()]
+        while self.accept("&"):
+            parts.append(self.one())
+        return reduce(Formula.__and__, parts)
+
+    def one(self) -> Formula:
+        flips = 0
+        while self.accept("~"):
+            flips += 1
+        kind, name, position = self.tokens[self.place]
+        if self.accept("("):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                self.fail(f"more than {_DEEPEST} parentheses are open", position)
+            result = self.either()
+            if not self.accept(")"):
+                self.fail("expected )", self.tokens[self.place][2])
+            self.depth -= 1
+        elif self.accept("name"):
+            if not name:
+                self.fail("the name is empty", position)
+            result = Formula.concept(name)
+        else:
+            self.fail("expected a concept", position)
+        return ~result if flips % 2 else result

@@ -1,0 +1,309 @@
+"""The front door: activations and concepts in, labels out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuronym._groups import Groups, check_weights, group
+from neuronym._names import match_ids
+from neuronym.activations import Activations, Name
+from neuronym.concepts import Concepts
+from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
+from neuronym.formula import Formula
+from neuronym.labels import Explanation, Label, Labels
+from neuronym.scores import AUC
+from neuronym.search import Found, Rules, search, spelled
+from neuronym.significance import mann_whitney
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["label"]
+
+Direction = Literal["high", "low"]
+
+
+def label(
+    activations: Activations | ArrayLike | pd.DataFrame | Mapping[str, Any],
+    concepts: Concepts | ArrayLike | pd.DataFrame | Any,
+    *,
+    names: Iterable[str] | None = None,
+    neurons: Iterable[Name] | slice | None = None,
+    length: int = 3,
+    beam: int = 3,
+    min_fraction: float = 0.0,
+    max_fraction: float = 0.5,
+    min_count: int = 20,
+    prefixes: Literal["free", "constrained"] = "free",
+    direction: Literal["high", "low", "both"] = "high",
+    negation: bool = True,
+    operators: tuple[str, ...] = ("and", "or"),
+    n_jobs: int | None = None,
+    align: bool = False,
+    progress: bool = False,
+    weights: ArrayLike | None = None,
+) -> Labels:
+    """Find for each neuron the formula of concepts that it detects best.
+
+    The similarity is AUC, the probability that the neuron is higher on a sample inside the formula than on one
+    outside; the search is the beam search of the paper, with stepping stones (see ``neuronym.search``).
+
+    Parameters
+    ----------
+    activations : Activations, real array or tensor (n_samples, n_neurons), DataFrame, or a dict of these by layer
+    concepts : Concepts, boolean array (n_samples, n_concepts), sparse or dense, DataFrame, or a list of sets of names
+    names : concept names, where ``concepts`` is an array
+    neurons : the names of the neurons to label, or a slice of them; all by default
+    length : the most concepts in a formula, L of the paper
+    beam : how many formulas are extended in each round, B of the paper
+    min_fraction, max_fraction : the share of samples that a reported formula may be true for, α and β of the paper
+    min_count : no formula that the search goes through is true for fewer samples
+    prefixes : ``"constrained"`` asks the fractions of every prefix too, as the published search does
+    direction : whether a neuron is to be high or low inside its formula, or a label for each
+    negation, operators : which of NOT, AND and OR a formula may hold
+    n_jobs : how many blocks of neurons are searched at once, as in scikit-learn; the labels do not depend on it
+    align : keep the samples that activations and concepts have in common, where their ids differ
+    progress : show a bar on standard error
+    weights : whole numbers (n_samples,), in the order of the activations; a sample of weight 2 counts as two
+
+    Returns
+    -------
+    Labels
+        A label per neuron, in order. One that is constant, or for which no formula is feasible, has no formula and
+        says why.
+
+    Raises
+    ------
+    InputError
+        One of its kinds, where activations, concepts or options cannot be used; see ``neuronym.errors``.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> concepts = rng.random((1000, 3)) < 0.3
+    >>> activations = rng.normal(size=(1000, 1)) + 3 * (concepts[:, [0]] & ~concepts[:, [1]])
+    >>> labels = label(activations, concepts, names=["dog", "grass", "sky"], length=2)
+    >>> labels[0].formula
+    Formula('dog & ~grass')
+    """
+    rules = Rules(length, beam, min_fraction, max_fraction, min_count, prefixes, negation, operators)
+    if direction not in ("high", "low", "both"):
+        raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
+    directions: tuple[Direction, ...] = ("high", "low") if direction == "both" else (direction,)
+    shown = as_concepts(concepts, names)
+    by_layer = activations if isinstance(activations, Mapping) else {None: activations}
+    if not by_layer:
+        raise ActivationsError("the dict of layers is empty: give at least one layer")
+    chosen = neurons if neurons is None or isinstance(neurons, slice | str | int) else list(neurons)
+    rows: list[Label] = []
+    for layer, given in by_layer.items():
+        taken = as_activations(given)
+        matched, groups = _grouped(taken, shown, weights, align)
+        columns = taken.indices(chosen)
+        if not len(columns):
+            raise ActivationsError("there is no neuron to label: activations must have at least one column")
+        found = _search_all(taken, columns, groups, rules, directions, n_jobs, progress)
+        name = None if layer is None else str(layer)
+        rows += _labels_of(found, [taken.names[j] for j in columns], name, directions, matched, groups, rules)
+    return Labels(rows)
+
+
+def as_activations(given: Any) -> Activations:
+    """Activations from whatever ``label`` takes."""
+    if isinstance(given, Activations):
+        return given
+    return Activations.from_frame(given) if hasattr(given, "iloc") and hasattr(given, "columns") else Activations(given)
+
+
+def as_concepts(given: Any, names: Iterable[str] | None = None) -> Concepts:
+    """Concepts from whatever ``label`` takes."""
+    frame = hasattr(given, "iloc") and hasattr(given, "columns")
+    sets = isinstance(given, list | tuple) and len(given) > 0 and isinstance(given[0], set | frozenset)
+    if names is not None and (isinstance(given, Concepts) or frame or sets):
+        raise OptionError("names go with an array of concepts; these concepts have names already")
+    if isinstance(given, Concepts):
+        return given
+    if frame:
+        return Concepts.from_frame(given)
+    return Concepts.from_sets(given) if sets else Concepts.from_array(given, names)
+
+
+def _grouped(taken: Activations, shown: Concepts, weights: ArrayLike | None, align: bool) -> tuple[Concepts, Groups]:
+    """Match the samples; the concepts left to search, in the order of the activations, and their groups."""
+    for owner, sizes, error in (
+        ("activations", (taken.n_samples,), ActivationsError),
+        ("concepts", (shown.n_samples, shown.n_concepts), ConceptsError),
+    ):
+        if 0 in sizes:
+            raise error(
+                f"{owner} are empty: {' × '.join(map(str, sizes))} (samples × concepts)"
+                if len(sizes) > 1
+                else f"{owner} are empty: they have no samples"
+            )
+    weight = None if weights is None else check_weights(weights, taken.n_samples)
+    rows = None
+    if taken.sample_ids is not None and shown.sample_ids is not None:
+        matched = match_ids(taken.sample_ids, shown.sample_ids, "activations", "concepts", align)
+        if matched is not None:
+            rows = np.array(matched[0], np.int64)
+            if len(rows) < max(taken.n_samples, shown.n_samples):
+                warnings.warn(
+                    f"align=True keeps {len(rows)} samples and drops {taken.n_samples - len(rows)} of activations "
+                    f"and {shown.n_samples - len(rows)} of concepts",
+                    stacklevel=3,
+                )
+            shown = shown.take(np.array(matched[1], np.int64))
+            weight = None if weight is None else weight[rows]
+            rows = None if len(rows) == taken.n_samples else rows
+    elif taken.n_samples != shown.n_samples:
+        raise AlignmentError(
+            f"concepts has {shown.n_samples} rows but activations has {taken.n_samples}: both need one row per sample"
+        )
+    searched = shown.prune(1, shown.n_samples - 1).merge_equal() if shown.n_samples > 1 else shown
+    return searched, group(searched, weight, rows)
+
+
+def _search_all(
+    taken: Activations,
+    columns: NDArray[np.intp],
+    groups: Groups,
+    rules: Rules,
+    directions: tuple[Direction, ...],
+    n_jobs: int | None,
+    progress: bool,
+) -> list[_Block]:
+    """Search every block of neurons, each a task of joblib."""
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    from neuronym import _kernels, _rank_kernels  # noqa: F401  compiled or loaded here, before threads ask for it
+
+    jobs = effective_n_jobs(n_jobs)
+    blocks = taken.blocks(columns, 1 if jobs == 1 else 4 * jobs)
+    tasks = (delayed(_search_block)(taken, block, groups, rules, directions) for block in blocks)
+    run = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator" if progress else "list")
+    try:
+        results = run(tasks)
+        return list(_watched(results, [len(block) for block in blocks])) if progress else list(results)
+    except _NotFinite:
+        raise _not_finite(taken, columns) from None
+
+
+_Block = tuple[list[Found], NDArray[np.float64], NDArray[np.bool_]]
+
+
+class _NotFinite(Exception):  # noqa: N818  a signal from a task to the front door
+    pass
+
+
+def _search_block(
+    taken: Activations, columns: NDArray[np.intp], groups: Groups, rules: Rules, directions: tuple[Direction, ...]
+) -> _Block:
+    """What is found for a block of neurons in each direction, their ties, and which are constant."""
+    auc = AUC()
+    weighed = auc.weigh(taken.block(columns), groups)
+    if weighed.bad.any():
+        raise _NotFinite
+    turned = {"high": weighed, "low": auc.turned(weighed, groups)}
+    found = [search(turned[direction].sums, groups, rules, auc) for direction in directions]
+    return found, weighed.ties, weighed.constant(groups)
+
+
+def _not_finite(taken: Activations, columns: NDArray[np.intp]) -> ActivationsError:
+    """Name all neurons that hold NaN or infinity, and how many."""
+    counts: dict[Name, int] = {}
+    for block in taken.blocks(columns):
+        bad = np.count_nonzero(~np.isfinite(taken.block(block)), axis=0)
+        counts.update((taken.names[block[j]], int(bad[j])) for j in np.flatnonzero(bad))
+    listed = ", ".join(f"{name}: {count}" for name, count in list(counts.items())[:5])
+    more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+    return ActivationsError(
+        f"activations hold NaN or infinity in {len(counts)} neuron{'s' * (len(counts) > 1)} ({listed}{more}): "
+        "every activation must be finite, so leave out those neurons or samples"
+    )
+
+
+def _watched(results: Iterable[_Block], sizes: list[int]) -> Iterator[_Block]:
+    """Pass results on while a bar shows how many neurons are done, how fast, and the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("neurons, {task.fields[rate]}, left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=sum(sizes), rate="–/s")
+        for result, size in zip(results, sizes, strict=True):
+            bar.update(task, advance=size)
+            speed = bar.tasks[0].speed
+            bar.update(task, rate=f"{speed:.0f}/s" if speed else "–/s")
+            yield result
+
+
+def _labels_of(
+    blocks: list[_Block],
+    names: list[Name],
+    layer: str | None,
+    directions: tuple[Direction, ...],
+    concepts: Concepts,
+    groups: Groups,
+    rules: Rules,
+) -> Iterator[Label]:
+    """Labels of the neurons, in order, from the arrays of their blocks."""
+    lowest, highest = rules.bounds(groups.total)
+    infeasible = f"no formula found that is true for {lowest} to {highest} of {groups.total} samples"
+    known: dict[bytes, Formula] = {}
+    start = 0
+    for found, ties, constant in blocks:
+        # The test is two-sided, so it reads the same off the sums of either direction.
+        tests = [
+            mann_whitney(f.sums[:, 0], np.where(f.lengths[:, 0] > 0, f.counts[:, 0], 1), groups.total, ties)
+            for f in found
+        ]
+        for j in range(len(ties)):
+            for direction, f, (p, log10_p) in zip(directions, found, tests, strict=True):
+                neuron = names[start + j]
+                if constant[j] or not f.lengths[j, 0]:
+                    yield Label(neuron, layer, direction, reason="constant" if constant[j] else infeasible)
+                    continue
+                slots = [
+                    _explanation(f, j, slot, concepts.names, groups.total, known) for slot in range(f.lengths.shape[1])
+                ]
+                path = slots[-rules.length :]
+                others = [slot for slot in slots[1 : -rules.length] if slot is not None]
+                used = {name for slot in slots if slot is not None for name in slot.formula.concepts}
+                aliases = {name: concepts.aliases[name] for name in sorted(used) if name in concepts.aliases}
+                yield Label(
+                    neuron,
+                    layer,
+                    direction,
+                    slots[0],
+                    float(p[j]),
+                    float(log10_p[j]),
+                    tuple(path),
+                    tuple(others),
+                    None,
+                    aliases,
+                )
+        start += len(ties)
+
+
+def _explanation(
+    found: Found, j: int, slot: int, names: tuple[str, ...], total: int, known: dict[bytes, Formula]
+) -> Explanation | None:
+    length = int(found.lengths[j, slot])
+    if not length:
+        return None
+    literals, operators = found.literals[j, slot], found.operators[j, slot]
+    key = literals.tobytes() + operators.tobytes()
+    formula = known.get(key)
+    if formula is None:
+        formula = known[key] = spelled(literals, operators, length, names)
+    count = int(found.counts[j, slot])
+    return Explanation(formula, float(found.scores[j, slot]), count / total, count)

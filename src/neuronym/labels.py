@@ -1,0 +1,306 @@
+"""Labels: for each neuron the formula found, how good it is, and what else came close."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from neuronym.activations import Name
+from neuronym.errors import OptionError, UnknownNameError, no_such
+from neuronym.formula import Formula
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Explanation", "Label", "Labels"]
+
+_SHOWN = 20  # rows of a printed table
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A formula and how well one neuron detects it.
+
+    Parameters
+    ----------
+    formula : Formula
+    auc : float
+        P(f(x) < f(y)) for x outside and y inside the formula, ties counted one half; in direction ``low``, of −f.
+    fraction : float
+        The share of samples inside, T(φ) of the paper.
+    count : int
+        The number of samples inside.
+    """
+
+    formula: Formula
+    auc: float
+    fraction: float
+    count: int
+
+    @property
+    def length(self) -> int:
+        """The number of concepts in the formula."""
+        return self.formula.length
+
+    def __str__(self) -> str:
+        return f"{self.formula}  (AUC {self.auc:.4f}, {self.fraction:.2%} of samples)"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one neuron detects.
+
+    Parameters
+    ----------
+    neuron : int or str
+    layer : str or None
+    direction : {"high", "low"}
+        Whether the neuron is high or low inside the formula.
+    best : Explanation or None
+        The best formula; None where there is none, for the ``reason`` given.
+    p, log10_p : float
+        Two-sided Mann-Whitney, as if the formula had been chosen before looking: it was the best of many, so this
+        does not account for the search. NaN without a formula.
+    path : tuple of Explanation or None
+        The best formula of length at most 1, 2, …, L.
+    runners_up : tuple of Explanation
+        The next best formulas of other extensions.
+    reason : str or None
+        Why there is no formula.
+    aliases : mapping from a concept in the formulas to the names of concepts that the same samples show
+    """
+
+    neuron: Name
+    layer: str | None = None
+    direction: str = "high"
+    best: Explanation | None = None
+    p: float = math.nan
+    log10_p: float = math.nan
+    path: tuple[Explanation | None, ...] = ()
+    runners_up: tuple[Explanation, ...] = ()
+    reason: str | None = None
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def formula(self) -> Formula | None:
+        return None if self.best is None else self.best.formula
+
+    @property
+    def auc(self) -> float:
+        return math.nan if self.best is None else self.best.auc
+
+    @property
+    def fraction(self) -> float:
+        return math.nan if self.best is None else self.best.fraction
+
+    @property
+    def count(self) -> int | None:
+        return None if self.best is None else self.best.count
+
+    @property
+    def length(self) -> int | None:
+        return None if self.best is None else self.best.length
+
+    def __str__(self) -> str:
+        place = f"{self.layer} " if self.layer is not None else ""
+        turned = ", low inside" if self.direction == "low" else ""
+        head = f"neuron {place}{self.neuron}{turned}: "
+        if self.best is None:
+            return head + f"no formula ({self.reason})"
+        lines = [head + str(self.best.formula), f"  AUC {self.auc:.4f}, {self.count} samples ({self.fraction:.2%})"]
+        lines[1] += f", log10 p {self.log10_p:.1f} (does not account for the search)"
+        for name, others in self.aliases.items():
+            lines.append(f"  {name}: the same samples as {', '.join(others)}")
+        for length, step in enumerate(self.path, 1):
+            lines.append(f"  length ≤ {length}: {step if step is not None else 'none'}")
+        lines += [f"  runner-up: {other}" for other in self.runners_up]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+class Labels:
+    """The labels of neurons, in order.
+
+    ``labels[296]`` is the label of neuron 296, ``labels["layer4", 296]`` that of a layer. A ``Labels`` is iterated
+    like a list and shows itself as a table, in a notebook too.
+
+    Parameters
+    ----------
+    labels : Label, in order
+    """
+
+    def __init__(self, labels: Iterable[Label]) -> None:
+        self._labels = tuple(labels)
+        self._by_neuron: dict[object, list[Label]] = {}
+        for label in self._labels:
+            self._by_neuron.setdefault(label.neuron, []).append(label)
+            self._by_neuron.setdefault((label.layer, label.neuron), []).append(label)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self._labels)
+
+    def __eq__(self, other: object) -> bool:
+        # Rows are compared as text, since NaN differs from itself.
+        return isinstance(other, Labels) and list(self._rows()) == list(other._rows())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getitem__(self, key: Name | tuple[str, Name]) -> Label:
+        found = self._by_neuron.get(key, [])
+        if not found:
+            raise no_such("label for neuron", key, [n for n in self._by_neuron if isinstance(n, int | str)])
+        if len(found) > 1:
+            which = [f"{label.layer}" if label.layer is not None else label.direction for label in found]
+            raise UnknownNameError(
+                f"{len(found)} labels are for {key!r} ({', '.join(which)}): "
+                "ask for (layer, neuron), or choose with filter(layer=…) or filter(direction=…)"
+            )
+        return found[0]
+
+    def filter(self, predicate: Callable[[Label], object] | None = None, **equal: object) -> Labels:
+        """Keep the labels for which the predicate holds, and whose attributes equal those given.
+
+        >>> Labels([Label(0, layer="a"), Label(0, layer="b")]).filter(lambda label: label.auc > 0.9, layer="a")
+        Labels: 0 labels
+        """
+        for name in equal:
+            _attribute(name)
+        return Labels(
+            label
+            for label in self
+            if (predicate is None or predicate(label)) and all(getattr(label, n) == v for n, v in equal.items())
+        )
+
+    def sort(self, by: str | Callable[[Label], Any] = "auc", descending: bool | None = None) -> Labels:
+        """Order the labels by an attribute or a function; AUC falls by default, all else rises; what is missing is last."""
+        value = by if callable(by) else _attribute(by)
+        falling = by == "auc" if descending is None else descending
+        present, missing = [], []
+        for label in self:
+            v = value(label)
+            (missing if v is None or (isinstance(v, float) and math.isnan(v)) else present).append(label)
+        key = (lambda label: str(value(label))) if by == "formula" else value
+        return Labels([*sorted(present, key=key, reverse=falling), *missing])
+
+    def head(self, n: int = 10) -> Labels:
+        """The first n labels."""
+        return Labels(self._labels[:n])
+
+    def to_frame(self) -> pd.DataFrame:
+        """A DataFrame with a row per label.
+
+        Columns are ``layer`` (where there are layers), ``neuron, direction, formula, auc, fraction, count, length, p,
+        log10_p, reason, path, runners_up`` and ``aliases`` (where there are any). The formula is text, ``path`` and
+        ``runners_up`` are lists of dicts.
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame(list(self._rows()), columns=self._columns())
+        return frame.astype({"count": "Int64", "length": "Int64"})
+
+    def _columns(self) -> list[str]:
+        columns = ["neuron", "direction", "formula", "auc", "fraction", "count", "length", "p", "log10_p", "reason"]
+        layers = ["layer"] * any(label.layer is not None for label in self)
+        aliases = ["aliases"] * any(label.aliases for label in self)
+        return [*layers, *columns, "path", "runners_up", *aliases]
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        for label in self:
+            yield {
+                "layer": label.layer,
+                "neuron": label.neuron,
+                "direction": label.direction,
+                "formula": None if label.formula is None else str(label.formula),
+                **{
+                    name: _known(getattr(label, name))
+                    for name in ("auc", "fraction", "count", "length", "p", "log10_p")
+                },
+                "reason": label.reason,
+                "path": [None if step is None else _as_dict(step) for step in label.path],
+                "runners_up": [_as_dict(other) for other in label.runners_up],
+                "aliases": {name: list(others) for name, others in label.aliases.items()},
+            }
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        """Titles and cells of a printed table."""
+        titles = ["neuron", "formula", "AUC", "fraction", "count", "log10 p"]
+        layers = any(label.layer is not None for label in self)
+        low = any(label.direction == "low" for label in self)
+        rows = [
+            [
+                *[str(label.layer)] * layers,
+                str(label.neuron),
+                *[label.direction] * low,
+                *(
+                    [f"({label.reason})", "", "", "", ""]
+                    if label.best is None
+                    else [
+                        str(label.formula),
+                        f"{label.auc:.4f}",
+                        f"{label.fraction:.4f}",
+                        str(label.count),
+                        f"{label.log10_p:.1f}",
+                    ]
+                ),
+            ]
+            for label in self._labels[:_SHOWN]
+        ]
+        return [*["layer"] * layers, "neuron", *["direction"] * low, *titles[1:]], rows
+
+    def _summary(self) -> str:
+        missing = sum(label.best is None for label in self)
+        without = f", {missing} without a formula" if missing else ""
+        return f"Labels: {len(self)} label{'s' * (len(self) != 1)}{without}"
+
+    def __repr__(self) -> str:
+        titles, rows = self._table()
+        if not rows:
+            return self._summary()
+        widths = [max(len(row[i]) for row in [titles, *rows]) for i in range(len(titles))]
+        left = titles.index("formula")
+        lines = [
+            "  ".join(
+                cell.ljust(w) if i <= left else cell.rjust(w)
+                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in [titles, *rows]
+        ]
+        more = [f"… {len(self) - _SHOWN} more"] * (len(self) > _SHOWN)
+        return "\n".join([self._summary(), *(line.rstrip() for line in lines), *more])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        titles, rows = self._table()
+        head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        more = f"<p>… {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
+        return f"<p>{escape(self._summary())}</p><table><tr>{head}</tr>{body}</table>{more}"
+
+
+def _as_dict(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "formula": str(explanation.formula),
+        "auc": explanation.auc,
+        "fraction": explanation.fraction,
+        "count": explanation.count,
+        "length": explanation.length,
+    }
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
+
+
+def _attribute(name: str) -> Callable[[Label], Any]:
+    from operator import attrgetter
+
+    if not isinstance(getattr(Label, name, None), property) and name not in Label.__dataclass_fields__:
+        raise OptionError(f"a label has no {name!r}: it has {', '.join(Label.__dataclass_fields__)}, formula, auc, …")
+    return attrgetter(name)

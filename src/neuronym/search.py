@@ -1,0 +1,186 @@
+"""The search: for each neuron the formula of concepts that it detects best.
+
+The whole idea. A score of a formula φ depends on φ only through its count n and one weighted sum S (``scores``).
+Both are additive over samples, so the four extensions of φ by a concept c follow from n∧ = n(φ ∧ c) and
+S∧ = S(φ ∧ c), and one sparse pass over the samples of φ gives those for all concepts at once. Samples with equal
+concept rows are interchangeable, so the pass goes over groups of them (``_groups``). What is left per neuron is to
+sort its activations once.
+
+The beam search (section 3 of the paper): the first beam holds the best literals, concepts and their negations. Each
+round extends every member by AND and OR with every literal, keeps the old members as candidates, and keeps the best.
+Beside the feasible formulas the beam keeps infeasible ones as *stepping stones*, unless ``prefixes="constrained"``,
+which is the published search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym._groups import Groups
+from neuronym.errors import OptionError
+from neuronym.formula import Formula
+from neuronym.scores import Score
+
+__all__ = ["Found", "Rules", "search"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which formulas are searched, and which may be reported.
+
+    Parameters
+    ----------
+    length : int
+        L, the most concepts in a formula.
+    beam : int
+        B, how many feasible formulas are extended in each round, and how many stepping stones.
+    min_fraction, max_fraction : float
+        A reported formula is true for this share of the samples: α and β of the paper, both included.
+    min_count : int
+        Every formula that the search goes through is true for at least so many samples.
+    prefixes : {"free", "constrained"}
+        Whether the fractions are asked of the reported formula alone, or of every prefix that it is built from.
+    negation : bool
+    operators : subset of ("and", "or")
+    """
+
+    length: int = 3
+    beam: int = 3
+    min_fraction: float = 0.0
+    max_fraction: float = 0.5
+    min_count: int = 20
+    prefixes: Literal["free", "constrained"] = "free"
+    negation: bool = True
+    operators: tuple[str, ...] = ("and", "or")
+
+    def __post_init__(self) -> None:
+        for name, lowest in (("length", 1), ("beam", 1), ("min_count", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < lowest:
+                raise OptionError(f"{name} must be a whole number of at least {lowest}, not {value!r}")
+        for name in ("min_fraction", "max_fraction"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
+                raise OptionError(f"{name} must lie between 0 and 1, not {value!r}")
+        if self.min_fraction > self.max_fraction:
+            raise OptionError(
+                f"min_fraction={self.min_fraction} is above max_fraction={self.max_fraction}: no formula can be both"
+            )
+        if self.prefixes not in ("free", "constrained"):
+            raise OptionError(f"prefixes must be 'free' or 'constrained', not {self.prefixes!r}")
+        if isinstance(self.operators, str) or not set(self.operators) <= {"and", "or"}:
+            raise OptionError(f"operators must be some of ('and', 'or'), not {self.operators!r}")
+
+    def bounds(self, total: int) -> tuple[int, int]:
+        """The lowest and the highest count n with min_fraction ≤ n/total ≤ max_fraction and n ≥ min_count."""
+        lowest = max(0, int(self.min_fraction * total) - 1)
+        while lowest / total < self.min_fraction:
+            lowest += 1
+        highest = min(total, int(self.max_fraction * total) + 1)
+        while highest / total > self.max_fraction:
+            highest -= 1
+        return max(lowest, self.min_count), highest
+
+    def capacity(self, n_concepts: int) -> int:
+        """The beam, cut to how many formulas there can be at all."""
+        most = 2 * n_concepts
+        for _ in range(self.length - 1):
+            if most >= self.beam:
+                break
+            most += most * 4 * n_concepts
+        return max(1, min(int(self.beam), most))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the search found for a block of neurons, as plain arrays.
+
+    A formula takes a *slot*. Slots 0 … B are the best formulas, best first; slots B + 1 … B + L are the path, the
+    best one of length at most 1, 2, …, L. An empty slot has length 0.
+
+    Parameters
+    ----------
+    lengths : int64, shape (n_neurons, B + 1 + L)
+    literals : int64, shape (n_neurons, B + 1 + L, L)
+        2c for concept c, 2c + 1 for its negation.
+    operators : int64, shape (n_neurons, B + 1 + L, L)
+        0 for AND, 1 for OR; number i joins literal i to all before it.
+    counts, sums : int64, shape (n_neurons, B + 1 + L)
+    scores : float64, shape (n_neurons, B + 1 + L)
+        NaN in empty slots.
+    """
+
+    lengths: NDArray[np.int64]
+    literals: NDArray[np.int64]
+    operators: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    sums: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, score: Score) -> Found:
+    """Search the best formulas of a block of neurons.
+
+    Parameters
+    ----------
+    sums : int64, shape (n_neurons, n_groups)
+        The score's weights, summed by group: ``score.weigh(block, groups).sums``.
+    groups : Groups
+    score : Score
+    """
+    from neuronym._kernels import COUNT, HEAD, LENGTH, SUM, beam_search
+
+    table = score.table(groups.total)
+    n_neurons, beam, length = len(sums), rules.capacity(groups.n_concepts), rules.length
+    best = np.zeros((n_neurons, beam + 1, HEAD + 2 * length), np.int64)
+    path = np.zeros((n_neurons, length, HEAD + 2 * length), np.int64)
+    coded = (
+        *rules.bounds(groups.total),
+        rules.min_count,
+        1 + rules.negation,
+        "and" in rules.operators,
+        "or" in rules.operators,
+        rules.prefixes == "free",
+    )
+    beam_search(
+        sums,
+        groups.counts,
+        groups.keys,
+        groups.group_ptr,
+        groups.group_concepts,
+        groups.concept_ptr,
+        groups.concept_groups,
+        table,
+        np.array(coded, np.int64),
+        length,
+        beam,
+        best,
+        path,
+    )
+    slots = np.concatenate([best, path], axis=1)
+    counts, totals, lengths = slots[:, :, COUNT], slots[:, :, SUM], slots[:, :, LENGTH]
+    scores = np.where(lengths > 0, (totals - table[counts, 0]) / table[counts, 1], np.nan)
+    return Found(
+        lengths=lengths,
+        literals=slots[:, :, HEAD : HEAD + length],
+        operators=slots[:, :, HEAD + length :],
+        counts=counts,
+        sums=totals,
+        scores=scores,
+    )
+
+
+def spelled(literals: NDArray[np.int64], operators: NDArray[np.int64], length: int, names: tuple[str, ...]) -> Formula:
+    """The formula that a slot holds."""
+    formula = None
+    for literal, operator in zip(literals[:length].tolist(), operators[:length].tolist(), strict=True):
+        part = Formula.concept(names[literal >> 1])
+        part = ~part if literal & 1 else part
+        formula = part if formula is None else formula | part if operator else formula & part
+    if formula is None:
+        raise ValueError("an empty slot holds no formula")
+    return formula
