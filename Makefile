@@ -14,7 +14,7 @@ test: .venv/test
 	$(BIN)/pytest
 
 .venv/python:
-	$(PYTHON) -c 'import sys; sys.exit("neuronym needs Python 3.11 or later; name one with: make PYTHON=python3.11" * (sys.version_info < (3, 11)))'
+	$(PYTHON) -c 'import sys; sys.exit("neuronym needs Python 3.11 or later; name one with: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	touch $@
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -141,7 +142,7 @@ def _equal_rows(ptr: Ints, shown: Ints, n_concepts: int) -> tuple[Ints, Ints]:
     of_row, first = _numbered(np.stack([marks, lengths], axis=1))
     representative = shown[_ranges(ptr[:-1][first][of_row], lengths)]
     if not np.array_equal(representative, shown):  # two rows share a sum of 64-bit keys: compare whole rows instead
-        texts = [shown[a:b].tobytes() for a, b in zip(ptr[:-1], ptr[1:], strict=True)]
+        texts = [shown[a:b].tobytes() for a, b in pairwise(ptr)]
         place: dict[bytes, int] = {}
         of_row = np.array([place.setdefault(text, len(place)) for text in texts], np.int64)
         first = np.unique(of_row, return_index=True)[1]
@@ -164,4 +165,5 @@ def _numbered(table: Ints) -> tuple[Ints, Ints]:
 def _ranges(starts: Ints, lengths: Ints) -> Ints:
     """The whole numbers start … start + length − 1 of every range, one after the other."""
     ends = np.cumsum(lengths)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    numbers: Ints = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    return numbers

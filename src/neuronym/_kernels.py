@@ -14,7 +14,7 @@ HEAD ...              L literals, then L operators (0 is AND, 1 is OR); operator
                       stands before it, and operator 0 repeats operator 1
 ====================  =====================================================================================
 
-The last column of a list of entries would be the score; it is a float, so it lives in an array of its own.
+The score of an entry is a float and stands in an array of its own.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
+from neuronym._rank_kernels import array_type
+
 COUNT, SUM, KEY, LENGTH, NEGATIONS, EXPANDED, HEAD = range(7)
 
 _i8, _f8, _i4 = types.int64, types.float64, types.int32
-
-
-def _array(dtype: types.Type, ndim: int, layout: str = "C", readonly: bool = True) -> types.Array:
-    return types.Array(dtype, ndim, layout, readonly=readonly)
 
 
 @njit(cache=True, nogil=True)
@@ -258,19 +256,19 @@ def _literals(totals, everything, table, rules, size, entries, scores, empty, ch
 
 @njit(
     types.void(
-        _array(_i8, 2),
-        _array(_i8, 1),
-        _array(_i8, 1),
-        _array(_i8, 1),
-        _array(_i4, 1),
-        _array(_i8, 1),
-        _array(_i4, 1),
-        _array(_f8, 2),
-        _array(_i8, 1),
+        array_type(_i8, 2),
+        array_type(_i8, 1),
+        array_type(_i8, 1),
+        array_type(_i8, 1),
+        array_type(_i4, 1),
+        array_type(_i8, 1),
+        array_type(_i4, 1),
+        array_type(_f8, 2),
+        array_type(_i8, 1),
         _i8,
         _i8,
-        _array(_i8, 3, "C", False),
-        _array(_i8, 3, "C", False),
+        array_type(_i8, 3, "C", False),
+        array_type(_i8, 3, "C", False),
     ),
     cache=True,
     nogil=True,

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
 
 _i8, _u8, _f8, _u4 = types.int64, types.uint64, types.float64, types.uint32
 
 
-def _array(dtype: types.Type, ndim: int, layout: str = "C", readonly: bool = True) -> types.Array:
+def array_type(dtype: Any, ndim: int, layout: Any = "C", readonly: bool = True) -> Any:
+    """The type of an array argument; one that is not written to may be read-only, as a memory map is."""
     return types.Array(dtype, ndim, layout, readonly=readonly)
 
 
 @njit(
-    types.void(_array(types.float32, 2, "A"), _array(_u4, 1), _array(_u8, 2, "C", False), _array(_i8, 1, "C", False)),
+    types.void(
+        array_type(types.float32, 2, "A"),
+        array_type(_u4, 1),
+        array_type(_u8, 2, "C", False),
+        array_type(_i8, 1, "C", False),
+    ),
     cache=True,
     nogil=True,
 )
@@ -45,7 +53,13 @@ def pack_keys(activations, units, keys, bad):
 
 
 @njit(
-    types.void(_array(_u8, 2), _array(_i8, 1), _array(_i8, 1), _array(_i8, 2, "C", False), _array(_f8, 1, "C", False)),
+    types.void(
+        array_type(_u8, 2),
+        array_type(_i8, 1),
+        array_type(_i8, 1),
+        array_type(_i8, 2, "C", False),
+        array_type(_f8, 1, "C", False),
+    ),
     cache=True,
     nogil=True,
 )

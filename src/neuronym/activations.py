@@ -172,8 +172,7 @@ class Activations:
 
 def _reference(matrix: NDArray[Any]) -> NDArray[Any] | dict[str, Any]:
     """What opens a whole memory map again elsewhere; a matrix in memory, or a part of a map, as it is."""
-    whole = isinstance(matrix, np.memmap) and matrix.filename is not None and not isinstance(matrix.base, np.ndarray)
-    if not whole:
+    if not isinstance(matrix, np.memmap) or matrix.filename is None or isinstance(matrix.base, np.ndarray):
         return matrix
     order = "C" if matrix.flags.c_contiguous else "F"
     return {

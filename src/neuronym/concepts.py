@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuronym import _yesno
 from neuronym._names import as_ids, match_ids, refuse_repeats, split_ids
-from neuronym._yesno import (
-    Ints,
-    Unknown,
-    columns_of_classes,
-    columns_of_dense,
-    columns_of_long,
-    columns_of_pairs,
-    columns_of_sparse,
-    yes_of_scores,
-)
+from neuronym._yesno import Ints, Unknown
 from neuronym.errors import ConceptsError, OptionError, no_such, some
 
 if TYPE_CHECKING:
@@ -90,7 +82,7 @@ class Concepts:
     @classmethod
     def from_array(
         cls,
-        matrix: ArrayLike | Any,
+        matrix: Any,
         names: Iterable[object] | None = None,
         *,
         sample_ids: Iterable[object] | None = None,
@@ -119,7 +111,7 @@ class Concepts:
         if len(listed) != n_concepts:
             raise ConceptsError(f"{len(listed)} names for {n_concepts} concepts: one name each is needed")
         ids = as_ids(sample_ids, n_samples, "concepts", ConceptsError)
-        read = columns_of_sparse if sparse else columns_of_dense
+        read = _yesno.columns_of_sparse if sparse else _yesno.columns_of_dense
         ptr, samples, keep = read(array, listed, unknown)
         whole = cls(ptr, samples, n_samples, listed, sample_ids=ids, descriptions=descriptions)
         if keep.all():
@@ -160,7 +152,7 @@ class Concepts:
         ConceptsError
             If a sample is missing, or is not in ``sample_ids``.
         """
-        ptr, yes, names, listed = columns_of_long(samples, concepts, sample_ids)
+        ptr, yes, names, listed = _yesno.columns_of_long(samples, concepts, sample_ids)
         return cls(ptr, yes, len(listed), names, sample_ids=listed)
 
     @classmethod
@@ -175,7 +167,7 @@ class Concepts:
         place = {name: c for c, name in enumerate(names)}
         pairs = [(place[name], row) for row, shown in enumerate(members) for name in shown]
         table = np.array(pairs, np.int64).reshape(-1, 2)
-        ptr, samples = columns_of_pairs(table[:, 0], table[:, 1], len(names))
+        ptr, samples = _yesno.columns_of_pairs(table[:, 0], table[:, 1], len(names))
         return cls(ptr, samples, len(listed), names, sample_ids=sample_ids)
 
     @classmethod
@@ -191,7 +183,7 @@ class Concepts:
         ConceptsError
             If a class is no whole number or text, or an index is outside of ``names``.
         """
-        ptr, samples, listed = columns_of_classes(np.asarray(classes), names)
+        ptr, samples, listed = _yesno.columns_of_classes(np.asarray(classes), names)
         return cls(ptr, samples, len(np.asarray(classes)), listed, sample_ids=sample_ids)
 
     @classmethod
@@ -225,7 +217,7 @@ class Concepts:
         OptionError
             If not exactly one rule is given, or it is out of range.
         """
-        matrix, origin = yes_of_scores(
+        matrix, origin = _yesno.yes_of_scores(
             np.asarray(scores), {"threshold": threshold, "quantile": quantile, "prevalence": prevalence}
         )
         return cls.from_array(matrix, names, sample_ids=sample_ids)._with(origin=origin)

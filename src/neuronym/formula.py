@@ -49,6 +49,8 @@ class Formula:
     operator: Operator
     name: str
     operands: tuple[Formula, ...]
+    _key: tuple[object, ...]
+    _hash: int
 
     def __init__(self, operator: Operator, name: str = "", operands: tuple[Formula, ...] = ()) -> None:
         set_once = object.__setattr__
@@ -244,7 +246,7 @@ class _Parser:
         flips = 0
         while self.accept("~"):
             flips += 1
-        kind, name, position = self.tokens[self.place]
+        _, name, position = self.tokens[self.place]
         if self.accept("("):
             self.depth += 1
             if self.depth > _DEEPEST:

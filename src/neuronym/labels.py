@@ -178,10 +178,14 @@ class Labels:
         )
 
     def sort(self, by: str | Callable[[Label], Any] = "auc", descending: bool | None = None) -> Labels:
-        """Order the labels by an attribute or a function; AUC falls by default, all else rises; what is missing is last."""
+        """Order the labels by an attribute or a function of a label; what is missing comes last.
+
+        AUC falls unless ``descending`` says otherwise, all else rises.
+        """
         value = by if callable(by) else _attribute(by)
         falling = by == "auc" if descending is None else descending
-        present, missing = [], []
+        present: list[Label] = []
+        missing: list[Label] = []
         for label in self:
             v = value(label)
             (missing if v is None or (isinstance(v, float) and math.isnan(v)) else present).append(label)

@@ -47,13 +47,16 @@ class Weighed:
     def constant(self, groups: Groups) -> NDArray[np.bool_]:
         """Which neurons give every sample one value."""
         total = float(groups.total)
-        return (self.ties == total * total * total - total) & (self.bad == 0)
+        return np.asarray((self.ties == total * total * total - total) & (self.bad == 0))
 
 
 class Score(Protocol):
     """What the search asks of a score."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What labels call it."""
+        ...
 
     def weigh(self, block: NDArray[Any], groups: Groups) -> Weighed:
         """Sum the weights of a block of activations (n_samples, n_neurons) by group."""
@@ -66,15 +69,16 @@ class Score(Protocol):
 
 @dataclass(frozen=True)
 class AUC:
-    """The area under the ROC curve, P(f(x) < f(y) | φ(x) = 0, φ(y) = 1), ties counted one half (section 3 of the paper).
+    """The area under the ROC curve, P(f(x) < f(y) | φ(x) = 0, φ(y) = 1), ties counted one half.
 
-    The weight is twice the midrank, an integer, and AUC = (S − n(n + 1)) / (2n(N − n)).
+    The similarity of the paper (its section 3). The weight is twice the midrank, an integer, and
+    AUC = (S − n(n + 1)) / (2n(N − n)).
     """
 
     name: str = "auc"
 
     def weigh(self, block: NDArray[Any], groups: Groups) -> Weighed:
-        n_samples, n_neurons = block.shape
+        n_neurons = block.shape[1]
         sums = np.empty((n_neurons, groups.n_groups), np.int64)
         ties, bad = np.empty(n_neurons), np.zeros(n_neurons, np.int64)
         # Ranks of whole cache lines of neurons, as many as a thread may hold in keys.

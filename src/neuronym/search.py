@@ -72,7 +72,7 @@ class Rules:
             )
         if self.prefixes not in ("free", "constrained"):
             raise OptionError(f"prefixes must be 'free' or 'constrained', not {self.prefixes!r}")
-        if isinstance(self.operators, str) or not set(self.operators) <= {"and", "or"}:
+        if not isinstance(self.operators, tuple | list) or not set(self.operators) <= {"and", "or"}:
             raise OptionError(f"operators must be some of ('and', 'or'), not {self.operators!r}")
 
     def bounds(self, total: int) -> tuple[int, int]:
