@@ -43,8 +43,8 @@ def mann_whitney(
     n, doubled = np.asarray(counts, np.float64), np.asarray(sums, np.float64)
     u = doubled / 2 - n * (n + 1) / 2
     pairs = n * (total - n)
-    deviation = np.sqrt(pairs / 12 * ((total + 1) - np.asarray(ties, np.float64) / (total * (total - 1))))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # a single sample, or one value for all
+        deviation = np.sqrt(pairs / 12 * ((total + 1) - np.asarray(ties, np.float64) / (total * (total - 1))))
         z = np.where(deviation > 0, (np.maximum(u, pairs - u) - pairs / 2 - 0.5) / deviation, np.nan)
     p: NDArray[Any] = np.minimum(2 * ndtr(-z), 1.0)
     log10_p = np.minimum((np.log(2) + log_ndtr(-z)) / np.log(10), 0.0)

@@ -1,0 +1,93 @@
+"""Slow and obvious: what the fast code must agree with, straight from the definitions."""
+
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+
+AND, OR = 0, 1
+
+
+def auc_by_pairs(activations, inside, weights=None):
+    """P(f(x) < f(y)) over all pairs of x outside and y inside, ties one half, as an exact fraction."""
+    weights = [1] * len(activations) if weights is None else [int(w) for w in weights]
+    won = pairs = 0
+    for x, out, weight_x in zip(activations, inside, weights, strict=True):
+        for y, into, weight_y in zip(activations, inside, weights, strict=True):
+            if not out and into:
+                pairs += 2 * weight_x * weight_y
+                won += weight_x * weight_y * (2 * bool(x < y) + bool(x == y))
+    return Fraction(won, pairs)
+
+
+def chains(n_concepts, length, negation=True, operators=("and", "or")):
+    """Every read-once formula of up to ``length`` concepts as a chain ((literal, operator), …), left to right."""
+    literals = range(2 * n_concepts) if negation else range(0, 2 * n_concepts, 2)
+    codes = [AND] * ("and" in operators) + [OR] * ("or" in operators)
+    for size in range(1, length + 1):
+        for chosen in product(literals, repeat=size):
+            if len({literal // 2 for literal in chosen}) == size:
+                for joined in product(codes, repeat=size - 1):
+                    yield tuple(zip(chosen, (AND, *joined), strict=True))
+
+
+def truth(chain, concepts):
+    """Where a chain is true: shape (n_samples,)."""
+    result = None
+    for literal, operator in chain:
+        column = concepts[:, literal // 2] != bool(literal % 2)
+        if result is None:
+            result = column
+        else:
+            result = result | column if operator == OR else result & column
+    return result
+
+
+def simplicity(chain):
+    """Orders formulas of equal score: shorter, fewer negations, concept order, AND before OR."""
+    literals = [literal for literal, _ in chain]
+    operators = [operator for _, operator in chain]
+    if len(operators) > 1:
+        operators[0] = operators[1]
+    start = 0
+    for stop in range(1, len(chain) + 1):
+        if stop == len(chain) or operators[stop] != operators[start]:
+            literals[start:stop] = sorted(literals[start:stop])
+            start = stop
+    negations = sum(literal % 2 for literal in literals)
+    return len(chain), negations, sorted(literal // 2 for literal in literals), operators, literals
+
+
+def exhaustive(activations, concepts, weights, rules):
+    """The best (AUC, chain) over all read-once formulas that the rules allow; None if there is none.
+
+    ``rules`` has the fields of ``neuronym.search.Rules``. With prefixes="constrained", every prefix of the chain must
+    satisfy the fractions; otherwise the formula alone.
+    """
+    weights = np.ones(len(activations), np.int64) if weights is None else np.asarray(weights)
+    total = int(weights.sum())
+
+    def feasible(chain):
+        count = int(weights[truth(chain, concepts)].sum())
+        share = Fraction(count, total)
+        lowest, highest = Fraction(rules.min_fraction), Fraction(rules.max_fraction)
+        return rules.min_count <= count < total and lowest <= share <= highest
+
+    best = None
+    for chain in chains(concepts.shape[1], rules.length, rules.negation, rules.operators):
+        prefixes = [chain[: n + 1] for n in range(len(chain))] if rules.prefixes == "constrained" else [chain]
+        if all(feasible(prefix) for prefix in prefixes):
+            auc = auc_by_pairs(activations, truth(chain, concepts), weights)
+            key = (-auc, *simplicity(chain))
+            if best is None or key < best[0]:
+                best = key, auc, chain
+    return None if best is None else best[1:]
+
+
+def text(chain, names):
+    """A chain as the text of a formula, with parentheses wherever the operator changes."""
+    result = ""
+    for place, (literal, operator) in enumerate(chain):
+        name = "~" * (literal % 2) + names[literal // 2]
+        result = name if not place else f"({result}) {'|' if operator else '&'} {name}"
+    return result
