@@ -20,6 +20,7 @@ from neuronym.formula import Formula
 from neuronym.hierarchy import Hierarchy
 from neuronym.labeling import label
 from neuronym.labels import Explanation, Label, Labels
+from neuronym.store import open_activations, open_concepts, save_activations, save_concepts
 
 __version__ = "0.1.0"
 
@@ -41,4 +42,8 @@ __all__ = [
     "OptionError",
     "UnknownNameError",
     "label",
+    "open_activations",
+    "open_concepts",
+    "save_activations",
+    "save_concepts",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Activations"]
 
 Name = int | str
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 _NARROW = 64  # neurons in a block
 _ON_DISK_BYTES = 256 * 2**20  # read at once from a matrix on disk
@@ -66,7 +68,7 @@ class Activations:
             raise ActivationsError(f"activations must be real numbers, not {array.dtype}")
         self.matrix = array
         self.sample_ids = as_ids(sample_ids, array.shape[0], "activations", ActivationsError)
-        self.names: Sequence[Name] = range(array.shape[1]) if names is None else tuple(_name(n) for n in names)
+        self.names: Sequence[Name] = range(array.shape[1]) if names is None else tuple(as_name(n) for n in names)
         if len(self.names) != array.shape[1]:
             raise ActivationsError(f"{len(self.names)} names for {array.shape[1]} neurons: one name each is needed")
         refuse_repeats(self.names, "neuron name", "activations", ActivationsError)
@@ -85,21 +87,6 @@ class Activations:
                 "sample ids belong in a first column named sample, or in the index"
             )
         return cls(body.to_numpy(), body.columns, sample_ids=ids)
-
-    @classmethod
-    def open(cls, path: str | Path, *, sample_ids: Iterable[object] | None = None) -> Activations:
-        """Memory-map a ``.npy`` file.
-
-        Raises
-        ------
-        ActivationsError
-            If the file is no ``.npy`` file of numbers.
-        """
-        try:
-            matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise ActivationsError(f"{path} is no .npy file of numbers: {error}") from error
-        return cls(matrix, sample_ids=sample_ids)
 
     @property
     def n_samples(self) -> int:
@@ -128,7 +115,7 @@ class Activations:
         place = {name: j for j, name in enumerate(self.names)}
         found: list[int] = []
         for neuron in [neurons] if isinstance(neurons, str | int) else neurons:
-            name = _name(neuron)
+            name = as_name(neuron)
             if name not in place:
                 raise no_such("neuron", name, self.names)
             found.append(place[name])
@@ -194,9 +181,17 @@ def _as_array(matrix: Any) -> NDArray[Any]:
     return matrix if isinstance(matrix, np.ndarray) else np.asarray(matrix)
 
 
-def _name(name: object) -> Name:
-    """Whole numbers as int, written as text too; anything else as text."""
+def as_name(name: object) -> Name:
+    """A neuron's name: a whole number as int, written as text too; anything else as text.
+
+    Raises
+    ------
+    ActivationsError
+        If it is empty.
+    """
     if isinstance(name, int | np.integer) and not isinstance(name, bool):
         return int(name)
     text = str(name)
-    return int(text) if text.isdecimal() and str(int(text)) == text else text
+    if not text:
+        raise ActivationsError("a neuron has an empty name: give it one")
+    return int(text) if _WHOLE.fullmatch(text) else text

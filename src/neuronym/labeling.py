@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from neuronym.labels import Explanation, Label, Labels
 from neuronym.scores import AUC
 from neuronym.search import Found, Rules, search, spelled
 from neuronym.significance import mann_whitney
+from neuronym.store import open_activations, open_concepts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +31,8 @@ Direction = Literal["high", "low"]
 
 
 def label(
-    activations: Activations | ArrayLike | pd.DataFrame | Mapping[str, Any],
-    concepts: Concepts | ArrayLike | pd.DataFrame | Any,
+    activations: Activations | ArrayLike | pd.DataFrame | str | Path | Mapping[str, Any],
+    concepts: Concepts | ArrayLike | pd.DataFrame | str | Path | Any,
     *,
     names: Iterable[str] | None = None,
     neurons: Iterable[Name] | slice | None = None,
@@ -55,8 +57,8 @@ def label(
 
     Parameters
     ----------
-    activations : Activations, real array or tensor (n_samples, n_neurons), DataFrame, or a dict of these by layer
-    concepts : Concepts, boolean array (n_samples, n_concepts), sparse or dense, DataFrame, or a list of sets of names
+    activations : Activations, real array or tensor (n_samples, n_neurons), DataFrame, file, or a dict of these
+    concepts : Concepts, boolean array (n_samples, n_concepts), sparse or dense, DataFrame, list of sets, or a file
     names : concept names, where ``concepts`` is an array
     neurons : the names of the neurons to label, or a slice of them; all by default
     length : the most concepts in a formula, L of the paper
@@ -108,6 +110,8 @@ def label(
             raise ActivationsError("there is no neuron to label: activations must have at least one column")
         found = _search_all(taken, columns, groups, rules, directions, n_jobs, progress)
         name = None if layer is None else str(layer)
+        if name == "":
+            raise ActivationsError("a layer has an empty name: give it one")
         rows += _labels_of(found, [taken.names[j] for j in columns], name, directions, matched, groups, rules)
     return Labels(rows)
 
@@ -116,6 +120,8 @@ def as_activations(given: Any) -> Activations:
     """Activations from whatever ``label`` takes."""
     if isinstance(given, Activations):
         return given
+    if isinstance(given, str | Path):
+        return open_activations(given)
     return Activations.from_frame(given) if hasattr(given, "iloc") and hasattr(given, "columns") else Activations(given)
 
 
@@ -123,10 +129,12 @@ def as_concepts(given: Any, names: Iterable[str] | None = None) -> Concepts:
     """Concepts from whatever ``label`` takes."""
     frame = hasattr(given, "iloc") and hasattr(given, "columns")
     sets = isinstance(given, list | tuple) and len(given) > 0 and isinstance(given[0], set | frozenset)
-    if names is not None and (isinstance(given, Concepts) or frame or sets):
+    if names is not None and (isinstance(given, Concepts | str | Path) or frame or sets):
         raise OptionError("names go with an array of concepts; these concepts have names already")
     if isinstance(given, Concepts):
         return given
+    if isinstance(given, str | Path):
+        return open_concepts(given)
     if frame:
         return Concepts.from_frame(given)
     return Concepts.from_sets(given) if sets else Concepts.from_array(given, names)

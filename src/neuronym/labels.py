@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym.activations import Name
-from neuronym.errors import OptionError, UnknownNameError, no_such
+from neuronym._label_files import as_json, read_rows, write_rows
+from neuronym.activations import Name, as_name
+from neuronym.errors import FileError, OptionError, UnknownNameError, no_such
 from neuronym.formula import Formula
 
 if TYPE_CHECKING:
@@ -152,7 +154,8 @@ class Labels:
     __hash__ = None  # type: ignore[assignment]
 
     def __getitem__(self, key: Name | tuple[str, Name]) -> Label:
-        found = self._by_neuron.get(key, [])
+        known = (key[0], as_name(key[1])) if isinstance(key, tuple) else as_name(key)
+        found = self._by_neuron.get(known, [])
         if not found:
             raise no_such("label for neuron", key, [n for n in self._by_neuron if isinstance(n, int | str)])
         if len(found) > 1:
@@ -162,6 +165,19 @@ class Labels:
                 "ask for (layer, neuron), or choose with filter(layer=…) or filter(direction=…)"
             )
         return found[0]
+
+    def of(self, neuron: Name) -> Labels:
+        """The labels of one neuron: one per layer and direction.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none.
+        """
+        found = self._by_neuron.get(as_name(neuron), [])
+        if not found:
+            raise no_such("label for neuron", neuron, list(dict.fromkeys(label.neuron for label in self)))
+        return Labels(found)
 
     def filter(self, predicate: Callable[[Label], object] | None = None, **equal: object) -> Labels:
         """Keep the labels for which the predicate holds, and whose attributes equal those given.
@@ -208,6 +224,37 @@ class Labels:
         frame = pd.DataFrame(list(self._rows()), columns=self._columns())
         return frame.astype({"count": "Int64", "length": "Int64"})
 
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Save the labels as ``.csv``, ``.parquet`` or ``.json``, nothing lost; the file is complete or absent.
+
+        Raises
+        ------
+        FileError
+            If the file exists and ``overwrite`` is off, or cannot be written.
+        """
+        write_rows(path, self._columns(), list(self._rows()), overwrite)
+
+    def to_json(self) -> str:
+        """The text that ``save`` writes to a ``.json`` file."""
+        return as_json(self._columns(), list(self._rows()))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Labels:
+        """Read the labels that ``save`` wrote.
+
+        Raises
+        ------
+        FileError
+            If the file is missing, broken, or holds no labels.
+        """
+        labels = []
+        for number, row in enumerate(read_rows(path), 1):
+            try:
+                labels.append(_from_row(row))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise FileError(f"label {number} of {str(path)!r} is broken: {error}") from error
+        return cls(labels)
+
     def _columns(self) -> list[str]:
         columns = ["neuron", "direction", "formula", "auc", "fraction", "count", "length", "p", "log10_p", "reason"]
         layers = ["layer"] * any(label.layer is not None for label in self)
@@ -231,31 +278,20 @@ class Labels:
                 "aliases": {name: list(others) for name, others in label.aliases.items()},
             }
 
-    def _table(self) -> tuple[list[str], list[list[str]]]:
-        """Titles and cells of a printed table."""
-        titles = ["neuron", "formula", "AUC", "fraction", "count", "log10 p"]
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """The titles of a printed table, and a row of texts for every label."""
         layers = any(label.layer is not None for label in self)
         low = any(label.direction == "low" for label in self)
-        rows = [
-            [
-                *[str(label.layer)] * layers,
-                str(label.neuron),
-                *[label.direction] * low,
-                *(
-                    [f"({label.reason})", "", "", "", ""]
-                    if label.best is None
-                    else [
-                        str(label.formula),
-                        f"{label.auc:.4f}",
-                        f"{label.fraction:.4f}",
-                        str(label.count),
-                        f"{label.log10_p:.1f}",
-                    ]
-                ),
-            ]
-            for label in self._labels[:_SHOWN]
-        ]
-        return [*["layer"] * layers, "neuron", *["direction"] * low, *titles[1:]], rows
+        titles = [*["layer"] * layers, "neuron", *["direction"] * low]
+        rows = []
+        for label in self:
+            key = [*[str(label.layer)] * layers, str(label.neuron), *[label.direction] * low]
+            if label.best is None:
+                rows.append([*key, f"({label.reason})", "", "", "", ""])
+            else:
+                numbers = [f"{label.auc:.4f}", f"{label.fraction:.4f}", str(label.count), f"{label.log10_p:.1f}"]
+                rows.append([*key, str(label.formula), *numbers])
+        return [*titles, "formula", "AUC", "fraction", "count", "log10 p"], rows
 
     def _summary(self) -> str:
         missing = sum(label.best is None for label in self)
@@ -263,7 +299,7 @@ class Labels:
         return f"Labels: {len(self)} label{'s' * (len(self) != 1)}{without}"
 
     def __repr__(self) -> str:
-        titles, rows = self._table()
+        titles, rows = self.head(_SHOWN).cells()
         if not rows:
             return self._summary()
         widths = [max(len(row[i]) for row in [titles, *rows]) for i in range(len(titles))]
@@ -281,7 +317,7 @@ class Labels:
     def _repr_html_(self) -> str:
         from html import escape
 
-        titles, rows = self._table()
+        titles, rows = self.head(_SHOWN).cells()
         head = "".join(f"<th>{escape(title)}</th>" for title in titles)
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         more = f"<p>… {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
@@ -296,6 +332,28 @@ def _as_dict(explanation: Explanation) -> dict[str, Any]:
         "count": explanation.count,
         "length": explanation.length,
     }
+
+
+def _from_dict(value: Mapping[str, Any]) -> Explanation:
+    formula = Formula.parse(value["formula"])
+    return Explanation(formula, float(value["auc"]), float(value["fraction"]), int(value["count"]))
+
+
+def _from_row(row: Mapping[str, Any]) -> Label:
+    """The label that a row of a file tells of."""
+    numbers = {name: math.nan if row.get(name) is None else float(row[name]) for name in ("p", "log10_p")}
+    return Label(
+        as_name(row["neuron"]),
+        row.get("layer"),
+        row.get("direction") or "high",
+        None if row["formula"] is None else _from_dict(row),
+        numbers["p"],
+        numbers["log10_p"],
+        tuple(None if step is None else _from_dict(step) for step in row.get("path") or ()),
+        tuple(_from_dict(other) for other in row.get("runners_up") or ()),
+        row.get("reason"),
+        {name: tuple(others) for name, others in (row.get("aliases") or {}).items()},
+    )
 
 
 def _known(value: float | None) -> float | None:
