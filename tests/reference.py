@@ -36,10 +36,7 @@ def truth(chain, concepts):
     result = None
     for literal, operator in chain:
         column = concepts[:, literal // 2] != bool(literal % 2)
-        if result is None:
-            result = column
-        else:
-            result = result | column if operator == OR else result & column
+        result = column if result is None else result | column if operator == OR else result & column
     return result
 
 

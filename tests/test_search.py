@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from reference import auc_by_pairs, exhaustive, text, truth
 from sklearn.metrics import roc_auc_score
 
 from neuronym import Concepts, Formula, OptionError, label
 from neuronym.search import Rules
+from reference import auc_by_pairs, exhaustive, text, truth
 
 UNLIMITED = 10**9
 NAMES = ["a", "b", "c", "d"]

@@ -1,0 +1,258 @@
+"""The command: parse, call, print."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+import typer
+
+from neuronym._files import check_target
+from neuronym.errors import NeuronymError, OptionError
+
+if TYPE_CHECKING:
+    from neuronym.labels import Labels
+
+__all__ = ["app", "main"]
+
+_SHOWN = 20  # rows of a printed table
+
+_LABEL_EXAMPLES = """\b
+Examples:
+  neuronym label activations.npy concepts.csv --out labels.csv
+  neuronym label activations.parquet concepts.parquet --length 2 --neurons 0,5,10-20
+  neuronym label activations.npy concepts.csv --json --quiet > labels.json
+"""
+_SHOW_EXAMPLES = """\b
+Examples:
+  neuronym show labels.csv 296
+  neuronym show labels.csv 296 --layer layer4 --json
+"""
+
+app = typer.Typer(
+    name="neuronym",
+    help="Names for neurons: the formula of concepts that each neuron detects best, and how well.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from neuronym import __version__
+
+        print(f"neuronym {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("label", epilog=_LABEL_EXAMPLES)
+def label_command(
+    activations: Annotated[Path, typer.Argument(help="Samples × neurons: .npy, .npz, .csv or .parquet.")],
+    concepts: Annotated[Path, typer.Argument(help="Samples × concepts: .csv or .parquet, long or multi-hot.")],
+    length: Annotated[int, typer.Option(help="The most concepts in a formula.")] = 3,
+    beam: Annotated[int, typer.Option(help="Formulas extended in each round.")] = 3,
+    min_fraction: Annotated[float, typer.Option(help="A formula is true for at least this share of samples.")] = 0.0,
+    max_fraction: Annotated[float, typer.Option(help="A formula is true for at most this share of samples.")] = 0.5,
+    min_count: Annotated[int, typer.Option(help="A formula is true for at least so many samples.")] = 20,
+    prefixes: Annotated[
+        Literal["free", "constrained"],
+        typer.Option(help="Ask the fractions of every prefix too (constrained), as the published search."),
+    ] = "free",
+    direction: Annotated[
+        Literal["high", "low", "both"], typer.Option(help="Whether neurons are high or low inside their formula.")
+    ] = "high",
+    negation: Annotated[bool, typer.Option("--negation/--no-negation", help="Whether formulas may hold NOT.")] = True,
+    operators: Annotated[str, typer.Option(help="Which of and, or formulas may hold.")] = "and,or",
+    neurons: Annotated[str | None, typer.Option(help="Neurons to label, such as 0,5,10-20; all by default.")] = None,
+    unknown: Annotated[
+        Literal["error", "no", "drop"], typer.Option(help="What to do with values that are neither yes nor no.")
+    ] = "error",
+    align: Annotated[bool, typer.Option("--align", help="Keep the samples that both files have.")] = False,
+    n_jobs: Annotated[int | None, typer.Option(help="Blocks searched at once; -1 is one per processor.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Save the labels as .csv, .parquet or .json.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the labels as JSON instead of a table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no table.")] = False,
+) -> None:
+    """Find for each neuron the formula of concepts that it detects best.
+
+    Samples are matched by the ids in a first column called sample, and by their place where there are none.
+    """
+    if out is not None:
+        from neuronym._files import kind_of
+        from neuronym._label_files import KINDS
+
+        kind_of(out, KINDS, "labels")
+        check_target(out, overwrite)  # before the work, not after it
+    from neuronym.labeling import label
+    from neuronym.store import open_activations, open_concepts
+
+    shown = open_concepts(concepts, unknown=unknown)
+    opened = open_activations(activations)
+    with _compiling():
+        from neuronym import _kernels  # noqa: F401
+    labels = label(
+        opened,
+        shown,
+        neurons=None if neurons is None else _neurons(neurons),
+        length=length,
+        beam=beam,
+        min_fraction=min_fraction,
+        max_fraction=max_fraction,
+        min_count=min_count,
+        prefixes=prefixes,
+        direction=direction,
+        negation=negation,
+        operators=tuple(o.strip() for o in operators.split(",") if o.strip()),
+        n_jobs=n_jobs,
+        align=align,
+        progress=not quiet,
+    )
+    if out is not None:
+        labels.save(out, overwrite=overwrite)
+    if as_json:
+        print(labels.to_json(), end="")
+    elif not quiet:
+        print_table(labels, "all of them: --out labels.csv" if out is None else f"all of them are in {out}")
+
+
+@app.command(epilog=_SHOW_EXAMPLES)
+def show(
+    labels: Annotated[Path, typer.Argument(help="Labels: .csv, .parquet or .json.")],
+    neuron: Annotated[str | None, typer.Argument(help="The neuron to show; without one, the table.")] = None,
+    layer: Annotated[str | None, typer.Option(help="The layer that the neuron is in.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show one neuron: its formula, the best formula of each length, and the runners-up."""
+    from neuronym.labels import Labels
+
+    found = Labels.open(labels)
+    if layer is not None:
+        found = found.filter(layer=layer)
+    if neuron is not None:
+        found = found.of(neuron)
+    if as_json:
+        print(found.to_json(), end="")
+    elif neuron is None:
+        print_table(found, "--json prints all")
+    else:
+        print("\n\n".join(str(one) for one in found))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder for labels and picture; a new one beside it if it exists.")] = (
+        Path("neuronym-demo")
+    ),
+    seed: Annotated[int, typer.Option(help="The seed of the network.")] = 0,
+) -> None:
+    """Train a small network on handwritten digits and label its neurons.
+
+    Needs no download and takes seconds.
+    """
+    from neuronym.demo import run
+
+    with _compiling():
+        from neuronym import _kernels  # noqa: F401
+    run(out, seed)
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Say on standard error that kernels are compiled, if loading them takes longer than it does from the cache."""
+    notice = "neuronym: compiling the search for this machine, once, up to 10 s …"
+    timer = threading.Timer(1.5, lambda: print(notice, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _neurons(text: str) -> list[int | str]:
+    """Names and ranges of whole numbers, separated by commas: ``0,5,10-20``."""
+    chosen: list[int | str] = []
+    for part in next(csv.reader([text], skipinitialspace=True), []):
+        first, dash, last = part.partition("-")
+        if dash and first.isdecimal() and last.isdecimal():
+            if int(first) > int(last):
+                raise OptionError(f"--neurons {part} runs backwards: write {last}-{first}")
+            chosen += range(int(first), int(last) + 1)
+        elif part:
+            chosen.append(part)
+    if not chosen:
+        raise OptionError("--neurons names no neuron: write such as 0,5,10-20")
+    return chosen
+
+
+def print_table(labels: Labels, rest: str) -> None:
+    """Print labels as a table, the first ones if there are many, and say where the rest is."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    titles, rows = labels.head(_SHOWN).cells()
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    numbers = len(titles) - titles.index("formula") - 1
+    for place, title in enumerate(titles):
+        right = place >= len(titles) - numbers
+        table.add_column(
+            title,
+            justify="right" if right else "left",
+            no_wrap=right or title == "neuron",
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    if len(labels) > _SHOWN:
+        console.print(f"… {len(labels) - _SHOWN} more; {rest}", highlight=False)
+
+
+def main() -> NoReturn:
+    """Run the command; whatever the user can mend is one line on standard error and an exit code that is not 0."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        code = app(standalone_mode=False)
+    except NeuronymError as error:
+        _fail(" ".join(str(error).split("\n")), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped; no file was written", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except MemoryError:
+        _fail("not enough memory: label fewer neurons at once (--neurons), or use fewer workers (--n-jobs)", 2)
+    except Exception as error:
+        # A usage error of the command line; anything else is a bug, and its traceback is wanted.
+        if not hasattr(error, "format_message"):
+            raise
+        context = getattr(error, "ctx", None)
+        where = f" (see {context.command_path} --help)" if context is not None else ""
+        _fail(" ".join(error.format_message().split()) + where, 2)
+    sys.exit(code or 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"neuronym: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,198 @@
+"""The demo: a small network on handwritten digits, and names for its neurons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym.concepts import Concepts
+from neuronym.errors import FileError, OptionError
+from neuronym.labeling import label
+
+if TYPE_CHECKING:
+    from neuronym.labels import Label, Labels
+
+__all__ = ["Digits", "digit_concepts", "run", "train"]
+
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+PROPERTIES = {
+    "even": {0, 2, 4, 6, 8},
+    "prime": {2, 3, 5, 7},
+    "square_number": {0, 1, 4, 9},
+    "above_four": {5, 6, 7, 8, 9},
+    "has_loop": {0, 6, 8, 9},
+    "straight_strokes": {1, 4, 7},
+}
+
+_HIDDEN = 32
+_PICTURED = 4  # hidden neurons in the picture
+_TOP = 8  # samples beside each
+
+
+@dataclass(frozen=True)
+class Digits:
+    """A trained network and what it answers to the half of the digits that it has not seen.
+
+    Parameters
+    ----------
+    images : float64, shape (n_samples, 8, 8), ink from 0 to 16
+    digits : int64, shape (n_samples,)
+    activations : dict of layer to float64 arrays, (n_samples, 32) and (n_samples, 10)
+    accuracy : float
+        The share of these samples that the network gets right.
+    """
+
+    images: NDArray[np.float64]
+    digits: NDArray[np.int64]
+    activations: dict[str, NDArray[np.float64]]
+    accuracy: float
+
+
+def train(seed: int = 0) -> Digits:
+    """Train one hidden layer of 32 rectified units on half of scikit-learn's 1,797 digits.
+
+    Raises
+    ------
+    OptionError
+        If scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+        from sklearn.neural_network import MLPClassifier
+    except ImportError as error:
+        raise OptionError("the demo needs scikit-learn and matplotlib: pip install 'neuronym[demo]'") from error
+    images, digits = load_digits(return_X_y=True)
+    train_x, held_x, train_y, held_y = train_test_split(
+        images, digits, test_size=0.5, random_state=seed, stratify=digits
+    )
+    network = MLPClassifier((_HIDDEN,), alpha=1e-2, max_iter=1000, random_state=seed).fit(train_x / 16, train_y)
+    (into, out), (into_bias, out_bias) = network.coefs_, network.intercepts_
+    hidden = np.maximum(held_x / 16 @ into + into_bias, 0)
+    return Digits(
+        held_x.reshape(-1, 8, 8),
+        held_y,
+        {"hidden": hidden, "output": hidden @ out + out_bias},
+        float(network.score(held_x / 16, held_y)),
+    )
+
+
+def digit_concepts(images: NDArray[np.float64], digits: NDArray[np.int64]) -> Concepts:
+    """The digit, properties of its number and shape, and properties of the drawing itself."""
+    ink = images.sum(axis=(1, 2))
+    upper, lower = images[:, :4].sum(axis=(1, 2)), images[:, 4:].sum(axis=(1, 2))
+    left, right = images[:, :, :4].sum(axis=(1, 2)), images[:, :, 4:].sum(axis=(1, 2))
+    drawing = {
+        "much_ink": ink > np.quantile(ink, 0.75),
+        "little_ink": ink < np.quantile(ink, 0.25),
+        "top_heavy": upper > 1.2 * lower,
+        "bottom_heavy": lower > 1.2 * upper,
+        "leans_left": left > 1.2 * right,
+        "leans_right": right > 1.2 * left,
+    }
+    shown: dict[str, NDArray[Any]] = {word: digits == d for d, word in enumerate(WORDS)}
+    shown |= {name: np.isin(digits, list(members)) for name, members in PROPERTIES.items()}
+    return Concepts.from_array(np.stack([*shown.values(), *drawing.values()], axis=1), [*shown, *drawing])
+
+
+def run(out: str | Path = "neuronym-demo", seed: int = 0) -> Labels:
+    """Train, label, print the table, and save ``labels.csv`` and ``neurons.png`` in a folder of their own.
+
+    Where ``out`` exists, ``out-2``, ``out-3``, … is taken instead: nothing is overwritten.
+
+    Raises
+    ------
+    FileError
+        If the folder cannot be made or written to.
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    data = train(seed)
+    console.print(
+        f"Trained a network of {_HIDDEN} hidden units on half of 1,797 handwritten digits: "
+        f"{data.accuracy:.1%} right on the other half."
+    )
+    concepts = digit_concepts(data.images, data.digits)
+    labels = label(data.activations, concepts)
+    console.print(f"Labelled {len(labels)} neurons with formulas of {concepts.n_concepts} concepts:\n")
+    for layer in ("output", "hidden"):
+        console.print(str(labels.filter(layer=layer).sort("neuron" if layer == "output" else "auc")), markup=False)
+        console.print()
+    console.print(_verdict(labels))
+    folder = _new_folder(Path(out))
+    labels.save(folder / "labels.csv")
+    _picture(data, concepts, labels, folder / "neurons.png")
+    console.print(f"Saved {folder / 'labels.csv'} and {folder / 'neurons.png'}.", markup=False)
+    return labels
+
+
+def _verdict(labels: Labels) -> str:
+    """How many output neurons got their own digit."""
+    own = longer = 0
+    for digit, word in enumerate(WORDS):
+        found = labels["output", digit]
+        single = found.path[0] if found.path else None
+        own += single is not None and str(single.formula) == word
+        longer += found.formula is not None and word in found.formula.concepts
+    return (
+        f"{own} of the 10 output neurons got exactly their own digit as their best single concept; "
+        f"{longer} of 10 have it in their formula of up to 3."
+    )
+
+
+def _new_folder(out: Path) -> Path:
+    """Make the folder, under the next free name."""
+    number = 1
+    while True:
+        folder = out if number == 1 else out.with_name(f"{out.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise FileError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
+
+
+def _picture(data: Digits, concepts: Concepts, labels: Labels, path: Path) -> None:
+    """For a few hidden neurons and an output neuron: the top samples, and activations inside and outside."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    chosen = [*_different(labels.filter(layer="hidden").sort(), _PICTURED), labels["output", 3]]
+    figure = Figure(figsize=(11, 1.3 * len(chosen)), layout=ConstrainedLayoutEngine(hspace=0.3))
+    axes = figure.subplots(len(chosen), _TOP + 1, width_ratios=[*[1] * _TOP, 4], squeeze=False)
+    for row, found in zip(axes, chosen, strict=True):
+        if found.layer is None or found.formula is None or not isinstance(found.neuron, int):
+            continue
+        values = data.activations[found.layer][:, found.neuron]
+        inside = found.formula.evaluate(concepts)
+        for axis, sample in zip(row[:-1], np.argsort(-values, kind="stable"), strict=False):
+            axis.imshow(data.images[sample], cmap="gray_r")
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set(color="tab:blue" if inside[sample] else "tab:orange", linewidth=3)
+        bins = np.linspace(values.min(), values.max(), 31).tolist()
+        row[-1].hist(values[~inside], bins, density=True, color="tab:orange", alpha=0.6, label="outside")
+        row[-1].hist(values[inside], bins, density=True, color="tab:blue", alpha=0.6, label="inside")
+        row[-1].set(yticks=[], xlabel="activation" if found is chosen[-1] else "")
+        heading = f"{found.layer} {found.neuron}:  {found.formula}   (AUC {found.auc:.3f})"
+        # Outside of the layout, or the first picture would be given the heading's width.
+        row[0].text(0, 1.15, heading, transform=row[0].transAxes).set_in_layout(False)
+    axes[0, -1].legend(frameon=False)
+    axes[0, -1].set_title("activations inside and outside the formula", fontsize="medium")
+    figure.savefig(path, dpi=110)
+
+
+def _different(labels: Labels, n: int) -> list[Label]:
+    """The first n labels with formulas of different concepts."""
+    chosen: list[Label] = []
+    for found in labels:
+        used = {name for other in chosen if other.formula is not None for name in other.formula.concepts}
+        if len(chosen) < n and found.formula is not None and not used & set(found.formula.concepts):
+            chosen.append(found)
+    return chosen
