@@ -81,7 +81,10 @@ def _exists(path: str | Path) -> FileError:
 
 
 def _unwritten(path: str | Path, error: Exception) -> FileError:
-    why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else _first_line(error)
+    why = _first_line(error)
+    if isinstance(error, OSError):
+        # numpy tells how much was written, not why no more
+        why = os.strerror(error.errno) if error.errno else f"the disk is full or a size limit is reached ({why})"
     return FileError(f"cannot write {str(path)!r}: {why}; nothing was written")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,31 +14,40 @@ if TYPE_CHECKING:
 
 SAMPLE = "sample"  # the column of sample ids
 
+_BLOCK_BYTES = 64 * 2**20  # no row of a CSV file may be longer
 
-def header(path: str | Path) -> list[str]:
-    """The first line of a CSV file."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        names = next(csv.reader(file), [])
+
+def header(path: str | Path) -> tuple[list[str], int]:
+    """The names in the first row of a CSV file, and where the next row begins, in bytes."""
+    with open(path, "rb") as file:
+        lines = (line.decode("utf-8-sig" if file.tell() == len(line) else "utf-8") for line in iter(file.readline, b""))
+        names = next(csv.reader(lines, strict=True), [])
+        start = file.tell()
     if not names:
         raise FileError(f"cannot read {str(path)!r}: its first line must name the columns")
-    return names
+    return names, start
 
 
-def read_csv(path: str | Path, types: dict[str, Any], names: Sequence[str]) -> pa.Table:
+def read_csv(path: str | Path, types: dict[str, Any]) -> pa.Table:
+    """Read the rows of a CSV file with a type for each of its columns."""
+    import pyarrow as pa
     import pyarrow.csv as arrow
 
+    names, start = header(path)
     # Columns are read under their place, since a name may stand twice; the caller judges that.
-    places = [str(place) for place in range(len(names))]
-    table = arrow.read_csv(
-        path,
-        read_options=arrow.ReadOptions(column_names=places, skip_rows=0, skip_rows_after_names=1),
-        parse_options=arrow.ParseOptions(newlines_in_values=True),
-        convert_options=arrow.ConvertOptions(
-            column_types={place: types[name] for place, name in zip(places, names, strict=True)},
-            strings_can_be_null=False,
-        ),
-    )
-    renamed: pa.Table = table.rename_columns(list(names))
+    places = {str(place): types[name] for place, name in enumerate(names)}
+    with open(path, "rb") as file:
+        file.seek(start)
+        if not file.read(4096).strip():
+            return pa.table([pa.array([], kind) for kind in places.values()], names=names)
+        file.seek(start)
+        table: pa.Table = arrow.read_csv(
+            file,
+            read_options=arrow.ReadOptions(column_names=list(places), block_size=_BLOCK_BYTES),
+            parse_options=arrow.ParseOptions(newlines_in_values=True),
+            convert_options=arrow.ConvertOptions(column_types=places, strings_can_be_null=False),
+        )
+    renamed: pa.Table = table.rename_columns(names)
     return renamed
 
 

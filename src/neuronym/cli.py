@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from neuronym._files import check_target
-from neuronym.errors import NeuronymError, OptionError
+from neuronym.errors import NeuronymError, OptionError, no_such
 
 if TYPE_CHECKING:
     from neuronym.labels import Labels
@@ -146,6 +146,9 @@ def show(
 
     found = Labels.open(labels)
     if layer is not None:
+        layers = list(dict.fromkeys(str(one.layer) for one in found if one.layer is not None))
+        if layer not in layers:
+            raise no_such("layer", layer, layers)
         found = found.filter(layer=layer)
     if neuron is not None:
         found = found.of(neuron)

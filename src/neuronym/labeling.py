@@ -95,6 +95,8 @@ def label(
     rules = Rules(length, beam, min_fraction, max_fraction, min_count, prefixes, negation, operators)
     if direction not in ("high", "low", "both"):
         raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
+    if n_jobs is not None and (not isinstance(n_jobs, int | np.integer) or n_jobs == 0):
+        raise OptionError(f"n_jobs must be a whole number other than 0, or None, not {n_jobs!r}: -1 is all processors")
     directions: tuple[Direction, ...] = ("high", "low") if direction == "both" else (direction,)
     shown = as_concepts(concepts, names)
     by_layer = activations if isinstance(activations, Mapping) else {None: activations}

@@ -57,17 +57,12 @@ def open_activations(path: str | Path, *, sample_ids: Iterable[object] | None = 
 
 
 def _mapped(path: str | Path) -> NDArray[Any]:
-    with open(path, "rb") as file:
-        version = np.lib.format.read_magic(file)
-        if version not in ((1, 0), (2, 0)):
-            raise FileError(f"cannot read activations from {str(path)!r}: version {version} of .npy is unknown")
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-    if dtype.hasobject:
-        raise _objects(path)
-    if 0 in shape:  # nothing to map
-        return np.empty(shape, dtype)
-    return np.lib.format.open_memmap(path, mode="r")
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except ValueError as error:
+        if "Python objects" in str(error):
+            raise _objects(path) from error
+        raise
 
 
 def _objects(path: str | Path) -> FileError:
@@ -82,7 +77,8 @@ def _from_npz(path: str | Path) -> Activations:
     from zlib import error as ZlibError  # noqa: N812
 
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise FileError(f"cannot read activations from {str(path)!r}: it is no .npz archive")
             known = archive.files
@@ -124,7 +120,7 @@ def _from_table(table: pa.Table, path: str | Path) -> Activations:
 def _csv_numbers(path: str | Path) -> pa.Table:
     import pyarrow as pa
 
-    names = header(path)
+    names, _ = header(path)
     if all(_is_decimal(name) for name in names):
         raise FileError(
             f"cannot read activations from {str(path)!r}: the first line holds numbers ({some(names)}) "
@@ -135,7 +131,7 @@ def _csv_numbers(path: str | Path) -> pa.Table:
         if names[0] == SAMPLE:
             types[SAMPLE] = pa.string()
         try:
-            table = read_csv(path, types, names)
+            table = read_csv(path, types)
         except pa.ArrowInvalid:
             if kind == pa.float64():
                 raise
@@ -238,8 +234,8 @@ def open_concepts(path: str | Path, *, unknown: Unknown = "error") -> Concepts:
         if kind == ".csv":
             import pyarrow as pa
 
-            names = header(path)
-            table = read_csv(path, dict.fromkeys(names, pa.string()), names)
+            names, _ = header(path)
+            table = read_csv(path, dict.fromkeys(names, pa.string()))
         else:
             table = read_parquet(path)
         if [n for n in table.column_names if n != SAMPLE] == ["concepts"] and is_list(table["concepts"].type):
