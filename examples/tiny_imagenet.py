@@ -86,7 +86,9 @@ def auc(activations: np.ndarray, inside: np.ndarray) -> float:
     return float((np.count_nonzero(high > low) + np.count_nonzero(high == low) / 2) / (high.size * low.size))
 
 
-def stones(data: Path, concepts: Concepts) -> list[tuple[float, int, str, float, float]]:
+def stones(
+    data: Path, concepts: Concepts, neurons: slice | None = None, lengths: tuple[int, ...] = (2, 3)
+) -> list[tuple[float, int, str, float, float]]:
     """How far a beam of 3 falls short of the best formula, with and without stepping stones.
 
     Rows are (min_fraction, length, prefixes, share of neurons that reach the best, mean loss of AUC). The best of
@@ -96,8 +98,15 @@ def stones(data: Path, concepts: Concepts) -> list[tuple[float, int, str, float,
     pooled = open_activations(data / "efficientnet_lite0/pooled.npy")
     rows: list[tuple[float, int, str, float, float]] = []
     for min_fraction in (0.006, 0.01):
-        for length, beam in ((2, 2 * concepts.n_concepts), (3, 200)):
-            options = {"length": length, "min_count": 20, "min_fraction": min_fraction, "n_jobs": -1}
+        for length in lengths:
+            beam = 2 * concepts.n_concepts if length == 2 else 200
+            options = {
+                "length": length,
+                "min_count": 20,
+                "min_fraction": min_fraction,
+                "n_jobs": -1,
+                "neurons": neurons,
+            }
             best = np.array([found.auc for found in label(pooled, concepts, beam=beam, **options)])
             for prefixes in ("free", "constrained"):
                 found = np.array([one.auc for one in label(pooled, concepts, beam=3, prefixes=prefixes, **options)])

@@ -6,6 +6,7 @@ import csv
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 _SHOWN = 20  # rows of a printed table
+_PATIENCE = 1.5  # seconds; loading compiled kernels takes less, compiling them more
 
 _LABEL_EXAMPLES = """\b
 Examples:
@@ -182,7 +184,7 @@ def demo(
 def _compiling() -> Iterator[None]:
     """Say on standard error that kernels are compiled, if loading them takes longer than it does from the cache."""
     notice = "neuronym: compiling the search for this machine, once, up to 10 s …"
-    timer = threading.Timer(1.5, lambda: print(notice, file=sys.stderr, flush=True))
+    timer = threading.Timer(_PATIENCE, lambda: print(notice, file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()
     try:
@@ -236,7 +238,10 @@ def main() -> NoReturn:
     """Run the command; whatever the user can mend is one line on standard error and an exit code that is not 0."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        code = app(standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = lambda message, *_, **__: print(f"neuronym: {message}", file=sys.stderr)
+            code = app(standalone_mode=False)
     except NeuronymError as error:
         _fail(" ".join(str(error).split("\n")), 2)
     except (KeyboardInterrupt, typer.Abort):

@@ -15,10 +15,9 @@ from neuronym._names import match_ids
 from neuronym.activations import Activations, Name
 from neuronym.concepts import Concepts
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
-from neuronym.formula import Formula
 from neuronym.labels import Explanation, Label, Labels
 from neuronym.scores import AUC
-from neuronym.search import Found, Rules, search, spelled
+from neuronym.search import Found, Rules, Speller, search
 from neuronym.significance import mann_whitney
 from neuronym.store import open_activations, open_concepts
 
@@ -185,8 +184,8 @@ def _search_all(
     directions: tuple[Direction, ...],
     n_jobs: int | None,
     progress: bool,
-) -> list[_Block]:
-    """Search every block of neurons, each a task of joblib."""
+) -> Iterator[_Block]:
+    """Search every block of neurons, each a task of joblib, and give the blocks in order as they are done."""
     from joblib import Parallel, delayed, effective_n_jobs
 
     from neuronym import _kernels, _rank_kernels  # noqa: F401  compiled or loaded here, before threads ask for it
@@ -194,10 +193,14 @@ def _search_all(
     jobs = effective_n_jobs(n_jobs)
     blocks = taken.blocks(columns, 1 if jobs == 1 else 4 * jobs)
     tasks = (delayed(_search_block)(taken, block, groups, rules, directions) for block in blocks)
-    run = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator" if progress else "list")
+    try:
+        # As they are done, so that labels are written while other threads search on.
+        run = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    except ValueError:  # some backends give lists alone
+        run = Parallel(n_jobs=n_jobs, prefer="threads")
     try:
         results = run(tasks)
-        return list(_watched(results, [len(block) for block in blocks])) if progress else list(results)
+        yield from _watched(results, [len(block) for block in blocks]) if progress else results
     except _NotFinite:
         raise _not_finite(taken, columns) from None
 
@@ -257,7 +260,7 @@ def _watched(results: Iterable[_Block], sizes: list[int]) -> Iterator[_Block]:
 
 
 def _labels_of(
-    blocks: list[_Block],
+    blocks: Iterable[_Block],
     names: list[Name],
     layer: str | None,
     directions: tuple[Direction, ...],
@@ -268,52 +271,41 @@ def _labels_of(
     """Labels of the neurons, in order, from the arrays of their blocks."""
     lowest, highest = rules.bounds(groups.total)
     infeasible = f"no formula found that is true for {lowest} to {highest} of {groups.total} samples"
-    known: dict[bytes, Formula] = {}
-    start = 0
+    speller = Speller(concepts.names)
+    name_of = iter(names)
     for found, ties, constant in blocks:
         # The test is two-sided, so it reads the same off the sums of either direction.
         tests = [
             mann_whitney(f.sums[:, 0], np.where(f.lengths[:, 0] > 0, f.counts[:, 0], 1), groups.total, ties)
             for f in found
         ]
-        for j in range(len(ties)):
+        for j, neuron in zip(range(len(ties)), name_of, strict=False):
             for direction, f, (p, log10_p) in zip(directions, found, tests, strict=True):
-                neuron = names[start + j]
                 if constant[j] or not f.lengths[j, 0]:
                     yield Label(neuron, layer, direction, reason="constant" if constant[j] else infeasible)
                     continue
-                slots = [
-                    _explanation(f, j, slot, concepts.names, groups.total, known) for slot in range(f.lengths.shape[1])
-                ]
-                path = slots[-rules.length :]
-                others = [slot for slot in slots[1 : -rules.length] if slot is not None]
-                used = {name for slot in slots if slot is not None for name in slot.formula.concepts}
-                aliases = {name: concepts.aliases[name] for name in sorted(used) if name in concepts.aliases}
+                best, *others = slots = _explanations(f, j, groups.total, speller)
+                used: set[str] = set()
+                if concepts.aliases:
+                    used = {name for slot in slots if slot is not None for name in slot.formula.concepts}
                 yield Label(
                     neuron,
                     layer,
                     direction,
-                    slots[0],
+                    best,
                     float(p[j]),
                     float(log10_p[j]),
-                    tuple(path),
-                    tuple(others),
-                    None,
-                    aliases,
+                    path=tuple(slots[-rules.length :]),
+                    runners_up=tuple(slot for slot in others[: -rules.length] if slot is not None),
+                    aliases={name: concepts.aliases[name] for name in sorted(used) if name in concepts.aliases},
                 )
-        start += len(ties)
 
 
-def _explanation(
-    found: Found, j: int, slot: int, names: tuple[str, ...], total: int, known: dict[bytes, Formula]
-) -> Explanation | None:
-    length = int(found.lengths[j, slot])
-    if not length:
-        return None
-    literals, operators = found.literals[j, slot], found.operators[j, slot]
-    key = literals.tobytes() + operators.tobytes()
-    formula = known.get(key)
-    if formula is None:
-        formula = known[key] = spelled(literals, operators, length, names)
-    count = int(found.counts[j, slot])
-    return Explanation(formula, float(found.scores[j, slot]), count / total, count)
+def _explanations(found: Found, j: int, total: int, speller: Speller) -> list[Explanation | None]:
+    """The formulas of neuron j of a block, slot by slot."""
+    made: list[Explanation | None] = []
+    columns = (found.lengths, found.literals, found.operators, found.counts, found.scores)
+    for length, literals, operators, count, score in zip(*(column[j].tolist() for column in columns), strict=True):
+        formula = speller.formula(tuple(literals[:length]), tuple(operators[:length])) if length else None
+        made.append(None if formula is None else Explanation(formula, score, count / total, count))
+    return made

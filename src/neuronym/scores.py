@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AUC", "Score", "Weighed"]
 
-_KEY_BYTES = 32 * 2**20  # sorted at a time by a thread
+_WIDTH = 16  # neurons ranked at a time: a cache line of float32, and few enough for their keys to stay in a cache
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ class AUC:
         n_neurons = block.shape[1]
         sums = np.empty((n_neurons, groups.n_groups), np.int64)
         ties, bad = np.empty(n_neurons), np.zeros(n_neurons, np.int64)
-        # Ranks of whole cache lines of neurons, as many as a thread may hold in keys.
-        width = max(1, min(64, _KEY_BYTES // (8 * max(1, len(groups.units)))))
+        width = min(_WIDTH, max(1, n_neurons))
+        keys = np.empty((width, len(groups.units)), np.uint64)
         for start in range(0, n_neurons, width):
             stop = min(start + width, n_neurons)
             part = block[:, start:stop] if groups.rows is None else block[groups.rows, start:stop]
-            _rank(part, groups, sums[start:stop], ties[start:stop], bad[start:stop])
+            _rank(part, groups, keys[: stop - start], sums[start:stop], ties[start:stop], bad[start:stop])
         return Weighed(sums, ties, bad)
 
     def table(self, total: int) -> NDArray[np.float64]:
@@ -103,6 +103,7 @@ class AUC:
 def _rank(
     block: NDArray[Any],
     groups: Groups,
+    keys: NDArray[np.uint64],
     sums: NDArray[np.int64],
     ties: NDArray[np.float64],
     bad: NDArray[np.int64],
@@ -111,17 +112,14 @@ def _rank(
     from neuronym._rank_kernels import pack_keys, rank_sums
 
     narrow = _as_float32(block)
-    keys = np.empty((block.shape[1], block.shape[0]), np.uint64)
     if narrow is not None:
         pack_keys(narrow, groups.units, keys, bad)
+        keys.sort(axis=1)
     else:
         for j in range(block.shape[1]):
             keys[j] = _wide_keys(np.ascontiguousarray(block[:, j]), groups.units)
             bad[j] = 0 if block.dtype.kind in "iu" else np.count_nonzero(~np.isfinite(block[:, j]))
-    for j in range(len(keys)):  # a row is sorted and summed while it is in the cache
-        if narrow is not None:
-            keys[j].sort()
-        rank_sums(keys[j : j + 1], groups.unit_weights, groups.unit_groups, sums[j : j + 1], ties[j : j + 1])
+    rank_sums(keys, groups.unit_weights, groups.unit_groups, sums, ties)
 
 
 def _as_float32(block: NDArray[Any]) -> NDArray[np.float32] | None:

@@ -25,7 +25,7 @@ from neuronym.errors import OptionError
 from neuronym.formula import Formula
 from neuronym.scores import Score
 
-__all__ = ["Found", "Rules", "search"]
+__all__ = ["Found", "Rules", "Speller", "search"]
 
 
 @dataclass(frozen=True)
@@ -174,13 +174,33 @@ def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, score: Score) 
     )
 
 
-def spelled(literals: NDArray[np.int64], operators: NDArray[np.int64], length: int, names: tuple[str, ...]) -> Formula:
-    """The formula that a slot holds."""
-    formula = None
-    for literal, operator in zip(literals[:length].tolist(), operators[:length].tolist(), strict=True):
-        part = Formula.concept(names[literal >> 1])
-        part = ~part if literal & 1 else part
-        formula = part if formula is None else formula | part if operator else formula & part
-    if formula is None:
-        raise ValueError("an empty slot holds no formula")
-    return formula
+class Speller:
+    """Spells out the formulas that slots hold, each literal and each formula once.
+
+    Parameters
+    ----------
+    names : the names of the concepts that were searched
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._literals: dict[int, Formula] = {}
+        self._formulas: dict[tuple[tuple[int, ...], tuple[int, ...]], Formula] = {}
+
+    def formula(self, literals: tuple[int, ...], operators: tuple[int, ...]) -> Formula:
+        """The formula of at least one literal, coded as in ``Found``."""
+        known = self._formulas.get((literals, operators))
+        if known is not None:
+            return known
+        made = self._literal(literals[0])
+        for literal, operator in zip(literals[1:], operators[1:], strict=True):
+            part = self._literal(literal)
+            made = made | part if operator else made & part
+        return self._formulas.setdefault((literals, operators), made)
+
+    def _literal(self, code: int) -> Formula:
+        known = self._literals.get(code)
+        if known is None:
+            concept = Formula.concept(self._names[code >> 1])
+            known = self._literals[code] = ~concept if code & 1 else concept
+        return known

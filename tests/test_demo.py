@@ -1,0 +1,78 @@
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from neuronym import FileError, Labels, OptionError, demo
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, demo.run(folder / "out")
+
+
+def test_every_output_neuron_gets_its_own_digit(ran):
+    _, labels = ran
+    for digit, word in enumerate(demo.WORDS):
+        found = labels["output", digit]
+        assert str(found.path[0].formula) == word
+        assert word in found.formula.concepts
+        assert found.auc > 0.95
+
+
+def test_labels_and_picture_are_saved(ran):
+    folder, labels = ran
+    assert Labels.open(folder / "out" / "labels.csv") == labels
+    picture = (folder / "out" / "neurons.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) > 20_000
+
+
+def test_it_says_what_it_found_and_overwrites_nothing(ran, capsys):
+    folder, labels = ran
+    before = (folder / "out" / "labels.csv").read_bytes()
+    assert demo.run(folder / "out") == labels
+    out = capsys.readouterr().out
+    assert "10 of the 10 output neurons got exactly their own digit" in out
+    assert "right on the other half" in out
+    assert "output  0       zero" in out
+    assert f"Saved {folder / 'out-2' / 'labels.csv'}" in out
+    assert (folder / "out" / "labels.csv").read_bytes() == before
+
+
+def test_the_verdict_counts(ran):
+    _, labels = ran
+    assert demo._verdict(labels).startswith("10 of the 10")
+    wrong = [replace(found, neuron=9 - found.neuron) for found in labels.filter(layer="output")]
+    assert demo._verdict(Labels(wrong)) == (
+        "0 of the 10 output neurons got exactly their own digit as their best single concept; "
+        "0 of 10 have it in their formula of up to 3."
+    )
+
+
+def test_concepts_are_true_of_the_digits():
+    images = np.zeros((4, 8, 8))
+    images[0, :2] = 16
+    images[1, :, 6:] = 16
+    concepts = demo.digit_concepts(images, np.array([0, 4, 7, 9]))
+    shown = {name: concepts[name].tolist() for name in concepts.names}
+    assert shown["zero"] == [True, False, False, False]
+    assert shown["prime"] == [False, False, True, False]
+    assert shown["square_number"] == [True, True, False, True]
+    assert shown["has_loop"] == [True, False, False, True]
+    assert shown["top_heavy"] == [True, False, False, False]
+    assert shown["leans_right"] == [False, True, False, False]
+
+
+def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(OptionError, match=r"pip install 'neuronym\[demo\]'"):
+        demo.train()
+
+
+def test_a_place_where_no_folder_can_be_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="cannot make the folder"):
+        demo.run(tmp_path / "file" / "out")
