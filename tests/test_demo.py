@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neuronym import FileError, Labels, OptionError, demo
+from neuronym import FileError, Labels, OptionError, demo, label
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,12 @@ def test_labels_and_picture_are_saved(ran):
     assert len(picture) > 20_000
 
 
+def test_the_saved_inputs_give_the_saved_labels(ran):
+    folder, labels = ran
+    again = label(folder / "out" / "hidden.npy", folder / "out" / "concepts.parquet")
+    assert [one.best for one in again] == [one.best for one in labels.filter(layer="hidden")]
+
+
 def test_it_says_what_it_found_and_overwrites_nothing(ran, capsys):
     folder, labels = ran
     before = (folder / "out" / "labels.csv").read_bytes()
@@ -38,7 +44,7 @@ def test_it_says_what_it_found_and_overwrites_nothing(ran, capsys):
     assert "10 of the 10 output neurons got exactly their own digit" in out
     assert "right on the other half" in out
     assert "output  0       zero" in out
-    assert f"Saved {folder / 'out-2' / 'labels.csv'}" in out
+    assert f"Saved in {folder / 'out-2'}: concepts.parquet, hidden.npy, labels.csv, neurons.png" in out
     assert (folder / "out" / "labels.csv").read_bytes() == before
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym.activations import Activations
 from neuronym.concepts import Concepts
 from neuronym.errors import FileError, OptionError
 from neuronym.labeling import label
+from neuronym.store import save_activations, save_concepts
 
 if TYPE_CHECKING:
     from neuronym.labels import Label, Labels
@@ -100,7 +102,10 @@ def digit_concepts(images: NDArray[np.float64], digits: NDArray[np.int64]) -> Co
 
 
 def run(out: str | Path = "neuronym-demo", seed: int = 0) -> Labels:
-    """Train, label, print the table, and save ``labels.csv`` and ``neurons.png`` in a folder of their own.
+    """Train, label, print the table, and save labels and a picture in a folder of their own.
+
+    The folder holds ``labels.csv``, ``neurons.png``, and what the command ``neuronym label`` can be tried on:
+    ``hidden.npy`` and ``concepts.parquet``.
 
     Where ``out`` exists, ``out-2``, ``out-3``, … is taken instead: nothing is overwritten.
 
@@ -127,7 +132,9 @@ def run(out: str | Path = "neuronym-demo", seed: int = 0) -> Labels:
     folder = _new_folder(Path(out))
     labels.save(folder / "labels.csv")
     _picture(data, concepts, labels, folder / "neurons.png")
-    console.print(f"Saved {folder / 'labels.csv'} and {folder / 'neurons.png'}.", markup=False)
+    save_activations(Activations(data.activations["hidden"]), folder / "hidden.npy")
+    save_concepts(concepts, folder / "concepts.parquet")
+    console.print(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}", markup=False)
     return labels
 
 

@@ -1,0 +1,45 @@
+import contextlib
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from neuronym import cli, demo
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_prints_what_it_says():
+    (code,), (expected,) = blocks("python"), blocks("text")
+    assert len(code.splitlines()) <= 10
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(code, "README", "exec"), {})
+    shown = [line.rstrip() for line in printed.getvalue().splitlines()]
+    assert shown[: len(expected.splitlines())] == expected.splitlines()
+
+
+def test_the_commands_work_after_the_demo(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    demo.run()
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith(".venv/bin/neuronym ")]
+    assert len(lines) == 2
+    for line in lines:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["neuronym", *shlex.split(line)[1:]])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        assert stopped.value.code == 0
+    assert capsys.readouterr().out.startswith("neuron 2: five | four | seven")
+
+
+def test_its_links_lead_somewhere():
+    for link in re.findall(r"\]\(([^)]+)\)", README):
+        assert link.startswith("https://") or (ROOT / link).exists(), link
