@@ -19,30 +19,34 @@ The score of an entry is a float and stands in an array of its own.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
+from numpy.typing import NDArray
 
 from neuronym._rank_kernels import array_type
 
 COUNT, SUM, KEY, LENGTH, NEGATIONS, EXPANDED, HEAD = range(7)
 
-_i8, _f8, _i4 = types.int64, types.float64, types.int32
+_i8, _f8, _i4, _u1 = types.int64, types.float64, types.int32, types.uint8
+
+# Called by compiled code alone. Whatever these do without takes seconds off the first call on a machine.
+Ints = NDArray[np.int64]
+
+_inner: Any = njit(  # type: ignore[call-overload]
+    nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy"
+)
 
 
-@njit(cache=True, nogil=True)
-def _fill(target, value):
-    for i in range(target.shape[0]):
-        target[i] = value
-
-
-@njit(cache=True, nogil=True)
+@_inner
 def _copy(source, target):
     # A loop, since the checks behind a slice assignment take seconds to compile.
     for i in range(source.shape[0]):
         target[i] = source[i]
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _sort_runs(entry, length, size):
     """Put an entry into its canonical order: inside a run of one operator the literals ascend."""
     ops = HEAD + size
@@ -61,7 +65,7 @@ def _sort_runs(entry, length, size):
         start = stop
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _nth_concept(entry, length, rank):
     """The concept that stands at place ``rank`` of an entry's concepts in ascending order (read-once: all differ)."""
     for i in range(length):
@@ -74,7 +78,7 @@ def _nth_concept(entry, length, rank):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _simpler(a, b, size):
     """Whether entry a goes before entry b of the same score.
 
@@ -98,7 +102,7 @@ def _simpler(a, b, size):
     return False
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _insert(entries, scores, entry, score, size):
     """Insert an entry into a list ordered by score, best first, whose empty places score −inf.
 
@@ -127,7 +131,7 @@ def _insert(entries, scores, entry, score, size):
     scores[place] = score
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _join(parent, literal, op, size, child):
     """Write ``parent op literal`` (the literal alone where the parent is empty) into ``child``, in canonical order."""
     length = parent[LENGTH]
@@ -142,61 +146,70 @@ def _join(parent, literal, op, size, child):
     _sort_runs(child, length + 1, size)
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _true_in(entry, size, concept_ptr, concept_groups, members, other):
     """Mark in ``members`` (G,) with 0 and 1 the groups where an entry is true; ``other`` is scratch."""
     for i in range(entry[LENGTH]):
         flip = entry[HEAD + i] & 1
         concept = entry[HEAD + i] >> 1
-        _fill(other, flip)
+        for g in range(other.shape[0]):
+            other[g] = flip
         for k in range(concept_ptr[concept], concept_ptr[concept + 1]):
             other[concept_groups[k]] = 1 - flip
-        if i == 0:
-            _copy(other, members)
-        elif entry[HEAD + size + i] == 0:
-            for g in range(members.shape[0]):
+        for g in range(members.shape[0]):
+            if i == 0:
+                members[g] = other[g]
+            elif entry[HEAD + size + i] == 0:
                 members[g] &= other[g]
-        else:
-            for g in range(members.shape[0]):
+            else:
                 members[g] |= other[g]
 
 
-@njit(cache=True, nogil=True)
+@_inner
+def _gather(members, side, group_ptr, group_concepts, counts, sums, keys, out):
+    """n, S and key of every concept over the groups that ``members`` marks with ``side``, into ``out`` (K, 3)."""
+    for c in range(out.shape[0]):
+        for i in range(3):
+            out[c, i] = 0
+    for g in range(members.shape[0]):
+        if members[g] == side:
+            n, s, key = counts[g], sums[g], keys[g]
+            for k in range(group_ptr[g], group_ptr[g + 1]):
+                c = group_concepts[k]
+                out[c, 0] += n
+                out[c, 1] += s
+                out[c, 2] += key
+
+
+@_inner
 def _intersect(members, group_ptr, group_concepts, counts, sums, keys, totals, both):
     """n, S and key of φ ∧ c for every concept c, into ``both`` (K, 3): one sparse pass over the groups of φ.
 
     The pass goes over the side of φ that holds fewer entries; from the other side the totals of c are reached.
     """
-    n_groups = members.shape[0]
     inside = 0
-    for g in range(n_groups):
+    for g in range(members.shape[0]):
         if members[g]:
             inside += group_ptr[g + 1] - group_ptr[g]
-    side = 1 if 2 * inside <= group_ptr[n_groups] else 0
-    _fill(both.ravel(), 0)
-    for g in range(n_groups):
-        if members[g] == side:
-            n, s, key = counts[g], sums[g], keys[g]
-            for k in range(group_ptr[g], group_ptr[g + 1]):
-                c = group_concepts[k]
-                both[c, 0] += n
-                both[c, 1] += s
-                both[c, 2] += key
+    side = np.uint8(2 * inside <= group_ptr[members.shape[0]])
+    _gather(members, side, group_ptr, group_concepts, counts, sums, keys, both)
     if side == 0:
         for c in range(both.shape[0]):
             for i in range(3):
                 both[c, i] = totals[c, i] - both[c, i]
 
 
-@njit(cache=True, nogil=True)
+@_inner
 def _extend(parent, both, totals, everything, table, rules, size, entries, scores, child):
     """Offer φ ∧ c, φ ∧ ¬c, φ ∨ c and φ ∨ ¬c for every concept c that φ does not hold.
 
     With n∧ and S∧ of a literal λ: φ ∧ λ has (n∧, S∧) and φ ∨ λ has (n + n_λ − n∧, S + S_λ − S∧); the numbers of ¬c
-    are those of everything less those of c. Extensions that equal φ, λ, nothing or everything are passed over.
+    are those of everything less those of c. Extensions that equal φ, λ, nothing or everything are passed over. From
+    everything, the formula of no literal, the literals themselves follow by ∧.
     """
-    lowest, highest, min_count, flips, use_and, use_or = rules[0], rules[1], rules[2], rules[3], rules[4], rules[5]
-    n_all, s_all, key_all = everything[0], everything[1], everything[2]
+    lowest, highest, min_count, flips = rules[0], rules[1], rules[2], rules[3]
+    first = parent[LENGTH] == 0
+    n_all, s_all, key_all = everything[COUNT], everything[SUM], everything[KEY]
     n_phi, s_phi, key_phi = parent[COUNT], parent[SUM], parent[KEY]
     for c in range(both.shape[0]):
         held = False
@@ -209,14 +222,14 @@ def _extend(parent, both, totals, everything, table, rules, size, entries, score
                 n_lit, n_both = n_all - totals[c, 0], n_phi - both[c, 0]
             else:
                 n_lit, n_both = totals[c, 0], both[c, 0]
-            if n_both == n_phi or n_both == n_lit:
+            if not first and (n_both == n_phi or n_both == n_lit):
                 continue
             for op in range(2):
                 if op:
                     n = n_phi + n_lit - n_both
                 else:
                     n = n_both
-                if n < min_count or n >= n_all or not (use_or if op else use_and):
+                if n < min_count or n >= n_all or not (first or rules[4 + op]):
                     continue
                 s_lit = s_all - totals[c, 1] if flip else totals[c, 1]
                 s_both = s_phi - both[c, 1] if flip else both[c, 1]
@@ -234,26 +247,6 @@ def _extend(parent, both, totals, everything, table, rules, size, entries, score
                 _insert(entries[kind], scores[kind], child, score, size)
 
 
-@njit(cache=True, nogil=True)
-def _literals(totals, everything, table, rules, size, entries, scores, empty, child):
-    """Offer every concept and, where allowed, its negation."""
-    for c in range(totals.shape[0]):
-        for flip in range(rules[3]):
-            n = everything[0] - totals[c, 0] if flip else totals[c, 0]
-            if n < rules[2] or n >= everything[0]:
-                continue
-            s = everything[1] - totals[c, 1] if flip else totals[c, 1]
-            kind = 0 if rules[0] <= n <= rules[1] else 1
-            score = (np.float64(s) - table[n, 0]) / table[n, 1]
-            if score < scores[kind, -1]:
-                continue
-            _join(empty, 2 * c + flip, 0, size, child)
-            child[COUNT] = n
-            child[SUM] = s
-            child[KEY] = everything[2] - totals[c, 2] if flip else totals[c, 2]
-            _insert(entries[kind], scores[kind], child, score, size)
-
-
 @njit(
     types.void(
         array_type(_i8, 2),
@@ -265,64 +258,119 @@ def _literals(totals, everything, table, rules, size, entries, scores, empty, ch
         array_type(_i4, 1),
         array_type(_f8, 2),
         array_type(_i8, 1),
-        _i8,
-        _i8,
+        array_type(_i8, 3, "C", False),
+        array_type(_f8, 2, "C", False),
+        array_type(_i8, 2, "C", False),
+        array_type(_i8, 3, "C", False),
+        array_type(_u1, 2, "C", False),
         array_type(_i8, 3, "C", False),
         array_type(_i8, 3, "C", False),
     ),
     cache=True,
     nogil=True,
+    error_model="numpy",
 )
-def beam_search(
-    sums, counts, keys, group_ptr, group_concepts, concept_ptr, concept_groups, table, rules, length, beam, best, path
+def _search(
+    sums,
+    counts,
+    keys,
+    group_ptr,
+    group_concepts,
+    concept_ptr,
+    concept_groups,
+    table,
+    rules,
+    entries,
+    scores,
+    rows,
+    by_concept,
+    by_group,
+    best,
+    path,
 ):
+    """The compiled part of ``beam_search``; what it works in is allocated outside, since that takes long to compile."""
+    n_neurons, n_groups = sums.shape
+    length, beam = path.shape[1], best.shape[1] - 1
+    totals, both = by_concept[0], by_concept[1]
+    members, other = by_group[0], by_group[1]
+    everything, child = rows[0], rows[1]
+    for j in range(n_neurons):
+        everything[COUNT] = everything[SUM] = everything[KEY] = 0
+        for g in range(n_groups):
+            members[g] = 1
+            everything[COUNT] += counts[g]
+            everything[SUM] += sums[j, g]
+            everything[KEY] += keys[g]
+        _gather(members, np.uint8(1), group_ptr, group_concepts, counts, sums[j], keys, totals)
+        for b in range(beam + 1):
+            entries[0, b, LENGTH] = entries[1, b, LENGTH] = 0
+            scores[0, b] = -np.inf
+            scores[1, b] = -np.inf if rules[6] else np.inf
+        _extend(everything, totals, totals, everything, table, rules, length, entries, scores, child)
+        _copy(entries[0, 0], path[j, 0])
+        for step in range(1, length):
+            stop = 2
+            for kind in range(2):
+                for b in range(beam):
+                    if entries[kind, b, LENGTH] and not entries[kind, b, EXPANDED]:
+                        entries[kind, b, EXPANDED] = 1
+                        _copy(entries[kind, b], rows[stop])
+                        stop += 1
+            for b in range(2, stop):
+                _true_in(rows[b], length, concept_ptr, concept_groups, members, other)
+                _intersect(members, group_ptr, group_concepts, counts, sums[j], keys, totals, both)
+                _extend(rows[b], both, totals, everything, table, rules, length, entries, scores, child)
+            _copy(entries[0, 0], path[j, step])
+        for b in range(beam + 1):
+            _copy(entries[0, b], best[j, b])
+
+
+def beam_search(
+    sums: Ints,
+    counts: Ints,
+    keys: Ints,
+    group_ptr: Ints,
+    group_concepts: NDArray[np.int32],
+    concept_ptr: Ints,
+    concept_groups: NDArray[np.int32],
+    table: NDArray[np.float64],
+    rules: Ints,
+    length: int,
+    beam: int,
+) -> tuple[Ints, Ints]:
     """Search the formulas of each neuron from its sums by group (M, G).
 
     ``counts`` and ``keys`` (G,) are the groups' weights and extension keys; ``group_ptr, group_concepts`` list the
     concepts of each group and ``concept_ptr, concept_groups`` the groups of each concept. ``table`` (N + 1, 2) gives
     score(n, S) = (S − table[n, 0]) / table[n, 1]. ``rules`` is (lowest count, highest count, min_count, 2 with
-    negation or 1, AND allowed, OR allowed, stepping stones kept). Written: ``best`` (M, beam + 1, HEAD + 2·length),
-    the best feasible formulas, and ``path`` (M, length, …), the best one up to each length. LENGTH 0: none.
+    negation or 1, AND allowed, OR allowed, stepping stones kept).
+
+    Returns ``best`` (M, beam + 1, HEAD + 2·length), the best feasible formulas, and ``path`` (M, length, …), the best
+    one up to each length. LENGTH 0: none.
     """
     n_neurons, n_groups = sums.shape
-    n_concepts = concept_ptr.shape[0] - 1
-    width = HEAD + 2 * length
-    entries = np.zeros((2, beam + 1, width), np.int64)
-    scores = np.empty((2, beam + 1), np.float64)
-    parents = np.zeros((2 * beam, width), np.int64)
-    child, empty = np.zeros(width, np.int64), np.zeros(width, np.int64)
-    totals, both = np.zeros((n_concepts, 3), np.int64), np.zeros((n_concepts, 3), np.int64)
-    members, other = np.ones(n_groups, np.uint8), np.zeros(n_groups, np.uint8)
-    everything = np.zeros(3, np.int64)
-    for j in range(n_neurons):
-        _fill(everything, 0)
-        for g in range(n_groups):
-            everything[0] += counts[g]
-            everything[1] += sums[j, g]
-            everything[2] += keys[g]
-        _fill(totals.ravel(), 0)
-        for g in range(n_groups):
-            for k in range(group_ptr[g], group_ptr[g + 1]):
-                c = group_concepts[k]
-                totals[c, 0] += counts[g]
-                totals[c, 1] += sums[j, g]
-                totals[c, 2] += keys[g]
-        _fill(entries.ravel(), 0)
-        _fill(scores[0], -np.inf)
-        _fill(scores[1], -np.inf if rules[6] else np.inf)
-        _literals(totals, everything, table, rules, length, entries, scores, empty, child)
-        _copy(entries[0, 0], path[j, 0])
-        for step in range(1, length):
-            n_parents = 0
-            for kind in range(2):
-                for b in range(beam):
-                    if entries[kind, b, LENGTH] and not entries[kind, b, EXPANDED]:
-                        entries[kind, b, EXPANDED] = 1
-                        _copy(entries[kind, b], parents[n_parents])
-                        n_parents += 1
-            for b in range(n_parents):
-                _true_in(parents[b], length, concept_ptr, concept_groups, members, other)
-                _intersect(members, group_ptr, group_concepts, counts, sums[j], keys, totals, both)
-                _extend(parents[b], both, totals, everything, table, rules, length, entries, scores, child)
-            _copy(entries[0, 0], path[j, step])
-        _copy(entries[0].ravel(), best[j].ravel())
+    n_concepts, width = len(concept_ptr) - 1, HEAD + 2 * length
+    best = np.zeros((n_neurons, beam + 1, width), np.int64)
+    path = np.zeros((n_neurons, length, width), np.int64)
+    entries, scores = np.zeros((2, beam + 1, width), np.int64), np.zeros((2, beam + 1))
+    rows = np.zeros((2 + 2 * beam, width), np.int64)
+    by_concept, by_group = np.zeros((2, n_concepts, 3), np.int64), np.zeros((2, n_groups), np.uint8)
+    _search(
+        sums,
+        counts,
+        keys,
+        group_ptr,
+        group_concepts,
+        concept_ptr,
+        concept_groups,
+        table,
+        rules,
+        entries,
+        scores,
+        rows,
+        by_concept,
+        by_group,
+        best,
+        path,
+    )
+    return best, path

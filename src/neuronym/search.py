@@ -135,9 +135,7 @@ def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, score: Score) 
     from neuronym._kernels import COUNT, HEAD, LENGTH, SUM, beam_search
 
     table = score.table(groups.total)
-    n_neurons, beam, length = len(sums), rules.capacity(groups.n_concepts), rules.length
-    best = np.zeros((n_neurons, beam + 1, HEAD + 2 * length), np.int64)
-    path = np.zeros((n_neurons, length, HEAD + 2 * length), np.int64)
+    beam, length = rules.capacity(groups.n_concepts), rules.length
     coded = (
         *rules.bounds(groups.total),
         rules.min_count,
@@ -146,7 +144,7 @@ def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, score: Score) 
         "or" in rules.operators,
         rules.prefixes == "free",
     )
-    beam_search(
+    best, path = beam_search(
         sums,
         groups.counts,
         groups.keys,
@@ -158,8 +156,6 @@ def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, score: Score) 
         np.array(coded, np.int64),
         length,
         beam,
-        best,
-        path,
     )
     slots = np.concatenate([best, path], axis=1)
     counts, totals, lengths = slots[:, :, COUNT], slots[:, :, SUM], slots[:, :, LENGTH]
