@@ -46,10 +46,10 @@ def imagenet(data: Path) -> Concepts:
 def coco(n_samples: int = 118_000, n_concepts: int = 91, seed: int = 0) -> Concepts:
     """Concepts as in COCO: one in half of the images, the others ever rarer, 2.9 to an image, few rows equal."""
     rng = np.random.default_rng(seed)
-    share = 1 / np.arange(1, n_concepts + 1)
-    share *= 2.9 / share.sum()
+    rest = 1 / np.arange(2, n_concepts + 1) ** 0.8
+    share = np.concatenate([[0.55], rest * 2.35 / rest.sum()])
     # Scenes make concepts occur together, so that images differ in how many they show.
-    scene = rng.gamma(1.5, 1 / 1.5, (n_samples, 1))
+    scene = rng.gamma(3, 1 / 3, (n_samples, 1))
     return Concepts.from_array(rng.random((n_samples, n_concepts)) < np.minimum(share * scene, 0.95))
 
 

@@ -359,7 +359,7 @@ def test_no_id_in_common(run, tmp_path):
 
 
 def test_missing_argument(run, tmp_path):
-    with refused(run, tmp_path, "Missing argument 'concepts'") as answers:
+    with refused(run, tmp_path, "Missing argument 'CONCEPTS'") as answers:
         answers.append(run("label", "good.npy"))
 
 

@@ -112,13 +112,15 @@ def _from_json(path: str | Path) -> Iterator[Row]:
 
 
 def _csv_rows(path: str | Path) -> tuple[list[str], list[Row]]:
-    csv.field_size_limit(2**31 - 1)
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
+    usual = csv.field_size_limit(2**31 - 1)  # the runners-up of a wide beam are long
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
             columns, *rows = list(reader)
-        except csv.Error as error:
-            raise FileError(f"cannot read labels from {str(path)!r}: line {reader.line_num}: {error}") from error
+    except csv.Error as error:
+        raise FileError(f"cannot read labels from {str(path)!r}: line {reader.line_num}: {error}") from error
+    finally:
+        csv.field_size_limit(usual)
     broken = [number for number, row in enumerate(rows, 1) if len(row) != len(columns)]
     if broken:
         raise FileError(

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from neuronym.errors import AlignmentError, InputError, some
 
 if TYPE_CHECKING:
@@ -31,6 +34,15 @@ def refuse_repeats(names: Sequence[object], kind: str, owner: str, error: type[I
             f"{owner} has {len(repeated)} {kind}{'s' * (len(repeated) > 1)} more than once "
             f"({some(repeated)}): each {kind} must be given once"
         )
+
+
+def places(rows: ArrayLike, n_samples: int) -> NDArray[np.intp]:
+    """Samples given by their places or by a mask of bool, as places."""
+    chosen = np.asarray(rows)
+    if not chosen.size and chosen.dtype.kind != "b":  # an empty list is one of floats
+        chosen = chosen.astype(np.intp)
+    found: NDArray[np.intp] = np.arange(n_samples)[chosen]
+    return found
 
 
 def match_ids(

@@ -31,6 +31,16 @@ def columns_of_pairs(concepts: NDArray[Any], samples: NDArray[Any], n_concepts: 
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), sample[fresh]
 
 
+def as_matrix(given: Any) -> NDArray[Any]:
+    """An array from whatever numpy makes one of."""
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise ConceptsError(
+            f"concepts must be a matrix, samples × concepts, with rows of one length: {error}"
+        ) from error
+
+
 def columns_of_dense(
     matrix: NDArray[Any], names: Sequence[str], unknown: Unknown
 ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
@@ -59,7 +69,7 @@ def columns_of_sparse(matrix: Any, names: Sequence[str], unknown: Unknown) -> tu
     """Columns of a scipy sparse matrix, and which of its samples stay."""
     from scipy.sparse import csc_array
 
-    compressed: csc_array = csc_array(matrix)
+    compressed: csc_array = csc_array(matrix, copy=True)  # duplicates are summed in place
     if compressed.dtype.kind != "b":
         compressed.sum_duplicates()
     values, samples = compressed.data, compressed.indices.astype(np.int64)
@@ -125,14 +135,13 @@ def columns_of_long(
 
 def columns_of_classes(array: NDArray[Any], names: Iterable[object] | None) -> tuple[Ints, Ints, list[str]]:
     """Columns and names of one class per sample."""
+    if array.dtype.kind == "O" and array.ndim == 1:
+        array = _alike(array)
     if array.ndim != 1 or array.dtype.kind not in "iuOUT":
         raise ConceptsError(
             f"one class per sample must be a list of whole numbers or texts, not {array.dtype} of shape {array.shape}"
         )
-    try:
-        unique, code = np.unique(array, return_inverse=True)
-    except TypeError as error:
-        raise ConceptsError("classes mix texts with something else: give all as text, none missing") from error
+    unique, code = np.unique(array, return_inverse=True)
     listed = [str(u) for u in unique] if names is None else [str(name) for name in names]
     if names is not None and array.dtype.kind in "iu":
         if len(unique) and not 0 <= int(unique[0]) <= int(unique[-1]) < len(listed):
@@ -148,6 +157,21 @@ def columns_of_classes(array: NDArray[Any], names: Iterable[object] | None) -> t
         code = np.array([place[str(u)] for u in unique], np.int64)[code]
     ptr, samples = columns_of_pairs(code, np.arange(len(array)), len(listed))
     return ptr, samples, listed
+
+
+def _alike(classes: NDArray[Any]) -> NDArray[Any]:
+    """Classes that are objects, all of them texts or all of them whole numbers."""
+    texts = sum(isinstance(c, str) for c in classes)
+    whole = sum(isinstance(c, int | np.integer) and not isinstance(c, bool) for c in classes)
+    if texts == len(classes):
+        return classes
+    if whole == len(classes):
+        return classes.astype(np.int64)
+    strange = [c for c in classes if not isinstance(c, str | int | np.integer) or isinstance(c, bool)]
+    raise ConceptsError(
+        f"classes must be all whole numbers or texts, but {texts} are text, {whole} are whole numbers and "
+        f"{len(strange)} are neither" + f" ({some(strange)})" * bool(strange) + ": give all as text, none missing"
+    )
 
 
 def yes_of_scores(array: NDArray[Any], rules: dict[str, Any]) -> tuple[NDArray[np.bool_], dict[str, object]]:
@@ -167,13 +191,15 @@ def yes_of_scores(array: NDArray[Any], rules: dict[str, Any]) -> tuple[NDArray[n
         raise OptionError(f"{rule} must be one number or {array.shape[1]}, one per concept") from error
     if not np.isfinite(wanted).all() or (rule != "threshold" and not ((wanted >= 0) & (wanted <= 1)).all()):
         raise OptionError(f"{rule} must be finite" + " and lie between 0 and 1" * (rule != "threshold"))
+    array = array.astype(np.int8) if array.dtype.kind == "b" else array
     matrix = np.zeros(array.shape, np.bool_)
     lines = []
     for c, asked in enumerate(wanted.tolist()):
         column = array[:, c]
         if rule == "threshold":
             line = asked
-            matrix[:, c] = column >= line
+            with np.errstate(over="ignore"):  # a float32 score of 0.7 is at least 0.7
+                matrix[:, c] = column >= (column.dtype.type(line) if column.dtype.kind == "f" else line)
         elif rule == "quantile":
             line = float(np.quantile(column, asked)) if len(column) else asked
             matrix[:, c] = column > line

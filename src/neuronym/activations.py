@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuronym._names import as_ids, refuse_repeats, split_ids
+from neuronym._names import as_ids, places, refuse_repeats, split_ids
 from neuronym.errors import ActivationsError, OptionError, no_such
 
 if TYPE_CHECKING:
@@ -86,7 +86,15 @@ class Activations:
                 f"{len(wrong)} columns of activations hold no numbers, such as {wrong[0]!r}: "
                 "sample ids belong in a first column named sample, or in the index"
             )
-        return cls(body.to_numpy(), body.columns, sample_ids=ids)
+        dtypes = set(body.dtypes)
+        if len(dtypes) == 1 and isinstance(dtypes.pop(), np.dtype):
+            return cls(body.to_numpy(), body.columns, sample_ids=ids)
+        columns = [_numbers(body.iloc[:, j]) for j in range(body.shape[1])]
+        dtype = np.result_type(*(c.dtype for c in columns)) if columns else np.dtype(np.float64)
+        matrix = np.empty(body.shape, dtype, order="F")
+        for j, column in enumerate(columns):
+            matrix[:, j] = column
+        return cls(matrix, body.columns, sample_ids=ids)
 
     @property
     def n_samples(self) -> int:
@@ -140,7 +148,7 @@ class Activations:
 
     def take(self, rows: ArrayLike) -> Activations:
         """Keep samples, given by their places or by a mask of bool, in the order given (a copy in memory)."""
-        chosen = np.arange(self.n_samples)[np.asarray(rows)]
+        chosen = places(rows, self.n_samples)
         ids = None if self.sample_ids is None else [self.sample_ids[row] for row in chosen]
         return Activations(self.matrix[chosen], self.names, sample_ids=ids)
 
@@ -157,9 +165,20 @@ class Activations:
             self.matrix = np.memmap(**self.matrix)
 
 
+def _numbers(column: pd.Series[Any]) -> NDArray[Any]:
+    """A column of a DataFrame; what is missing in a nullable one is NaN."""
+    if isinstance(column.dtype, np.dtype):
+        return column.to_numpy()
+    plain = np.float64 if column.isna().any() else getattr(column.dtype, "numpy_dtype", np.float64)
+    return column.to_numpy(dtype=plain, na_value=np.nan)
+
+
 def _reference(matrix: NDArray[Any]) -> NDArray[Any] | dict[str, Any]:
     """What opens a whole memory map again elsewhere; a matrix in memory, or a part of a map, as it is."""
-    if not isinstance(matrix, np.memmap) or matrix.filename is None or isinstance(matrix.base, np.ndarray):
+    # A map of mode c holds changes that its file does not.
+    if not isinstance(matrix, np.memmap) or matrix.filename is None or matrix.mode == "c":
+        return matrix
+    if isinstance(matrix.base, np.ndarray):
         return matrix
     order = "C" if matrix.flags.c_contiguous else "F"
     return {
@@ -178,7 +197,10 @@ def _as_array(matrix: Any) -> NDArray[Any]:
         if str(tensor.dtype) == "torch.bfloat16":  # numpy has no such type; float32 holds every value of it
             tensor = tensor.float()
         return np.asarray(tensor.numpy())
-    return matrix if isinstance(matrix, np.ndarray) else np.asarray(matrix)
+    try:
+        return matrix if isinstance(matrix, np.ndarray) else np.asarray(matrix)
+    except ValueError as error:
+        raise ActivationsError(f"activations must be a matrix with rows of one length: {error}") from error
 
 
 def as_name(name: object) -> Name:

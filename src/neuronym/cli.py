@@ -67,8 +67,12 @@ def _root(
 
 @app.command("label", epilog=_LABEL_EXAMPLES)
 def label_command(
-    activations: Annotated[Path, typer.Argument(help="Samples × neurons: .npy, .npz, .csv or .parquet.")],
-    concepts: Annotated[Path, typer.Argument(help="Samples × concepts: .csv or .parquet, long or multi-hot.")],
+    activations: Annotated[
+        Path, typer.Argument(metavar="ACTIVATIONS", help="Samples × neurons: .npy, .npz, .csv or .parquet.")
+    ],
+    concepts: Annotated[
+        Path, typer.Argument(metavar="CONCEPTS", help="Samples × concepts: .csv or .parquet, long or multi-hot.")
+    ],
     length: Annotated[int, typer.Option(help="The most concepts in a formula.")] = 3,
     beam: Annotated[int, typer.Option(help="Formulas extended in each round.")] = 3,
     min_fraction: Annotated[float, typer.Option(help="A formula is true for at least this share of samples.")] = 0.0,
@@ -138,8 +142,10 @@ def label_command(
 
 @app.command(epilog=_SHOW_EXAMPLES)
 def show(
-    labels: Annotated[Path, typer.Argument(help="Labels: .csv, .parquet or .json.")],
-    neuron: Annotated[str | None, typer.Argument(help="The neuron to show; without one, the table.")] = None,
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Labels: .csv, .parquet or .json.")],
+    neuron: Annotated[
+        str | None, typer.Argument(metavar="NEURON", help="The neuron to show; without one, the table.")
+    ] = None,
     layer: Annotated[str | None, typer.Option(help="The layer that the neuron is in.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym import _yesno
-from neuronym._names import as_ids, match_ids, refuse_repeats, split_ids
+from neuronym._names import as_ids, match_ids, places, refuse_repeats, split_ids
 from neuronym._yesno import Ints, Unknown
 from neuronym.errors import ConceptsError, OptionError, no_such, some
 
@@ -100,7 +100,7 @@ class Concepts:
             If the shape, the names, the ids or the values cannot be used.
         """
         sparse = hasattr(matrix, "tocsc")
-        array = matrix if sparse else np.asarray(matrix)
+        array = matrix if sparse else _yesno.as_matrix(matrix)
         if array.ndim != 2:
             raise ConceptsError(
                 f"concepts must have two axes, samples × concepts, but have shape {array.shape}: "
@@ -218,7 +218,7 @@ class Concepts:
             If not exactly one rule is given, or it is out of range.
         """
         matrix, origin = _yesno.yes_of_scores(
-            np.asarray(scores), {"threshold": threshold, "quantile": quantile, "prevalence": prevalence}
+            _yesno.as_matrix(scores), {"threshold": threshold, "quantile": quantile, "prevalence": prevalence}
         )
         return cls.from_array(matrix, names, sample_ids=sample_ids)._with(origin=origin)
 
@@ -295,7 +295,7 @@ class Concepts:
 
     def take(self, rows: ArrayLike) -> Concepts:
         """Keep samples, given by their places or by a mask of bool, in the order given."""
-        chosen = np.arange(self.n_samples)[np.asarray(rows)]
+        chosen = places(rows, self.n_samples)
         ids = None if self.sample_ids is None else [self.sample_ids[row] for row in chosen]
         kept = self.to_sparse()[chosen]
         kept.sort_indices()
@@ -376,7 +376,8 @@ class Concepts:
         """
         below: dict[str, list[int]] = {}
         for c, name in enumerate(self.names):
-            for ancestor in hierarchy.ancestors(name):
+            above = {a for own in (name, *self.aliases.get(name, ())) for a in hierarchy.ancestors(own)}
+            for ancestor in above:
                 below.setdefault(ancestor, []).append(c)
         columns = [self.column(c) for c in range(self.n_concepts)]
         names = list(self.names)

@@ -69,7 +69,8 @@ class Formula:
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a Formula is frozen")
 
-    __delattr__ = __setattr__  # type: ignore[assignment]
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a Formula is frozen")
 
     def __reduce__(self) -> tuple[type[Formula], tuple[Operator, str, tuple[Formula, ...]]]:
         return Formula, (self.operator, self.name, self.operands)

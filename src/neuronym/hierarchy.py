@@ -36,35 +36,39 @@ class Hierarchy:
             if parent not in known:
                 known.append(parent)
         self.parents: Mapping[str, tuple[str, ...]] = {child: tuple(p) for child, p in parents.items()}
-        self._ancestors: dict[str, frozenset[str]] = {}
+        done: set[str] = set()
         for name in self.parents:
-            self._close(name)
+            self._refuse_circles(name, done)
 
-    def _close(self, name: str) -> None:
-        """Find the ancestors of a name and of all on the way, depth first, without recursion."""
+    def _refuse_circles(self, name: str, done: set[str]) -> None:
+        """Walk up from a name, depth first, without recursion; what is ``done`` is known to run in no circle."""
         trail: dict[str, int] = {}
         stack = [name]
         while stack:
             top = stack[-1]
-            if top in self._ancestors:
-                stack.pop()
-                continue
             parents = self.parents.get(top, ())
             place = trail.get(top, 0)
-            if place == len(parents):
-                self._ancestors[top] = frozenset(parents).union(*(self._ancestors[p] for p in parents))
+            if top in done or place == len(parents):
+                done.add(top)
                 trail.pop(top, None)
                 stack.pop()
                 continue
             trail[top] = place + 1
             if parents[place] in trail:
-                circle = [*list(trail)[list(trail).index(parents[place]) :], parents[place]]
+                names = list(trail)
+                circle = [*names[names.index(parents[place]) :], parents[place]]
                 raise ConceptsError(f"the hierarchy runs in a circle: {' → '.join(circle)}")
             stack.append(parents[place])
 
     def ancestors(self, name: str) -> tuple[str, ...]:
         """Every name above this one, in alphabetical order; none for a name that the hierarchy lacks."""
-        return tuple(sorted(self._ancestors.get(name, ())))
+        found: set[str] = set()
+        open_ = [name]
+        while open_:
+            fresh = [parent for parent in self.parents.get(open_.pop(), ()) if parent not in found]
+            found.update(fresh)
+            open_ += fresh
+        return tuple(sorted(found))
 
     @classmethod
     def from_csv(cls, path: str | Path) -> Hierarchy:
@@ -76,7 +80,7 @@ class Hierarchy:
             If the file cannot be read or has other columns.
         """
         try:
-            with open(path, encoding="utf-8", newline="") as file:
+            with open(path, encoding="utf-8-sig", newline="") as file:
                 rows = list(csv.reader(file))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise FileError(f"cannot read the hierarchy {path}: {error}") from error

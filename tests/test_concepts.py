@@ -1,0 +1,300 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from neuronym import AlignmentError, Concepts, ConceptsError, Hierarchy, OptionError, UnknownNameError
+
+NAMES = ["dog", "grass", "sky"]
+IDS = ["p0", "p1", "p2", "p3"]
+YES = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 0]], dtype=bool)
+SPARSE = sp.csr_array(YES * 1)
+ZEROS = sp.coo_array((YES.ravel() * 1, tuple(np.indices(YES.shape).reshape(2, -1))), shape=YES.shape)
+TWICE = sp.csc_array((np.ones(8, bool), [1, 0, 0, 1, 3, 1, 1, 3], [0, 4, 8, 8]), shape=YES.shape)
+MIXED = {"dog": YES[:, 0], "grass": YES[:, 1] * 1.0, "sky": pd.array(YES[:, 2], "boolean")}
+
+
+def small(**options):
+    return Concepts.from_array(YES, NAMES, **options)
+
+
+WAYS = {
+    **{t: lambda t=t: Concepts.from_array(YES.astype(t), NAMES) for t in ["?", "u1", "i8", "f2", "f8", ">f4", "O"]},
+    **{f: lambda f=f: Concepts.from_array(SPARSE.asformat(f), NAMES) for f in ["bsr", "coo", "csc", "dok", "lil"]},
+    "nested lists": lambda: Concepts.from_array(YES.tolist(), NAMES),
+    "Fortran order": lambda: Concepts.from_array(np.asfortranarray(YES), NAMES),
+    "a sparse matrix of the old kind": lambda: Concepts.from_array(sp.csc_matrix(YES), NAMES),
+    "explicit zeros": lambda: Concepts.from_array(ZEROS, NAMES),
+    "duplicates": lambda: Concepts.from_array(TWICE, NAMES),
+    "frame": lambda: Concepts.from_frame(pd.DataFrame(YES, columns=NAMES)),
+    "frame of mixed types": lambda: Concepts.from_frame(pd.DataFrame(MIXED)),
+    "scores": lambda: Concepts.from_scores(YES * 0.4 + 0.2, NAMES, threshold=0.5),
+}
+WAYS_WITH_IDS = {
+    "array": lambda: small(sample_ids=IDS),
+    "index": lambda: Concepts.from_frame(pd.DataFrame(YES, columns=NAMES, index=IDS)),
+    "sample column": lambda: Concepts.from_frame(pd.DataFrame({"sample": IDS, **dict(zip(NAMES, YES.T, strict=True))})),
+    "scores": lambda: Concepts.from_scores(YES * 1.0, NAMES, threshold=1, sample_ids=IDS),
+    "take": lambda: small(sample_ids=IDS).take([3, 2, 1, 0]).take([3, 2, 1, 0]),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_in_gives_the_same_matrix(way):
+    concepts = WAYS[way]()
+    assert concepts.names == tuple(NAMES)
+    for matrix in [concepts.to_dense(), concepts.to_sparse().toarray(), concepts.to_frame().to_numpy()]:
+        assert matrix.tolist() == YES.tolist()
+    assert concepts.counts.tolist() == [2, 2, 0]
+    assert [concepts.column(c).tolist() for c in range(3)] == [[0, 1], [1, 3], []]
+    assert concepts["grass"].tolist() == [False, True, False, True]
+    assert concepts.sample_ids is None
+
+
+@pytest.mark.parametrize("way", WAYS_WITH_IDS)
+def test_every_way_in_keeps_the_ids(way):
+    concepts = WAYS_WITH_IDS[way]()
+    assert concepts.sample_ids == tuple(IDS)
+    assert concepts.to_dense().tolist() == YES.tolist()
+    assert concepts.to_frame().index.tolist() == IDS
+
+
+def test_long_tables_and_sets_list_what_is_shown():
+    pairs = [("p1", "grass"), ("p0", "dog"), ("p1", "dog"), ("p2", None), ("p3", "grass"), ("p1", "dog"), ("p2", "")]
+    samples, names = zip(*pairs, strict=True)
+    for concepts in [
+        Concepts.from_long(samples, names, sample_ids=IDS),
+        Concepts.from_frame(pd.DataFrame({"sample": samples, "concept": names})).take([1, 0, 2, 3]),
+        Concepts.from_sets([{"dog"}, ["grass", "dog", "dog"], (), {"grass"}], sample_ids=IDS),
+    ]:
+        assert concepts.sample_ids == tuple(IDS)
+        assert concepts.select(["dog", "grass"]).to_dense().tolist() == YES[:, :2].tolist()
+        assert concepts.counts.tolist() == [2, 2]
+    assert Concepts.from_long(samples, names).sample_ids == ("p1", "p0", "p2", "p3")
+    assert Concepts.from_long(samples, names).names == ("grass", "dog")
+    assert Concepts.from_sets([{"b", "a"}]).names == ("a", "b")
+    assert Concepts.from_long(["x"], [None]).to_dense().shape == (1, 0)
+
+
+def test_classes_are_indices_or_texts():
+    hot = np.eye(3, dtype=bool)[[2, 0, 2]]
+    assert Concepts.from_classes([2, 0, 2], NAMES).to_dense().tolist() == hot.tolist()
+    assert Concepts.from_classes(["sky", "dog", "sky"], NAMES).to_dense().tolist() == hot.tolist()
+    assert Concepts.from_classes(["sky", "dog", "sky"]).names == ("dog", "sky")
+    assert Concepts.from_classes(np.array([10, 9], np.uint8)).names == ("9", "10")
+    assert Concepts.from_classes([2, 0, 2], NAMES, sample_ids="xyz").sample_ids == ("x", "y", "z")
+
+
+def test_scores_become_yes_by_one_rule_that_is_kept():
+    scores = np.array([[0.1, 5], [0.2, 5], [0.2, 1], [0.9, 0]])
+    cases = [
+        ({"threshold": 0.2}, [[0, 1], [1, 1], [1, 1], [1, 0]], [0.2, 0.2]),
+        ({"threshold": [0.9, 5]}, [[0, 1], [0, 1], [0, 0], [1, 0]], [0.9, 5.0]),
+        ({"quantile": 0.5}, [[0, 1], [0, 1], [0, 0], [1, 0]], [0.2, 3.0]),
+        ({"prevalence": 0.5}, [[0, 1], [0, 1], [0, 0], [1, 0]], [0.2, 1.0]),
+        ({"prevalence": 0.25}, [[0, 0], [0, 0], [0, 0], [1, 0]], [0.2, 5.0]),
+        ({"prevalence": 0}, [[0, 0], [0, 0], [0, 0], [0, 0]], [0.9, 5.0]),
+        ({"prevalence": 1}, [[1, 1], [1, 1], [1, 1], [1, 1]], [-np.inf, -np.inf]),
+    ]
+    for rule, expected, lines in cases:
+        concepts = Concepts.from_scores(scores, **rule)
+        assert concepts.to_dense().astype(int).tolist() == expected
+        ((name, value),) = rule.items()
+        assert concepts.origin == {"rule": name, name: np.broadcast_to(value, 2).tolist(), "lines": lines}
+
+
+@given(arrays(np.int8, (9, 2), elements=st.integers(-3, 3)), st.floats(0, 1))
+def test_a_prevalence_is_never_exceeded_and_is_met_without_ties(scores, share):
+    wanted = round(share * 9)
+    for c, count in enumerate(Concepts.from_scores(scores, prevalence=share).counts):
+        above = np.sort(scores[:, c])[::-1]
+        tied = 0 < wanted < 9 and above[wanted - 1] == above[wanted]
+        assert count == ((scores[:, c] > above[wanted]).sum() if tied else wanted)
+
+
+def test_true_and_false_are_scores_for_every_rule():
+    for rule in ["threshold", "quantile", "prevalence"]:
+        assert Concepts.from_scores(YES, **{rule: 0.5}).to_dense()[:, 0].tolist() == YES[:, 0].tolist()
+
+
+def test_a_threshold_above_what_the_type_holds_is_met_by_none():
+    assert Concepts.from_scores(np.array([[1.0]], np.float16), threshold=1e6).counts.tolist() == [0]
+
+
+STRANGE = [np.nan, None, 0.3, 2, -1, "1", pd.NA, 1j]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (kind, v)
+        for kind in ("dense", "frame", "sparse")
+        for v in STRANGE
+        if kind != "sparse" or type(v) in (int, float)
+    ],
+)
+def test_a_value_that_is_neither_yes_nor_no_is_an_error_with_remedies(kind, value):
+    matrix = np.array([[1, 0], [0, value], [value, value], [1, 1]], dtype=object)
+    read = {
+        "dense": lambda **o: Concepts.from_array(matrix, "ab", sample_ids=IDS, **o),
+        "frame": lambda **o: Concepts.from_frame(pd.DataFrame(matrix, IDS, ["a", "b"]), **o),
+        "sparse": lambda **o: Concepts.from_array(sp.csr_array(matrix.astype(float)), "ab", sample_ids=IDS, **o),
+    }[kind]
+    with pytest.raises(ConceptsError, match=r"3 values in 2 concepts are neither \('a': 1, .*'b': 2, such as") as e:
+        read()
+    assert all(remedy in str(e.value) for remedy in ["unknown='no'", "unknown='drop'", "Concepts.from_scores"])
+    assert read(unknown="no").to_dense().tolist() == [[True, False], [False, False], [False, False], [True, True]]
+    assert read(unknown="drop").sample_ids == ("p0", "p3")
+    assert read(unknown="drop").to_dense().tolist() == [[True, False], [True, True]]
+
+
+def test_dropping_samples_needs_ids():
+    with pytest.raises(ConceptsError, match="unknown='drop' leaves 1 of 2 samples, and without sample_ids"):
+        Concepts.from_array([[1.0], [np.nan]], unknown="drop")
+    assert Concepts.from_array([[np.nan]], unknown="drop", sample_ids="a").n_samples == 0
+    assert Concepts.from_array([[np.nan]], unknown="no").counts.tolist() == [0]
+
+
+def test_a_sparse_matrix_is_only_read():
+    parts = np.array([1, 0, 1]), np.array([1, 1, 0], np.int32), np.array([0, 3], np.int32)
+    copies = [part.copy() for part in parts]
+    assert Concepts.from_array(sp.csc_array(parts, shape=(2, 1))).counts.tolist() == [2]
+    assert [part.tolist() for part in parts] == [part.tolist() for part in copies]
+
+
+BAD = {
+    "1 name more than once ('a')": lambda: Concepts.from_array(YES, ["a", "b", "a"]),
+    "2 names more than once ('a', 'b')": lambda: Concepts.from_classes([0], ["a", "a", "b", "b"]),
+    "1 name more than once ('b')": lambda: Concepts([0, 0, 0], [], 1, "ab", aliases={"a": ["b"]}),
+    "1 sample id more than once ('x')": lambda: small(sample_ids=["x", "x", "y", "z"]),
+    "concepts has 4 samples but 1 sample ids": lambda: small(sample_ids=["x"]),
+    "1 names for 3 concepts: one name each is needed": lambda: Concepts.from_array(YES, ["a"]),
+    "concept 1 has an empty name: give it one": lambda: Concepts.from_array(YES, ["a", "", "c"]),
+    "have shape (2,): one class index per sample goes through": lambda: Concepts.from_array([1, 0]),
+    "must have two axes, samples × concepts": lambda: Concepts.from_array(np.ones((2, 2, 2))),
+    "concepts": lambda: Concepts.from_array([[1], [1, 0]]),
+    "2 are one text ('dog' and 1 more)": lambda: Concepts.from_sets(["dog", {"a"}, "cat"]),
+    "1 samples for 2 concepts": lambda: Concepts.from_long(["a"], ["x", "y"]),
+    "1 rows of the long table have no sample": lambda: Concepts.from_long(["a", None], ["x", "y"]),
+    "are not in sample_ids ('b')": lambda: Concepts.from_long(["a", "b"], ["x", "y"], sample_ids=["a"]),
+    "whole numbers or texts, not float64 of shape (1,)": lambda: Concepts.from_classes([0.5]),
+    "whole numbers or texts": lambda: Concepts.from_classes(np.array([1.5, 2], object)),
+    "1 are text, 0 are whole numbers and 1 are neither (None)": lambda: Concepts.from_classes(["a", None]),
+    "class": lambda: Concepts.from_classes([None]),
+    "classes": lambda: Concepts.from_classes(np.array([1, np.nan], object)),
+    "not int64 of shape (1, 1)": lambda: Concepts.from_classes([[0]]),
+    "run from 0 to 3, but 3 names give 0 to 2": lambda: Concepts.from_classes([0, 3], NAMES),
+    "1 classes are not among the names ('cat')": lambda: Concepts.from_classes(["cat"], NAMES),
+    "2 scores are NaN or infinite": lambda: Concepts.from_scores([[np.nan, np.inf]], threshold=1),
+    "samples × concepts, not float64 of shape (1,)": lambda: Concepts.from_scores([0.1], threshold=1),
+    "there is nothing to concatenate": lambda: Concepts.concatenate([]),
+    "have sample ids and some have none": lambda: Concepts.concatenate([small(), small(sample_ids=IDS)]),
+    "the parts have 4 and 1 samples": lambda: Concepts.concatenate([small(), small().take([0])]),
+    "other concepts ('dog' and 'dog',": lambda: Concepts.concatenate([small(), small().select(["dog"])], "samples"),
+    "3 names more than once": lambda: Concepts.concatenate([small()] * 2),
+    "4 sample ids more than once ('p0',": lambda: Concepts.concatenate([small(sample_ids=IDS)] * 2, "samples"),
+    "1 name more than once ('dog')": lambda: small().select(["dog", "dog"]),
+}
+BAD_OPTIONS = {
+    "unknown must be 'error', 'no' or 'drop', not 'yes'": lambda: small(unknown="yes"),
+    "give one of threshold, quantile and prevalence, not none": lambda: Concepts.from_scores(YES),
+    "not 'threshold', 'quantile'": lambda: Concepts.from_scores(YES, threshold=1, quantile=0),
+    "threshold must be one number or 3": lambda: Concepts.from_scores(YES, threshold=[1, 2]),
+    "must be finite and lie between 0 and 1": lambda: Concepts.from_scores(YES, prevalence=1.5),
+    "threshold must be finite": lambda: Concepts.from_scores(YES, threshold=np.nan),
+    "axis must be 'concepts' or 'samples', not 0": lambda: Concepts.concatenate([small()], axis=0),
+    "min_count=3 is above max_count=2": lambda: small().prune(3, 2),
+}
+
+
+@pytest.mark.parametrize("message", [*BAD, *BAD_OPTIONS])
+def test_what_cannot_be_used_is_said(message):
+    with pytest.raises(ConceptsError if message in BAD else OptionError, match=re.escape(message)):
+        (BAD | BAD_OPTIONS)[message]()
+
+
+def test_select_take_and_prune():
+    concepts = small(sample_ids=IDS)
+    assert concepts.select(["sky", "dog"]).to_dense().tolist() == YES[:, [2, 0]].tolist()
+    for rows in [[3, 0], np.array([-1, 0])]:
+        assert concepts.take(rows).to_dense().tolist() == YES[[3, 0]].tolist()
+        assert concepts.take(rows).sample_ids == ("p3", "p0")
+    assert concepts.take([True, False, False, True]).sample_ids == ("p0", "p3")
+    assert concepts.take([3, 1, 0]).column(1).tolist() == [0, 1]
+    assert small().take([0, 0]).to_dense().tolist() == YES[[0, 0]].tolist()
+    assert concepts.prune().names == ("dog", "grass")
+    assert (concepts.prune(0, 1).names, concepts.prune(2, 2).names) == (("sky",), ("dog", "grass"))
+    assert concepts.prune(3).to_dense().shape == concepts.select([]).to_dense().shape == (4, 0)
+
+
+def test_no_sample_can_be_taken():
+    assert small().take(np.zeros(4, bool)).to_dense().shape == (0, 3)
+    assert small().take([]).to_dense().shape == (0, 3)
+
+
+def test_parts_side_by_side_are_matched_by_id():
+    left = small(sample_ids=IDS)
+    right = Concepts.from_array(YES[::-1, :1], ["pug"], sample_ids=IDS[::-1])
+    both = Concepts.concatenate([left, right])
+    assert both.names == ("dog", "grass", "sky", "pug")
+    assert both.sample_ids == tuple(IDS)
+    assert both["pug"].tolist() == both["dog"].tolist() == YES[:, 0].tolist()
+    with pytest.raises(AlignmentError, match=r"1 of 4 ids of the first part are not in another part \('p3'\)"):
+        Concepts.concatenate([left, Concepts.from_array(YES, "abc", sample_ids=["p0", "p1", "p2", "p4"])])
+
+
+def test_parts_below_each_other_are_matched_by_concept():
+    whole = Concepts.concatenate([small().take([0, 1]), small().take([2, 3]).select(NAMES[::-1])], axis="samples")
+    assert whole.to_dense().tolist() == YES.tolist()
+    ids = Concepts.concatenate([small(sample_ids="abcd"), small(sample_ids="efgh")], axis="samples").sample_ids
+    assert ids == tuple("abcdefgh")
+
+
+def test_equal_concepts_become_one_with_aliases():
+    sets = [{"cat", "feline", "pet"}, {"pet"}, {"cat", "feline"}]
+    concepts = Concepts.from_sets(sets).merge_equal()
+    assert concepts.names == ("cat", "pet")
+    assert concepts.aliases == {"cat": ("feline",)}
+    assert concepts["feline"].tolist() == [True, False, True]
+    assert "feline" in concepts
+    assert concepts.select(["feline"]).names == ("cat",)
+    assert concepts.take([0]).merge_equal().aliases == {"cat": ("feline", "pet")}
+
+
+def test_expand_adds_what_lies_above():
+    above = Hierarchy([("pug", "dog"), ("dog", "animal"), ("cat", "animal"), ("animal", "thing"), ("sky", "air")])
+    concepts = Concepts.from_sets([{"pug"}, {"cat"}, {"sky"}, {"dog"}])
+    found = concepts.expand(above)
+    assert found.names == ("cat", "dog", "pug", "sky", "air", "animal", "thing")
+    assert found["dog"].tolist() == [True, False, False, True]
+    assert found["animal"].tolist() == found["thing"].tolist() == [True, True, False, True]
+    assert concepts.expand(above, min_concepts=2).names == ("cat", "dog", "pug", "sky", "animal", "thing")
+
+
+def test_expand_knows_aliases():
+    concepts = Concepts.from_sets([{"cat", "feline"}, {"pug"}]).merge_equal()
+    assert concepts.expand(Hierarchy([("pug", "feline")]))["cat"].tolist() == [True, True]
+    assert concepts.expand(Hierarchy([("feline", "animal")])).names == ("cat", "pug", "animal")
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(UnknownNameError, match="no concept 'gras'; near it: 'grass'"):
+        small()["gras"]
+    with pytest.raises(UnknownNameError, match="no concept 'zzz'; there are 3, such as 'dog', 'grass', 'sky'"):
+        small().select(["zzz"])
+    assert "gras" not in small()
+
+
+def test_more_than_65536_samples_and_concepts():
+    n = 70_000
+    concepts = Concepts.from_array(sp.eye_array(n, format="coo")[::-1])
+    assert (concepts.to_sparse() != sp.eye_array(n, format="csr")[::-1]).nnz == 0
+    assert np.flatnonzero(concepts[f"c{n - 1}"]).tolist() == [0]
+    again = Concepts.from_array(concepts.to_sparse())
+    assert np.array_equal(again.samples, np.arange(n)[::-1])
+    assert np.array_equal(again.ptr, np.arange(n + 1))

@@ -1,0 +1,125 @@
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuronym import ConceptsError, FileError, Hierarchy, NeuronymError
+
+CHAIN = """
+import resource, sys
+from neuronym.hierarchy import Hierarchy
+resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30, 2 * 2**30))
+chain = Hierarchy((str(i), str(i + 1)) for i in range(50_000))
+print(len(chain.ancestors("0")), len(chain.ancestors("49999")))
+"""
+
+
+def test_ancestors_are_all_names_above_in_alphabetical_order():
+    diamond = Hierarchy([("pug", "pet"), ("pug", "dog"), ("dog", "animal"), ("pet", "animal"), ("animal", "thing")])
+    assert diamond.ancestors("pug") == ("animal", "dog", "pet", "thing")
+    assert diamond.ancestors("dog") == diamond.ancestors("pet") == ("animal", "thing")
+    assert diamond.ancestors("thing") == ()
+    assert diamond.ancestors("nothing") == ()
+    assert diamond.parents["pug"] == ("pet", "dog")
+    assert Hierarchy([]).ancestors("pug") == ()
+
+
+def test_an_edge_given_twice_counts_once():
+    assert Hierarchy([("a", "b"), ("a", "c"), ("a", "b")]).parents == {"a": ("b", "c")}
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda e: e[0] < e[1])), st.randoms())
+def test_ancestors_agree_with_a_plain_walk_whatever_the_order_of_edges(edges, random):
+    random.shuffle(edges)
+    hierarchy = Hierarchy((str(a), str(b)) for a, b in edges)
+    for name in range(10):
+        above, fresh = set(), {name}
+        while fresh:
+            fresh = {b for a, b in edges if a in fresh} - above
+            above |= fresh
+        assert hierarchy.ancestors(str(name)) == tuple(sorted(map(str, above)))
+
+
+def test_a_chain_longer_than_the_recursion_limit():
+    length = 3 * sys.getrecursionlimit()
+    for places in [range(length), range(length - 1, -1, -1)]:
+        chain = Hierarchy((str(i), str(i + 1)) for i in places)
+        assert len(chain.ancestors("0")) == length
+        assert chain.ancestors(str(length - 1)) == (str(length),)
+
+
+def test_a_chain_of_50_000_fits_in_two_gigabytes():
+    run = subprocess.run([sys.executable, "-c", CHAIN], capture_output=True, text=True, check=False)
+    assert run.stderr == ""
+    assert run.stdout == "50000 1\n"
+
+
+@pytest.mark.parametrize(
+    ("edges", "circle"),
+    [
+        ([("a", "a")], "a → a"),
+        ([("a", "b"), ("b", "a")], "a → b → a"),
+        ([("x", "a"), ("a", "b"), ("b", "c"), ("c", "a"), ("b", "top")], "a → b → c → a"),
+        ([("x", "y"), ("x", "a"), ("a", "top"), ("a", "b"), ("b", "a")], "a → b → a"),
+    ],
+)
+def test_a_circle_is_named(edges, circle):
+    with pytest.raises(ConceptsError, match=f"^the hierarchy runs in a circle: {circle}$"):
+        Hierarchy(edges)
+
+
+def test_a_table_is_read(tmp_path):
+    path = tmp_path / "edges.csv"
+    path.write_text('child,parent\npug,dog\n"a, ""b""\nc",dog\ndog,Tier→\n', encoding="utf-8")
+    for given_ in [path, str(path)]:
+        hierarchy = Hierarchy.from_csv(given_)
+        assert hierarchy.ancestors("pug") == hierarchy.ancestors('a, "b"\nc') == ("Tier→", "dog")
+    path.write_bytes(b"child,parent\r\npug,dog\r\n")
+    assert Hierarchy.from_csv(path).parents == {"pug": ("dog",)}
+    path.write_text("child,parent\n")
+    assert Hierarchy.from_csv(path).parents == {}
+
+
+def test_a_table_that_starts_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "edges.csv"
+    path.write_text("child,parent\npug,dog\n", encoding="utf-8-sig")
+    assert Hierarchy.from_csv(path).ancestors("pug") == ("dog",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "must be child,parent; it is nothing"),
+        (b"parent,child\na,b\n", "must be child,parent; it is parent,child"),
+        (b"pug,dog\n", "must be child,parent; it is pug,dog"),
+        (b"child,parent,note\n", "must be child,parent; it is child,parent,note"),
+        (b"child,parent\na,b\na\na,b,c\n", "must have two columns in every line; lines 3, 4 do not"),
+        (b"child,parent\n" + b"a\n" * 9, "lines 2, 3, 4 and 6 more do not"),
+        (b"child,parent\n\na,b\n", "lines 2 do not"),
+        ("child,parent\nkäse,food\n".encode("latin-1"), "cannot read the hierarchy"),
+        (b"child,parent\n" + b"a" * 200_000 + b",b\n", "cannot read the hierarchy"),
+    ],
+)
+def test_a_table_that_cannot_be_read(tmp_path, content, message):
+    path = tmp_path / "edges.csv"
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=re.escape(message)) as caught:
+        Hierarchy.from_csv(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_table_that_is_not_there_or_is_a_folder(tmp_path):
+    with pytest.raises(FileError, match=r"cannot read the hierarchy .*gone\.csv: .*No such file"):
+        Hierarchy.from_csv(tmp_path / "gone.csv")
+    with pytest.raises(FileError, match="cannot read the hierarchy"):
+        Hierarchy.from_csv(tmp_path)
+
+
+def test_a_circle_in_a_table_is_named(tmp_path):
+    path = tmp_path / "edges.csv"
+    path.write_text("child,parent\na,b\nb,a\n")
+    with pytest.raises(NeuronymError, match="a → b → a"):
+        Hierarchy.from_csv(path)
