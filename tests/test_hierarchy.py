@@ -71,6 +71,12 @@ def test_a_circle_is_named(edges, circle):
         Hierarchy(edges)
 
 
+@pytest.mark.parametrize("edge", [("a",), "ab", ("a", "b", "c")])
+def test_an_edge_is_a_pair(edge):
+    with pytest.raises(ConceptsError, match="an edge of a hierarchy is a pair of a child and a parent"):
+        Hierarchy([edge])
+
+
 def test_a_table_is_read(tmp_path):
     path = tmp_path / "edges.csv"
     path.write_text('child,parent\npug,dog\n"a, ""b""\nc",dog\ndog,Tier→\n', encoding="utf-8")

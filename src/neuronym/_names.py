@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuronym.errors import AlignmentError, InputError, some
+from neuronym.errors import AlignmentError, InputError, OptionError, some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,19 +41,22 @@ def places(rows: ArrayLike, n_samples: int) -> NDArray[np.intp]:
     chosen = np.asarray(rows)
     if not chosen.size and chosen.dtype.kind != "b":  # an empty list is one of floats
         chosen = chosen.astype(np.intp)
-    found: NDArray[np.intp] = np.arange(n_samples)[chosen]
+    try:
+        found: NDArray[np.intp] = np.arange(n_samples)[chosen]
+    except IndexError as error:
+        raise OptionError(f"rows must be places among {n_samples} samples or a mask of them: {error}") from error
     return found
 
 
 def match_ids(
-    ours: Sequence[str], theirs: Sequence[str], our_name: str, their_name: str, align: bool
+    ours: Sequence[str], theirs: Sequence[str], our_name: str, their_name: str, align: bool | None
 ) -> tuple[list[int], list[int]] | None:
     """Rows of both sides that show the same samples, in the order of ours; None where they agree as they stand.
 
     Raises
     ------
     AlignmentError
-        If the sets of ids differ and ``align`` is off, or nothing is common.
+        If the sets of ids differ and ``align`` is off (None: it cannot be asked for), or nothing is common.
     """
     if tuple(ours) == tuple(theirs):
         return None
@@ -76,7 +79,8 @@ def match_ids(
             )
             if lost
         ]
-        raise AlignmentError("; ".join(sides) + ": give both the same samples, or keep the common ones with align=True")
+        remedy = "" if align is None else ", or keep the common ones with align=True"
+        raise AlignmentError("; ".join(sides) + f": give both the same samples{remedy}")
     return rows, [place[ours[row]] for row in rows]
 
 

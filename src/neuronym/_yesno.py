@@ -133,6 +133,23 @@ def columns_of_long(
     return ptr, yes, [str(name) for name in unique], listed
 
 
+def columns_of_sets(sets: Sequence[Any]) -> tuple[Ints, Ints, list[str]]:
+    """Columns and names, in alphabetical order, of one set of names per sample."""
+    texts = [s for s in sets if isinstance(s, str)]
+    if texts:
+        raise ConceptsError(f"each sample needs a set of names, but {len(texts)} are one text ({some(texts, 1)})")
+    odd = [s for s in sets if not isinstance(s, Iterable)]
+    if odd:
+        raise ConceptsError(f"each sample needs a set of names, but {len(odd)} are none ({some(odd, 1)})")
+    members = [{str(name) for name in s} for s in sets]
+    names = sorted(set().union(*members))
+    place = {name: c for c, name in enumerate(names)}
+    pairs = [(place[name], row) for row, shown in enumerate(members) for name in shown]
+    table = np.array(pairs, np.int64).reshape(-1, 2)
+    ptr, samples = columns_of_pairs(table[:, 0], table[:, 1], len(names))
+    return ptr, samples, names
+
+
 def columns_of_classes(array: NDArray[Any], names: Iterable[object] | None) -> tuple[Ints, Ints, list[str]]:
     """Columns and names of one class per sample."""
     if array.dtype.kind == "O" and array.ndim == 1:

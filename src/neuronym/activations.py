@@ -57,15 +57,15 @@ class Activations:
         sample_ids: Iterable[object] | None = None,
     ) -> None:
         array = _as_array(matrix)
-        if array.ndim == 1 and array.dtype.kind in "biuf":
+        if array.dtype.kind not in "biuf":
+            raise ActivationsError(f"activations must be real numbers, not {array.dtype}")
+        if array.ndim == 1:
             array = array[:, np.newaxis]
         if array.ndim != 2:
             raise ActivationsError(
                 f"activations must have two axes, samples × neurons, but have shape {array.shape}: "
                 "pool maps and sequences to one number per sample first, such as maps.mean(axis=(2, 3))"
             )
-        if array.dtype.kind not in "biuf":
-            raise ActivationsError(f"activations must be real numbers, not {array.dtype}")
         self.matrix = array
         self.sample_ids = as_ids(sample_ids, array.shape[0], "activations", ActivationsError)
         self.names: Sequence[Name] = range(array.shape[1]) if names is None else tuple(as_name(n) for n in names)
@@ -122,7 +122,7 @@ class Activations:
             return np.arange(self.n_neurons)[neurons or slice(None)]
         place = {name: j for j, name in enumerate(self.names)}
         found: list[int] = []
-        for neuron in [neurons] if isinstance(neurons, str | int) else neurons:
+        for neuron in [neurons] if isinstance(neurons, str | int | np.integer) else neurons:
             name = as_name(neuron)
             if name not in place:
                 raise no_such("neuron", name, self.names)

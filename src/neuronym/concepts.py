@@ -159,15 +159,7 @@ class Concepts:
     def from_sets(cls, sets: Iterable[Iterable[str]], *, sample_ids: Iterable[object] | None = None) -> Concepts:
         """Take for each sample the names of the concepts that it shows; concepts come in alphabetical order."""
         listed = list(sets)
-        texts = [s for s in listed if isinstance(s, str)]
-        if texts:
-            raise ConceptsError(f"each sample needs a set of names, but {len(texts)} are one text ({some(texts, 1)})")
-        members = [{str(name) for name in s} for s in listed]
-        names = sorted(set().union(*members))
-        place = {name: c for c, name in enumerate(names)}
-        pairs = [(place[name], row) for row, shown in enumerate(members) for name in shown]
-        table = np.array(pairs, np.int64).reshape(-1, 2)
-        ptr, samples = _yesno.columns_of_pairs(table[:, 0], table[:, 1], len(names))
+        ptr, samples, names = _yesno.columns_of_sets(listed)
         return cls(ptr, samples, len(listed), names, sample_ids=sample_ids)
 
     @classmethod
@@ -316,7 +308,9 @@ class Concepts:
         Raises
         ------
         ConceptsError
-            If samples differ side by side, concepts differ below each other, or only some parts have sample ids.
+            If concepts differ below each other, or only some parts have sample ids.
+        AlignmentError
+            If samples differ side by side.
         """
         if axis not in ("concepts", "samples"):
             raise OptionError(f"axis must be 'concepts' or 'samples', not {axis!r}")
@@ -340,7 +334,7 @@ class Concepts:
         for p in parts[1:]:
             if p.n_samples != first.n_samples:
                 raise ConceptsError(f"the parts have {first.n_samples} and {p.n_samples} samples: all need the same")
-            rows = match_ids(first.sample_ids or (), p.sample_ids or (), "the first part", "another part", align=False)
+            rows = match_ids(first.sample_ids or (), p.sample_ids or (), "the first part", "another part", align=None)
             turned.append(p if rows is None else p.take(rows[1]))
         merged: dict[str, dict[str, Any]] = {
             key: {k: v for p in parts for k, v in getattr(p, key).items()}

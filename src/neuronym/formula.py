@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 
@@ -155,10 +155,10 @@ class Formula:
         return self.operands[0] if self.operator == "not" else Formula("not", operands=(self,))
 
     def __and__(self, other: Formula) -> Formula:
-        return _joined("and", self, other)
+        return _joined("and", [self, other]) if isinstance(other, Formula) else NotImplemented
 
     def __or__(self, other: Formula) -> Formula:
-        return _joined("or", self, other)
+        return _joined("or", [self, other]) if isinstance(other, Formula) else NotImplemented
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Formula) and self._hash == other._hash and self._key == other._key
@@ -176,11 +176,9 @@ class Formula:
         return f"Formula({str(self)!r})"
 
 
-def _joined(operator: Literal["and", "or"], left: Formula, right: Formula) -> Formula:
-    if not isinstance(right, Formula):
-        return NotImplemented
+def _joined(operator: Literal["and", "or"], operands: Iterable[Formula]) -> Formula:
     parts: list[Formula] = []
-    for side in (left, right):
+    for side in operands:
         parts.extend(side.operands if side.operator == operator else (side,))
     unique = sorted(dict.fromkeys(parts), key=lambda f: f._key)
     return unique[0] if len(unique) == 1 else Formula(operator, operands=tuple(unique))
@@ -235,13 +233,13 @@ class _Parser:
         parts = [self.all()]
         while self.accept("|"):
             parts.append(self.all())
-        return reduce(Formula.__or__, parts)
+        return _joined("or", parts)
 
     def all(self) -> Formula:
         parts = [self.one()]
         while self.accept("&"):
             parts.append(self.one())
-        return reduce(Formula.__and__, parts)
+        return _joined("and", parts)
 
     def one(self) -> Formula:
         flips = 0

@@ -31,7 +31,10 @@ class Hierarchy:
 
     def __init__(self, edges: Iterable[tuple[str, str]]) -> None:
         parents: dict[str, list[str]] = {}
-        for child, parent in edges:
+        for edge in edges:
+            if isinstance(edge, str) or len(edge) != 2:
+                raise ConceptsError(f"an edge of a hierarchy is a pair of a child and a parent, not {edge!r}")
+            child, parent = edge
             known = parents.setdefault(child, [])
             if parent not in known:
                 known.append(parent)

@@ -101,7 +101,7 @@ def label(
     by_layer = activations if isinstance(activations, Mapping) else {None: activations}
     if not by_layer:
         raise ActivationsError("the dict of layers is empty: give at least one layer")
-    chosen = neurons if neurons is None or isinstance(neurons, slice | str | int) else list(neurons)
+    chosen = neurons if neurons is None or isinstance(neurons, slice | str | int | np.integer) else list(neurons)
     rows: list[Label] = []
     for layer, given in by_layer.items():
         taken = as_activations(given)
