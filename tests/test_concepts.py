@@ -174,6 +174,7 @@ BAD = {
     "1 samples for 2 concepts": lambda: Concepts.from_long(["a"], ["x", "y"]),
     "1 rows of the long table have no sample": lambda: Concepts.from_long(["a", None], ["x", "y"]),
     "are not in sample_ids ('b')": lambda: Concepts.from_long(["a", "b"], ["x", "y"], sample_ids=["a"]),
+    "whole numbers below 2⁶³": lambda: Concepts.from_classes([2**70]),
     "whole numbers or texts, not float64 of shape (1,)": lambda: Concepts.from_classes([0.5]),
     "whole numbers or texts": lambda: Concepts.from_classes(np.array([1.5, 2], object)),
     "1 are text, 0 are whole numbers and 1 are neither (None)": lambda: Concepts.from_classes(["a", None]),

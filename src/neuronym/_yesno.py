@@ -152,6 +152,8 @@ def columns_of_sets(sets: Sequence[Any]) -> tuple[Ints, Ints, list[str]]:
 
 def columns_of_classes(array: NDArray[Any], names: Iterable[object] | None) -> tuple[Ints, Ints, list[str]]:
     """Columns and names of one class per sample."""
+    if array.shape == (0,):  # numpy takes an empty list for one of floats
+        array = array.astype(np.int64)
     if array.dtype.kind == "O" and array.ndim == 1:
         array = _alike(array)
     if array.ndim != 1 or array.dtype.kind not in "iuOUT":
@@ -183,6 +185,8 @@ def _alike(classes: NDArray[Any]) -> NDArray[Any]:
     if texts == len(classes):
         return classes
     if whole == len(classes):
+        if any(abs(int(c)) >= 2**63 for c in classes):
+            raise ConceptsError("classes must be whole numbers below 2⁶³: give larger ones as text")
         return classes.astype(np.int64)
     strange = [c for c in classes if not isinstance(c, str | int | np.integer) or isinstance(c, bool)]
     raise ConceptsError(
