@@ -210,7 +210,10 @@ OPTIONS = {
     "min_count 0": (["--min-count", "0"], "min_count must be a whole number of at least 1, not 0"),
     "unknown prefixes": (["--prefixes", "all"], "'all' is not one of"),
     "unknown direction": (["--direction", "up"], "'up' is not one of"),
-    "unknown operator": (["--operators", "xor"], "operators must be some of ('and', 'or'), not ('xor',)"),
+    "unknown operator": (
+        ["--operators", "xor"],
+        'operators must be a tuple of "and" and "or", such as ("and",), not (\'xor\',)',
+    ),
     "a neuron that is not there": (["--neurons", "0,9"], "no neuron '9'; there are 4, such as 0, 1, 2"),
     "a range that runs backwards": (["--neurons", "3-1"], "--neurons 3-1 runs backwards: write 1-3"),
     "no neurons": (["--neurons", " "], "--neurons names no neuron"),

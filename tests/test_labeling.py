@@ -147,7 +147,7 @@ def test_a_constant_neuron_and_an_infeasible_one_have_a_reason_and_the_others_go
     assert np.isnan(labels[1].auc)
     assert labels[0].formula is not None
     none = label(activations, concepts, min_count=399)
-    assert none[0].reason == "no formula found that is true for 399 to 200 of 400 samples"
+    assert none[0].reason == "no formula can be true for at least 399 and at most 200 of 400 samples"
     assert none[1].reason == "constant"
     assert "no formula (constant)" in str(none[1])
 

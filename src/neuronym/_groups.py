@@ -15,20 +15,22 @@ __all__ = ["Groups", "group"]
 
 Ints = NDArray[np.int64]
 
+_MOST = 2**26  # total weight: up to here n(n + 1) is a whole number that a double holds, so AUC is exact
+
 
 @dataclass(frozen=True)
 class Groups:
     """The samples of a ``Concepts``, grouped by equal rows.
 
     A *unit* is what samples with an equal row and an equal weight have in common; units of one row form a group.
-    Samples of weight 0 are left out.
+    Samples of weight 0 are left out beforehand.
 
     Parameters
     ----------
     total : int
         N, the sum of the sample weights.
     rows : int64 array or None
-        The rows of the activations to read, those with a weight above 0; None if that is all of them, in order.
+        The rows of the activations to read; None if that is all of them, in order.
     units : uint32, shape (n_rows,)
         The unit of each row.
     unit_weights, unit_groups : int64, shape (n_units,)
@@ -69,19 +71,15 @@ def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | Non
     ----------
     rows : int64, shape (n_samples,), or None
         The row of the activations that shows each sample of the concepts; None if row i shows sample i.
-    weights : whole numbers of at least 0, shape (n_samples,), or None for 1 each
+    weights : whole numbers of at least 1, shape (n_samples,), or None for 1 each
         A sample of weight w counts as w equal samples.
 
     Raises
     ------
     OptionError
-        If the weights are no whole numbers, do not fit, or add up to nothing or to 2³¹ or more.
+        If the weights are no whole numbers, do not fit, or add up to nothing or to more than 2²⁶.
     """
     weight = check_weights(weights, concepts.n_samples)
-    if not weight.all():
-        kept = np.flatnonzero(weight)
-        concepts, weight = concepts.take(kept), weight[kept]
-        rows = kept if rows is None else rows[kept]
     by_row = concepts.to_sparse().tocsr()
     by_row.sort_indices()
     row_ptr, shown = by_row.indptr.astype(np.int64), by_row.indices.astype(np.int64)
@@ -119,8 +117,8 @@ def check_weights(weights: ArrayLike | None, n_samples: int) -> Ints:
         raise OptionError(f"weights must be one per sample, {n_samples}, but have shape {given.shape}")
     if given.dtype.kind not in "biuf" or not np.isfinite(given).all() or (given < 0).any() or (given % 1 != 0).any():
         raise OptionError("weights must be whole numbers of at least 0: a sample of weight 2 counts as two samples")
-    if not 0 < given.sum(dtype=np.float64) < 2**31:
-        raise OptionError(f"the weights add up to {given.sum(dtype=np.float64):g}: between 1 and 2147483647 is needed")
+    if not 0 < given.sum(dtype=np.float64) <= _MOST:
+        raise OptionError(f"the weights add up to {given.sum(dtype=np.float64):g}: between 1 and {_MOST} is needed")
     return given.astype(np.int64)
 
 

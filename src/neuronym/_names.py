@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuronym.errors import AlignmentError, InputError, OptionError, some
+from neuronym.errors import AlignmentError, InputError, OptionError, counted, some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,11 +19,30 @@ def as_ids(ids: Iterable[object] | None, n_samples: int, owner: str, error: type
     """Sample ids as texts, one per sample, each once."""
     if ids is None:
         return None
-    texts = tuple(str(i) for i in ids)
+    given = tuple(ids)
+    missing = sum(is_missing(i) for i in given)
+    if missing:
+        raise error(f"{counted(missing, 'sample')} of {owner} without an id: give each one, or none at all")
+    texts = tuple(str(i) for i in given)
     if len(texts) != n_samples:
         raise error(f"{owner} has {n_samples} samples but {len(texts)} sample ids: one id per sample is needed")
     refuse_repeats(texts, "sample id", owner, error)
     return texts
+
+
+def is_missing(name: object) -> bool:
+    """Whether a name or id is none: None, NaN, pandas' NA, or an empty text."""
+    return name is None or name == "" or (isinstance(name, float) and name != name) or str(name) in ("<NA>", "NaT")
+
+
+def counted_ids(n_samples: int) -> tuple[str, ...]:
+    """The row numbers of a table, as ids."""
+    return tuple(map(str, range(n_samples)))
+
+
+def is_count(ids: Sequence[str] | None) -> bool:
+    """Whether ids are the row numbers of a table, in any order."""
+    return ids is not None and set(ids) == set(counted_ids(len(ids)))
 
 
 def refuse_repeats(names: Sequence[object], kind: str, owner: str, error: type[InputError]) -> None:
@@ -84,12 +103,12 @@ def match_ids(
     return rows, [place[ours[row]] for row in rows]
 
 
-def split_ids(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str] | None]:
+def split_ids(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[object] | None]:
     """Take the sample ids off a DataFrame: its first column ``sample``, or an index that does not merely count."""
     import pandas as pd
 
     if len(frame.columns) and frame.columns[0] == "sample":
-        return frame.iloc[:, 1:], [str(i) for i in frame.iloc[:, 0]]
+        return frame.iloc[:, 1:], list(frame.iloc[:, 0])
     if isinstance(frame.index, pd.RangeIndex) and frame.index.equals(pd.RangeIndex(len(frame))):
         return frame, None
-    return frame, [str(i) for i in frame.index]
+    return frame, list(frame.index)

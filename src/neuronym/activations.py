@@ -21,7 +21,7 @@ Name = int | str
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
-_NARROW = 64  # neurons in a block
+_NARROW, _WIDE = 64, 1024  # neurons in a block in memory, and at most on disk
 _ON_DISK_BYTES = 256 * 2**20  # read at once from a matrix on disk
 
 
@@ -109,7 +109,7 @@ class Activations:
         return isinstance(self.matrix, np.memmap)
 
     def indices(self, neurons: Iterable[Name] | slice | None = None) -> NDArray[np.intp]:
-        """The columns of neurons given by name or as a slice; of all without any.
+        """The columns of neurons given by name, as a slice or as a mask of bool; of all without any.
 
         Raises
         ------
@@ -122,6 +122,10 @@ class Activations:
             return np.arange(self.n_neurons)[neurons or slice(None)]
         place = {name: j for j, name in enumerate(self.names)}
         found: list[int] = []
+        if isinstance(neurons, np.ndarray) and neurons.dtype == np.bool_:
+            if neurons.shape != (self.n_neurons,):
+                raise OptionError(f"a mask of neurons must have shape ({self.n_neurons},), not {neurons.shape}")
+            return np.flatnonzero(neurons)
         for neuron in [neurons] if isinstance(neurons, str | int | np.integer) else neurons:
             name = as_name(neuron)
             if name not in place:
@@ -134,7 +138,7 @@ class Activations:
         """Cut columns into at least ``n_blocks`` blocks, where there are as many, that are good to read at once."""
         # A row of a matrix on disk is read page by page, so there blocks are as wide as memory allows.
         per_neuron = max(1, self.n_samples * self.matrix.itemsize)
-        widest = max(_NARROW, _ON_DISK_BYTES // per_neuron) if self.on_disk else _NARROW
+        widest = min(max(_NARROW, _ON_DISK_BYTES // per_neuron), _WIDE) if self.on_disk else _NARROW
         width = max(1, min(widest, len(columns) // n_blocks))
         return [columns[start : start + width] for start in range(0, len(columns), width)]
 

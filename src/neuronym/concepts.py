@@ -281,6 +281,10 @@ class Concepts:
         aliases = {name: self.aliases[name] for name in names if name in self.aliases}
         return self._with(**_stacked(columns), names=names, aliases=aliases)
 
+    def with_ids(self, sample_ids: Iterable[object]) -> Concepts:
+        """The same concepts with sample ids."""
+        return self._with(sample_ids=sample_ids)
+
     def select(self, names: Iterable[str]) -> Concepts:
         """Keep the named concepts, in the order given."""
         return self._only([self.index(name) for name in names])

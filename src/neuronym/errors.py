@@ -77,6 +77,11 @@ def no_such(kind: str, name: object, known: Sequence[object]) -> UnknownNameErro
     return UnknownNameError(f"no {kind} {str(name)!r}{hint}")
 
 
+def counted(n: int, noun: str) -> str:
+    """A number and what it counts, for a message: ``1 row``, ``2 rows``, ``2 classes``."""
+    return f"{n} {noun}" + ("" if n == 1 else "es" if noun.endswith("s") else "s")
+
+
 def some(items: Iterable[object], limit: int = 3) -> str:
     """Quote the first few items for a message: ``'a', 'b', 'c' and 7 more``."""
     listed = list(items)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym._groups import Groups, check_weights, group
-from neuronym._names import match_ids
+from neuronym._names import counted_ids, is_count, match_ids
+from neuronym._yesno import Unknown
 from neuronym.activations import Activations, Name
 from neuronym.concepts import Concepts
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
@@ -48,6 +49,7 @@ def label(
     align: bool = False,
     progress: bool = False,
     weights: ArrayLike | None = None,
+    unknown: Unknown = "error",
 ) -> Labels:
     """Find for each neuron the formula of concepts that it detects best.
 
@@ -71,6 +73,7 @@ def label(
     align : keep the samples that activations and concepts have in common, where their ids differ
     progress : show a bar on standard error
     weights : whole numbers (n_samples,), in the order of the activations; a sample of weight 2 counts as two
+    unknown : ``"no"`` or ``"drop"`` (the sample) for concept values that are neither yes nor no
 
     Returns
     -------
@@ -97,18 +100,29 @@ def label(
     if n_jobs is not None and (not isinstance(n_jobs, int | np.integer) or n_jobs == 0):
         raise OptionError(f"n_jobs must be a whole number other than 0, or None, not {n_jobs!r}: -1 is all processors")
     directions: tuple[Direction, ...] = ("high", "low") if direction == "both" else (direction,)
-    shown = as_concepts(concepts, names)
+    shown = as_concepts(concepts, names, unknown)
     by_layer = activations if isinstance(activations, Mapping) else {None: activations}
     if not by_layer:
         raise ActivationsError("the dict of layers is empty: give at least one layer")
-    chosen = neurons if neurons is None or isinstance(neurons, slice | str | int | np.integer) else list(neurons)
+    chosen = (
+        neurons
+        if neurons is None or isinstance(neurons, slice | str | int | np.integer | np.ndarray)
+        else list(neurons)
+    )
+    if len({str(layer) for layer in by_layer}) < len(by_layer):
+        raise ActivationsError("two layers have one name: each needs its own")
     rows: list[Label] = []
     for layer, given in by_layer.items():
         taken = as_activations(given)
+        if _is_frame(given) and _is_frame(concepts):
+            taken, shown = _by_index(taken, shown)
         matched, groups = _grouped(taken, shown, weights, align)
         columns = taken.indices(chosen)
         if not len(columns):
-            raise ActivationsError("there is no neuron to label: activations must have at least one column")
+            raise ActivationsError(
+                "there is no neuron to label: "
+                + ("neurons names none" if taken.n_neurons else "activations must have at least one column")
+            )
         found = _search_all(taken, columns, groups, rules, directions, n_jobs, progress)
         name = None if layer is None else str(layer)
         if name == "":
@@ -123,22 +137,35 @@ def as_activations(given: Any) -> Activations:
         return given
     if isinstance(given, str | Path):
         return open_activations(given)
-    return Activations.from_frame(given) if hasattr(given, "iloc") and hasattr(given, "columns") else Activations(given)
+    return Activations.from_frame(given) if _is_frame(given) else Activations(given)
 
 
-def as_concepts(given: Any, names: Iterable[str] | None = None) -> Concepts:
+def _is_frame(given: Any) -> bool:
+    return hasattr(given, "iloc") and hasattr(given, "columns")
+
+
+def _by_index(taken: Activations, shown: Concepts) -> tuple[Activations, Concepts]:
+    """Of two DataFrames, where one has ids in its index and the other merely counts, the counts are ids too."""
+    if taken.sample_ids is None and shown.sample_ids is not None:
+        taken = Activations(taken.matrix, taken.names, sample_ids=counted_ids(taken.n_samples))
+    elif shown.sample_ids is None and taken.sample_ids is not None:
+        shown = shown.with_ids(counted_ids(shown.n_samples))
+    return taken, shown
+
+
+def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown = "error") -> Concepts:
     """Concepts from whatever ``label`` takes."""
-    frame = hasattr(given, "iloc") and hasattr(given, "columns")
+    frame = _is_frame(given)
     sets = isinstance(given, list | tuple) and len(given) > 0 and isinstance(given[0], set | frozenset)
     if names is not None and (isinstance(given, Concepts | str | Path) or frame or sets):
         raise OptionError("names go with an array of concepts; these concepts have names already")
     if isinstance(given, Concepts):
         return given
     if isinstance(given, str | Path):
-        return open_concepts(given)
+        return open_concepts(given, unknown=unknown)
     if frame:
-        return Concepts.from_frame(given)
-    return Concepts.from_sets(given) if sets else Concepts.from_array(given, names)
+        return Concepts.from_frame(given, unknown=unknown)
+    return Concepts.from_sets(given) if sets else Concepts.from_array(given, names, unknown=unknown)
 
 
 def _grouped(taken: Activations, shown: Concepts, weights: ArrayLike | None, align: bool) -> tuple[Concepts, Groups]:
@@ -155,8 +182,12 @@ def _grouped(taken: Activations, shown: Concepts, weights: ArrayLike | None, ali
             )
     weight = None if weights is None else check_weights(weights, taken.n_samples)
     rows = None
-    if taken.sample_ids is not None and shown.sample_ids is not None:
-        matched = match_ids(taken.sample_ids, shown.sample_ids, "activations", "concepts", align)
+    ours, theirs = taken.sample_ids, shown.sample_ids
+    # The row numbers of a table that was put in another order are ids for one that was not.
+    ours = counted_ids(taken.n_samples) if ours is None and is_count(theirs) else ours
+    theirs = counted_ids(shown.n_samples) if theirs is None and is_count(ours) else theirs
+    if ours is not None and theirs is not None:
+        matched = match_ids(ours, theirs, "activations", "concepts", align)
         if matched is not None:
             rows = np.array(matched[0], np.int64)
             if len(rows) < max(taken.n_samples, shown.n_samples):
@@ -172,6 +203,10 @@ def _grouped(taken: Activations, shown: Concepts, weights: ArrayLike | None, ali
         raise AlignmentError(
             f"concepts has {shown.n_samples} rows but activations has {taken.n_samples}: both need one row per sample"
         )
+    if weight is not None and not weight.all():  # a sample of weight 0 is not there
+        kept = np.flatnonzero(weight)
+        shown, weight = shown.take(kept), weight[kept]
+        rows = kept if rows is None else rows[kept]
     searched = shown.prune(1, shown.n_samples - 1).merge_equal() if shown.n_samples > 1 else shown
     return searched, group(searched, weight, rows)
 
@@ -184,15 +219,16 @@ def _search_all(
     directions: tuple[Direction, ...],
     n_jobs: int | None,
     progress: bool,
-) -> Iterator[_Block]:
-    """Search every block of neurons, each a task of joblib, and give the blocks in order as they are done."""
+) -> Iterator[_Part]:
+    """Search every block of neurons, each a task of joblib, and give what is found in order as it is done."""
     from joblib import Parallel, delayed, effective_n_jobs
 
     from neuronym import _kernels, _rank_kernels  # noqa: F401  compiled or loaded here, before threads ask for it
 
     jobs = effective_n_jobs(n_jobs)
     blocks = taken.blocks(columns, 1 if jobs == 1 else 4 * jobs)
-    tasks = (delayed(_search_block)(taken, block, groups, rules, directions) for block in blocks)
+    table = AUC().table(groups.total)
+    tasks = (delayed(_search_block)(taken, block, groups, rules, table, directions) for block in blocks)
     try:
         # As they are done, so that labels are written while other threads search on.
         run = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
@@ -200,12 +236,15 @@ def _search_all(
         run = Parallel(n_jobs=n_jobs, prefer="threads")
     try:
         results = run(tasks)
-        yield from _watched(results, [len(block) for block in blocks]) if progress else results
+        parts = (part for done in results for part in done)
+        yield from _watched(parts, len(columns)) if progress else parts
     except _NotFinite:
-        raise _not_finite(taken, columns) from None
+        raise _not_finite(taken, columns, groups) from None
 
 
-_Block = tuple[list[Found], NDArray[np.float64], NDArray[np.bool_]]
+_PART = 64  # neurons searched at a time
+
+_Part = tuple[list[Found], NDArray[np.float64], NDArray[np.bool_]]
 
 
 class _NotFinite(Exception):  # noqa: N818  a signal from a task to the front door
@@ -213,23 +252,32 @@ class _NotFinite(Exception):  # noqa: N818  a signal from a task to the front do
 
 
 def _search_block(
-    taken: Activations, columns: NDArray[np.intp], groups: Groups, rules: Rules, directions: tuple[Direction, ...]
-) -> _Block:
-    """What is found for a block of neurons in each direction, their ties, and which are constant."""
-    auc = AUC()
-    weighed = auc.weigh(taken.block(columns), groups)
-    if weighed.bad.any():
-        raise _NotFinite
-    turned = {"high": weighed, "low": auc.turned(weighed, groups)}
-    found = [search(turned[direction].sums, groups, rules, auc) for direction in directions]
-    return found, weighed.ties, weighed.constant(groups)
+    taken: Activations,
+    columns: NDArray[np.intp],
+    groups: Groups,
+    rules: Rules,
+    table: NDArray[np.float64],
+    directions: tuple[Direction, ...],
+) -> list[_Part]:
+    """What is found for the neurons of a block in each direction, their ties, and which are constant, by parts."""
+    auc, block = AUC(), taken.block(columns)
+    parts = []
+    for start in range(0, len(columns), _PART):  # compiled code cannot be interrupted, so it is given little at a time
+        weighed = auc.weigh(block[:, start : start + _PART], groups)
+        if weighed.bad.any():
+            raise _NotFinite
+        turned = {"high": weighed, "low": auc.turned(weighed, groups)}
+        found = [search(turned[direction].sums, groups, rules, table) for direction in directions]
+        parts.append((found, weighed.ties, weighed.constant(groups)))
+    return parts
 
 
-def _not_finite(taken: Activations, columns: NDArray[np.intp]) -> ActivationsError:
-    """Name all neurons that hold NaN or infinity, and how many."""
+def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: Groups) -> ActivationsError:
+    """Name all neurons that hold NaN or infinity in the samples that are used, and how many."""
+    used = slice(None) if groups.rows is None else groups.rows
     counts: dict[Name, int] = {}
     for block in taken.blocks(columns):
-        bad = np.count_nonzero(~np.isfinite(taken.block(block)), axis=0)
+        bad = np.count_nonzero(~np.isfinite(taken.block(block)[used]), axis=0)
         counts.update((taken.names[block[j]], int(bad[j])) for j in np.flatnonzero(bad))
     listed = ", ".join(f"{name}: {count}" for name, count in list(counts.items())[:5])
     more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
@@ -239,8 +287,8 @@ def _not_finite(taken: Activations, columns: NDArray[np.intp]) -> ActivationsErr
     )
 
 
-def _watched(results: Iterable[_Block], sizes: list[int]) -> Iterator[_Block]:
-    """Pass results on while a bar shows how many neurons are done, how fast, and the time left."""
+def _watched(parts: Iterable[_Part], n_neurons: int) -> Iterator[_Part]:
+    """Pass parts on while a bar shows how many neurons are done, how fast, and the time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -251,16 +299,17 @@ def _watched(results: Iterable[_Block], sizes: list[int]) -> Iterator[_Block]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=sum(sizes), rate="–/s")
-        for result, size in zip(results, sizes, strict=True):
-            bar.update(task, advance=size)
-            speed = bar.tasks[0].speed
-            bar.update(task, rate=f"{speed:.0f}/s" if speed else "–/s")
-            yield result
+        task = bar.add_task("", total=n_neurons, rate="–/s")
+        for part in parts:
+            bar.update(task, advance=len(part[1]))
+            progressed = bar.tasks[0]
+            speed = progressed.completed / max(progressed.elapsed or 0.0, 1e-3)
+            bar.update(task, rate=f"{speed:.0f}/s")
+            yield part
 
 
 def _labels_of(
-    blocks: Iterable[_Block],
+    parts: Iterable[_Part],
     names: list[Name],
     layer: str | None,
     directions: tuple[Direction, ...],
@@ -268,12 +317,11 @@ def _labels_of(
     groups: Groups,
     rules: Rules,
 ) -> Iterator[Label]:
-    """Labels of the neurons, in order, from the arrays of their blocks."""
-    lowest, highest = rules.bounds(groups.total)
-    infeasible = f"no formula found that is true for {lowest} to {highest} of {groups.total} samples"
+    """Labels of the neurons, in order, from the arrays of their parts."""
+    infeasible = rules.infeasible(groups.total)
     speller = Speller(concepts.names)
     name_of = iter(names)
-    for found, ties, constant in blocks:
+    for found, ties, constant in parts:
         # The test is two-sided, so it reads the same off the sums of either direction.
         tests = [
             mann_whitney(f.sums[:, 0], np.where(f.lengths[:, 0] > 0, f.counts[:, 0], 1), groups.total, ties)

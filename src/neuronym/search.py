@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from neuronym._groups import Groups
 from neuronym.errors import OptionError
 from neuronym.formula import Formula
-from neuronym.scores import Score
 
 __all__ = ["Found", "Rules", "Speller", "search"]
 
@@ -72,8 +71,8 @@ class Rules:
             )
         if self.prefixes not in ("free", "constrained"):
             raise OptionError(f"prefixes must be 'free' or 'constrained', not {self.prefixes!r}")
-        if not isinstance(self.operators, tuple | list) or not set(self.operators) <= {"and", "or"}:
-            raise OptionError(f"operators must be some of ('and', 'or'), not {self.operators!r}")
+        if not isinstance(self.operators, tuple | list) or any(o not in ("and", "or") for o in self.operators):
+            raise OptionError(f'operators must be a tuple of "and" and "or", such as ("and",), not {self.operators!r}')
 
     def bounds(self, total: int) -> tuple[int, int]:
         """The lowest and the highest count n with min_fraction ≤ n/total ≤ max_fraction and n ≥ min_count."""
@@ -84,6 +83,13 @@ class Rules:
         while highest / total > self.max_fraction:
             highest -= 1
         return max(lowest, self.min_count), highest
+
+    def infeasible(self, total: int) -> str:
+        """Why there is no formula, where none was found."""
+        lowest, highest = self.bounds(total)
+        if lowest > highest:
+            return f"no formula can be true for at least {lowest} and at most {highest} of {total} samples"
+        return f"no formula found that is true for {lowest} to {highest} of {total} samples"
 
     def capacity(self, n_concepts: int) -> int:
         """The beam, cut to how many formulas there can be at all."""
@@ -105,9 +111,9 @@ class Found:
     Parameters
     ----------
     lengths : int64, shape (n_neurons, B + 1 + L)
-    literals : int64, shape (n_neurons, B + 1 + L, L)
+    literals : int64, shape (n_neurons, B + 1 + L, min(L, n_concepts))
         2c for concept c, 2c + 1 for its negation.
-    operators : int64, shape (n_neurons, B + 1 + L, L)
+    operators : int64, shape of literals
         0 for AND, 1 for OR; number i joins literal i to all before it.
     counts, sums : int64, shape (n_neurons, B + 1 + L)
     scores : float64, shape (n_neurons, B + 1 + L)
@@ -122,7 +128,7 @@ class Found:
     scores: NDArray[np.float64]
 
 
-def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, score: Score) -> Found:
+def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, table: NDArray[np.float64]) -> Found:
     """Search the best formulas of a block of neurons.
 
     Parameters
@@ -130,12 +136,13 @@ def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, score: Score) 
     sums : int64, shape (n_neurons, n_groups)
         The score's weights, summed by group: ``score.weigh(block, groups).sums``.
     groups : Groups
-    score : Score
+    table : float64, shape (groups.total + 1, 2)
+        The score's offset and scale by count: ``score.table(groups.total)``.
     """
     from neuronym._kernels import COUNT, HEAD, LENGTH, SUM, beam_search
 
-    table = score.table(groups.total)
-    beam, length = rules.capacity(groups.n_concepts), rules.length
+    # A formula holds every concept once at most.
+    beam, length = rules.capacity(groups.n_concepts), max(1, min(rules.length, groups.n_concepts))
     coded = (
         *rules.bounds(groups.total),
         rules.min_count,
@@ -157,7 +164,7 @@ def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, score: Score) 
         length,
         beam,
     )
-    slots = np.concatenate([best, path], axis=1)
+    slots = np.concatenate([best, path, *[path[:, -1:]] * (rules.length - length)], axis=1)
     counts, totals, lengths = slots[:, :, COUNT], slots[:, :, SUM], slots[:, :, LENGTH]
     scores = np.where(lengths > 0, (totals - table[counts, 0]) / table[counts, 1], np.nan)
     return Found(
