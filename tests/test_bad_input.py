@@ -173,9 +173,12 @@ CONCEPTS = {
     "another ending": (octets("c.xlsx", b"x"), "the name of a file of concepts must end in .csv or .parquet"),
     "empty file": (octets("c.csv", b""), "the file is empty"),
     "garbage": (octets("c.parquet", b"garbage"), "cannot read concepts"),
-    "shares": (frame("c.csv", replaced("cat", 0.3)), "1 value in 1 concept is neither ('cat': 1, such as 0.3)"),
+    "shares": (
+        frame("c.csv", replaced("cat", 0.3)),
+        "1 value in 1 concept is neither ('cat': 1, such as the text '0.3')",
+    ),
     "an empty cell": (frame("c.csv", replaced("cat", "")), "count them as no with unknown='no'"),
-    "a word": (frame("c.csv", replaced("red", "maybe")), "('red': 1, such as maybe)"),
+    "a word": (frame("c.csv", replaced("red", "maybe")), "('red': 1, such as the text 'maybe')"),
     "counts": (frame("c.parquet", good_concepts() * 3), "values in 3 concepts are neither"),
     "missing values": (frame("c.parquet", good_concepts().astype("Float64").replace(1, pd.NA)), "are neither"),
     "a class per sample": (

@@ -165,7 +165,7 @@ BAD = {
     "1 name more than once ('b')": lambda: Concepts([0, 0, 0], [], 1, "ab", aliases={"a": ["b"]}),
     "1 sample id more than once ('x')": lambda: small(sample_ids=["x", "x", "y", "z"]),
     "concepts has 4 samples but 1 sample ids": lambda: small(sample_ids=["x"]),
-    "1 names for 3 concepts: one name each is needed": lambda: Concepts.from_array(YES, ["a"]),
+    "1 name for 3 concepts: one each is needed": lambda: Concepts.from_array(YES, ["a"]),
     "concept 1 has an empty name: give it one": lambda: Concepts.from_array(YES, ["a", "", "c"]),
     "have shape (2,): one class index per sample goes through": lambda: Concepts.from_array([1, 0]),
     "must have two axes, samples × concepts": lambda: Concepts.from_array(np.ones((2, 2, 2))),

@@ -38,7 +38,7 @@ names = texts.filter(bool)
 def concepts(draw):
     n_samples, n_concepts = draw(st.integers(0, 6)), draw(st.integers(0, 5))
     listed = draw(st.lists(names, min_size=n_concepts + 2, max_size=n_concepts + 2, unique=True))
-    ids = draw(st.none() | st.lists(texts, min_size=n_samples, max_size=n_samples, unique=True))
+    ids = draw(st.none() | st.lists(names, min_size=n_samples, max_size=n_samples, unique=True))
     made = Concepts.from_array(
         draw(hnp.arrays(np.bool_, (n_samples, n_concepts))),
         listed[:-2],
@@ -81,7 +81,7 @@ def test_multi_hot_tables_come_back_whole(tmp_path, made, kind):
 
 @keep_folder
 @given(
-    st.lists(st.tuples(texts, names), min_size=1, max_size=12),
+    st.lists(st.tuples(names, names), min_size=1, max_size=12),
     st.sampled_from([".csv", ".parquet"]),
 )
 def test_long_tables_come_back_whole(tmp_path, pairs, kind):
@@ -107,7 +107,7 @@ def activations(draw):
     if dtype == np.float64:
         matrix = np.nan_to_num(matrix, nan=0.1, posinf=1e300, neginf=-1e-300)
     listed = draw(st.none() | st.lists(names, min_size=n_neurons, max_size=n_neurons, unique=True))
-    ids = draw(st.none() | st.lists(texts, min_size=n_samples, max_size=n_samples, unique=True))
+    ids = draw(st.none() | st.lists(names, min_size=n_samples, max_size=n_samples, unique=True))
     return Activations(matrix, listed, sample_ids=ids)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ def reading(path: str | Path, what: str) -> Iterator[None]:
         raise FileError(f"cannot read {what}: there is no file {str(path)!r}") from None
     except UnicodeDecodeError as error:
         raise FileError(f"cannot read {what} from {str(path)!r}: it is no text in UTF-8 ({error})") from error
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, RecursionError, csv.Error) as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else _first_line(error)
         raise FileError(f"cannot read {what} from {str(path)!r}: {why}") from error
 

@@ -23,8 +23,17 @@ def header(path: str | Path) -> tuple[list[str], int]:
         lines = (line.decode("utf-8-sig" if file.tell() == len(line) else "utf-8") for line in iter(file.readline, b""))
         names = next(csv.reader(lines, strict=True), [])
         start = file.tell()
+    where = f"cannot read {str(path)!r}: "
     if not names:
-        raise FileError(f"cannot read {str(path)!r}: its first line must name the columns")
+        raise FileError(where + "its first line must name the columns")
+    if len(names) == 1 and any(sign in names[0] for sign in ";\t"):
+        raise FileError(where + f"its columns must be separated by commas; the first line is {names[0][:80]!r}")
+    if len(names) > 1 and names[0].strip() in (SAMPLE, "") and all(name.startswith(" ") for name in names[1:]):
+        raise FileError(
+            where + "the names in the first line have a space before them: write them right after the commas"
+        )
+    if len(names) > 1 and names[0] == "" and all(names[1:]):
+        raise FileError(where + "its first column has no name: call it sample if it holds ids, else leave it out")
     return names, start
 
 
@@ -44,7 +53,8 @@ def read_csv(path: str | Path, types: dict[str, Any]) -> pa.Table:
         table: pa.Table = arrow.read_csv(
             file,
             read_options=arrow.ReadOptions(column_names=list(places), block_size=_BLOCK_BYTES),
-            parse_options=arrow.ParseOptions(newlines_in_values=True),
+            # An empty line is a row where there is one column: a cell that is missing.
+            parse_options=arrow.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(places) > 1),
             convert_options=arrow.ConvertOptions(column_types=places, strings_can_be_null=False),
         )
     renamed: pa.Table = table.rename_columns(names)
@@ -52,15 +62,26 @@ def read_csv(path: str | Path, types: dict[str, Any]) -> pa.Table:
 
 
 def read_parquet(path: str | Path) -> pa.Table:
+    import pyarrow as pa
     import pyarrow.parquet as parquet
 
     table = parquet.read_table(path, partitioning=None)
     described = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
-    index = [name for name in described.get("index_columns", []) if isinstance(name, str)]
-    if len(index) == 1 and index[0] in table.column_names:  # the index of a DataFrame holds sample ids
-        ids = table.column(index[0])
-        table = table.drop_columns(index).add_column(0, SAMPLE, ids)
-    return table
+    index = described.get("index_columns", [])
+    stored = [name for name in index if isinstance(name, str) and name in table.column_names]
+    own = [name for name in table.column_names if name not in stored]
+    if len(stored) > 1:
+        raise FileError(f"the index of the table {str(path)!r} has {len(stored)} levels: save it with one, or without")
+    if own[:1] == [SAMPLE]:  # as in a DataFrame, this column goes before the index
+        return table.select(own)
+    ids: Any = None
+    if stored:
+        ids = table.column(stored[0])
+    elif len(index) == 1 and isinstance(index[0], dict) and index[0].get("kind") == "range":
+        counted = range(index[0]["start"], index[0]["stop"], index[0]["step"])
+        if len(counted) == table.num_rows and counted != range(table.num_rows):
+            ids = pa.chunked_array([pa.array([str(i) for i in counted], pa.string())])
+    return table if ids is None else table.select(own).add_column(0, SAMPLE, ids)
 
 
 def split_ids(table: pa.Table) -> tuple[list[str] | None, list[str]]:
@@ -78,6 +99,12 @@ def is_number(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def is_nested(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_nested(kind))
 
 
 def is_list(kind: pa.DataType) -> bool:

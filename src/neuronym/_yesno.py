@@ -6,7 +6,7 @@ Columns are a pair of int64 arrays as in a compressed sparse column matrix: ``pt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 Unknown = Literal["error", "no", "drop"]
 Ints = NDArray[np.int64]
+
+
+def stacked(columns: Sequence[NDArray[Any]]) -> dict[str, Ints]:
+    """Columns given one by one, as the two arrays."""
+    ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(c) for c in columns], dtype=np.int64)])
+    return {"ptr": ptr, "samples": np.concatenate(columns) if columns else np.zeros(0, np.int64)}
 
 
 def columns_of_pairs(concepts: NDArray[Any], samples: NDArray[Any], n_concepts: int) -> tuple[Ints, Ints]:
@@ -34,6 +40,10 @@ def columns_of_pairs(concepts: NDArray[Any], samples: NDArray[Any], n_concepts: 
 def as_matrix(given: Any) -> NDArray[Any]:
     """An array from whatever numpy makes one of."""
     try:
+        if np.ma.is_masked(given):  # what is masked is unknown
+            plain: NDArray[Any] = np.ma.getdata(given).astype(object)
+            plain[np.ma.getmaskarray(given)] = None
+            return plain
         return np.asarray(given)
     except ValueError as error:
         raise ConceptsError(
@@ -41,18 +51,20 @@ def as_matrix(given: Any) -> NDArray[Any]:
         ) from error
 
 
+def columns_of(matrix: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """The columns of a matrix, each contiguous; turned around a block at a time, since they lie far apart in memory."""
+    for start in range(0, matrix.shape[1], 64):
+        yield from np.ascontiguousarray(matrix[:, start : start + 64].T)
+
+
 def columns_of_dense(
-    matrix: NDArray[Any], names: Sequence[str], unknown: Unknown
+    given: Iterable[NDArray[Any]], n_samples: int, names: Sequence[object], unknown: Unknown
 ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Columns of a dense matrix, and which of its samples stay."""
-    n_samples, n_concepts = matrix.shape
+    """Columns of yes and no as sample indices, and which of the samples stay."""
     keep = np.ones(n_samples, np.bool_)
     found: dict[int, tuple[int, object]] = {}
     parts: list[NDArray[np.intp]] = []
-    for c in range(n_concepts):
-        if c % 64 == 0:  # columns lie far apart in memory: turn them around a block at a time
-            block = np.ascontiguousarray(matrix[:, c : c + 64].T)
-        column = block[c % 64]
+    for c, column in enumerate(given):
         yes, no = _is(column, 1), _is(column, 0)
         if not np.all(yes | no):
             strange = ~(yes | no)
@@ -65,7 +77,7 @@ def columns_of_dense(
     return ptr, samples, keep if unknown == "drop" else np.ones(n_samples, np.bool_)
 
 
-def columns_of_sparse(matrix: Any, names: Sequence[str], unknown: Unknown) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+def columns_of_sparse(matrix: Any, names: Sequence[object], unknown: Unknown) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """Columns of a scipy sparse matrix, and which of its samples stay."""
     from scipy.sparse import csc_array
 
@@ -96,12 +108,18 @@ def _is(column: NDArray[Any], value: int) -> NDArray[np.bool_]:
     return np.zeros(len(column), np.bool_)
 
 
-def _answer(found: dict[int, tuple[int, object]], names: Sequence[str], unknown: Unknown) -> None:
+def _shown(value: object) -> str:
+    return f"the text {value!r}" if isinstance(value, str) else str(value)
+
+
+def _answer(found: dict[int, tuple[int, object]], names: Sequence[object], unknown: Unknown) -> None:
     if unknown not in ("error", "no", "drop"):
         raise OptionError(f"unknown must be 'error', 'no' or 'drop', not {unknown!r}")
     if found and unknown == "error":
         total = sum(count for count, _ in found.values())
-        shown = ", ".join(f"{names[c]!r}: {count}, such as {value!s}" for c, (count, value) in list(found.items())[:3])
+        shown = ", ".join(
+            f"{names[c]!r}: {count}, such as {_shown(value)}" for c, (count, value) in list(found.items())[:3]
+        )
         raise ConceptsError(
             f"concepts must be yes or no (True/False or 1/0), but {total} value{'s' * (total > 1)} in {len(found)} "
             f"concept{'s' * (len(found) > 1)} {'are' if total > 1 else 'is'} neither ({shown}): count them as no with "

@@ -90,11 +90,7 @@ class Activations:
         if len(dtypes) == 1 and isinstance(dtypes.pop(), np.dtype):
             return cls(body.to_numpy(), body.columns, sample_ids=ids)
         columns = [_numbers(body.iloc[:, j]) for j in range(body.shape[1])]
-        dtype = np.result_type(*(c.dtype for c in columns)) if columns else np.dtype(np.float64)
-        matrix = np.empty(body.shape, dtype, order="F")
-        for j, column in enumerate(columns):
-            matrix[:, j] = column
-        return cls(matrix, body.columns, sample_ids=ids)
+        return cls(side_by_side(columns, len(body)), body.columns, sample_ids=ids)
 
     @property
     def n_samples(self) -> int:
@@ -169,6 +165,25 @@ class Activations:
             self.matrix = np.memmap(**self.matrix)
 
 
+def side_by_side(columns: Sequence[NDArray[Any]], n_samples: int) -> NDArray[Any]:
+    """Columns of several types as one matrix, (n_samples, n_columns), no value changed.
+
+    Raises
+    ------
+    ActivationsError
+        If whole numbers that a float cannot hold stand beside fractions.
+    """
+    dtype = np.result_type(*(c.dtype for c in columns)) if columns else np.dtype(np.float64)
+    matrix = np.empty((n_samples, len(columns)), dtype, order="F")
+    for j, column in enumerate(columns):
+        matrix[:, j] = column
+        if column.dtype.kind in "iu" and dtype.kind == "f" and (matrix[:, j].astype(column.dtype) != column).any():
+            raise ActivationsError(
+                f"neuron {j} holds whole numbers that {dtype} beside it cannot hold: label such neurons on their own"
+            )
+    return matrix
+
+
 def _numbers(column: pd.Series[Any]) -> NDArray[Any]:
     """A column of a DataFrame; what is missing in a nullable one is NaN."""
     if isinstance(column.dtype, np.dtype):
@@ -201,8 +216,13 @@ def _as_array(matrix: Any) -> NDArray[Any]:
         if str(tensor.dtype) == "torch.bfloat16":  # numpy has no such type; float32 holds every value of it
             tensor = tensor.float()
         return np.asarray(tensor.numpy())
+    if isinstance(matrix, np.ma.MaskedArray) and np.ma.is_masked(matrix):
+        raise ActivationsError(
+            f"{int(np.ma.getmaskarray(matrix).sum())} activations are masked: every one must be known, "
+            "so leave out those neurons or samples"
+        )
     try:
-        return matrix if isinstance(matrix, np.ndarray) else np.asarray(matrix)
+        return matrix if isinstance(matrix, np.memmap) else np.asarray(matrix)
     except ValueError as error:
         raise ActivationsError(f"activations must be a matrix with rows of one length: {error}") from error
 

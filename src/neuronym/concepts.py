@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym import _yesno
-from neuronym._names import as_ids, match_ids, places, refuse_repeats, split_ids
+from neuronym._names import as_ids, is_missing, match_ids, places, refuse_repeats, split_ids
 from neuronym._yesno import Ints, Unknown
-from neuronym.errors import ConceptsError, OptionError, no_such, some
+from neuronym.errors import ConceptsError, OptionError, counted, no_such, some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,11 @@ class Concepts:
         aliases: Mapping[str, Sequence[str]] | None = None,
         origin: Mapping[str, object] | None = None,
     ) -> None:
-        self.names: tuple[str, ...] = tuple(str(name) for name in names)
+        given = tuple(names)
+        unnamed = [c for c, name in enumerate(given) if is_missing(name)]
+        if unnamed:
+            raise ConceptsError(f"concept {unnamed[0]} has an empty name: give it one")
+        self.names: tuple[str, ...] = tuple(str(name) for name in given)
         self.n_samples = int(n_samples)
         self.sample_ids = as_ids(sample_ids, self.n_samples, "concepts", ConceptsError)
         known = set(self.names)
@@ -70,14 +74,10 @@ class Concepts:
         self.ptr, self.samples = np.asarray(ptr, np.int64), np.asarray(samples, np.int64)
         if len(self.names) != len(self.ptr) - 1:
             raise ConceptsError(f"{len(self.names)} names for {len(self.ptr) - 1} concepts: one name each is needed")
-        if "" in self.names:
-            raise ConceptsError(f"concept {self.names.index('')} has an empty name: give it one")
         refuse_repeats((*self.names, *(a for v in self.aliases.values() for a in v)), "name", "concepts", ConceptsError)
         self._place = {name: c for c, name in enumerate(self.names)}
         for name, others in self.aliases.items():
             self._place.update(dict.fromkeys(others, self._place[name]))
-
-    # Ways in
 
     @classmethod
     def from_array(
@@ -107,18 +107,27 @@ class Concepts:
                 "one class index per sample goes through Concepts.from_classes"
             )
         n_samples, n_concepts = array.shape
-        listed = [f"c{c}" for c in range(n_concepts)] if names is None else [str(name) for name in names]
+        listed = [f"c{c}" for c in range(n_concepts)] if names is None else list(names)
         if len(listed) != n_concepts:
-            raise ConceptsError(f"{len(listed)} names for {n_concepts} concepts: one name each is needed")
-        ids = as_ids(sample_ids, n_samples, "concepts", ConceptsError)
-        read = _yesno.columns_of_sparse if sparse else _yesno.columns_of_dense
-        ptr, samples, keep = read(array, listed, unknown)
-        whole = cls(ptr, samples, n_samples, listed, sample_ids=ids, descriptions=descriptions)
+            raise ConceptsError(
+                f"{counted(len(listed), 'name')} for {counted(n_concepts, 'concept')}: one each is needed"
+            )
+        if sparse:
+            read = _yesno.columns_of_sparse(array, listed, unknown)
+        else:
+            read = _yesno.columns_of_dense(_yesno.columns_of(array), n_samples, listed, unknown)
+        return cls._read(*read, listed, sample_ids, descriptions)
+
+    @classmethod
+    def _read(
+        cls, ptr: Ints, samples: Ints, keep: NDArray[np.bool_], names: Iterable[object], ids: Any, descriptions: Any
+    ) -> Concepts:
+        whole = cls(ptr, samples, len(keep), names, sample_ids=ids, descriptions=descriptions)
         if keep.all():
             return whole
-        if ids is None:
+        if whole.sample_ids is None:
             raise ConceptsError(
-                f"unknown='drop' leaves {int(keep.sum())} of {n_samples} samples, and without sample_ids they cannot "
+                f"unknown='drop' leaves {int(keep.sum())} of {len(keep)} samples, and without sample_ids they cannot "
                 "be matched with activations: give sample_ids, or take the rows out of both yourself"
             )
         return whole.take(np.flatnonzero(keep))
@@ -133,9 +142,13 @@ class Concepts:
         if list(frame.columns) == ["sample", "concept"]:
             return cls.from_long(frame["sample"], frame["concept"])
         body, ids = split_ids(frame)
-        dtypes = {str(d) for d in body.dtypes}
-        values = body.to_numpy() if len(dtypes) == 1 else body.to_numpy(dtype=object)
-        return cls.from_array(values, body.columns, sample_ids=ids, unknown=unknown)
+        dtypes = set(body.dtypes)
+        alike = len(dtypes) == 1 and isinstance(dtypes.pop(), np.dtype)
+        columns = (
+            _yesno.columns_of(body.to_numpy()) if alike else (body.iloc[:, c].to_numpy() for c in range(body.shape[1]))
+        )
+        read = _yesno.columns_of_dense(columns, len(body), list(body.columns), unknown)
+        return cls._read(*read, body.columns, ids, None)
 
     @classmethod
     def from_long(
@@ -258,9 +271,7 @@ class Concepts:
 
     def to_dense(self) -> NDArray[np.bool_]:
         """The matrix as a dense array of bool, shape (n_samples, n_concepts)."""
-        matrix = np.zeros((self.n_samples, self.n_concepts), np.bool_)
-        matrix[self.samples, np.repeat(np.arange(self.n_concepts), self.counts)] = True
-        return matrix
+        return np.asarray(self.to_sparse().toarray())
 
     def to_frame(self) -> pd.DataFrame:
         """The matrix as a DataFrame: a column of bool per concept, the sample ids as index."""
@@ -268,8 +279,6 @@ class Concepts:
 
         index = None if self.sample_ids is None else pd.Index(self.sample_ids, name="sample")
         return pd.DataFrame(self.to_dense(), index=index, columns=list(self.names))
-
-    # What can be made of them
 
     def _with(self, **changes: Any) -> Concepts:
         kept = ("ptr", "samples", "n_samples", "names", "sample_ids", "descriptions", "aliases", "origin")
@@ -279,7 +288,7 @@ class Concepts:
         columns = [self.column(c) for c in places]
         names = [self.names[c] for c in places]
         aliases = {name: self.aliases[name] for name in names if name in self.aliases}
-        return self._with(**_stacked(columns), names=names, aliases=aliases)
+        return self._with(**_yesno.stacked(columns), names=names, aliases=aliases)
 
     def with_ids(self, sample_ids: Iterable[object]) -> Concepts:
         """The same concepts with sample ids."""
@@ -333,7 +342,7 @@ class Concepts:
                 for name in first.names
             ]
             ids = None if first.sample_ids is None else [i for p in parts for i in p.sample_ids or ()]
-            return first._with(**_stacked(columns), n_samples=starts[-1], sample_ids=ids)
+            return first._with(**_yesno.stacked(columns), n_samples=starts[-1], sample_ids=ids)
         turned = [first]
         for p in parts[1:]:
             if p.n_samples != first.n_samples:
@@ -345,7 +354,7 @@ class Concepts:
             for key in ("descriptions", "aliases", "origin")
         }
         columns = [p.column(c) for p in turned for c in range(p.n_concepts)]
-        return first._with(**_stacked(columns), names=[name for p in parts for name in p.names], **merged)
+        return first._with(**_yesno.stacked(columns), names=[name for p in parts for name in p.names], **merged)
 
     def merge_equal(self) -> Concepts:
         """Make one concept of those that the same samples show; the first gives the name, the others are its aliases.
@@ -387,10 +396,4 @@ class Concepts:
             elif len(below[ancestor]) >= min_concepts:
                 columns.append(union)
                 names.append(ancestor)
-        return self._with(**_stacked(columns), names=names)
-
-
-def _stacked(columns: Sequence[NDArray[Any]]) -> dict[str, Ints]:
-    """Columns given one by one, as the two arrays."""
-    ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(c) for c in columns], dtype=np.int64)])
-    return {"ptr": ptr, "samples": np.concatenate(columns) if columns else np.zeros(0, np.int64)}
+        return self._with(**_yesno.stacked(columns), names=names)

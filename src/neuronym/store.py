@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._files import kind_of, reading, writing
-from neuronym._tables import SAMPLE, header, is_list, is_number, read_csv, read_parquet, split_ids
+from neuronym._tables import SAMPLE, header, is_list, is_nested, is_number, read_csv, read_parquet, split_ids
 from neuronym._yesno import Unknown, columns_of_pairs
-from neuronym.activations import Activations
+from neuronym.activations import Activations, side_by_side
 from neuronym.concepts import Concepts
 from neuronym.errors import ActivationsError, ConceptsError, FileError, some
 
@@ -100,6 +100,8 @@ def _from_npz(path: str | Path) -> Activations:
 
 
 def _from_table(table: pa.Table, path: str | Path) -> Activations:
+    import pyarrow as pa
+
     ids, names = split_ids(table)
     places = range(table.num_columns - len(names), table.num_columns)
     columns = [table.column(place) for place in places]
@@ -109,12 +111,8 @@ def _from_table(table: pa.Table, path: str | Path) -> Activations:
             f"{len(wrong)} columns of {str(path)!r} hold no numbers ({some(wrong)}): "
             "sample ids belong in a first column named sample"
         )
-    arrays = [c.to_numpy() for c in columns]
-    dtype = np.result_type(*(a.dtype for a in arrays)) if arrays else np.dtype(np.float64)
-    matrix = np.empty((table.num_rows, len(names)), dtype, order="F")
-    for j, column in enumerate(arrays):
-        matrix[:, j] = column
-    return Activations(matrix, names, sample_ids=ids)
+    arrays = [(c.cast(pa.uint8()) if pa.types.is_boolean(c.type) and c.null_count else c).to_numpy() for c in columns]
+    return Activations(side_by_side(arrays, table.num_rows), names, sample_ids=ids)
 
 
 def _csv_numbers(path: str | Path) -> pa.Table:
@@ -242,6 +240,12 @@ def open_concepts(path: str | Path, *, unknown: Unknown = "error") -> Concepts:
             return _from_lists(table)
         if table.column_names == [SAMPLE, "concept"]:
             return Concepts.from_long(table.column(0).to_pylist(), table.column(1).to_pylist())
+        lists = [name for name, kind in zip(table.column_names, table.schema.types, strict=True) if is_nested(kind)]
+        if lists:
+            raise FileError(
+                f"cannot read concepts from {str(path)!r}: the column {lists[0]!r} holds lists or records: "
+                "a column of lists of names must be called concepts, beside a column sample at most"
+            )
         return _from_multi_hot(table, unknown)
 
 
