@@ -149,7 +149,10 @@ ACTIVATIONS = {
     ),
     "garbage parquet": (octets("a.parquet", b"PAR1 garbage"), "cannot read activations"),
     "truncated parquet": (cut("a.parquet", parquet, 0.5), "cannot read activations"),
-    "parquet with text": (frame("a.parquet", pd.DataFrame({"a": ["x"], "b": [1.0]})), "hold no numbers ('a')"),
+    "parquet with text": (
+        frame("a.parquet", pd.DataFrame({"a": ["x"], "b": [1.0]})),
+        "no numbers in 1 column of 'a.parquet' ('a')",
+    ),
     "maps that are not pooled": (array("a.npy", np.ones((N, 3, 7, 7))), "have shape (60, 3, 7, 7): pool maps"),
     "complex numbers": (array("a.npy", np.ones((N, 3), complex)), "must be real numbers, not complex128"),
     "texts": (array("a.npy", np.full((N, 3), "x")), "must be real numbers, not <U1"),
@@ -161,7 +164,7 @@ ACTIVATIONS = {
     "a sample twice": (frame("a.csv", with_ids(["x", "x", *names[2:]])), "1 sample id more than once ('x')"),
     "a sample without id": (
         table("a.parquet", {"sample": ["x", None], "a": [1.0, 2.0]}),
-        "1 rows have no sample id",
+        "1 row without a sample id",
     ),
     "no samples": (text("a.csv", "a,b\n"), "activations are empty: they have no samples"),
     "no neurons": (frame("a.csv", ids(names)), "there is no neuron to label"),
@@ -192,14 +195,14 @@ CONCEPTS = {
     "no concepts": (frame("c.csv", ids(names)), "concepts are empty: 60 × 0 (samples × concepts)"),
     "a long table without samples": (
         table("c.parquet", {"sample": ["x", None], "concept": ["a", "b"]}),
-        "1 rows of the long table have no sample",
+        "1 row of the long table without a sample",
     ),
-    "a missing list": (table("c.parquet", {"concepts": [["a"], None]}), "1 rows have no list of concepts"),
-    "a missing name": (table("c.parquet", {"concepts": [["a"], [None]]}), "1 concepts in the lists are missing"),
+    "a missing list": (table("c.parquet", {"concepts": [["a"], None]}), "1 row without a list of concepts"),
+    "a missing name": (table("c.parquet", {"concepts": [["a"], [None]]}), "1 concept in the lists without a name"),
     "a broken concept table": (table("c.parquet", {"concepts": [["a"]]}, {"neuronym": "{"}), "cannot read concepts"),
     "a concept table of other concepts": (
         table("c.parquet", {"concepts": [["a"]]}, {"neuronym": json.dumps({"concepts": [{"name": "b"}]})}),
-        "1 concepts in the lists are not in the file's concept table ('a')",
+        "the file's concept table lacks 1 concept of the lists ('a')",
     ),
     "fewer rows": (frame("c.csv", good_concepts()[:50]), "concepts has 50 rows but activations has 60"),
 }

@@ -143,6 +143,7 @@ def test_every_command_and_option_has_help():
 
 def test_compiling_is_announced_when_it_takes_long(monkeypatch, capsys):
     monkeypatch.setattr(cli, "_PATIENCE", 0.01)
+    monkeypatch.setattr(cli.Path, "glob", lambda *_: iter(()))
     with cli._compiling():
         signal.sigtimedwait([], 0.2)
     assert capsys.readouterr().err == "neuronym: compiling the search for this machine, once, up to 10 s …\n"
@@ -168,6 +169,8 @@ def test_stopping_it_leaves_no_file(tmp_path, number, code):
         rest = process.stderr.read()
     assert process.returncode == code
     assert b"Traceback" not in rest
+    if number == signal.SIGINT:
+        assert rest.endswith(b"neuronym: stopped; no file was written\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "c.csv"]
 
 

@@ -171,9 +171,11 @@ BAD = {
     "must have two axes, samples × concepts": lambda: Concepts.from_array(np.ones((2, 2, 2))),
     "samples × concepts, with rows of one length": lambda: Concepts.from_array([[1], [1, 0]]),
     "2 are one text ('dog' and 1 more)": lambda: Concepts.from_sets(["dog", {"a"}, "cat"]),
-    "1 samples for 2 concepts": lambda: Concepts.from_long(["a"], ["x", "y"]),
-    "1 rows of the long table have no sample": lambda: Concepts.from_long(["a", None], ["x", "y"]),
-    "are not in sample_ids ('b')": lambda: Concepts.from_long(["a", "b"], ["x", "y"], sample_ids=["a"]),
+    "1 sample for 2 concepts": lambda: Concepts.from_long(["a"], ["x", "y"]),
+    "1 row of the long table without a sample": lambda: Concepts.from_long(["a", None], ["x", "y"]),
+    "sample_ids lacks 1 sample of the long table ('b')": lambda: Concepts.from_long(
+        ["a", "b"], ["x", "y"], sample_ids=["a"]
+    ),
     "whole numbers below 2⁶³": lambda: Concepts.from_classes([2**70]),
     "whole numbers or texts, not float64 of shape (1,)": lambda: Concepts.from_classes([0.5]),
     "whole numbers or texts": lambda: Concepts.from_classes(np.array([1.5, 2], object)),
@@ -182,7 +184,7 @@ BAD = {
     "1 are whole numbers and 1 are neither (nan)": lambda: Concepts.from_classes(np.array([1, np.nan], object)),
     "not int64 of shape (1, 1)": lambda: Concepts.from_classes([[0]]),
     "run from 0 to 3, but 3 names give 0 to 2": lambda: Concepts.from_classes([0, 3], NAMES),
-    "1 classes are not among the names ('cat')": lambda: Concepts.from_classes(["cat"], NAMES),
+    "the names lack 1 class ('cat')": lambda: Concepts.from_classes(["cat"], NAMES),
     "2 scores are NaN or infinite": lambda: Concepts.from_scores([[np.nan, np.inf]], threshold=1),
     "samples × concepts, not float64 of shape (1,)": lambda: Concepts.from_scores([0.1], threshold=1),
     "a set of names, but 1 are none (None)": lambda: Concepts.from_sets([{"a"}, None]),

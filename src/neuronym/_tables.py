@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym.errors import FileError
+from neuronym.errors import FileError, counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,7 +91,9 @@ def split_ids(table: pa.Table) -> tuple[list[str] | None, list[str]]:
         return None, names
     ids = table.column(0)
     if ids.null_count:
-        raise FileError(f"{ids.null_count} rows have no sample id: give each one, or leave the column sample out")
+        raise FileError(
+            f"{counted(ids.null_count, 'row')} without a sample id: give each one, or leave the column sample out"
+        )
     return [str(i) for i in ids.to_pylist()], names[1:]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym.errors import ConceptsError, OptionError, some
+from neuronym.errors import ConceptsError, OptionError, counted, some
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -135,15 +135,19 @@ def columns_of_long(
 
     rows, names = pd.Series(list(samples), dtype=object), pd.Series(list(concepts), dtype=object)
     if len(rows) != len(names):
-        raise ConceptsError(f"{len(rows)} samples for {len(names)} concepts: a long table pairs them row by row")
+        raise ConceptsError(
+            f"{counted(len(rows), 'sample')} for {counted(len(names), 'concept')}: a long table pairs them row by row"
+        )
     if rows.isna().any():
-        raise ConceptsError(f"{int(rows.isna().sum())} rows of the long table have no sample: each row needs one")
+        raise ConceptsError(
+            f"{counted(int(rows.isna().sum()), 'row')} of the long table without a sample: each needs one"
+        )
     texts = rows.map(str).tolist()
     listed = list(dict.fromkeys(texts)) if sample_ids is None else [str(i) for i in sample_ids]
     place = {sample: row for row, sample in enumerate(listed)}
     lost = [sample for sample in dict.fromkeys(texts) if sample not in place]
     if lost:
-        raise ConceptsError(f"{len(lost)} samples of the long table are not in sample_ids ({some(lost)})")
+        raise ConceptsError(f"sample_ids lacks {counted(len(lost), 'sample')} of the long table ({some(lost)})")
     shown = ~(names.isna() | (names == "")).to_numpy(dtype=bool)
     code, unique = pd.factorize(names[shown].map(str))
     row = np.fromiter((place[sample] for sample in texts), np.int64, len(texts))
@@ -190,7 +194,7 @@ def columns_of_classes(array: NDArray[Any], names: Iterable[object] | None) -> t
         place = {name: c for c, name in enumerate(listed)}
         lost = [str(u) for u in unique if str(u) not in place]
         if lost:
-            raise ConceptsError(f"{len(lost)} classes are not among the names ({some(lost)})")
+            raise ConceptsError(f"the names lack {counted(len(lost), 'class')} ({some(lost)})")
         code = np.array([place[str(u)] for u in unique], np.int64)[code]
     ptr, samples = columns_of_pairs(code, np.arange(len(array)), len(listed))
     return ptr, samples, listed

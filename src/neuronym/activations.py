@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym._names import as_ids, places, refuse_repeats, split_ids
-from neuronym.errors import ActivationsError, OptionError, no_such
+from neuronym.errors import ActivationsError, OptionError, counted, no_such
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,9 @@ class Activations:
         self.sample_ids = as_ids(sample_ids, array.shape[0], "activations", ActivationsError)
         self.names: Sequence[Name] = range(array.shape[1]) if names is None else tuple(as_name(n) for n in names)
         if len(self.names) != array.shape[1]:
-            raise ActivationsError(f"{len(self.names)} names for {array.shape[1]} neurons: one name each is needed")
+            raise ActivationsError(
+                f"{counted(len(self.names), 'name')} for {counted(array.shape[1], 'neuron')}: one each is needed"
+            )
         refuse_repeats(self.names, "neuron name", "activations", ActivationsError)
 
     @classmethod
@@ -83,7 +85,7 @@ class Activations:
         wrong = [str(column) for column, dtype in body.dtypes.items() if getattr(dtype, "kind", "O") not in "biuf"]
         if wrong:
             raise ActivationsError(
-                f"{len(wrong)} columns of activations hold no numbers, such as {wrong[0]!r}: "
+                f"no numbers in {counted(len(wrong), 'column')} of activations, such as {wrong[0]!r}: "
                 "sample ids belong in a first column named sample, or in the index"
             )
         dtypes = set(body.dtypes)

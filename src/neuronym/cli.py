@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import signal
 import sys
 import threading
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 _SHOWN = 20  # rows of a printed table
+_NARROW = 80  # columns of a terminal
 _PATIENCE = 1.5  # seconds; loading compiled kernels takes less, compiling them more
 
 _LABEL_EXAMPLES = """\b
@@ -188,7 +190,10 @@ def demo(
 
 @contextmanager
 def _compiling() -> Iterator[None]:
-    """Say on standard error that kernels are compiled, if loading them takes longer than it does from the cache."""
+    """Say on standard error that kernels are compiled, if none are in their cache and it takes long."""
+    if any((Path(__file__).parent / "__pycache__").glob("_kernels._search-*.nbi")):
+        yield
+        return
     notice = "neuronym: compiling the search for this machine, once, up to 10 s …"
     timer = threading.Timer(_PATIENCE, lambda: print(notice, file=sys.stderr, flush=True))
     timer.daemon = True
@@ -222,19 +227,18 @@ def print_table(labels: Labels, rest: str) -> None:
     from rich.text import Text
 
     titles, rows = labels.head(_SHOWN).cells()
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    numbers = len(titles) - titles.index("formula") - 1
-    for place, title in enumerate(titles):
-        right = place >= len(titles) - numbers
-        table.add_column(
-            title,
-            justify="right" if right else "left",
-            no_wrap=right or title == "neuron",
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 160)
+    # Where there is little room, the formula has it.
+    numbers = ["AUC"] if console.width < _NARROW else titles[titles.index("formula") + 1 :]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    shown = [place for place, title in enumerate(titles) if title in numbers or place <= titles.index("formula")]
+    for title in (titles[place] for place in shown):
+        if title in numbers:
+            table.add_column(title, justify="right", no_wrap=True)
+        else:
+            table.add_column(title, no_wrap=title == "neuron", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(row[place]) for place in shown))
     console.print(table)
     if len(labels) > _SHOWN:
         console.print(f"… {len(labels) - _SHOWN} more; {rest}", highlight=False)
@@ -243,15 +247,18 @@ def print_table(labels: Labels, rest: str) -> None:
 def main() -> NoReturn:
     """Run the command; whatever the user can mend is one line on standard error and an exit code that is not 0."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a name still shows the rest
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = lambda message, *_, **__: print(f"neuronym: {message}", file=sys.stderr)
             code = app(standalone_mode=False)
+        if code == 130:  # typer's answer to Ctrl-C
+            _fail("stopped; no file was written", 130)
     except NeuronymError as error:
         _fail(" ".join(str(error).split("\n")), 2)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("stopped; no file was written", 130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

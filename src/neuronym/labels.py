@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ class Label:
     path: tuple[Explanation | None, ...] = ()
     runners_up: tuple[Explanation, ...] = ()
     reason: str | None = None
-    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def formula(self) -> Formula | None:
@@ -154,15 +155,23 @@ class Labels:
     __hash__ = None  # type: ignore[assignment]
 
     def __getitem__(self, key: Name | tuple[str, Name]) -> Label:
-        known = (key[0], as_name(key[1])) if isinstance(key, tuple) else as_name(key)
+        if isinstance(key, slice):
+            raise OptionError(
+                "labels are found by neuron: for the first ones use head(n), for a part list(labels)[a:b]"
+            )
+        known = (str(key[0]), as_name(key[1])) if isinstance(key, tuple) else as_name(key)
         found = self._by_neuron.get(known, [])
+        layers = list(dict.fromkeys(label.layer for label in self))
+        if isinstance(known, tuple) and known[0] not in layers:
+            raise no_such("layer", known[0], layers)
         if not found:
             raise no_such("label for neuron", key, [n for n in self._by_neuron if isinstance(n, int | str)])
         if len(found) > 1:
-            which = [f"{label.layer}" if label.layer is not None else label.direction for label in found]
+            by = "direction" if len({label.layer for label in found}) == 1 else "layer"
+            which = [str(getattr(label, by)) for label in found]
+            ask = "ask for (layer, neuron), or " if by == "layer" else ""
             raise UnknownNameError(
-                f"{len(found)} labels are for {key!r} ({', '.join(which)}): "
-                "ask for (layer, neuron), or choose with filter(layer=…) or filter(direction=…)"
+                f"{len(found)} labels are for {key!r} ({', '.join(which)}): {ask}choose with filter({by}=…)"
             )
         return found[0]
 
@@ -187,6 +196,8 @@ class Labels:
         """
         for name in equal:
             _attribute(name)
+        if isinstance(equal.get("formula"), str):
+            equal["formula"] = Formula.parse(str(equal["formula"]))
         return Labels(
             label
             for label in self
@@ -198,6 +209,8 @@ class Labels:
 
         AUC falls unless ``descending`` says otherwise, all else rises.
         """
+        if by in ("best", "path", "runners_up", "aliases"):
+            raise OptionError(f"labels cannot be sorted by {by!r}: sort by a number, a name or a function of a label")
         value = by if callable(by) else _attribute(by)
         falling = by == "auc" if descending is None else descending
         present: list[Label] = []
@@ -205,7 +218,11 @@ class Labels:
         for label in self:
             v = value(label)
             (missing if v is None or (isinstance(v, float) and math.isnan(v)) else present).append(label)
-        key = (lambda label: str(value(label))) if by == "formula" else value
+        keys: dict[object, Callable[[Label], Any]] = {
+            "formula": lambda label: str(label.formula),
+            "neuron": lambda label: (isinstance(label.neuron, str), label.neuron),
+        }
+        key = keys.get(by, value)
         return Labels([*sorted(present, key=key, reverse=falling), *missing])
 
     def head(self, n: int = 10) -> Labels:
@@ -334,9 +351,14 @@ def _as_dict(explanation: Explanation) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=2**16)
+def _parsed(text: str) -> Formula:
+    """A formula from a file, where the same ones recur."""
+    return Formula.parse(text)
+
+
 def _from_dict(value: Mapping[str, Any]) -> Explanation:
-    formula = Formula.parse(value["formula"])
-    return Explanation(formula, float(value["auc"]), float(value["fraction"]), int(value["count"]))
+    return Explanation(_parsed(value["formula"]), float(value["auc"]), float(value["fraction"]), int(value["count"]))
 
 
 def _from_row(row: Mapping[str, Any]) -> Label:

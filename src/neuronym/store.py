@@ -16,7 +16,7 @@ from neuronym._tables import SAMPLE, header, is_list, is_nested, is_number, read
 from neuronym._yesno import Unknown, columns_of_pairs
 from neuronym.activations import Activations, side_by_side
 from neuronym.concepts import Concepts
-from neuronym.errors import ActivationsError, ConceptsError, FileError, some
+from neuronym.errors import ActivationsError, ConceptsError, FileError, counted, some
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,7 +108,7 @@ def _from_table(table: pa.Table, path: str | Path) -> Activations:
     wrong = [name for name, c in zip(names, columns, strict=True) if not is_number(c.type)]
     if wrong:
         raise ActivationsError(
-            f"{len(wrong)} columns of {str(path)!r} hold no numbers ({some(wrong)}): "
+            f"no numbers in {counted(len(wrong), 'column')} of {str(path)!r} ({some(wrong)}): "
             "sample ids belong in a first column named sample"
         )
     arrays = [(c.cast(pa.uint8()) if pa.types.is_boolean(c.type) and c.null_count else c).to_numpy() for c in columns]
@@ -294,12 +294,12 @@ def _from_lists(table: pa.Table) -> Concepts:
 
     lists: Any = table["concepts"].combine_chunks()
     if lists.null_count:
-        raise ConceptsError(f"{lists.null_count} rows have no list of concepts: an empty list says none")
+        raise ConceptsError(f"{counted(lists.null_count, 'row')} without a list of concepts: an empty list says none")
     encoded = lists.flatten()
     if pa.types.is_dictionary(encoded.type):
         encoded = encoded.dictionary_decode()
     if encoded.null_count:
-        raise ConceptsError(f"{encoded.null_count} concepts in the lists are missing: each needs a name")
+        raise ConceptsError(f"{counted(encoded.null_count, 'concept')} in the lists without a name: give each one")
     encoded = encoded.cast(pa.string()).dictionary_encode()
     listed = encoded.dictionary.to_pylist()
     described = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
@@ -307,7 +307,9 @@ def _from_lists(table: pa.Table) -> Concepts:
     place = {entry["name"]: c for c, entry in enumerate(entries)}
     lost = [name for name in listed if name not in place]
     if lost:
-        raise ConceptsError(f"{len(lost)} concepts in the lists are not in the file's concept table ({some(lost)})")
+        raise ConceptsError(
+            f"the file's concept table lacks {counted(len(lost), 'concept')} of the lists ({some(lost)})"
+        )
     code = np.array([place[name] for name in listed], np.int64)[encoded.indices.to_numpy()]
     counts = lists.value_lengths().to_numpy()
     ptr, samples = columns_of_pairs(code, np.repeat(np.arange(len(counts)), counts), len(entries))
