@@ -23,7 +23,7 @@ def test_the_python_prints_what_it_says():
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(code, "README", "exec"), {})
     shown = [line.rstrip() for line in printed.getvalue().splitlines()]
-    assert shown[: len(expected.splitlines())] == expected.splitlines()
+    assert shown == expected.splitlines()
 
 
 def test_the_commands_work_after_the_demo(tmp_path, monkeypatch, capsys):

@@ -32,7 +32,9 @@ def as_ids(ids: Iterable[object] | None, n_samples: int, owner: str, error: type
 
 def is_missing(name: object) -> bool:
     """Whether a name or id is none: None, NaN, pandas' NA, or an empty text."""
-    return name is None or name == "" or (isinstance(name, float) and name != name) or str(name) in ("<NA>", "NaT")
+    if isinstance(name, str):
+        return not name
+    return name is None or (isinstance(name, float) and name != name) or type(name).__name__ in ("NAType", "NaTType")
 
 
 def counted_ids(n_samples: int) -> tuple[str, ...]:
