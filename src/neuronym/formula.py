@@ -105,6 +105,19 @@ class Formula:
         """
         return _Parser(text).formula()
 
+    @classmethod
+    def joined(cls, operator: Literal["and", "or"], operands: Iterable[Formula]) -> Formula:
+        """One formula of several, joined by one operator; at least one is needed.
+
+        >>> Formula.joined("or", [Formula.concept(name) for name in "cab"])
+        Formula('a | b | c')
+        """
+        parts: list[Formula] = []
+        for side in operands:
+            parts.extend(side.operands if side.operator == operator else (side,))
+        unique = sorted(dict.fromkeys(parts), key=lambda f: f._key)
+        return unique[0] if len(unique) == 1 else cls(operator, operands=tuple(unique))
+
     @property
     def length(self) -> int:
         """The number of concepts in the formula."""
@@ -155,10 +168,10 @@ class Formula:
         return self.operands[0] if self.operator == "not" else Formula("not", operands=(self,))
 
     def __and__(self, other: Formula) -> Formula:
-        return _joined("and", [self, other]) if isinstance(other, Formula) else NotImplemented
+        return Formula.joined("and", [self, other]) if isinstance(other, Formula) else NotImplemented
 
     def __or__(self, other: Formula) -> Formula:
-        return _joined("or", [self, other]) if isinstance(other, Formula) else NotImplemented
+        return Formula.joined("or", [self, other]) if isinstance(other, Formula) else NotImplemented
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Formula) and self._hash == other._hash and self._key == other._key
@@ -174,14 +187,6 @@ class Formula:
 
     def __repr__(self) -> str:
         return f"Formula({str(self)!r})"
-
-
-def _joined(operator: Literal["and", "or"], operands: Iterable[Formula]) -> Formula:
-    parts: list[Formula] = []
-    for side in operands:
-        parts.extend(side.operands if side.operator == operator else (side,))
-    unique = sorted(dict.fromkeys(parts), key=lambda f: f._key)
-    return unique[0] if len(unique) == 1 else Formula(operator, operands=tuple(unique))
 
 
 class _Parser:
@@ -233,13 +238,13 @@ class _Parser:
         parts = [self.all()]
         while self.accept("|"):
             parts.append(self.all())
-        return _joined("or", parts)
+        return Formula.joined("or", parts)
 
     def all(self) -> Formula:
         parts = [self.one()]
         while self.accept("&"):
             parts.append(self.one())
-        return _joined("and", parts)
+        return Formula.joined("and", parts)
 
     def one(self) -> Formula:
         flips = 0

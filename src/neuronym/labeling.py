@@ -16,6 +16,7 @@ from neuronym._yesno import Unknown
 from neuronym.activations import Activations, Name
 from neuronym.concepts import Concepts
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
+from neuronym.formula import Formula
 from neuronym.labels import Explanation, Label, Labels
 from neuronym.scores import AUC
 from neuronym.search import Found, Rules, Speller, search
@@ -352,8 +353,14 @@ def _labels_of(
 def _explanations(found: Found, j: int, total: int, speller: Speller) -> list[Explanation | None]:
     """The formulas of neuron j of a block, slot by slot."""
     made: list[Explanation | None] = []
+    known: dict[Formula, Explanation] = {}  # the path repeats its steps, and ends in the best
     columns = (found.lengths, found.literals, found.operators, found.counts, found.scores)
     for length, literals, operators, count, score in zip(*(column[j].tolist() for column in columns), strict=True):
-        formula = speller.formula(tuple(literals[:length]), tuple(operators[:length])) if length else None
-        made.append(None if formula is None else Explanation(formula, score, count / total, count))
+        if not length:
+            made.append(None)
+            continue
+        formula = speller.formula(tuple(literals[:length]), tuple(operators[:length]))
+        if formula not in known:
+            known[formula] = Explanation(formula, score, count / total, count)
+        made.append(known[formula])
     return made

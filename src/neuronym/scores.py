@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AUC", "Score", "Weighed"]
 
-_WIDTH = 16  # neurons ranked at a time: a cache line of float32, and few enough for their keys to stay in a cache
+_WIDTH, _KEY_BYTES = 64, 64 * 2**20  # neurons packed at a time by a thread, and the most memory for their keys
+_SORTED = 16  # neurons sorted at a time, which stay in a cache until they are summed
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class AUC:
         n_neurons = block.shape[1]
         sums = np.empty((n_neurons, groups.n_groups), np.int64)
         ties, bad = np.empty(n_neurons), np.zeros(n_neurons, np.int64)
-        width = min(_WIDTH, max(1, n_neurons))
+        # Rows of a matrix lie far apart in memory: what is fetched of one should be used at once.
+        width = max(1, min(_WIDTH, n_neurons, _KEY_BYTES // (8 * max(1, len(groups.units)))))
         keys = np.empty((width, len(groups.units)), np.uint64)
         for start in range(0, n_neurons, width):
             stop = min(start + width, n_neurons)
@@ -114,12 +116,15 @@ def _rank(
     narrow = _as_float32(block)
     if narrow is not None:
         pack_keys(narrow, groups.units, keys, bad)
-        keys.sort(axis=1)
     else:
         for j in range(block.shape[1]):
             keys[j] = _wide_keys(np.ascontiguousarray(block[:, j]), groups.units)
             bad[j] = 0 if block.dtype.kind in "iu" else np.count_nonzero(~np.isfinite(block[:, j]))
-    rank_sums(keys, groups.unit_weights, groups.unit_groups, sums, ties)
+    for start in range(0, len(keys), _SORTED):
+        part = slice(start, start + _SORTED)
+        if narrow is not None:
+            keys[part].sort(axis=1)
+        rank_sums(keys[part], groups.unit_weights, groups.unit_groups, sums[part], ties[part])
 
 
 def _as_float32(block: NDArray[Any]) -> NDArray[np.float32] | None:

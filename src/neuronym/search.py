@@ -26,6 +26,8 @@ from neuronym.formula import Formula
 
 __all__ = ["Found", "Rules", "Speller", "search"]
 
+_OPERATORS: tuple[Literal["and"], Literal["or"]] = ("and", "or")
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -195,10 +197,13 @@ class Speller:
         known = self._formulas.get((literals, operators))
         if known is not None:
             return known
-        made = self._literal(literals[0])
+        parts, joined_by = [self._literal(literals[0])], 0
         for literal, operator in zip(literals[1:], operators[1:], strict=True):
-            part = self._literal(literal)
-            made = made | part if operator else made & part
+            if operator != joined_by and len(parts) > 1:
+                parts = [Formula.joined(_OPERATORS[joined_by], parts)]
+            parts.append(self._literal(literal))
+            joined_by = operator
+        made = Formula.joined(_OPERATORS[joined_by], parts)
         return self._formulas.setdefault((literals, operators), made)
 
     def _literal(self, code: int) -> Formula:
