@@ -67,6 +67,22 @@ def test_an_unlimited_beam_finds_what_exhaustive_search_finds(data, prefixes, le
         assert found.formula == Formula.parse(text(chain, [NAMES[c] for c in kept]))
 
 
+PLANTED = ["a & b", "a & ~b", "a | b", "a | ~b", "~a & ~b", "~a | ~b", "a & b | c", "(a | b) & c", "a | b | c"]
+
+
+@pytest.mark.parametrize("text", PLANTED)
+@pytest.mark.parametrize("weighed", [False, True])
+def test_a_planted_formula_of_overlapping_concepts_is_found(text, weighed):
+    rng = np.random.default_rng(9)
+    concepts = rng.random((200, 4)) < 0.4
+    inside = Formula.parse(text).evaluate(dict(zip(NAMES, concepts.T, strict=True)))
+    weights = rng.integers(1, 4, 200) if weighed else None
+    found = label(inside * 1.0, concepts, names=NAMES, beam=40, max_fraction=1, min_count=1, weights=weights)[0]
+    assert found.formula == Formula.parse(text)
+    assert found.auc == 1
+    assert found.count == (inside.sum() if weights is None else weights[inside].sum())
+
+
 @given(small_data())
 def test_the_path_holds_the_best_formula_of_each_length(data):
     activations, concepts, weights = data
