@@ -4,7 +4,6 @@ import json
 import pickle
 import resource
 import struct
-import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,8 +11,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from neuronym import cli
 
 N = 60
 
@@ -282,21 +279,14 @@ LABELS = {
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
+def run(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "precious.csv").write_text("precious")
     (tmp_path / "folder.csv").mkdir()
     np.save("good.npy", good_activations())
     good_concepts().to_csv("good.csv", index=False)
 
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["neuronym", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        shown = capsys.readouterr()
-        return stopped.value.code, shown.out, shown.err
-
-    return call
+    return command
 
 
 def snapshot(folder):

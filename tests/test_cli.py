@@ -16,7 +16,7 @@ N = 300
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
+def run(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     concepts = rng.random((N, 6)) < 0.3
@@ -26,14 +26,7 @@ def run(tmp_path, monkeypatch, capsys):
     np.save("a.npy", activations)
     pd.DataFrame(concepts, columns=["dog", "new grass", "c", "d", "e", "f"]).to_csv("c.csv", index=False)
 
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["neuronym", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        shown = capsys.readouterr()
-        return stopped.value.code, shown.out, shown.err
-
-    return call
+    return command
 
 
 def expected(**options):

@@ -102,34 +102,37 @@ def label(
         raise OptionError(f"n_jobs must be a whole number other than 0, or None, not {n_jobs!r}: -1 is all processors")
     directions: tuple[Direction, ...] = ("high", "low") if direction == "both" else (direction,)
     shown = as_concepts(concepts, names, unknown)
-    by_layer = activations if isinstance(activations, Mapping) else {None: activations}
-    if not by_layer:
-        raise ActivationsError("the dict of layers is empty: give at least one layer")
-    chosen = (
-        neurons
-        if neurons is None or isinstance(neurons, slice | str | int | np.integer | np.ndarray)
-        else list(neurons)
-    )
-    if len({str(layer) for layer in by_layer}) < len(by_layer):
-        raise ActivationsError("two layers have one name: each needs its own")
+    if neurons is not None and not isinstance(neurons, slice | str | int | np.integer | np.ndarray):
+        neurons = list(neurons)  # asked of every layer
     rows: list[Label] = []
-    for layer, given in by_layer.items():
-        taken = as_activations(given)
+    for layer, given in _layers(activations).items():
+        taken, matched = as_activations(given), shown
         if _is_frame(given) and _is_frame(concepts):
-            taken, shown = _by_index(taken, shown)
-        matched, groups = _grouped(taken, shown, weights, align)
-        columns = taken.indices(chosen)
+            taken, matched = _by_index(taken, matched)
+        matched, groups = _grouped(taken, matched, weights, align)
+        columns = taken.indices(neurons)
         if not len(columns):
             raise ActivationsError(
                 "there is no neuron to label: "
                 + ("neurons names none" if taken.n_neurons else "activations must have at least one column")
             )
         found = _search_all(taken, columns, groups, rules, directions, n_jobs, progress)
-        name = None if layer is None else str(layer)
-        if name == "":
-            raise ActivationsError("a layer has an empty name: give it one")
-        rows += _labels_of(found, [taken.names[j] for j in columns], name, directions, matched, groups, rules)
+        rows += _labels_of(found, [taken.names[j] for j in columns], layer, directions, matched, groups, rules)
     return Labels(rows)
+
+
+def _layers(activations: Any) -> Mapping[str | None, Any]:
+    """Activations by the name of their layer, or by None where there is one without a name."""
+    if not isinstance(activations, Mapping):
+        return {None: activations}
+    by_name: dict[str | None, Any] = {str(layer): given for layer, given in activations.items()}
+    if not by_name:
+        raise ActivationsError("the dict of layers is empty: give at least one layer")
+    if len(by_name) < len(activations):
+        raise ActivationsError("two layers have one name: each needs its own")
+    if "" in by_name:
+        raise ActivationsError("a layer has an empty name: give it one")
+    return by_name
 
 
 def as_activations(given: Any) -> Activations:
