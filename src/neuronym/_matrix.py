@@ -122,6 +122,41 @@ class ConceptMatrix:
         """The same concepts with sample ids."""
         return self._with(sample_ids=sample_ids)
 
+    def rename(self, names: Mapping[str, str]) -> Self:
+        """Give concepts other names; the old one becomes the description where there is none.
+
+        Parameters
+        ----------
+        names : mapping from a concept to its new name; the others keep theirs
+        """
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            raise no_such("concept", unknown[0], self.names)
+        new = {name: names.get(name, name) for name in self.names}
+        changed = {new[name]: name for name in self.names if new[name] != name}
+        described = {new[name]: text for name, text in self.descriptions.items()}
+        aliases = {new[name]: others for name, others in self.aliases.items()}
+        return self._with(names=list(new.values()), descriptions={**changed, **described}, aliases=aliases)
+
+    def add(self, name: str, samples: Iterable[object]) -> Self:
+        """Add a concept of one's own.
+
+        Parameters
+        ----------
+        samples : the ids of the samples that show it; their places where there are no ids; or a mask of bool
+        """
+        given = np.asarray(samples if isinstance(samples, np.ndarray) else list(samples))
+        if self.sample_ids is None or given.dtype.kind == "b":
+            rows = places(given, self.n_samples)
+        else:
+            place = {sample: row for row, sample in enumerate(self.sample_ids)}
+            lost = [str(i) for i in given if str(i) not in place]
+            if lost:
+                raise no_such("sample", lost[0], self.sample_ids)
+            rows = np.array([place[str(i)] for i in given], np.intp)
+        columns = [*(self.column(c) for c in range(self.n_concepts)), np.unique(rows)]
+        return self._with(**stacked(columns), names=[*self.names, name])
+
     def select(self, names: Iterable[str]) -> Self:
         """Keep the named concepts, in the order given."""
         return self._only([self.index(name) for name in names])

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from neuronym._files import reading
 from neuronym.errors import ConceptsError, FileError, some
 
 __all__ = ["Hierarchy"]
 
 
 class Hierarchy:
-    """A directed acyclic graph over names, from the special to the general.
+    """A directed acyclic graph over concepts, from the special to the general.
 
     Parameters
     ----------
     edges : iterable of (child, parent)
         A child may have several parents. An edge given twice counts once.
+    names : mapping from a concept to a readable name, for those that are ids; several may share one
 
     Raises
     ------
@@ -29,7 +32,8 @@ class Hierarchy:
     ('animal', 'dog')
     """
 
-    def __init__(self, edges: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, edges: Iterable[tuple[str, str]], names: Mapping[str, str] | None = None) -> None:
+        self.names = dict(names or {})
         parents: dict[str, list[str]] = {}
         for edge in edges:
             if isinstance(edge, str) or len(edge) != 2:
@@ -73,6 +77,66 @@ class Hierarchy:
             open_ += fresh
         return tuple(sorted(found))
 
+    def readable(self, concepts: Iterable[str]) -> dict[str, str]:
+        """A readable name for each concept, each name once.
+
+        Concepts that share a name are told apart by the name of a parent: ``crane (wading_bird)`` and
+        ``crane (lifting_device)``; where that does not do, by their ids. A concept without a name keeps its own.
+
+        >>> names = {"n1": "crane", "n2": "crane", "n3": "bird"}
+        >>> Hierarchy([("n1", "n3"), ("n2", "machine")], names).readable(["n1", "n2", "n3"])
+        {'n1': 'crane (bird)', 'n2': 'crane (machine)', 'n3': 'bird'}
+        """
+        listed = list(concepts)
+        plain = {c: self.names.get(c, c) for c in listed}
+        parents = {c: self.names.get(p[0], p[0]) for c in listed if (p := self.parents.get(c))}
+        told = _repeated(plain)
+        with_parent = {c: f"{plain[c]} ({parents[c]})" if c in told and c in parents else plain[c] for c in listed}
+        told = _repeated(with_parent)
+        return {c: f"{plain[c]} ({c})" if c in told else with_parent[c] for c in listed}
+
+    @classmethod
+    def imagenet(cls) -> Hierarchy:
+        """WordNet 3.0 above the 1,000 classes of ImageNet (ILSVRC-2012); it comes with the package.
+
+        Concepts are WordNet ids, such as ``n02883344``.
+        """
+        folder = Path(__file__).parent / "data"
+        edges = cls.from_csv(folder / "imagenet_hypernyms.csv")
+        with open(folder / "imagenet_synsets.csv", encoding="utf-8", newline="") as file:
+            names = {row["wnid"]: row["name"] for row in csv.DictReader(file)}
+        return cls(((child, parent) for child, above in edges.parents.items() for parent in above), names)
+
+    @classmethod
+    def from_wordnet(cls, folder: str | Path) -> Hierarchy:
+        """Read the nouns of a WordNet from the folder that holds its database file ``data.noun``.
+
+        WordNet's release, Debian's package wordnet-base and NLTK's corpus share that format. Concepts are ``n`` and
+        the synset's offset; a name is the synset's first word; parents are hypernyms and what it is an instance of.
+
+        Raises
+        ------
+        FileError
+            If the file is missing or is none of WordNet.
+        """
+        path = Path(folder) / "data.noun"
+        names: dict[str, str] = {}
+        edges: list[tuple[str, str]] = []
+        with reading(path, "WordNet"), open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.startswith("  "):  # the licence
+                    continue
+                fields = line.split("|", 1)[0].split()
+                try:
+                    names["n" + fields[0]] = fields[4]
+                    first = 5 + 2 * int(fields[3], 16)  # behind the number of words, in base 16, and the words
+                    for start in range(first, first + 4 * int(fields[first - 1]), 4):
+                        if fields[start] in ("@", "@i"):
+                            edges.append(("n" + fields[0], "n" + fields[start + 1]))
+                except (IndexError, ValueError) as error:
+                    raise FileError(f"{path} is no data.noun of WordNet: line {number} cannot be read") from error
+        return cls(edges, names)
+
     @classmethod
     def from_csv(cls, path: str | Path) -> Hierarchy:
         """Read a table whose first line is ``child,parent``.
@@ -94,3 +158,9 @@ class Hierarchy:
         if broken:
             raise FileError(f"{path} must have two columns in every line; lines {some(broken)} do not")
         return cls((row[0], row[1]) for row in rows[1:])
+
+
+def _repeated(names: Mapping[str, str]) -> set[str]:
+    """The concepts whose name is not theirs alone."""
+    times = Counter(names.values())
+    return {concept for concept, name in names.items() if times[name] > 1}

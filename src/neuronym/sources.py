@@ -1,0 +1,121 @@
+"""Concepts from data sets as they come: folders, annotation files, tables of attributes, COCO."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuronym._files import reading
+from neuronym._names import is_missing, split_ids
+from neuronym.concepts import Concepts
+from neuronym.errors import ConceptsError, FileError, counted, some
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["from_annotations", "from_attributes", "from_coco", "from_folder"]
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def from_folder(folder: str | Path, *, endings: Iterable[str] = IMAGES) -> Concepts:
+    """One class per subfolder, as torchvision's ``ImageFolder``; files may lie deeper.
+
+    Sample ids are the paths below the folder, with ``/``, in alphabetical order.
+
+    Raises
+    ------
+    FileError
+        If there is no such folder.
+    ConceptsError
+        If it has no subfolders with such files.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise FileError(f"cannot read concepts: there is no folder {str(folder)!r}")
+    wanted = {ending.lower() for ending in endings}
+    with reading(root, "concepts"):
+        found = sorted(
+            path.relative_to(root).as_posix()
+            for path in root.rglob("*")
+            if path.suffix.lower() in wanted and path.is_file()
+        )
+    samples = [sample for sample in found if "/" in sample]
+    if not samples:
+        loose = f"; {counted(len(found), 'file')} of this kind lie in the folder itself" if found else ""
+        raise ConceptsError(
+            f"{str(folder)!r} has no subfolders with files that end in {some(sorted(wanted))}{loose}: one subfolder "
+            "per class is expected, or use a table of samples and concepts"
+        )
+    return Concepts.from_long(samples, [sample.partition("/")[0] for sample in samples])
+
+
+def from_annotations(path: str | Path) -> Concepts:
+    """One class per line, as Tiny ImageNet's ``val_annotations.txt``: sample, class, and what follows, by tabs.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or a line has fewer than two columns.
+    """
+    with reading(path, "annotations"):
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        short = [number for number, row in enumerate(rows, 1) if len(row) < 2]
+        if short:
+            raise FileError(
+                f"cannot read annotations from {str(path)!r}: sample and class, separated by a tab, are expected in "
+                f"every line; {counted(len(short), 'line')} such as line {short[0]} have fewer columns"
+            )
+        return Concepts.from_classes([row[1] for row in rows], sample_ids=[row[0] for row in rows])
+
+
+def from_attributes(frame: pd.DataFrame) -> Concepts:
+    """A column per attribute with categories: each becomes a concept ``attribute=value``.
+
+    Sample ids are the first column ``sample``, or an index that does not merely count. A missing cell is an unknown
+    value of the attribute: none of its concepts is shown.
+
+    >>> import pandas as pd
+    >>> from_attributes(pd.DataFrame({"colour": ["red", "blue", None], "size": [1, 2, 2]})).names
+    ('colour=blue', 'colour=red', 'size=1', 'size=2')
+    """
+    body, ids = split_ids(frame)
+    sets = [
+        {f"{attribute}={value}" for attribute, value in zip(body.columns, row, strict=True) if not is_missing(value)}
+        for row in body.itertuples(index=False, name=None)
+    ]
+    return Concepts.from_sets(sets, sample_ids=ids)
+
+
+def from_coco(path: str | Path, *, supercategories: bool = True) -> Concepts:
+    """The categories present in each image of a COCO instances file (JSON), and their supercategories.
+
+    Sample ids are the file names of the images.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or is no COCO instances file.
+    """
+    with reading(path, "COCO annotations"):
+        with open(path, encoding="utf-8") as file:
+            whole: Any = json.load(file)
+        try:
+            images = {image["id"]: str(image["file_name"]) for image in whole["images"]}
+            categories = {category["id"]: category for category in whole["categories"]}
+            shown: dict[str, set[str]] = {name: set() for name in images.values()}
+            for annotation in whole["annotations"]:
+                category = categories[annotation["category_id"]]
+                shown[images[annotation["image_id"]]].add(str(category["name"]))
+                if supercategories and category.get("supercategory"):
+                    shown[images[annotation["image_id"]]].add(str(category["supercategory"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise FileError(
+                f"{str(path)!r} is no COCO instances file: images, annotations and categories that refer to each other "
+                f"are expected ({type(error).__name__}: {error})"
+            ) from error
+    return Concepts.from_sets(shown.values(), sample_ids=shown)
