@@ -306,3 +306,26 @@ def test_more_than_65536_samples_and_concepts():
     again = Concepts.from_array(concepts.to_sparse())
     assert np.array_equal(again.samples, np.arange(n)[::-1])
     assert np.array_equal(again.ptr, np.arange(n + 1))
+
+
+def test_rename_keeps_the_old_name_as_description():
+    concepts = small(sample_ids=IDS, descriptions={"sky": "above"}).rename({"dog": "pug", "sky": "air"})
+    assert concepts.names == ("pug", "grass", "air")
+    assert concepts.descriptions == {"pug": "dog", "air": "above"}
+    assert concepts["pug"].tolist() == YES[:, 0].tolist()
+    with pytest.raises(UnknownNameError, match="no concept 'cat'"):
+        small().rename({"cat": "dog"})
+    with pytest.raises(ConceptsError, match="1 name more than once"):
+        small().rename({"dog": "sky"})
+
+
+def test_a_concept_of_ones_own_is_added():
+    for samples in (["p2", "p0"], np.array([True, False, True, False])):
+        added = small(sample_ids=IDS).add("watermark", samples)
+        assert added.names == ("dog", "grass", "sky", "watermark")
+        assert added["watermark"].tolist() == [True, False, True, False]
+    assert small().add("watermark", [2, 0, 2])["watermark"].tolist() == [True, False, True, False]
+    with pytest.raises(UnknownNameError, match="no sample 'p9'"):
+        small(sample_ids=IDS).add("watermark", ["p9"])
+    with pytest.raises(ConceptsError, match="1 name more than once"):
+        small().add("dog", [0])

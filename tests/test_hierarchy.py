@@ -129,3 +129,40 @@ def test_a_circle_in_a_table_is_named(tmp_path):
     path.write_text("child,parent\na,b\nb,a\n")
     with pytest.raises(NeuronymError, match="a → b → a"):
         Hierarchy.from_csv(path)
+
+
+def test_wordnet_above_imagenet_comes_with_the_package():
+    wordnet = Hierarchy.imagenet()
+    assert len(wordnet.names) == 1860
+    assert wordnet.names["n02883344"] == "box"
+    assert {"n00001740", "n02084071"} <= set(wordnet.ancestors("n02110958"))  # a pug is a dog and an entity
+    cranes = wordnet.readable(["n02012849", "n03126707", "n02110958"])
+    assert list(cranes.values()) == ["crane (wading_bird)", "crane (lifting_device)", "pug"]
+
+
+def test_readable_names_are_each_given_once():
+    names = {"a": "x", "b": "x", "c": "x", "d": "x", "p": "up"}
+    above = Hierarchy([("a", "p"), ("b", "p"), ("c", "other")], names)
+    assert above.readable("abcde") == {"a": "x (a)", "b": "x (b)", "c": "x (other)", "d": "x", "e": "e"}
+
+
+NOUNS = """  1 This is the licence.
+00001740 03 n 01 entity 0 001 ~ 00001930 n 0000 | what is
+00001930 03 n 02 physical_entity 0 thing 0 002 @ 00001740 n 0000 ~ 00002684 n 0000 | with | bars
+09411430 15 n 01 Elbe 0 002 @i 00001930 n 0000 #p 00001740 n 0000 | a river
+"""
+
+
+def test_nouns_of_wordnet_are_read(tmp_path):
+    (tmp_path / "data.noun").write_text(NOUNS)
+    found = Hierarchy.from_wordnet(tmp_path)
+    assert found.names == {"n00001740": "entity", "n00001930": "physical_entity", "n09411430": "Elbe"}
+    assert found.parents == {"n00001930": ("n00001740",), "n09411430": ("n00001930",)}
+
+
+def test_what_is_no_wordnet_is_refused(tmp_path):
+    with pytest.raises(FileError, match="cannot read WordNet: there is no file"):
+        Hierarchy.from_wordnet(tmp_path)
+    (tmp_path / "data.noun").write_text("hello world\n")
+    with pytest.raises(FileError, match=r"is no data\.noun of WordNet: line 1 cannot be read"):
+        Hierarchy.from_wordnet(tmp_path)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from neuronym import _cli_concepts
 from neuronym._files import check_target
 from neuronym.errors import NeuronymError, OptionError, no_such
 
@@ -48,6 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+app.add_typer(_cli_concepts.app, name="concepts")
 
 
 def _version(asked: bool) -> None:

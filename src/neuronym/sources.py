@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym._files import reading
+from neuronym._files import kind_of, reading
 from neuronym._names import is_missing, split_ids
 from neuronym.concepts import Concepts
 from neuronym.errors import ConceptsError, FileError, counted, some
@@ -16,7 +16,7 @@ from neuronym.errors import ConceptsError, FileError, counted, some
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["from_annotations", "from_attributes", "from_coco", "from_folder"]
+__all__ = ["from_annotations", "from_attributes", "from_coco", "from_folder", "open_attributes"]
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -89,6 +89,24 @@ def from_attributes(frame: pd.DataFrame) -> Concepts:
         for row in body.itertuples(index=False, name=None)
     ]
     return Concepts.from_sets(sets, sample_ids=ids)
+
+
+def open_attributes(path: str | Path) -> Concepts:
+    """``from_attributes`` of a file, ``.csv`` or ``.parquet``.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read.
+    """
+    import pandas as pd
+
+    kind = kind_of(path, (".csv", ".parquet"), "attributes")
+    with reading(path, "attributes"):
+        if kind == ".parquet":
+            return from_attributes(pd.read_parquet(path))
+        # As text: an id 001 and a category 1 stay what they are; an empty cell is missing.
+        return from_attributes(pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""]))
 
 
 def from_coco(path: str | Path, *, supercategories: bool = True) -> Concepts:
