@@ -37,6 +37,7 @@ HOUSE = [
     "labels",
     "labeling",
     "sources",
+    "collect",
     "demo",
     "_cli_concepts",
     "cli",

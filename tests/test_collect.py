@@ -1,0 +1,216 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from neuronym import ActivationsError, OptionError, UnknownNameError, label
+from neuronym.collect import collect, hooked
+
+
+class Text(nn.Module):
+    """A small transformer over words, called as models of Hugging Face are."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(20, 6)
+        self.block = nn.TransformerEncoderLayer(6, 2, 12, dropout=0.5, batch_first=True)
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+
+    def forward(self, input_ids, attention_mask):
+        hidden = self.block(self.embed(input_ids), src_key_padding_mask=attention_mask == 0)
+        return {"last_hidden_state": self.attention(hidden, hidden, hidden)[0], "other": hidden}
+
+
+@pytest.fixture
+def cnn():
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(5 * 36, 4)]
+    return nn.Sequential(*layers)
+
+
+@pytest.fixture
+def images():
+    return torch.randn(11, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def words():
+    torch.manual_seed(0)
+    ids = torch.randint(0, 20, (7, 5), generator=torch.Generator().manual_seed(2))
+    mask = torch.tensor([[1] * n + [0] * (5 - n) for n in (5, 3, 1, 4, 2, 5, 3)])
+    return Text(), [{"input_ids": ids[i : i + 3], "attention_mask": mask[i : i + 3]} for i in (0, 3, 6)], mask
+
+
+def test_several_layers_of_a_cnn_in_one_pass(cnn, images):
+    cnn.train()
+    found = collect(cnn, images, layers=["0", "4"], sample_ids=range(11))
+    cnn.eval()
+    with torch.no_grad():
+        assert np.allclose(found["0"].matrix, cnn[0](images).mean((2, 3)), atol=1e-6)
+        assert np.allclose(found["4"].matrix, cnn(images), atol=1e-6)
+    assert found["4"].sample_ids == tuple(map(str, range(11)))
+    assert found["4"].matrix.dtype == np.float32
+
+
+def test_the_model_is_left_as_it_was(cnn, images):
+    cnn.train()
+    cnn[2].eval()
+    collect(cnn, images, layers=["1"])
+    with pytest.raises(ActivationsError):
+        collect(cnn, images, layers=["1"], pool=lambda output: output)
+    assert [module.training for module in cnn] == [True, True, False, True, True]
+    assert not any(module._forward_hooks for module in cnn.modules())
+    assert all(p.requires_grad for p in cnn.parameters())
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_every_way_to_give_data_is_the_same(cnn, images, batch_size):
+    expected = collect(cnn, images, layers=["1"])["1"].matrix
+    pairs = torch.utils.data.TensorDataset(images, torch.arange(11))
+    ways = [images.numpy(), pairs, torch.utils.data.DataLoader(pairs, batch_size), [images[:5], images[5:]]]
+    for data in ways:
+        found = collect(cnn, data, layers=["1"], batch_size=batch_size)["1"].matrix
+        assert np.allclose(found, expected, atol=1e-6)
+
+
+def test_maps_are_pooled_as_asked(cnn, images):
+    with torch.no_grad():
+        maps = cnn[0](images)
+    assert np.allclose(collect(cnn, images, layers=["0"], pool="max")["0"].matrix, maps.amax((2, 3)), atol=1e-6)
+    median = collect(cnn, images, layers=["0"], pool=lambda output: output.flatten(2).median(2).values)["0"]
+    assert np.allclose(median.matrix, maps.flatten(2).median(2).values, atol=1e-6)
+    with pytest.raises(ActivationsError, match=r"gives \(8, 5, 6, 6\), which pool='first' is not for"):
+        collect(cnn, images, layers=["0"], pool="first")
+
+
+def test_volumes_and_single_numbers_are_pooled():
+    video = torch.randn(3, 2, 4, 5, 6)
+    model = nn.Sequential(nn.Conv3d(2, 3, 2), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(3, 1), nn.Flatten(0))
+    found = collect(model, video, layers=["0", "4"])
+    with torch.no_grad():
+        assert np.allclose(found["0"].matrix, model[0](video).mean((2, 3, 4)), atol=1e-6)
+        assert np.allclose(found["4"].matrix[:, 0], model(video), atol=1e-6)
+
+
+def test_tables_through_an_mlp_in_half_precision():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU()).bfloat16()
+    rows = torch.randn(9, 4).bfloat16()
+    with torch.no_grad():
+        assert np.allclose(collect(model, rows, layers=["1"])["1"].matrix, model(rows).float())
+
+
+def test_sequences_are_pooled_over_the_tokens_that_count(words):
+    model, batches, mask = words
+    model.eval()
+    with torch.no_grad():
+        hidden = torch.cat([model(**batch)["other"] for batch in batches])
+    lengths = mask.sum(1)
+    expected = {
+        "mean": [h[:n].mean(0) for h, n in zip(hidden, lengths, strict=True)],
+        "max": [h[:n].amax(0) for h, n in zip(hidden, lengths, strict=True)],
+        "first": list(hidden[:, 0]),
+        "last": [h[n - 1] for h, n in zip(hidden, lengths, strict=True)],
+    }
+    for pool, rows in expected.items():
+        found = collect(model, batches, layers=["block"], pool=pool)["block"].matrix
+        assert np.allclose(found, torch.stack(rows), atol=1e-5), pool
+
+
+def test_dicts_and_tuples_of_a_module_are_read(words):
+    model, batches, _ = words
+    found = collect(model, batches, layers=["", "attention"], pool="first")
+    assert np.array_equal(found[""].matrix, found["attention"].matrix)
+
+
+def test_tokens_are_samples(words):
+    model, batches, mask = words
+    found = collect(model, batches, layers=["block"], tokens=True, sample_ids=[f"text{i}" for i in range(7)])["block"]
+    assert found.n_samples == int(mask.sum()) == 23
+    assert found.sample_ids[:7] == ("text0#0", "text0#1", "text0#2", "text0#3", "text0#4", "text1#0", "text1#1")
+    assert found.sample_ids[-1] == "text6#2"
+    assert collect(model, batches, layers=["block"], tokens=True)["block"].sample_ids[-1] == "6#2"
+
+
+def test_a_function_may_call_the_model(cnn, images):
+    batches = [{"pixels": images[:6]}, {"pixels": images[6:]}]
+    found = collect(cnn, batches, layers=["1"], forward=lambda model, batch: model(batch["pixels"]))["1"]
+    assert np.allclose(found.matrix, collect(cnn, images, layers=["1"])["1"].matrix, atol=1e-6)
+
+
+def test_what_is_collected_can_be_labelled(cnn, images):
+    bright = (images.mean((1, 2, 3)) > 0).numpy()
+    labels = label(collect(cnn, images, layers=["0", "4"]), bright[:, None], names=["bright"], min_count=1)
+    assert [one.layer for one in labels] == ["0"] * 5 + ["4"] * 4
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.act, self.never, self.inner = nn.ReLU(), nn.ReLU(), nn.LSTM(3, 2, batch_first=True)
+
+    def forward(self, x):
+        self.inner(x)
+        return {"a": self.act(x), "b": self.act(x)}
+
+
+BAD = {
+    "no layer 'inne'; near it: 'inner'": {"layers": ["inne"]},
+    "layer 'act' is called 2 times in a pass": {"layers": ["act"]},
+    "layer 'never' is not called in a pass": {"layers": ["never"]},
+    "layer '' gives a dict of 'a', 'b'": {"layers": [""]},
+    "layers must be a list of names of modules, not 'inner'": {"layers": "inner"},
+    "pool must be 'mean', 'max', 'first', 'last' or a function": {"layers": ["inner"], "pool": "median"},
+    "batch_size must be a whole number of at least 1, not 0": {"layers": ["inner"], "batch_size": 0},
+    "1 sample id for 4 samples: one each is needed": {"layers": ["inner"], "sample_ids": ["a"]},
+    "pool makes (4, 5, 2) of (4, 5, 2) for layer 'inner'": {"layers": ["inner"], "pool": lambda x: x},
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_what_cannot_be_collected_is_said(message):
+    with pytest.raises((ActivationsError, OptionError, UnknownNameError)) as caught:
+        collect(Twice(), torch.randn(4, 5, 3), **BAD[message])
+    assert message in str(caught.value)
+
+
+def test_tokens_need_a_sequence_that_has_some(cnn, images, words):
+    with pytest.raises(ActivationsError, match=r"tokens=True needs a sequence \(B, T, D\)"):
+        collect(cnn, images, layers=["0"], tokens=True)
+    model, batches, _ = words
+    batches[1]["attention_mask"][1] = 0
+    with pytest.raises(ActivationsError, match="a sequence has no token that counts"):
+        collect(model, batches, layers=["embed"], forward=lambda m, batch: m.embed(batch["input_ids"]))
+
+
+def test_samples_must_keep_their_order_and_come_first(cnn, images):
+    shuffled = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images), 4, shuffle=True)
+    with pytest.raises(OptionError, match="the DataLoader shuffles"):
+        collect(cnn, shuffled, layers=["1"])
+    with pytest.raises(ActivationsError, match=r"gives \(5, 4, 2\) for 4 samples: the samples must come first"):
+        collect(Turned(), torch.randn(4, 5, 3), layers=["inner"])
+    with pytest.raises(ActivationsError, match="there are no samples"):
+        collect(cnn, images[:0], layers=["1"])
+
+
+class Turned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.LSTM(3, 2)
+
+    def forward(self, x):
+        return self.inner(x.transpose(0, 1))
+
+
+def test_hooks_are_removed_when_a_name_is_wrong(cnn):
+    with pytest.raises(UnknownNameError), hooked(cnn, ["0", "nothing"]):
+        pass
+    assert not cnn[0]._forward_hooks
+
+
+def test_without_torch_it_says_what_to_install(cnn, images, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(OptionError, match=r"pip install 'neuronym\[torch\]'"):
+        collect(cnn, images, layers=["0"])
