@@ -329,3 +329,14 @@ def test_a_concept_of_ones_own_is_added():
         small(sample_ids=IDS).add("watermark", ["p9"])
     with pytest.raises(ConceptsError, match="1 name more than once"):
         small().add("dog", [0])
+
+
+def test_tokens_show_what_their_text_shows():
+    tokens = small(sample_ids=IDS).to_tokens(["a", "b", "c"], ["p3", "p0", "p3"])
+    assert tokens.sample_ids == ("a", "b", "c")
+    assert tokens.to_dense().tolist() == YES[[3, 0, 3]].tolist()
+    assert small().to_tokens(["a", "b"], [1, 1]).to_dense().tolist() == YES[[1, 1]].tolist()
+    with pytest.raises(UnknownNameError, match="no sample 'p9'"):
+        small(sample_ids=IDS).to_tokens(["a"], ["p9"])
+    with pytest.raises(ConceptsError, match="concepts has 2 samples but 1 sample ids"):
+        small().to_tokens(["a"], [0, 1])

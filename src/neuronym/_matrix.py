@@ -169,6 +169,28 @@ class ConceptMatrix:
         kept.sort_indices()
         return self._with(ptr=kept.indptr, samples=kept.indices, n_samples=len(chosen), sample_ids=ids)
 
+    def to_tokens(self, sample_ids: Iterable[object], parents: Iterable[object]) -> Self:
+        """Spread the concepts of texts to their tokens.
+
+        Parameters
+        ----------
+        sample_ids : the ids of the tokens
+        parents : for each token the id of its text, or its place where there are no ids
+
+        >>> from neuronym import Concepts
+        >>> texts = Concepts.from_sets([{"rude"}, {"kind"}], sample_ids=["a", "b"])
+        >>> texts.to_tokens(["a#0", "a#1", "b#0"], ["a", "a", "b"])["rude"]
+        array([ True,  True, False])
+        """
+        of = list(parents)
+        if self.sample_ids is not None:
+            place = {sample: row for row, sample in enumerate(self.sample_ids)}
+            lost = [str(parent) for parent in of if str(parent) not in place]
+            if lost:
+                raise no_such("sample", lost[0], self.sample_ids)
+            of = [place[str(parent)] for parent in of]
+        return self._with(sample_ids=None).take(of).with_ids(sample_ids)
+
     def prune(self, min_count: int = 1, max_count: int | None = None) -> Self:
         """Keep the concepts that at least ``min_count`` and at most ``max_count`` samples show."""
         highest = self.n_samples if max_count is None else max_count
