@@ -182,7 +182,7 @@ class ConceptMatrix:
         >>> texts.to_tokens(["a#0", "a#1", "b#0"], ["a", "a", "b"])["rude"]
         array([ True,  True, False])
         """
-        of = list(parents)
+        of: list[Any] = list(parents)
         if self.sample_ids is not None:
             place = {sample: row for row, sample in enumerate(self.sample_ids)}
             lost = [str(parent) for parent in of if str(parent) not in place]
