@@ -28,7 +28,25 @@ from neuronym import (
 keep_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 hostile = st.sampled_from(
-    ['a "b"', "a,b", "a\nb", "a\r\nb", "~a", "a & b", "ä\u200b", "5", "05", "true", "", " ", "=1+1"]
+    [
+        " a",
+        "a;b",
+        "a\tb",
+        "0.5",
+        'a "b"',
+        "a,b",
+        "a\nb",
+        "a\r\nb",
+        "~a",
+        "a & b",
+        "ä\u200b",
+        "5",
+        "05",
+        "true",
+        "",
+        " ",
+        "=1+1",
+    ]
 )
 texts = hostile | st.text(max_size=8)
 names = texts.filter(bool)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym.errors import FileError, counted
+from neuronym.errors import FileError, counted, some
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,9 +23,16 @@ def header(path: str | Path) -> tuple[list[str], int]:
         lines = (line.decode("utf-8-sig" if file.tell() == len(line) else "utf-8") for line in iter(file.readline, b""))
         names = next(csv.reader(lines, strict=True), [])
         start = file.tell()
-    where = f"cannot read {str(path)!r}: "
     if not names:
-        raise FileError(where + "its first line must name the columns")
+        raise FileError(f"cannot read {str(path)!r}: its first line must name the columns")
+    with open(path, "rb") as file:
+        if b'"' not in file.read(start):  # names in quotes are meant as they are
+            _refuse_odd(names, f"cannot read {str(path)!r}: ")
+    return names, start
+
+
+def _refuse_odd(names: list[str], where: str) -> None:
+    """Refuse a first row that shows that the table is another kind of file, or has other columns than it seems."""
     if len(names) == 1 and any(sign in names[0] for sign in ";\t"):
         raise FileError(where + f"its columns must be separated by commas; the first line is {names[0][:80]!r}")
     if len(names) > 1 and names[0].strip() in (SAMPLE, "") and all(name.startswith(" ") for name in names[1:]):
@@ -34,7 +41,16 @@ def header(path: str | Path) -> tuple[list[str], int]:
         )
     if len(names) > 1 and names[0] == "" and all(names[1:]):
         raise FileError(where + "its first column has no name: call it sample if it holds ids, else leave it out")
-    return names, start
+    if all(_is_decimal(name) for name in names):
+        raise FileError(where + f"the first line holds numbers ({some(names)}) where it must name the columns")
+
+
+def _is_decimal(name: str) -> bool:
+    """Whether a text is a number with a fraction, which no column is named by."""
+    try:
+        return float(name) != int(float(name))
+    except (ValueError, OverflowError):
+        return False
 
 
 def read_csv(path: str | Path, types: dict[str, Any]) -> pa.Table:

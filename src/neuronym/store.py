@@ -119,11 +119,6 @@ def _csv_numbers(path: str | Path) -> pa.Table:
     import pyarrow as pa
 
     names, _ = header(path)
-    if all(_is_decimal(name) for name in names):
-        raise FileError(
-            f"cannot read activations from {str(path)!r}: the first line holds numbers ({some(names)}) "
-            "where it must name the neurons"
-        )
     for kind in (pa.int64(), pa.float64()):  # whole numbers above 2⁵³ would not survive as floats
         types: dict[str, Any] = dict.fromkeys(names, kind)
         if names[0] == SAMPLE:
@@ -137,14 +132,6 @@ def _csv_numbers(path: str | Path) -> pa.Table:
         if kind == pa.float64() or not any(column.null_count for column in table.columns):
             return table
     raise AssertionError("unreachable: the last kind returns or raises")
-
-
-def _is_decimal(name: str) -> bool:
-    """Whether a text is a number with a fraction, which no neuron is named by."""
-    try:
-        return float(name) != int(float(name))
-    except (ValueError, OverflowError):
-        return False
 
 
 def save_activations(activations: Activations, path: str | Path, *, overwrite: bool = False) -> None:
@@ -203,8 +190,8 @@ def _save_table(activations: Activations, temporary: Path, kind: str, path: str 
     if whole and matrix.size and int(matrix.max()) >= 2**63:
         raise FileError(f"{str(path)!r} cannot hold whole numbers of 2⁶³ and more: save as .parquet")
     with open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_MINIMAL)
-        writer.writerow(names if ids is None else [SAMPLE, *names])
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerow(names if ids is None else [SAMPLE, *names])
+        writer = csv.writer(file)
         for i in range(len(matrix)):
             row = (matrix[i].astype(np.int64) if whole else matrix[i].astype(np.float64)).tolist()
             writer.writerow(row if ids is None else [ids[i], *row])
