@@ -23,18 +23,17 @@ def by_dictionary(matrix, weights, rows):
     """What ``group`` promises, with groups and units numbered by their first sample."""
     n = len(matrix)
     weights = [1] * n if weights is None else weights
-    kept = range(n)
-    shown = [tuple(np.flatnonzero(matrix[i]).tolist()) for i in kept]
+    shown = [tuple(np.flatnonzero(row).tolist()) for row in matrix]
     groups, units = {}, {}
     of_sample = [groups.setdefault(s, len(groups)) for s in shown]
-    unit = [units.setdefault((g, weights[i]), len(units)) for g, i in zip(of_sample, kept, strict=True)]
+    unit = [units.setdefault((g, w), len(units)) for g, w in zip(of_sample, weights, strict=True)]
     return {
         "total": sum(weights),
         "rows": None if rows is None else list(rows),
         "units": unit,
         "unit_weights": [w for _, w in units],
         "unit_groups": [g for g, _ in units],
-        "counts": [sum(weights[i] for i, h in zip(kept, of_sample, strict=True) if h == g) for g in range(len(groups))],
+        "counts": [sum(w for w, h in zip(weights, of_sample, strict=True) if h == g) for g in range(len(groups))],
         "concepts of groups": [list(s) for s in groups],
         "groups of concepts": [[g for s, g in groups.items() if c in s] for c in range(matrix.shape[1])],
     }

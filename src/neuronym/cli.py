@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from neuronym import _cli_concepts
-from neuronym._files import check_target
+from neuronym._files import check_target, kind_of
 from neuronym.errors import NeuronymError, OptionError, no_such
 
 if TYPE_CHECKING:
@@ -107,7 +107,6 @@ def label_command(
     Samples are matched by the ids in a first column called sample, and by their place where there are none.
     """
     if out is not None:
-        from neuronym._files import kind_of
         from neuronym._label_files import KINDS
 
         kind_of(out, KINDS, "labels")

@@ -85,40 +85,48 @@ def collect(
     parts: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
     numbers: list[tuple[int, int]] = []  # sample and token of each row, for tokens
     n_samples = 0
-    modes = {module: module.training for module in model.modules()}
-    try:
-        model.to(place).eval()
-        with hooked(model, layers) as caught, torch.no_grad():
-            for batch in _batches(data, size):
-                caught.clear()
-                _run(model, _moved(batch, place), forward)
-                mask = _mask(batch)
-                rows = _rows(batch, caught, layers)
-                for layer in layers:
-                    output = _only_output(layer, caught)
-                    if output.shape[:1] != (rows,):
-                        raise ActivationsError(
-                            f"layer {layer!r} gives {tuple(output.shape)} for {counted(rows, 'sample')}: the samples "
-                            "must come first, so collect a module whose output does"
-                        )
-                    taken, where = pooled(output, pool, layer, tokens=tokens, mask=mask)
-                    parts[layer].append(taken.float().cpu().numpy())
-                    if layer == layers[0]:
-                        first = where
-                        numbers += [(n_samples + row, token) for row, token in where]
-                    elif where != first:
-                        raise ActivationsError(
-                            f"layers {layers[0]!r} and {layer!r} differ in tokens: collect one at a time"
-                        )
-                n_samples += rows
-    finally:
-        for module, training in modes.items():
-            module.training = training
-        model.to(home)
+    with _resting(model, None if place == home else (home, place)), hooked(model, layers) as caught, torch.no_grad():
+        for batch in _batches(data, size):
+            caught.clear()
+            _run(model, _moved(batch, place), forward)
+            rows = _rows(batch, caught, layers)
+            for layer in layers:
+                output = _only_output(layer, caught)
+                if output.shape[:1] != (rows,):
+                    raise ActivationsError(
+                        f"layer {layer!r} gives {tuple(output.shape)} for {counted(rows, 'sample')}: the samples "
+                        "must come first, so collect a module whose output does"
+                    )
+                taken, where = pooled(output, pool, layer, tokens=tokens, mask=_mask(batch))
+                parts[layer].append(taken.float().cpu().numpy())
+                if layer == layers[0]:
+                    first = where
+                    numbers += [(n_samples + row, token) for row, token in where]
+                elif where != first:
+                    raise ActivationsError(
+                        f"layers {layers[0]!r} and {layer!r} differ in tokens: collect one at a time"
+                    )
+            n_samples += rows
     if not n_samples:
         raise ActivationsError("there are no samples: data gives no batch")
     ids = _ids(sample_ids, n_samples, numbers if tokens else None)
     return {layer: Activations(np.concatenate(parts[layer]), sample_ids=ids) for layer in layers}
+
+
+@contextmanager
+def _resting(model: torch.nn.Module, move: tuple[torch.device, torch.device] | None) -> Iterator[None]:
+    """Put a model into eval mode, and from one device to another if asked; leave every module as it was."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        if move is not None:
+            model.to(move[1])
+        model.eval()
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        if move is not None:
+            model.to(move[0])
 
 
 @contextmanager
