@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from neuronym import ActivationsError, OptionError, UnknownNameError, label
-from neuronym.collect import collect, hooked
+from neuronym.collect import collect
+from neuronym.hooks import hooked
 
 
 class Text(nn.Module):
@@ -164,7 +165,7 @@ BAD = {
     "layers must be a list of names of modules, not 'inner'": {"layers": "inner"},
     "pool must be 'mean', 'max', 'first', 'last' or a function": {"layers": ["inner"], "pool": "median"},
     "batch_size must be a whole number of at least 1, not 0": {"layers": ["inner"], "batch_size": 0},
-    "1 sample id for 4 samples: one each is needed": {"layers": ["inner"], "sample_ids": ["a"]},
+    "data has 4 samples but 1 sample ids: one id per sample is needed": {"layers": ["inner"], "sample_ids": ["a"]},
     "pool makes (4, 5, 2) of (4, 5, 2) for layer 'inner'": {"layers": ["inner"], "pool": lambda x: x},
 }
 

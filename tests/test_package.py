@@ -12,7 +12,7 @@ import neuronym
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "neuronym"
 
-HEAVY = {"torch", "numba", "scipy", "pandas", "sklearn", "pyarrow", "matplotlib", "joblib", "rich"}
+HEAVY = {"torch", "numba", "scipy", "pandas", "sklearn", "pyarrow", "matplotlib", "joblib", "rich", "zarr"}
 
 # The house: a module imports only those before it.
 HOUSE = [
@@ -24,9 +24,11 @@ HOUSE = [
     "_yesno",
     "_matrix",
     "concepts",
+    "_zarr_matrix",
     "activations",
     "_groups",
     "_tables",
+    "layer_store",
     "store",
     "_rank_kernels",
     "scores",
@@ -35,11 +37,19 @@ HOUSE = [
     "significance",
     "_label_files",
     "labels",
+    "_progress",
     "labeling",
     "sources",
+    "hooks",
+    "pooling",
+    "_batches",
     "collect",
+    "images",
+    "texts",
+    "models",
     "demo",
     "_cli_concepts",
+    "_cli_collect",
     "cli",
 ]
 

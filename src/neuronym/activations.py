@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym._names import as_ids, places, refuse_repeats, split_ids
+from neuronym._zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, OptionError, counted, no_such
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ _ON_DISK_BYTES = 256 * 2**20  # read at once from a matrix on disk
 class Activations:
     """A matrix, samples × neurons, with names; in memory or on disk.
 
-    The matrix is read by columns, a block of neurons at a time, so one that is memory-mapped never has to fit in
-    memory. Sent to another process, a memory map travels as the name of its file.
+    The matrix is read by columns, a block of neurons at a time, so one that is memory-mapped or in a Zarr store never
+    has to fit in memory. Sent to another process, such a one travels as the name of its file.
 
     Parameters
     ----------
@@ -39,6 +40,8 @@ class Activations:
         ``0, 1, …`` by default. A text that is a whole number is that number.
     sample_ids : texts, one per sample, each once, or None
         Without ids, samples are matched with concepts by their place.
+    skipped : the ids of samples that are left out on purpose, such as files that could not be read
+        ``label`` leaves them out of the concepts too.
 
     Raises
     ------
@@ -55,18 +58,20 @@ class Activations:
         names: Iterable[Name] | None = None,
         *,
         sample_ids: Iterable[object] | None = None,
+        skipped: Iterable[object] = (),
     ) -> None:
         array = _as_array(matrix)
         if array.dtype.kind not in "biuf":
             raise ActivationsError(f"activations must be real numbers, not {array.dtype}")
-        if array.ndim == 1:
+        if array.ndim == 1 and not isinstance(array, ZarrMatrix):
             array = array[:, np.newaxis]
         if array.ndim != 2:
             raise ActivationsError(
                 f"activations must have two axes, samples × neurons, but have shape {array.shape}: "
                 "pool maps and sequences to one number per sample first, such as maps.mean(axis=(2, 3))"
             )
-        self.matrix = array
+        self.matrix: NDArray[Any] | ZarrMatrix = array
+        self.skipped = tuple(str(i) for i in skipped)
         self.sample_ids = as_ids(sample_ids, array.shape[0], "activations", ActivationsError)
         self.names: Sequence[Name] = range(array.shape[1]) if names is None else tuple(as_name(n) for n in names)
         if len(self.names) != array.shape[1]:
@@ -104,7 +109,7 @@ class Activations:
 
     @property
     def on_disk(self) -> bool:
-        return isinstance(self.matrix, np.memmap)
+        return isinstance(self.matrix, np.memmap | ZarrMatrix)
 
     def indices(self, neurons: Iterable[Name] | slice | None = None) -> NDArray[np.intp]:
         """The columns of neurons given by name, as a slice or as a mask of bool; of all without any.
@@ -138,6 +143,8 @@ class Activations:
         per_neuron = max(1, self.n_samples * self.matrix.itemsize)
         widest = min(max(_NARROW, _ON_DISK_BYTES // per_neuron), _WIDE) if self.on_disk else _NARROW
         width = max(1, min(widest, len(columns) // n_blocks))
+        if isinstance(self.matrix, ZarrMatrix):  # a chunk is read as a whole
+            width = max(1, width // self.matrix.chunk) * self.matrix.chunk
         return [columns[start : start + width] for start in range(0, len(columns), width)]
 
     def block(self, columns: NDArray[np.intp]) -> NDArray[Any]:
@@ -146,7 +153,7 @@ class Activations:
         if not np.array_equal(columns, np.arange(first, first + width)):
             return np.asarray(self.matrix[:, columns])
         view = self.matrix[:, first : first + width]
-        return np.array(view) if self.on_disk else view
+        return np.array(view) if isinstance(self.matrix, np.memmap) else view
 
     def take(self, rows: ArrayLike) -> Activations:
         """Keep samples, given by their places or by a mask of bool, in the order given (a copy in memory)."""
@@ -194,7 +201,7 @@ def _numbers(column: pd.Series[Any]) -> NDArray[Any]:
     return column.to_numpy(dtype=plain, na_value=np.nan)
 
 
-def _reference(matrix: NDArray[Any]) -> NDArray[Any] | dict[str, Any]:
+def _reference(matrix: NDArray[Any] | ZarrMatrix) -> NDArray[Any] | ZarrMatrix | dict[str, Any]:
     """What opens a whole memory map again elsewhere; a matrix in memory, or a part of a map, as it is."""
     # A map of mode c holds changes that its file does not.
     if not isinstance(matrix, np.memmap) or matrix.filename is None or matrix.mode == "c":
@@ -212,7 +219,9 @@ def _reference(matrix: NDArray[Any]) -> NDArray[Any] | dict[str, Any]:
     }
 
 
-def _as_array(matrix: Any) -> NDArray[Any]:
+def _as_array(matrix: Any) -> NDArray[Any] | ZarrMatrix:
+    if isinstance(matrix, ZarrMatrix):
+        return matrix
     if type(matrix).__module__.split(".")[0] == "torch":
         tensor = matrix.detach().cpu()
         if str(tensor.dtype) == "torch.bfloat16":  # numpy has no such type; float32 holds every value of it

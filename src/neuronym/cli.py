@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from neuronym import _cli_concepts
+from neuronym import _cli_collect, _cli_concepts
 from neuronym._files import check_target, kind_of
 from neuronym.errors import NeuronymError, OptionError, no_such
 
@@ -50,6 +50,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.add_typer(_cli_concepts.app, name="concepts")
+app.command("collect", epilog=_cli_collect.COLLECT_EXAMPLES)(_cli_collect.collect_command)
+app.command("layers", epilog=_cli_collect.LAYERS_EXAMPLES)(_cli_collect.layers_command)
 
 
 def _version(asked: bool) -> None:
@@ -72,7 +74,8 @@ def _root(
 @app.command("label", epilog=_LABEL_EXAMPLES)
 def label_command(
     activations: Annotated[
-        Path, typer.Argument(metavar="ACTIVATIONS", help="Samples × neurons: .npy, .npz, .csv or .parquet.")
+        Path,
+        typer.Argument(metavar="ACTIVATIONS", help="Samples × neurons: store.zarr/LAYER, .npy, .npz, .csv, .parquet."),
     ],
     concepts: Annotated[
         Path, typer.Argument(metavar="CONCEPTS", help="Samples × concepts: .csv or .parquet, long or multi-hot.")
@@ -112,10 +115,11 @@ def label_command(
         kind_of(out, KINDS, "labels")
         check_target(out, overwrite)  # before the work, not after it
     from neuronym.labeling import label
+    from neuronym.layer_store import open_layers, split_path
     from neuronym.store import open_activations, open_concepts
 
     shown = open_concepts(concepts, unknown=unknown)
-    opened = open_activations(activations)
+    opened = open_activations(activations) if split_path(activations) is None else open_layers(activations)
     with _compiling():
         from neuronym import _kernels  # noqa: F401
     labels = label(

@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuronym._groups import Groups, check_weights, group
 from neuronym._names import counted_ids, is_count, match_ids
+from neuronym._progress import watched
 from neuronym._yesno import Unknown
 from neuronym.activations import Activations, Name
 from neuronym.concepts import Concepts
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
 from neuronym.formula import Formula
 from neuronym.labels import Explanation, Label, Labels
+from neuronym.layer_store import open_layers, split_path
 from neuronym.scores import AUC
 from neuronym.search import Found, Rules, Speller, search
 from neuronym.significance import mann_whitney
@@ -123,6 +125,8 @@ def label(
 
 def _layers(activations: Any) -> Mapping[str | None, Any]:
     """Activations by the name of their layer, or by None where there is one without a name."""
+    if isinstance(activations, str | Path) and split_path(activations) is not None:
+        activations = open_layers(activations)
     if not isinstance(activations, Mapping):
         return {None: activations}
     by_name: dict[str | None, Any] = {str(layer): given for layer, given in activations.items()}
@@ -185,6 +189,9 @@ def _grouped(taken: Activations, shown: Concepts, weights: ArrayLike | None, ali
                 else f"{owner} are empty: they have no samples"
             )
     weight = None if weights is None else check_weights(weights, taken.n_samples)
+    if taken.skipped and shown.sample_ids is not None:
+        left_out = set(taken.skipped)
+        shown = shown.take([row for row, name in enumerate(shown.sample_ids) if name not in left_out])
     rows = None
     ours, theirs = taken.sample_ids, shown.sample_ids
     # The row numbers of a table that was put in another order are ids for one that was not.
@@ -232,7 +239,8 @@ def _search_all(
     jobs = effective_n_jobs(n_jobs)
     blocks = taken.blocks(columns, 1 if jobs == 1 else 4 * jobs)
     table = AUC().table(groups.total)
-    tasks = (delayed(_search_block)(taken, block, groups, rules, table, directions) for block in blocks)
+    bare = Activations(taken.matrix)  # a task needs no ids
+    tasks = (delayed(_search_block)(bare, block, groups, rules, table, directions) for block in blocks)
     try:
         # As they are done, so that labels are written while other threads search on.
         run = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
@@ -241,7 +249,7 @@ def _search_all(
     try:
         results = run(tasks)
         parts = (part for done in results for part in done)
-        yield from _watched(parts, len(columns)) if progress else parts
+        yield from watched(parts, lambda part: len(part[1]), "neurons", len(columns)) if progress else parts
     except _NotFinite:
         raise _not_finite(taken, columns, groups) from None
 
@@ -289,27 +297,6 @@ def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: Groups) -
         f"activations hold NaN or infinity in {len(counts)} neuron{'s' * (len(counts) > 1)} ({listed}{more}): "
         "every activation must be finite, so leave out those neurons or samples"
     )
-
-
-def _watched(parts: Iterable[_Part], n_neurons: int) -> Iterator[_Part]:
-    """Pass parts on while a bar shows how many neurons are done, how fast, and the time left."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("neurons, {task.fields[rate]}, left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=n_neurons, rate="–/s")
-        for part in parts:
-            bar.update(task, advance=len(part[1]))
-            progressed = bar.tasks[0]
-            speed = progressed.completed / max(progressed.elapsed or 0.0, 1e-3)
-            bar.update(task, rate=f"{speed:.0f}/s")
-            yield part
 
 
 def _labels_of(

@@ -16,9 +16,28 @@ from neuronym.errors import ConceptsError, FileError, counted, some
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["from_annotations", "from_attributes", "from_coco", "from_folder", "open_attributes"]
+__all__ = ["from_annotations", "from_attributes", "from_coco", "from_folder", "image_files", "open_attributes"]
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def image_files(folder: str | Path, endings: Iterable[str] = IMAGES) -> list[str]:
+    """The paths of the images below a folder, with ``/``, in alphabetical order.
+
+    Raises
+    ------
+    FileError
+        If there is no such folder.
+    """
+    root, wanted = Path(folder), set(endings)
+    if not root.is_dir():
+        raise FileError(f"cannot read images: there is no folder {str(folder)!r}")
+    with reading(root, "images"):
+        return sorted(
+            path.relative_to(root).as_posix()
+            for path in root.rglob("*")
+            if path.suffix.lower() in wanted and path.is_file()
+        )
 
 
 def from_folder(folder: str | Path, *, endings: Iterable[str] = IMAGES) -> Concepts:
@@ -33,16 +52,8 @@ def from_folder(folder: str | Path, *, endings: Iterable[str] = IMAGES) -> Conce
     ConceptsError
         If it has no subfolders with such files.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise FileError(f"cannot read concepts: there is no folder {str(folder)!r}")
     wanted = {ending.lower() for ending in endings}
-    with reading(root, "concepts"):
-        found = sorted(
-            path.relative_to(root).as_posix()
-            for path in root.rglob("*")
-            if path.suffix.lower() in wanted and path.is_file()
-        )
+    found = image_files(folder, wanted)
     samples = [sample for sample in found if "/" in sample]
     if not samples:
         loose = f"; {counted(len(found), 'file')} of this kind lie in the folder itself" if found else ""

@@ -17,6 +17,7 @@ from neuronym._yesno import Unknown, columns_of_pairs
 from neuronym.activations import Activations, side_by_side
 from neuronym.concepts import Concepts
 from neuronym.errors import ActivationsError, ConceptsError, FileError, counted, some
+from neuronym.layer_store import open_layers, split_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +33,8 @@ _METADATA = b"neuronym"
 def open_activations(path: str | Path, *, sample_ids: Iterable[object] | None = None) -> Activations:
     """Open a file of activations, samples × neurons.
 
+    - ``store.zarr/layer``: a layer of a Zarr store, read a block of neurons at a time; ``store.zarr`` alone where it
+      has but one;
     - ``.npy``: a matrix, memory-mapped: it never has to fit in memory;
     - ``.npz``: the matrix ``activations`` (or the only array), with the names ``neurons`` and the ids ``sample_ids``
       where they are there;
@@ -44,6 +47,12 @@ def open_activations(path: str | Path, *, sample_ids: Iterable[object] | None = 
     ActivationsError
         If what it holds cannot be used.
     """
+    if split_path(path) is not None:
+        layers = open_layers(path)
+        if len(layers) > 1:
+            raise FileError(f"{str(path)!r} holds {len(layers)} layers ({some(layers)}): name one, as {path}/LAYER")
+        (opened,) = layers.values()
+        return opened if sample_ids is None else Activations(opened.matrix, opened.names, sample_ids=sample_ids)
     kind = kind_of(path, ACTIVATIONS, "activations")
     with reading(path, "activations"):
         if kind == ".npy":
@@ -152,7 +161,7 @@ def save_activations(activations: Activations, path: str | Path, *, overwrite: b
             with open(temporary, "wb") as file:
                 np.save(file, activations.matrix, allow_pickle=False)
         elif kind == ".npz":
-            arrays: dict[str, NDArray[Any]] = {"activations": activations.matrix}
+            arrays: dict[str, NDArray[Any]] = {"activations": np.asarray(activations.matrix)}
             if named:
                 arrays["neurons"] = _texts(map(str, activations.names), path)
             if activations.sample_ids is not None:
@@ -173,7 +182,7 @@ def _texts(texts: Iterable[str], path: str | Path) -> NDArray[Any]:
 
 def _save_table(activations: Activations, temporary: Path, kind: str, path: str | Path) -> None:
     names = [str(name) for name in activations.names]
-    matrix = activations.matrix
+    matrix = np.asarray(activations.matrix)
     if names and names[0] == SAMPLE and activations.sample_ids is None:
         raise FileError(f"{str(path)!r} would take the neuron named sample for sample ids: rename it")
     ids = activations.sample_ids

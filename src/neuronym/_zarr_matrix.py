@@ -1,0 +1,69 @@
+"""A matrix in a Zarr store, read a block at a time."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ZarrMatrix"]
+
+
+class ZarrMatrix:
+    """A Zarr array of two axes, samples × neurons, of which only what is asked for is read.
+
+    It travels to another process as the path of its folder and is opened there.
+
+    Parameters
+    ----------
+    path : the folder of the array, on this machine
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(Path(path).resolve())
+
+    @cached_property
+    def _array(self) -> Any:
+        import zarr
+
+        return zarr.open_array(self.path, mode="r")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self._array.shape)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        dtype: np.dtype[Any] = np.dtype(self._array.dtype)
+        return dtype
+
+    @property
+    def itemsize(self) -> int:
+        return int(self.dtype.itemsize)
+
+    @property
+    def chunk(self) -> int:
+        """How many neurons lie in one chunk."""
+        return int(self._array.chunks[1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """Rows, or rows and columns, each given by a slice or by an array of indices."""
+        rows, columns = key if isinstance(key, tuple) else (key, slice(None))
+        found: NDArray[Any] = np.asarray(self._array.oindex[rows, columns])
+        return found
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self._array[...], dtype=dtype)
+
+    def __reduce__(self) -> tuple[type[ZarrMatrix], tuple[str]]:
+        return ZarrMatrix, (self.path,)

@@ -1,0 +1,111 @@
+"""Image files as samples for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuronym.errors import FileError, OptionError
+from neuronym.sources import image_files
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+__all__ = ["Images", "Preprocess"]
+
+
+class Images:
+    """The images below a folder as a Dataset, in alphabetical order; the ids are their paths below the folder.
+
+    Parameters
+    ----------
+    folder : searched with its subfolders
+    prepare : makes the tensor that goes into the model, (C, H, W), of an RGB image of Pillow
+    skip_unreadable : give None for an image that cannot be read, in place of an error that names it
+
+    Raises
+    ------
+    FileError
+        If there is no such folder, it has no images, or, where it is asked for, an image cannot be read.
+    """
+
+    def __init__(
+        self, folder: str | Path, prepare: Callable[[Image], torch.Tensor], *, skip_unreadable: bool = False
+    ) -> None:
+        try:
+            import PIL  # noqa: F401
+        except ImportError as error:
+            raise OptionError("reading images needs Pillow: pip install pillow") from error
+        self.folder, self.prepare, self.skip_unreadable = Path(folder), prepare, skip_unreadable
+        self.ids = image_files(folder)
+        if not self.ids:
+            raise FileError(f"there are no images in {str(folder)!r}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, place: int) -> torch.Tensor | None:
+        name = self.ids[place]
+        try:
+            image = _opened(self.folder / name)
+        except FileError:
+            if self.skip_unreadable:
+                return None
+            raise
+        return self.prepare(image)
+
+
+def _opened(path: Path) -> Image:
+    import warnings
+
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")  # a palette with transparency, odd metadata: the image is there
+            return image.convert("RGB")
+    except Exception as error:  # decoders raise errors of many kinds on broken files
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise FileError(
+            f"cannot read the image {str(path)!r} ({why}): mend or remove it, or leave such images out with "
+            "skip_unreadable=True (--skip-unreadable)"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Resize an image by bicubic interpolation and scale its values: (value in 0 … 255 − mean) / sd, by channel.
+
+    With ``margin``, the shorter side becomes that and a square of ``size`` is cut from the middle; without, the whole
+    image becomes a square.
+    """
+
+    size: int
+    mean: tuple[float, float, float]
+    sd: tuple[float, float, float]
+    margin: int | None = None
+
+    def __call__(self, image: Image) -> torch.Tensor:
+        import torch
+        from PIL.Image import Resampling
+
+        if self.margin is None:
+            image = image.resize((self.size, self.size), Resampling.BICUBIC)
+        else:
+            scale = self.margin / min(image.size)
+            width, height = (max(self.margin, round(side * scale)) for side in image.size)
+            left, top = (width - self.size) // 2, (height - self.size) // 2
+            image = image.resize((width, height), Resampling.BICUBIC)
+            image = image.crop((left, top, left + self.size, top + self.size))
+        values: Any = np.asarray(image, np.float32)
+        values = (values - np.array(self.mean, np.float32)) / np.array(self.sd, np.float32)
+        return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
+
+    def __str__(self) -> str:
+        cut = "" if self.margin is None else f", the middle of the image with its shorter side at {self.margin}"
+        return f"{self.size}×{self.size} bicubic{cut}; (value − {list(self.mean)}) / {list(self.sd)}"

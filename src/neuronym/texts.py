@@ -1,0 +1,94 @@
+"""Texts as samples for a model, and their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuronym._files import kind_of, reading, writing
+from neuronym._tables import SAMPLE, header, read_csv, read_parquet, split_ids
+from neuronym.errors import FileError, OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Texts", "open_texts", "save_tokens"]
+
+
+def open_texts(path: str | Path) -> tuple[list[str] | None, list[str]]:
+    """The sample ids, if there are any, and the texts of a table, ``.csv`` or ``.parquet``, with a column ``text``.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or has no such column.
+    """
+    kind = kind_of(path, (".csv", ".parquet"), "texts")
+    with reading(path, "texts"):
+        if kind == ".csv":
+            import pyarrow as pa
+
+            table = read_csv(path, dict.fromkeys(header(path)[0], pa.string()))
+        else:
+            table = read_parquet(path)
+        ids, names = split_ids(table)
+        if names.count("text") != 1:
+            raise FileError(f"{str(path)!r} needs a column text, beside a first column sample; it has {names}")
+        texts = [text for text in table.column("text").to_pylist() if isinstance(text, str)]
+    if len(texts) < table.num_rows:
+        raise FileError(f"the column text of {str(path)!r} must hold texts: {table.num_rows - len(texts)} rows do not")
+    return ids, texts
+
+
+class Texts:
+    """Batches of tokens for a model of Hugging Face, padded to the longest text of the batch.
+
+    Parameters
+    ----------
+    texts : one per sample
+    tokenizer : called with a list of texts, gives ``input_ids`` and ``attention_mask``; as of Hugging Face
+    batch_size : texts in a batch
+    max_length : the most tokens of a text; what is longer is cut
+    """
+
+    def __init__(
+        self, texts: Sequence[str], tokenizer: Any, *, batch_size: int = 8, max_length: int | None = None
+    ) -> None:
+        if batch_size < 1:
+            raise OptionError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
+        self.texts, self.batch_size = list(texts), batch_size
+        longest = min(max_length or 10**6, getattr(tokenizer, "model_max_length", None) or 10**6)
+        cut = {"truncation": True, "max_length": longest} if longest < 10**6 else {}
+        self._tokenize: Callable[[list[str]], Mapping[str, Any]] = lambda listed: tokenizer(
+            listed, padding=True, return_tensors="pt", **cut
+        )
+        self._tokenizer = tokenizer
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for start in range(0, len(self.texts), self.batch_size):
+            yield self._tokenize(self.texts[start : start + self.batch_size])
+
+    def tokens(self, sample_ids: Sequence[str] | None = None) -> pd.DataFrame:
+        """Every token that counts: ``sample`` (``text#token``, as ``collect`` names it), ``parent`` and ``text``."""
+        import pandas as pd
+
+        rows = []
+        sample = 0
+        for batch in self:
+            for ids, mask in zip(batch["input_ids"].tolist(), batch["attention_mask"].tolist(), strict=True):
+                parent = str(sample) if sample_ids is None else sample_ids[sample]
+                words = self._tokenizer.convert_ids_to_tokens(ids)
+                rows += [(f"{parent}#{t}", parent, word) for t, word in enumerate(words) if mask[t]]
+                sample += 1
+        return pd.DataFrame(rows, columns=[SAMPLE, "parent", "text"])
+
+
+def save_tokens(tokens: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
+    """Save a table of tokens as ``.csv`` or ``.parquet``; the file is complete or absent."""
+    kind = kind_of(path, (".csv", ".parquet"), "tokens")
+    with writing(path, overwrite) as temporary:
+        if kind == ".csv":
+            tokens.to_csv(temporary, index=False)
+        else:
+            tokens.to_parquet(temporary, index=False)
