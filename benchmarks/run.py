@@ -34,6 +34,7 @@ from neuronym.search import Rules, search
 
 HERE = Path(__file__).parent
 RULES = Rules(length=3, beam=3, min_fraction=0.002, max_fraction=0.5, min_count=20, prefixes="constrained")
+PACKAGES = ("numpy", "numba", "scipy", "scikit-learn")
 KINDS = ("tie-free", "half zeros", "small integers")
 
 
@@ -240,7 +241,7 @@ def table_of_others(concepts: Concepts) -> Table:
     return "Beside other ways to do the same search", note, ["", "ms per neuron", "ratio"], rows
 
 
-def as_text(tables: list[Table]) -> str:
+def as_text(tables: list[Table], script: str = "run.py", packages: Sequence[str] = PACKAGES) -> str:
     cpu = (
         next(
             (
@@ -254,13 +255,13 @@ def as_text(tables: list[Table]) -> str:
         else platform.processor()
     )
     flags = "with" if "avx512f" in Path("/proc/cpuinfo").read_text() else "without"
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "scipy", "scikit-learn"))
+    libraries = ", ".join(f"{name} {version(name)}" for name in packages)
     lines = [
         "# Results",
         "",
-        f"Written by `python benchmarks/run.py` on {time.strftime('%Y-%m-%d')}: {cpu}, {os.cpu_count()} cores, {flags} "
-        f"AVX-512, {platform.system()}, Python {platform.python_version()}, {libraries}. Machines differ, so read the "
-        "ratios, which come from one run.",
+        f"Written by `python benchmarks/{script}` on {time.strftime('%Y-%m-%d')}: {cpu}, {os.cpu_count()} cores, "
+        f"{flags} AVX-512, {platform.system()}, Python {platform.python_version()}, {libraries}. Machines differ, "
+        "so read the ratios, which come from one run.",
     ]
     for title, note, head, rows in tables:
         widths = [max(len(row[i]) for row in [list(head), *rows]) for i in range(len(head))]

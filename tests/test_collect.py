@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from neuronym import ActivationsError, OptionError, UnknownNameError, label
+from neuronym import ActivationsError, FileError, OptionError, UnknownNameError, label
 from neuronym.collect import collect
 from neuronym.hooks import hooked
 
@@ -215,3 +215,88 @@ def test_without_torch_it_says_what_to_install(cnn, images, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(OptionError, match=r"pip install 'neuronym\[torch\]'"):
         collect(cnn, images, layers=["0"])
+
+
+class Some(torch.utils.data.Dataset):
+    """Images, some of which are not there."""
+
+    def __init__(self, images, missing):
+        self.images, self.missing = images, missing
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, place):
+        return None if place in self.missing else self.images[place]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_samples_that_are_none_are_left_out(cnn, images, tmp_path, workers):
+    missing = {0, 4, 5, 6, 7, 10}
+    options = {"layers": ["1"], "sample_ids": [f"i{i}" for i in range(11)], "batch_size": 4, "workers": workers}
+    whole = collect(cnn, images, **options)["1"].matrix
+    for place in (None, tmp_path / "a.zarr"):
+        found = collect(cnn, Some(images, missing), out=place, **options)["1"]
+        assert found.sample_ids == ("i1", "i2", "i3", "i8", "i9")
+        assert found.skipped == ("i0", "i4", "i5", "i6", "i7", "i10")
+        assert np.allclose(found.matrix, whole[[1, 2, 3, 8, 9]], atol=1e-6)
+    with pytest.raises(ActivationsError, match="a sample is None and there are no sample_ids"):
+        collect(cnn, Some(images, missing), layers=["1"])
+
+
+def test_a_store_holds_the_same_as_memory(cnn, images, tmp_path):
+    pairs = torch.utils.data.TensorDataset(images, torch.arange(11))
+    for number, data in enumerate([images, pairs, torch.utils.data.DataLoader(pairs, 4), [images[:4], images[4:]]]):
+        options = {"layers": ["0", "4"], "batch_size": 4, "names": {"4": ["a", "b", "c", "d"]}}
+        stored = collect(cnn, data, out=tmp_path / f"{number}.zarr", **options)
+        for layer, expected in collect(cnn, data, **options).items():
+            assert np.array_equal(stored[layer].matrix, expected.matrix)
+            assert list(stored[layer].names) == list(expected.names)
+            assert stored[layer].sample_ids is None
+
+
+def test_an_iterable_goes_on_where_it_stopped(cnn, images, tmp_path, monkeypatch):
+    monkeypatch.setattr("neuronym.layer_store._PATIENCE", 0.0)
+    monkeypatch.setattr("neuronym.layer_store._SHARE", 0)
+    seen = []
+
+    def forward(model, batch):
+        seen.append(len(batch))
+        if len(seen) == 3:
+            raise RuntimeError("the power went out")
+        model(batch)
+
+    batches = [images[i : i + 2] for i in range(0, 11, 2)]
+    options = {"layers": ["1"], "forward": forward, "out": tmp_path / "a.zarr"}
+    with pytest.raises(RuntimeError):
+        collect(cnn, batches, **options)
+    found = collect(cnn, batches, **options)["1"]
+    assert seen == [2, 2, 2, 2, 2, 2, 1]
+    assert np.array_equal(found.matrix, collect(cnn, batches, layers=["1"])["1"].matrix)
+    collect(cnn, batches, **options)
+    assert len(seen) == 7
+
+
+def test_other_weights_or_samples_are_not_mixed_in(cnn, images, tmp_path):
+    options = {"layers": ["1"], "out": tmp_path / "a.zarr", "sample_ids": range(11)}
+    collect(cnn, images, about={"preprocessing": "none"}, **options)
+    for change, message in {"samples": "sample_ids: ", "about": "preprocessing: 'none' there, 'some' now"}.items():
+        other = {**options, "sample_ids": range(1, 12)} if change == "samples" else options
+        with pytest.raises(FileError, match=message):
+            collect(cnn, images, about={"preprocessing": "some" if change == "about" else "none"}, **other)
+    with torch.no_grad():
+        cnn[4].bias[0] += 1
+    with pytest.raises(FileError, match="weights: "):
+        collect(cnn, images, about={"preprocessing": "none"}, **options)
+
+
+def test_mixed_precision_keeps_float32(cnn, images):
+    exact = collect(cnn, images, layers=["4"])["4"].matrix
+    mixed = collect(cnn, images, layers=["4"], precision="bfloat16")["4"].matrix
+    assert mixed.dtype == np.float32
+    assert not np.array_equal(mixed, exact)
+    assert np.allclose(mixed, exact, atol=0.05)
+    with pytest.raises(OptionError, match="precision must be"):
+        collect(cnn, images, layers=["4"], precision="int8")
+    with pytest.raises(OptionError, match="a layer is named twice"):
+        collect(cnn, images, layers=["4", "4"])

@@ -166,3 +166,20 @@ def test_what_is_no_wordnet_is_refused(tmp_path):
     (tmp_path / "data.noun").write_text("hello world\n")
     with pytest.raises(FileError, match=r"is no data\.noun of WordNet: line 1 cannot be read"):
         Hierarchy.from_wordnet(tmp_path)
+
+
+def test_unknown_parents_of_a_table_are_named(tmp_path):
+    path = tmp_path / "h.csv"
+    path.write_text("child,parent\npug,dog\ndog,animal\ncat,anmal\n")
+    with pytest.raises(ConceptsError, match=r"2 parents in .*h.csv without a line of their own \('animal', 'anmal'\)"):
+        Hierarchy.from_csv(path)
+    path.write_text("child,parent\npug,dog\ndog,animal\ncar,vehicle\nanimal,\nvehicle,\n")
+    found = Hierarchy.from_csv(path)
+    assert found.ancestors("pug") == ("animal", "dog")
+    assert found.parents == {"pug": ("dog",), "dog": ("animal",), "car": ("vehicle",)}
+    path.write_text("child,parent\npug,dgo\ndog,animal\nanimal,\n")
+    with pytest.raises(ConceptsError, match=r"1 parent in .* \('dgo'\): mend the name, or, .* add the line dgo,"):
+        Hierarchy.from_csv(path)
+    path.write_text("child,parent\n,dog\n")
+    with pytest.raises(FileError, match="must name a child in every line; lines 2 do not"):
+        Hierarchy.from_csv(path)

@@ -4,8 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuronym import ConceptsError, FileError, open_concepts
-from neuronym.sources import from_annotations, from_attributes, from_coco, from_folder, open_attributes
+from neuronym import ConceptsError, FileError, OptionError, UnknownNameError, open_concepts
+from neuronym.sources import (
+    from_annotations,
+    from_attributes,
+    from_coco,
+    from_dataset,
+    from_folder,
+    from_patterns,
+    open_attributes,
+)
 
 
 @pytest.fixture
@@ -170,3 +178,59 @@ def test_the_command_shows_concepts(tmp_path, command):
     assert printed.splitlines()[0] == "12 samples × 12 concepts, 6.5 concepts a sample, 12 distinct rows"
     assert printed.splitlines()[1] == "      12  c11"
     assert printed.splitlines()[-1] == "          and 2 other concepts of 1 to 2 samples"
+
+
+@pytest.fixture
+def dataset():
+    import datasets
+
+    classes = datasets.ClassLabel(names=["cat", "dog"])
+    features = datasets.Features(
+        {
+            "id": datasets.Value("string"),
+            "animal": classes,
+            "seen": datasets.Sequence(datasets.ClassLabel(names=["sky", "grass", "cat"])),
+            "tags": datasets.Sequence(datasets.Value("string")),
+            "happy": datasets.Value("bool"),
+            "size": datasets.Value("int64"),
+        }
+    )
+    rows = {
+        "id": ["x", "y", "z"],
+        "animal": [1, -1, 0],
+        "seen": [[0, 1], [], [1, 2]],
+        "tags": [["odd"], ["even", "odd"], []],
+        "happy": [True, None, False],
+        "size": [1, 2, 3],
+    }
+    return datasets.Dataset.from_dict(rows, features=features)
+
+
+def test_columns_of_a_dataset_of_hugging_face(dataset):
+    animals = from_dataset(dataset, "animal", sample_ids="id")
+    assert animals.sample_ids == ("x", "y", "z")
+    assert animals.to_frame().to_dict("list") == {"cat": [False, False, True], "dog": [True, False, False]}
+    assert from_dataset(dataset, ["seen"])["grass"].tolist() == [True, False, True]
+    several = from_dataset(dataset.with_format("numpy"), ["animal", "seen", "tags", "happy"], sample_ids=range(3))
+    names = ("animal=cat", "animal=dog", "happy", "seen=cat", "seen=grass", "seen=sky", "tags=even", "tags=odd")
+    assert several.names == names
+    assert several["happy"].tolist() == [True, False, False]
+    assert several["tags=odd"].tolist() == [True, True, False]
+    with pytest.raises(UnknownNameError, match="no column 'animals'; near it: 'animal'"):
+        from_dataset(dataset, "animals")
+    with pytest.raises(UnknownNameError, match="no column 'ids'"):
+        from_dataset(dataset, "animal", sample_ids="ids")
+    with pytest.raises(ConceptsError, match=r"the column 'size' holds .*: classes, texts or bool are expected"):
+        from_dataset(dataset, ["size"])
+    with pytest.raises(ConceptsError, match="names no column"):
+        from_dataset(dataset, [])
+
+
+def test_patterns_are_found_in_texts():
+    found = from_patterns(["one 1", "2", ""], {"digit": r"\d", "word": r"^\w+$"}, sample_ids="abc")
+    assert found["digit"].tolist() == [True, True, False]
+    assert found["word"].tolist() == [False, True, False]
+    assert found.sample_ids == ("a", "b", "c")
+    assert from_patterns([], {"a": "b"}).n_samples == 0
+    with pytest.raises(OptionError, match=r"the pattern of 'a' is no regular expression: '\(\[' \("):
+        from_patterns(["x"], {"a": "(["})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuronym._files import check_target, kind_of
+from neuronym._names import counted_ids
 from neuronym.errors import OptionError, counted
 
 if TYPE_CHECKING:
@@ -140,6 +141,52 @@ def scores(
         sample_ids=opened.sample_ids,
     )
     _finish(found, out, overwrite, None, 1, min_count, True)
+
+
+@app.command(
+    epilog="\b\nExample:\n  neuronym concepts regex tokens.csv --pattern 'number=^[0-9]+$' --out concepts.parquet"
+)
+def regex(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A table of texts or tokens, sample,text.")],
+    out: _OUT,
+    pattern: Annotated[list[str], typer.Option(help="NAME=REGEX: a concept of the texts in which it is found.")],
+    overwrite: _OVERWRITE = False,
+    min_count: _COUNT = 1,
+) -> None:
+    """Find regular expressions in texts or in tokens."""
+    from neuronym.sources import from_patterns
+    from neuronym.texts import open_texts
+
+    _check(out, overwrite)
+    named = [one.partition("=") for one in pattern]
+    wrong = [one for one, (name, equals, _) in zip(pattern, named, strict=True) if not (name and equals)]
+    if wrong:
+        raise OptionError(f"--pattern must be NAME=REGEX, not {wrong[0]!r}")
+    ids, texts = open_texts(file)
+    patterns = {name: expression for name, _, expression in named}
+    if len(patterns) < len(named):
+        raise OptionError("two patterns have one name: each needs its own")
+    _finish(from_patterns(texts, patterns, sample_ids=ids), out, overwrite, None, 1, min_count, True)
+
+
+@app.command(epilog="\b\nExample:\n  neuronym concepts tokens texts.parquet tokens.csv --out concepts.parquet")
+def tokens(
+    concepts: Annotated[Path, typer.Argument(metavar="CONCEPTS", help="Concepts of texts: .csv or .parquet.")],
+    file: Annotated[Path, typer.Argument(metavar="TOKENS", help="A table sample,parent: each token and its text.")],
+    out: _OUT,
+    overwrite: _OVERWRITE = False,
+    min_count: _COUNT = 1,
+) -> None:
+    """Spread the concepts of texts to their tokens."""
+    from neuronym.store import open_concepts
+    from neuronym.texts import open_parents
+
+    _check(out, overwrite)
+    ids, parents = open_parents(file)
+    shown = open_concepts(concepts)
+    if shown.sample_ids is None:
+        shown = shown.with_ids(counted_ids(shown.n_samples))
+    _finish(shown.to_tokens(ids, parents), out, overwrite, None, 1, min_count, True)
 
 
 @app.command(epilog="\b\nExample:\n  neuronym concepts show concepts.parquet")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from neuronym._files import reading
-from neuronym.errors import ConceptsError, FileError, some
+from neuronym.errors import ConceptsError, FileError, counted, some
 
 __all__ = ["Hierarchy"]
 
@@ -141,10 +141,15 @@ class Hierarchy:
     def from_csv(cls, path: str | Path) -> Hierarchy:
         """Read a table whose first line is ``child,parent``.
 
+        Every parent is a child too, in a line of its own; one at the top has an empty parent there. A table with one
+        top alone need not say so.
+
         Raises
         ------
         FileError
             If the file cannot be read or has other columns.
+        ConceptsError
+            If a parent is unknown, or the edges run in a circle; the message names them.
         """
         try:
             with open(path, encoding="utf-8-sig", newline="") as file:
@@ -157,7 +162,17 @@ class Hierarchy:
         broken = [number for number, row in enumerate(rows[1:], 2) if len(row) != 2]
         if broken:
             raise FileError(f"{path} must have two columns in every line; lines {some(broken)} do not")
-        return cls((row[0], row[1]) for row in rows[1:])
+        nameless = [number for number, row in enumerate(rows[1:], 2) if not row[0]]
+        if nameless:
+            raise FileError(f"{path} must name a child in every line; lines {some(nameless)} do not")
+        told = {child for child, _ in rows[1:]}
+        unknown = list(dict.fromkeys(parent for _, parent in rows[1:] if parent and parent not in told))
+        if len(unknown) > (all(parent for _, parent in rows[1:])):
+            raise ConceptsError(
+                f"{counted(len(unknown), 'parent')} in {path} without a line of their own ({some(unknown)}): mend the "
+                f"name, or, where it is at the top, add the line {unknown[0]},"
+            )
+        return cls((child, parent) for child, parent in rows[1:] if parent)
 
 
 def _repeated(names: Mapping[str, str]) -> set[str]:

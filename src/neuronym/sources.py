@@ -1,22 +1,34 @@
-"""Concepts from data sets as they come: folders, annotation files, tables of attributes, COCO."""
+"""Concepts from data sets as they come: folders, annotation files, tables of attributes, COCO, datasets, patterns."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from neuronym._files import kind_of, reading
 from neuronym._names import is_missing, split_ids
 from neuronym.concepts import Concepts
-from neuronym.errors import ConceptsError, FileError, counted, some
+from neuronym.errors import ConceptsError, FileError, OptionError, counted, no_such, some
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["from_annotations", "from_attributes", "from_coco", "from_folder", "image_files", "open_attributes"]
+__all__ = [
+    "from_annotations",
+    "from_attributes",
+    "from_coco",
+    "from_dataset",
+    "from_folder",
+    "from_patterns",
+    "image_files",
+    "open_attributes",
+]
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -148,3 +160,70 @@ def from_coco(path: str | Path, *, supercategories: bool = True) -> Concepts:
                 f"are expected ({type(error).__name__}: {error})"
             ) from error
     return Concepts.from_sets(shown.values(), sample_ids=shown)
+
+
+def from_dataset(dataset: Any, columns: Sequence[str], *, sample_ids: Iterable[object] | str | None = None) -> Concepts:
+    """Columns of a dataset of Hugging Face (``datasets``): classes, lists of classes or of texts, and yes or no.
+
+    Of one column the concepts are the names of its classes; of several, ``column=name``. A column of bool is a concept
+    by its own name. A class of −1, or none, is unknown: the sample shows none of the column's.
+
+    Parameters
+    ----------
+    dataset : datasets.Dataset
+    columns : names of columns of ``ClassLabel``, text or bool, or of lists of the former two
+    sample_ids : one per sample, or the name of the column that holds them
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such column.
+    ConceptsError
+        If a column is of another type.
+    """
+    listed = [columns] if isinstance(columns, str) else list(columns)
+    for name in [*listed, *([sample_ids] if isinstance(sample_ids, str) else [])]:
+        if name not in dataset.features:
+            raise no_such("column", name, list(dataset.features))
+    if not listed:
+        raise ConceptsError("columns names no column: give at least one")
+    sets: list[set[str]] = [set() for _ in range(len(dataset))]
+    plain = dataset.with_format(None)
+    for column in listed:
+        feature = dataset.features[column]
+        inner = getattr(feature, "feature", feature)  # of a list
+        names, dtype = getattr(inner, "names", None), getattr(inner, "dtype", None)
+        if names is None and dtype not in ("string", "large_string", "bool"):
+            raise ConceptsError(f"the column {column!r} holds {inner}: classes, texts or bool are expected")
+        prefix = f"{column}=" if len(listed) > 1 else ""
+        for shown, value in zip(sets, plain.select_columns([column])[column], strict=True):
+            for one in value if isinstance(value, list) else [value]:
+                if one is None or (names is not None and one < 0) or one is False:
+                    continue
+                shown.add(column if one is True else prefix + (one if names is None else names[one]))
+    ids = plain.select_columns([sample_ids])[sample_ids] if isinstance(sample_ids, str) else sample_ids
+    return Concepts.from_sets(sets, sample_ids=ids)
+
+
+def from_patterns(
+    texts: Iterable[str], patterns: Mapping[str, str], *, sample_ids: Iterable[object] | None = None
+) -> Concepts:
+    r"""A concept per regular expression: shown by the texts, or the tokens, in which it is found (``re.search``).
+
+    Raises
+    ------
+    OptionError
+        If a pattern is no regular expression.
+
+    >>> from_patterns(["a 1", "b"], {"digit": r"\d", "first": "^a"})
+    Concepts(2 samples × 2 concepts: digit 1, first 1)
+    """
+    compiled = {}
+    for name, pattern in patterns.items():
+        try:
+            compiled[name] = re.compile(pattern)
+        except re.error as error:
+            raise OptionError(f"the pattern of {name!r} is no regular expression: {pattern!r} ({error})") from error
+    shown = [[found.search(text) is not None for found in compiled.values()] for text in texts]
+    matrix = np.array(shown, np.bool_).reshape(len(shown), len(compiled))
+    return Concepts.from_array(matrix, compiled, sample_ids=sample_ids)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from neuronym._files import kind_of, reading, writing
 from neuronym._tables import SAMPLE, header, read_csv, read_parquet, split_ids
-from neuronym.errors import FileError, OptionError
+from neuronym.errors import FileError, OptionError, some
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Texts", "open_texts", "save_tokens"]
+__all__ = ["Texts", "open_parents", "open_texts", "save_tokens"]
 
 
 def open_texts(path: str | Path) -> tuple[list[str] | None, list[str]]:
@@ -24,6 +24,24 @@ def open_texts(path: str | Path) -> tuple[list[str] | None, list[str]]:
     FileError
         If the file cannot be read or has no such column.
     """
+    return _column(path, "text")
+
+
+def open_parents(path: str | Path) -> tuple[list[str], list[str]]:
+    """The ids of tokens, and of the text that each is in, of a table with the columns ``sample`` and ``parent``.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or lacks one of them.
+    """
+    ids, parents = _column(path, "parent")
+    if ids is None:
+        raise FileError(f"{str(path)!r} needs a first column sample with the ids of the tokens")
+    return ids, parents
+
+
+def _column(path: str | Path, name: str) -> tuple[list[str] | None, list[str]]:
     kind = kind_of(path, (".csv", ".parquet"), "texts")
     with reading(path, "texts"):
         if kind == ".csv":
@@ -33,12 +51,12 @@ def open_texts(path: str | Path) -> tuple[list[str] | None, list[str]]:
         else:
             table = read_parquet(path)
         ids, names = split_ids(table)
-        if names.count("text") != 1:
-            raise FileError(f"{str(path)!r} needs a column text, beside a first column sample; it has {names}")
-        texts = [text for text in table.column("text").to_pylist() if isinstance(text, str)]
-    if len(texts) < table.num_rows:
-        raise FileError(f"the column text of {str(path)!r} must hold texts: {table.num_rows - len(texts)} rows do not")
-    return ids, texts
+        if names.count(name) != 1:
+            raise FileError(f"{str(path)!r} needs a column {name}, beside a first column sample; it has {some(names)}")
+        cells = [cell for cell in table.column(name).to_pylist() if isinstance(cell, str)]
+    if len(cells) < table.num_rows:
+        raise FileError(f"{table.num_rows - len(cells)} rows of the column {name} of {str(path)!r} hold no text")
+    return ids, cells
 
 
 class Texts:
