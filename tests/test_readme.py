@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from neuronym import cli, demo
 
@@ -38,6 +39,17 @@ def test_the_commands_work_after_the_demo(tmp_path, monkeypatch, capsys):
             cli.main()
         assert stopped.value.code == 0
     assert capsys.readouterr().out.startswith("neuron 2: five | four | seven")
+
+
+def test_every_command_and_option_is_there():
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("neuronym ")]
+    assert len(lines) >= 10
+    for line in lines:
+        _, *arguments = shlex.split(line)
+        command = get_command(cli.app)
+        while hasattr(command, "commands"):
+            command = command.commands[arguments.pop(0)]
+        command.make_context(command.name, arguments)  # raises where one is not known or missing
 
 
 def test_its_links_lead_somewhere():
