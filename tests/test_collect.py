@@ -8,6 +8,7 @@ from torch import nn
 from neuronym import ActivationsError, FileError, OptionError, UnknownNameError, label
 from neuronym.collect import collect
 from neuronym.hooks import hooked
+from neuronym.pooling import pooled
 
 
 class Text(nn.Module):
@@ -300,3 +301,101 @@ def test_mixed_precision_keeps_float32(cnn, images):
         collect(cnn, images, layers=["4"], precision="int8")
     with pytest.raises(OptionError, match="a layer is named twice"):
         collect(cnn, images, layers=["4", "4"])
+
+
+def test_what_is_caught_is_from_before_operations_in_place(images):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 4))
+    with torch.no_grad():
+        expected = model[0](images).mean((2, 3))
+    assert expected.min() < 0
+    assert np.allclose(collect(model, images, layers=["0"])["0"].matrix, expected, atol=1e-6)
+
+
+def test_sums_of_half_precision_do_not_overflow_and_padding_may_be_nan():
+    output = torch.full((2, 512, 3), 200.0)
+    mask = torch.ones(2, 512)
+    mask[1, 100:] = 0
+    output[1, 100:] = torch.nan
+    found, _ = pooled(output.half(), "mean", "x", mask=mask)
+    assert np.array_equal(found, np.full((2, 3), 200.0))
+    with pytest.raises(ActivationsError, match=r"gives \(2, 512, 3\), and the attention_mask is \(2, 7\)"):
+        pooled(output, "mean", "x", tokens=True, mask=mask[:, :7])
+
+
+def test_an_iterable_of_other_batches_does_not_go_on(cnn, images, tmp_path, monkeypatch):
+    monkeypatch.setattr("neuronym.layer_store._PATIENCE", 0.0)
+    monkeypatch.setattr("neuronym.layer_store._SHARE", 0)
+
+    def forward(model, batch):
+        if stopping and batch[0, 0, 0, 0] == images[4, 0, 0, 0]:
+            raise RuntimeError("the power went out")
+        model(batch)
+
+    options = {"layers": ["1"], "forward": forward, "out": tmp_path / "a.zarr"}
+    stopping = True
+    with pytest.raises(RuntimeError):
+        collect(cnn, [images[i : i + 2] for i in range(0, 11, 2)], **options)
+    stopping = False
+    with pytest.raises(OptionError, match="a batch ends at sample 6 where an earlier run ended at 4"):
+        collect(cnn, [images[i : i + 3] for i in range(0, 11, 3)], **options)
+    loaders = [torch.utils.data.DataLoader(images, size) for size in (2, 4)]
+    collect(cnn, loaders[0], layers=["1"], out=tmp_path / "b.zarr")
+    with pytest.raises(FileError, match="batch_size: 2 there, 4 now"):
+        collect(cnn, loaders[1], layers=["1"], out=tmp_path / "b.zarr")
+
+
+def test_other_data_or_names_are_not_taken_for_the_same(cnn, images, tmp_path):
+    collect(cnn, images, layers=["4"], out=tmp_path / "a.zarr", names={"4": "abcd"})
+    with pytest.raises(FileError, match="data: "):
+        collect(cnn, images + 1, layers=["4"], out=tmp_path / "a.zarr", names={"4": "abcd"})
+    with pytest.raises(FileError, match="names: "):
+        collect(cnn, images, layers=["4"], out=tmp_path / "a.zarr", names={"4": "wxyz"})
+
+
+def test_batches_of_varying_width_are_refused(tmp_path):
+    batches = [torch.zeros(2, 5), torch.zeros(2, 7)]
+    for out in (None, tmp_path / "a.zarr"):
+        with pytest.raises(ActivationsError, match="layer '0' has 5 neurons in one batch and 7 in another"):
+            collect(nn.Sequential(nn.ReLU()), batches, layers=["0"], out=out)
+
+
+@pytest.mark.parametrize("change", ["sampler", "drop_last", "batch_sampler"])
+def test_loaders_that_may_change_the_order_are_refused(cnn, images, change):
+    from torch.utils.data import BatchSampler, DataLoader, SubsetRandomSampler
+
+    sampler = SubsetRandomSampler(range(11))
+    ways = {"sampler": {"sampler": sampler}, "drop_last": {"batch_size": 4, "drop_last": True}}
+    ways["batch_sampler"] = {"batch_sampler": BatchSampler(sampler, 4, False)}
+    with pytest.raises(OptionError, match="the DataLoader shuffles, or may leave samples out"):
+        collect(cnn, DataLoader(images, **ways[change]), layers=["1"])
+
+
+class Unreadable(torch.utils.data.Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, place):
+        raise FileError(f"cannot read sample {place}")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_errors_of_a_dataset_come_as_they_are(cnn, workers):
+    with pytest.raises(FileError) as caught:
+        collect(cnn, Unreadable(), layers=["1"], workers=workers)
+    assert str(caught.value) == "cannot read sample 0"
+
+
+def test_the_mask_of_a_pair_counts(words):
+    model, batches, mask = words
+    pairs = [(batch, torch.zeros(len(batch["input_ids"]))) for batch in batches]
+    found = collect(model, pairs, layers=["block"], tokens=True, forward=lambda m, pair: m(**pair[0]))["block"]
+    assert found.n_samples == int(mask.sum())
+
+
+def test_devices_that_are_not_there(cnn, images):
+    for device in ("cuda:99", "nowhere"):
+        with pytest.raises(OptionError, match=f"there is no device '{device}' here"):
+            collect(cnn, images, layers=["1"], device=device)
+    with pytest.raises(OptionError, match="workers must be"):
+        collect(cnn, images, layers=["1"], workers=-1)

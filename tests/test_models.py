@@ -163,6 +163,9 @@ def test_weights_are_loaded_and_never_unpickled(own):
     torch.save([1, 2], "list.pt")
     with pytest.raises(FileError, match="holds no state dict"):
         load_weights(model, "list.pt")
+    (own / "junk.pt").write_text("junk")
+    with pytest.raises(FileError, match=r"cannot read weights from 'junk\.pt': it is broken, or"):
+        load_weights(model, "junk.pt")
     (own / "broken.safetensors").write_text("no tensors at all")
     with pytest.raises(FileError, match="cannot read weights from"):
         load_weights(model, "broken.safetensors")
@@ -233,6 +236,12 @@ def test_tables_and_what_the_command_refuses(own, command, photos):
     assert "give one of --images, --texts and --table" in command(*run, "--table", "a", "--images", "b")[2]
     assert "own_models:mlp reads images: give --images" in command(*run, "--texts", "a.csv")[2]
     assert "--tokens-out goes with --texts" in command(*run, "--table", "rows.npy", "--tokens-out", "t.csv")[2]
+    np.save("wide.npy", np.zeros((30, 4)))
+    code, _, err = command(*run, "--table", "wide.npy", "--out", "w.zarr")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "the model cannot take these samples (RuntimeError: mat1 and mat2" in err
+    assert "data: " in command(*run, "--table", "wide.npy", "--precision", "bfloat16")[2]
+    assert "there is no model ':foo'" in command("layers", "--model", ":foo")[2]
     assert "no layer '7'" in command(*run, "--table", "rows.npy", "--layers", "7", "--out", "u.zarr")[2]
 
 

@@ -87,6 +87,8 @@ def test_from_texts_to_labels_on_the_command_line(bert, texts, tmp_path, monkeyp
     collect = ["collect", "--model", "hf:bert", "--layers", "encoder.layer.1", "--texts", "texts.csv", "--quiet"]
     code, _, err = command(*collect, "--tokens", "--tokens-out", "tokens.csv", "--out", "acts.zarr")
     assert code == 0, err
+    code, _, err = command(*collect, "--tokens", "--tokens-out", "tokens.csv", "--out", "acts.zarr")
+    assert code == 0, err  # the same command again
     tokens = pd.read_csv("tokens.csv", keep_default_na=False)
     assert list(tokens.columns) == ["sample", "parent", "text"]
     assert tokens.groupby("parent").size().max() == 8

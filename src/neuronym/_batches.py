@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from neuronym.errors import OptionError
+from neuronym.errors import InputError, OptionError
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +27,8 @@ def length(data: Any) -> int | None:
     """How many samples data holds; None where only a pass can tell."""
     import torch
 
+    if isinstance(getattr(data, "n_samples", None), int):
+        return int(data.n_samples)
     if isinstance(data, torch.utils.data.DataLoader):
         data = data.dataset if isinstance(data.batch_sampler, torch.utils.data.BatchSampler) else iter(())
     elif isinstance(data, list | tuple):
@@ -41,24 +42,72 @@ def batches(data: Any, size: int, workers: int = 0, samples: int = 0, done: int 
 
     if isinstance(data, np.ndarray | torch.Tensor):
         for start in range(samples, len(data), size):
-            part = torch.as_tensor(data[start : start + size])
-            yield Batch(part, len(part))
+            part = data[start : start + size]
+            yield Batch(torch.as_tensor(np.array(part) if isinstance(part, np.ndarray) else part), len(part))
         return
     if isinstance(data, torch.utils.data.DataLoader):
-        if isinstance(data.sampler, torch.utils.data.RandomSampler):
-            raise OptionError("the DataLoader shuffles, so samples would lose their order: make it with shuffle=False")
-    elif length(data) is not None:
-        rest: Any = torch.utils.data.Subset(data, range(samples, len(data)))
-        yield from torch.utils.data.DataLoader(rest, batch_size=size, num_workers=workers, collate_fn=_together)
+        _refuse_disorder(data)
+    elif hasattr(data, "__getitem__") and length(data) is not None:
+        rest: Any = _Errors(data, range(samples, len(data)))
+        for batch in torch.utils.data.DataLoader(rest, batch_size=size, num_workers=workers, collate_fn=_together):
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
         return
-    for inputs in islice(data, done, None):
-        yield Batch(inputs, _n_samples(inputs))
+    passed = 0
+    for number, inputs in enumerate(data):
+        batch = Batch(inputs, _n_samples(inputs))
+        if number >= done and (passed >= samples or batch.n_samples is None):
+            yield batch
+            continue
+        passed += batch.n_samples or 0
+        if passed > samples:
+            raise OptionError(
+                f"a batch ends at sample {passed} where an earlier run ended at {samples}: give batches of the same "
+                "size to go on with it"
+            )
 
 
-def _together(items: list[Any]) -> Batch:
+def _refuse_disorder(loader: torch.utils.data.DataLoader[Any]) -> None:
+    """Raise where a DataLoader may give samples in another order than its Dataset, or not all of them."""
+    import torch
+
+    if isinstance(loader.dataset, torch.utils.data.IterableDataset):
+        return
+    sampler, by_batch = loader.sampler, loader.batch_sampler
+    plain = by_batch is None
+    if type(by_batch) is torch.utils.data.BatchSampler:  # the loader's own, or one that was given
+        sampler, plain = by_batch.sampler, not by_batch.drop_last
+    if type(sampler) is not torch.utils.data.SequentialSampler or not plain:
+        raise OptionError(
+            "the DataLoader shuffles, or may leave samples out, so nobody would know which is which: make it with "
+            "shuffle=False, drop_last=False and no sampler"
+        )
+
+
+class _Errors:
+    """A part of a Dataset that gives its errors as items, so that they come from another process as they are."""
+
+    def __init__(self, data: Any, places: range) -> None:
+        self.data, self.places = data, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, place: int) -> Any:
+        try:
+            return self.data[self.places[place]]
+        except InputError as error:
+            return type(error)(str(error))
+
+
+def _together(items: list[Any]) -> Batch | InputError:
     """One batch of items; those that are None are left out."""
     import torch
 
+    for item in items:
+        if isinstance(item, InputError):
+            return item
     kept = [place for place, item in enumerate(items) if item is not None]
     if len(kept) == len(items):
         return Batch(torch.utils.data.default_collate(items), len(items))
@@ -99,4 +148,5 @@ def moved(inputs: Any, place: torch.device) -> Any:
 
 def attention_mask(inputs: Any) -> torch.Tensor | None:
     """Which tokens count, (B, T), where a batch says."""
-    return inputs.get("attention_mask") if isinstance(inputs, Mapping) else None
+    first = inputs[0] if isinstance(inputs, tuple | list) and inputs else inputs
+    return first.get("attention_mask") if isinstance(first, Mapping) else None

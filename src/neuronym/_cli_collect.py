@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from neuronym.errors import OptionError, counted, some
+from neuronym._files import check_target, kind_of
+from neuronym.errors import InputError, OptionError, counted, some
 
 if TYPE_CHECKING:
     from neuronym.models import Loaded
@@ -28,6 +30,8 @@ Examples:
   neuronym layers --model efficientnet-lite0
   neuronym layers --model mymodels:make --shape 16
 """
+
+_MODEL_ERRORS = (RuntimeError, IndexError, TypeError, ValueError, KeyError, AssertionError)
 
 _MODEL = Annotated[
     str, typer.Option(help="efficientnet-lite0, torchvision:NAME, timm:NAME, hf:NAME or package.module:function.")
@@ -76,8 +80,10 @@ def collect_command(
     if tokens_out is not None:
         if texts is None:
             raise OptionError("--tokens-out goes with --texts")
-        save_tokens(data.tokens(ids), tokens_out, overwrite=overwrite)
-    found = collect(
+        kind_of(tokens_out, (".csv", ".parquet"), "tokens")
+        check_target(tokens_out, True)
+    found = _told(
+        collect,
         loaded.model,
         data,
         layers=[layer.strip() for layer in layers.split(",") if layer.strip()],
@@ -93,6 +99,8 @@ def collect_command(
         overwrite=overwrite,
         progress=not quiet,
     )
+    if tokens_out is not None:
+        save_tokens(data.tokens(ids), tokens_out, overwrite=overwrite)
     for layer, activations in found.items():
         skipped = activations.skipped
         if not quiet:
@@ -156,7 +164,7 @@ def layers_command(
         sample = loaded.prepare(Image.new("RGB", (256, 256)))[None]
     try:
         found = traced(loaded.model, lambda: feed(loaded.model, sample))
-    except (RuntimeError, IndexError, TypeError) as error:
+    except _MODEL_ERRORS as error:
         asked = f"{tuple(sample.shape)}" if isinstance(sample, torch.Tensor) else "text"
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise OptionError(
@@ -170,6 +178,17 @@ def layers_command(
     for one in found:
         told = "not called" if not one.calls else "no tensor" if one.shape is None else " × ".join(map(str, one.shape))
         print(f"{one.name:{width}}  {one.kind:{kinds}}  {told}" + f", {one.calls} calls" * (one.calls > 1))
+
+
+def _told(run: Callable[..., Any], model: Any, *arguments: Any, **options: Any) -> Any:
+    """Run, and tell in one line what a model raises on samples that it cannot take."""
+    try:
+        return run(model, *arguments, **options)
+    except InputError:
+        raise
+    except _MODEL_ERRORS as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise OptionError(f"the model cannot take these samples ({type(error).__name__}: {why})") from error
 
 
 def _need_torch() -> None:

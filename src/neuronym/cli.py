@@ -261,7 +261,7 @@ def main() -> NoReturn:
             warnings.showwarning = lambda message, *_, **__: print(f"neuronym: {message}", file=sys.stderr)
             code = app(standalone_mode=False)
         if code == 130:  # typer's answer to Ctrl-C
-            _fail("stopped; no file was written", 130)
+            _fail("stopped; no file was written; a store that was begun goes on with the same command", 130)
     except NeuronymError as error:
         _fail(" ".join(str(error).split("\n")), 2)
     except BrokenPipeError:

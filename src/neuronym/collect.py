@@ -17,7 +17,7 @@ from neuronym._progress import watched
 from neuronym.activations import Activations
 from neuronym.errors import ActivationsError, OptionError, counted
 from neuronym.hooks import hooked, only_output, resting
-from neuronym.layer_store import LayerWriter
+from neuronym.layer_store import LayerWriter, check_widths
 from neuronym.pooling import POOLS, Pool, pooled
 
 if TYPE_CHECKING:
@@ -105,9 +105,12 @@ def collect(
         import torch
     except ImportError as error:
         raise OptionError("collect needs PyTorch: pip install 'neuronym[torch]'") from error
-    _check(layers, pool, precision, batch_size)
+    _check(layers, pool, precision, batch_size, workers)
     home = next((p.device for p in model.parameters()), torch.device("cpu"))
-    place = home if device is None else torch.device(device)
+    try:
+        place = home if device is None else torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise OptionError(f"there is no device {str(device)!r} here: {str(error).splitlines()[0]}") from error
     size = batch_size if batch_size is not None else _ON_CPU if place.type == "cpu" else _ELSEWHERE
     total, ids = length(data), None if sample_ids is None else tuple(sample_ids)
     ids = as_ids(ids, len(ids or ()) if total is None else total, "data", ActivationsError)
@@ -120,9 +123,11 @@ def collect(
             "tokens": tokens,
             "device": place.type,
             "precision": precision,
-            "batch_size": size,
+            "batch_size": getattr(data, "batch_size", None) or size,
             "forward": None if forward is None else _named(forward),
-            "sample_ids": None if ids is None else hashlib.blake2b("\0".join(ids).encode(), digest_size=16).hexdigest(),
+            "sample_ids": None if ids is None else _hashed("\0".join(ids).encode("utf-8", "surrogateescape")),
+            "data": _digest_of_data(data),
+            "names": {layer: [str(name) for name in listed] for layer, listed in (names or {}).items()},
             "versions": _versions(),
             "model": _named(type(model)),
             **{key: str(value) for key, value in (about or {}).items()},
@@ -144,10 +149,12 @@ def collect(
                 _keep(sink, batch, caught, layers, pool, tokens, ids)
         if ids is not None and len(ids) != sink.samples:
             raise _too_few_ids(len(ids), sink.samples)
+        if n_samples is not None and n_samples != sink.samples:
+            raise ActivationsError(f"data gave {sink.samples} samples, but says that it has {n_samples}")
         return sink.finish()
 
 
-def _check(layers: Sequence[str], pool: object, precision: str, batch_size: int | None) -> None:
+def _check(layers: Sequence[str], pool: object, precision: str, batch_size: int | None, workers: int) -> None:
     if isinstance(layers, str) or not layers:
         raise OptionError(f"layers must be a list of names of modules, not {layers!r}")
     if len(set(layers)) < len(layers):
@@ -158,6 +165,8 @@ def _check(layers: Sequence[str], pool: object, precision: str, batch_size: int 
         raise OptionError(f"precision must be 'float32', 'bfloat16' or 'float16', not {precision!r}")
     if batch_size is not None and batch_size < 1:
         raise OptionError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
+    if workers < 0:
+        raise OptionError(f"workers must be a whole number of at least 0, not {workers!r}")
 
 
 def _keep(
@@ -213,6 +222,7 @@ class _InMemory:
         self._names = names or {}
         self._ids: list[str] = []
         self._skipped: list[str] = []
+        self._widths: dict[str, int] = {}
         self.samples = 0
 
     def __enter__(self) -> Self:
@@ -228,6 +238,7 @@ class _InMemory:
         ids: Sequence[str] | None = None,
         skipped: Sequence[str] = (),
     ) -> None:
+        check_widths(self._widths, parts)
         for layer, part in parts.items():
             self._parts[layer].append(part)
         self._ids += ids or ()
@@ -260,6 +271,23 @@ def _digest(model: torch.nn.Module) -> str:
             told.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             told.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return told.hexdigest()
+
+
+def _digest_of_data(data: Any) -> str | None:
+    """Tells data from other data, where that is cheap: arrays, and what has a ``digest`` of its own."""
+    import torch
+
+    if hasattr(data, "digest"):
+        return str(data.digest())
+    if not isinstance(data, np.ndarray | torch.Tensor):
+        return None
+    tensor = torch.as_tensor(np.array(data) if isinstance(data, np.ndarray) else data)
+    values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return _hashed(values.data)
+
+
+def _hashed(content: bytes | memoryview) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _versions() -> dict[str, str]:

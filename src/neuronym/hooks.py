@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neuronym.errors import ActivationsError, no_such, some
 
@@ -44,7 +44,7 @@ def hooked(model: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[str, 
     handles = []
 
     def catch(layer: str) -> Callable[[object, object, object], None]:
-        return lambda _module, _inputs, output: caught.setdefault(layer, []).append(output)
+        return lambda _module, _inputs, output: caught.setdefault(layer, []).append(_copied(output))
 
     try:
         for layer in layers:
@@ -55,6 +55,17 @@ def hooked(model: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[str, 
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _copied(output: Any) -> Any:
+    """An output that the model's later in-place operations, such as a ReLU's, leave alone."""
+    import torch
+
+    if isinstance(output, torch.Tensor):
+        return output.detach().clone()
+    if isinstance(output, Mapping):
+        return {key: _copied(value) for key, value in output.items()}
+    return [_copied(value) for value in output] if isinstance(output, tuple | list) else output
 
 
 def only_output(layer: str, caught: Mapping[str, list[object]]) -> torch.Tensor:

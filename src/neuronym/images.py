@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,14 @@ class Images:
         self.ids = image_files(folder)
         if not self.ids:
             raise FileError(f"there are no images in {str(folder)!r}")
+        odd = [name for name in self.ids if any("\ud800" <= sign <= "\udfff" for sign in name)]
+        if odd:
+            raise FileError(f"the name of the image {odd[0]!r} is no text in UTF-8: rename it")
+
+    def digest(self) -> str:
+        """Tells these files from others of the same names: a hash of their sizes."""
+        sizes = " ".join(str((self.folder / name).stat().st_size) for name in self.ids)
+        return hashlib.blake2b(sizes.encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -29,7 +29,7 @@ from neuronym._zarr_matrix import ZarrMatrix
 from neuronym.activations import Activations
 from neuronym.errors import ActivationsError, FileError, OptionError, counted, no_such
 
-__all__ = ["LayerWriter", "open_layers", "split_path"]
+__all__ = ["LayerWriter", "check_widths", "open_layers", "split_path"]
 
 SUFFIX = ".zarr"
 
@@ -150,7 +150,7 @@ class LayerWriter:
         overwrite: bool = False,
     ) -> None:
         kind_of(path, (SUFFIX,), "a store of activations")
-        self.path = Path(os.path.realpath(path))
+        self.path, self._given = Path(os.path.realpath(path)), path
         if not self.path.parent.is_dir():
             raise FileError(
                 f"cannot write {str(path)!r}: there is no folder {str(self.path.parent)!r}, so make it first"
@@ -164,6 +164,7 @@ class LayerWriter:
         self._layers, self._neurons = list(layers), dict(neurons or {})
         self._held: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
         self._ids: list[str] = []
+        self._widths: dict[str, int] = {}
         self._written, self._cost = time.monotonic(), 0.0
         wanted = json.loads(json.dumps({**settings, "layers": self._layers, "samples": n_samples}))
         with _unbroken(path):
@@ -195,11 +196,19 @@ class LayerWriter:
             _refuse_other(self.path, known["settings"], wanted)
             for left in self.path.rglob("*.partial"):  # of a write that was killed
                 left.unlink()
+            if known["rows"]:
+                self._widths = {layer: ZarrMatrix(self.path / layer / _MATRIX).shape[1] for layer in self._layers}
             return known
-        state = {"format": 1, "complete": False, "samples": 0, "rows": 0, "batches": 0, "skipped": []}
+        state: dict[str, Any] = {"format": 1, "complete": False, "samples": 0, "rows": 0, "batches": 0, "skipped": []}
+        if known is None:
+            zarr.create_group(str(self.path), attributes={_KEY: {**state, "settings": wanted}})
+        else:  # first it is no finished store any more, then its contents go
+            zarr.open_group(str(self.path), mode="r+").attrs.update({_KEY: {**state, "settings": wanted}})
         for child in self.path.iterdir():
-            shutil.rmtree(child) if child.is_dir() else child.unlink()
-        zarr.create_group(str(self.path), attributes={_KEY: {**state, "settings": wanted}})
+            if child.is_dir():
+                shutil.rmtree(child)
+            elif child.suffix == ".partial":
+                child.unlink()
         return {**state, "settings": wanted}
 
     @property
@@ -215,6 +224,7 @@ class LayerWriter:
     ) -> None:
         """Take the activations of a batch: by layer, (n_rows, n_neurons); the ids of the rows; what was skipped."""
         rows = 0
+        check_widths(self._widths, parts)
         for layer in self._layers if parts else ():
             self._held[layer].append(np.asarray(parts[layer], np.float32))
             rows = len(parts[layer])
@@ -232,7 +242,7 @@ class LayerWriter:
             raise ActivationsError("there are no samples: data gives none")
         if not self.complete:
             self._write(complete=True)
-        return open_layers(self.path)
+        return open_layers(self._given)
 
     def _write(self, complete: bool = False) -> None:
         import zarr
@@ -270,6 +280,16 @@ class LayerWriter:
         if _MATRIX not in group[layer]:
             return _new(group[layer], _MATRIX, (0, n_neurons), _CHUNK, "float32")
         return group[layer][_MATRIX]
+
+
+def check_widths(widths: dict[str, int], parts: Mapping[str, NDArray[Any]]) -> None:
+    """Raise where a layer has another number of neurons than in the batches before, which ``widths`` remembers."""
+    for layer, part in parts.items():
+        if widths.setdefault(layer, part.shape[1]) != part.shape[1]:
+            raise ActivationsError(
+                f"layer {layer!r} has {widths[layer]} neurons in one batch and {part.shape[1]} in another: each "
+                "batch must give the same ones, so pool what is of varying length"
+            )
 
 
 def _new(group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import pickle
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ def load_model(name: str, weights: str | Path | None = None) -> Loaded:
         loaded = _efficientnet_lite0(weights is None)
     elif kind in loaders and rest:
         loaded = _asked(loaders[kind], kind, name, rest, weights is None)
-    elif rest:
+    elif kind and rest:
         loaded = _function(name, kind, rest)
     else:
         raise OptionError(
@@ -188,7 +187,9 @@ def load_weights(model: torch.nn.Module, path: str | Path) -> None:
         else:
             try:
                 state = torch.load(path, map_location="cpu", weights_only=True)
-            except (pickle.UnpicklingError, RuntimeError) as error:
+            except OSError:
+                raise
+            except Exception as error:  # of many kinds, on a file that is broken
                 raise FileError(
                     f"cannot read weights from {str(path)!r}: it is broken, or holds Python objects, which are never "
                     "unpickled: save model.state_dict()"

@@ -31,10 +31,14 @@ def pooled(
     ActivationsError
         If the output has a shape that the pooling is not for.
     """
+    import torch
+
     shape = tuple(output.shape)
     if tokens:
         if output.ndim != 3:
             raise ActivationsError(f"layer {layer!r} gives {shape}: tokens=True needs a sequence (B, T, D)")
+        if mask is not None and tuple(mask.shape) != shape[:2]:
+            raise ActivationsError(f"layer {layer!r} gives {shape}, and the attention_mask is {tuple(mask.shape)}")
         kept = _counted_tokens(output, mask)
         return output[kept], [(int(row), int(token)) for row, token in kept.nonzero().tolist()]
     if callable(pool):
@@ -42,6 +46,8 @@ def pooled(
         if given.ndim != 2 or given.shape[0] != shape[0]:
             raise ActivationsError(f"pool makes {tuple(given.shape)} of {shape} for layer {layer!r}: (B, C) is needed")
         return given, []
+    if output.dtype in (torch.float16, torch.bfloat16):
+        output = output.float()  # sums of many would overflow
     if output.ndim in (1, 2):
         return output.reshape(shape[0], -1), []
     if output.ndim == 3:
@@ -68,7 +74,7 @@ def _pooled_sequence(output: torch.Tensor, pool: str, kept: torch.Tensor) -> tor
         raise ActivationsError("a sequence has no token that counts: its attention_mask is all 0")
     inside = kept.unsqueeze(2)
     if pool == "mean":
-        return (output * inside).sum(1) / inside.sum(1)
+        return output.masked_fill(~inside, 0).sum(1) / inside.sum(1)
     if pool == "max":
         return output.masked_fill(~inside, -torch.inf).amax(1)
     places = torch.arange(kept.shape[1], device=kept.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,12 +78,20 @@ class Texts:
         if batch_size < 1:
             raise OptionError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
         self.texts, self.batch_size = list(texts), batch_size
+        self.n_samples = len(self.texts)
         longest = min(max_length or 10**6, getattr(tokenizer, "model_max_length", None) or 10**6)
         cut = {"truncation": True, "max_length": longest} if longest < 10**6 else {}
         self._tokenize: Callable[[list[str]], Mapping[str, Any]] = lambda listed: tokenizer(
             listed, padding=True, return_tensors="pt", **cut
         )
         self._tokenizer = tokenizer
+
+    def digest(self) -> str:
+        """Tells these texts, as tokens of this tokenizer, from others: a hash."""
+        told = hashlib.blake2b(digest_size=16)
+        for batch in self:
+            told.update(json.dumps([batch["input_ids"].tolist(), batch["attention_mask"].tolist()]).encode())
+        return told.hexdigest()
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         for start in range(0, len(self.texts), self.batch_size):
@@ -103,8 +113,12 @@ class Texts:
 
 
 def save_tokens(tokens: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
-    """Save a table of tokens as ``.csv`` or ``.parquet``; the file is complete or absent."""
+    """Save a table of tokens as ``.csv`` or ``.parquet``; one that is there already and holds the same is left."""
     kind = kind_of(path, (".csv", ".parquet"), "tokens")
+    if Path(path).exists() and not overwrite:
+        same = _column(path, "parent") == (list(tokens[SAMPLE]), list(tokens["parent"]))
+        if same and _column(path, "text")[1] == list(tokens["text"]):
+            return
     with writing(path, overwrite) as temporary:
         if kind == ".csv":
             tokens.to_csv(temporary, index=False)
