@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from neuronym._files import check_target, kind_of
+from neuronym._files import check_target, first_line, kind_of
 from neuronym.errors import InputError, OptionError, counted, some
 
 if TYPE_CHECKING:
@@ -166,9 +166,8 @@ def layers_command(
         found = traced(loaded.model, lambda: feed(loaded.model, sample))
     except _MODEL_ERRORS as error:
         asked = f"{tuple(sample.shape)}" if isinstance(sample, torch.Tensor) else "text"
-        why = (str(error).splitlines() or [type(error).__name__])[0]
         raise OptionError(
-            f"{loaded.name} does not take {asked} ({why}): give the shape of a sample with --shape"
+            f"{loaded.name} does not take {asked} ({first_line(error)}): give the shape of a sample with --shape"
         ) from error
     if as_json:
         print(json.dumps([one._asdict() for one in found]))
@@ -187,8 +186,9 @@ def _told(run: Callable[..., Any], model: Any, *arguments: Any, **options: Any) 
     except InputError:
         raise
     except _MODEL_ERRORS as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise OptionError(f"the model cannot take these samples ({type(error).__name__}: {why})") from error
+        raise OptionError(
+            f"the model cannot take these samples ({type(error).__name__}: {first_line(error)})"
+        ) from error
 
 
 def _need_torch() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from neuronym.errors import FileError, InputError
 
-__all__ = ["check_target", "kind_of", "reading", "writing"]
+__all__ = ["check_target", "first_line", "kind_of", "reading", "writing"]
 
 
 def kind_of(path: str | Path, kinds: Sequence[str], what: str) -> str:
@@ -44,11 +44,12 @@ def reading(path: str | Path, what: str) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise FileError(f"cannot read {what} from {str(path)!r}: it is no text in UTF-8 ({error})") from error
     except (OSError, ValueError, EOFError, KeyError, NotImplementedError, RecursionError, csv.Error) as error:
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else _first_line(error)
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else first_line(error)
         raise FileError(f"cannot read {what} from {str(path)!r}: {why}") from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -82,7 +83,7 @@ def _exists(path: str | Path) -> FileError:
 
 
 def _unwritten(path: str | Path, error: Exception) -> FileError:
-    why = _first_line(error)
+    why = first_line(error)
     if isinstance(error, OSError):
         # numpy tells how much was written, not why no more
         why = os.strerror(error.errno) if error.errno else f"the disk is full or a size limit is reached ({why})"

@@ -159,7 +159,7 @@ class Activations:
         """Keep samples, given by their places or by a mask of bool, in the order given (a copy in memory)."""
         chosen = places(rows, self.n_samples)
         ids = None if self.sample_ids is None else [self.sample_ids[row] for row in chosen]
-        return Activations(self.matrix[chosen], self.names, sample_ids=ids)
+        return Activations(self.matrix[chosen], self.names, sample_ids=ids, skipped=self.skipped)
 
     def __repr__(self) -> str:
         place = ", on disk" if self.on_disk else ""

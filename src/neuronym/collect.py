@@ -125,7 +125,7 @@ def collect(
             "precision": precision,
             "batch_size": getattr(data, "batch_size", None) or size,
             "forward": None if forward is None else _named(forward),
-            "sample_ids": None if ids is None else _hashed("\0".join(ids).encode("utf-8", "surrogateescape")),
+            "sample_ids": None if ids is None else _digest_of_texts(ids),
             "data": _digest_of_data(data),
             "names": {layer: [str(name) for name in listed] for layer, listed in (names or {}).items()},
             "versions": _versions(),
@@ -147,10 +147,9 @@ def collect(
                     with torch.no_grad(), cast:
                         feed(model, moved(batch.inputs, place), forward)
                 _keep(sink, batch, caught, layers, pool, tokens, ids)
-        if ids is not None and len(ids) != sink.samples:
-            raise _too_few_ids(len(ids), sink.samples)
         if n_samples is not None and n_samples != sink.samples:
-            raise ActivationsError(f"data gave {sink.samples} samples, but says that it has {n_samples}")
+            told = "there are ids for" if total is None else "it says that it has"
+            raise ActivationsError(f"data gave {sink.samples} samples, but {told} {n_samples}")
         return sink.finish()
 
 
@@ -182,7 +181,9 @@ def _keep(
     n_samples = batch.n_samples if batch.n_samples is not None else int(only_output(layers[0], caught).shape[0])
     kept = list(range(n_samples)) if batch.kept is None else batch.kept
     if ids is not None and sink.samples + n_samples > len(ids):
-        raise _too_few_ids(len(ids), sink.samples + n_samples)
+        raise ActivationsError(
+            f"{counted(len(ids), 'sample id')} for {sink.samples + n_samples} samples or more: one each is needed"
+        )
     if ids is None and len(kept) < n_samples:
         raise ActivationsError("a sample is None and there are no sample_ids to tell which ones are left: give them")
     own = [str(sink.samples + i) if ids is None else ids[sink.samples + i] for i in range(n_samples)]
@@ -204,12 +205,9 @@ def _keep(
         named: list[str] | None = [f"{own[kept[sample]]}#{token}" for sample, token in rows]
     else:
         named = None if ids is None else [own[i] for i in kept]
-    left_out = [own[i] for i in range(n_samples) if i not in set(kept)] if len(kept) < n_samples else []
+    present = set(kept)
+    left_out = [own[i] for i in range(n_samples) if i not in present]
     sink.add(parts, n_samples, named, left_out)
-
-
-def _too_few_ids(n_ids: int, n_samples: int) -> ActivationsError:
-    return ActivationsError(f"{counted(n_ids, 'sample id')} for {counted(n_samples, 'sample')}: one each is needed")
 
 
 class _InMemory:
@@ -269,7 +267,7 @@ def _digest(model: torch.nn.Module) -> str:
     for name, value in model.state_dict().items():
         if isinstance(value, torch.Tensor):
             told.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            told.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            told.update(_bytes(value))
     return told.hexdigest()
 
 
@@ -281,13 +279,20 @@ def _digest_of_data(data: Any) -> str | None:
         return str(data.digest())
     if not isinstance(data, np.ndarray | torch.Tensor):
         return None
-    tensor = torch.as_tensor(np.array(data) if isinstance(data, np.ndarray) else data)
-    values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return _hashed(values.data)
+    told = hashlib.blake2b(f"{data.dtype} {tuple(data.shape)}".encode(), digest_size=16)
+    for batch in batches(data, 1024):  # data may be a map of a file that does not fit in memory
+        told.update(_bytes(batch.inputs))
+    return told.hexdigest()
 
 
-def _hashed(content: bytes | memoryview) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+def _digest_of_texts(texts: Iterable[str]) -> str:
+    return hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    import torch
+
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _versions() -> dict[str, str]:

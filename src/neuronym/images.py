@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuronym._files import first_line
 from neuronym.errors import FileError, OptionError
 from neuronym.sources import image_files
 
@@ -79,10 +80,9 @@ def _opened(path: Path) -> Image:
             warnings.simplefilter("ignore")  # a palette with transparency, odd metadata: the image is there
             return image.convert("RGB")
     except Exception as error:  # decoders raise errors of many kinds on broken files
-        why = (str(error).splitlines() or [type(error).__name__])[0]
         raise FileError(
-            f"cannot read the image {str(path)!r} ({why}): mend or remove it, or leave such images out with "
-            "skip_unreadable=True (--skip-unreadable)"
+            f"cannot read the image {str(path)!r} ({first_line(error)}): mend or remove it, or leave such images out "
+            "with skip_unreadable=True (--skip-unreadable)"
         ) from error
 
 

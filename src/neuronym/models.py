@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym._files import reading
+from neuronym._files import first_line, reading
 from neuronym.errors import FileError, OptionError, counted, some
 from neuronym.images import Preprocess
 
@@ -82,8 +82,7 @@ def _asked(load: Callable[[str, str, bool], Loaded], kind: str, name: str, rest:
     except ImportError as error:
         raise OptionError(f"{name} needs {package}: pip install {package} ({error})") from error
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise OptionError(f"cannot load {name}: {why}") from error
+        raise OptionError(f"cannot load {name}: {first_line(error)}") from error
 
 
 def _efficientnet_lite0(pretrained: bool) -> Loaded:
