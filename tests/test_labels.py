@@ -6,18 +6,19 @@ import pytest
 from neuronym import Explanation, Formula, Label, Labels, OptionError, UnknownNameError, label
 
 
-def explanation(text, auc=0.9, count=10, total=40):
-    return Explanation(Formula.parse(text), auc, count / total, count)
+def explanation(text, auc=0.9, count=10, total=40, **more):
+    return Explanation(Formula.parse(text), auc, count / total, count, **more)
 
 
 @pytest.fixture
 def labels():
-    dog, cat = explanation("dog & ~grass", 0.95), explanation("cat", 0.7)
+    dog = explanation("dog & ~grass", 0.95, p=0.01, log10_p=-2.0)
+    cat = explanation("cat", 0.7, p=0.5, log10_p=math.log10(0.5))
     return Labels(
         [
-            Label(0, best=dog, p=0.01, log10_p=-2.0, path=(cat, dog), runners_up=(cat,), aliases={"dog": ("pug",)}),
+            Label(0, best=dog, path=(cat, dog), runners_up=(cat,), aliases={"dog": ("pug",)}),
             Label(1, reason="constant"),
-            Label(2, best=cat, p=0.5, log10_p=math.log10(0.5), path=(cat, cat)),
+            Label(2, best=cat, path=(cat, cat)),
         ]
     )
 
@@ -75,7 +76,9 @@ def test_the_frame_has_the_columns_of_the_contract(labels):
     assert frame["formula"][0] == "dog & ~grass"
     assert frame["count"].tolist()[0] == 10
     assert frame["auc"].isna().tolist() == [False, True, False]
-    assert frame["path"][0][0] == {"formula": "cat", "auc": 0.7, "fraction": 0.25, "count": 10, "length": 1}
+    step = {"formula": "cat", "auc": 0.7, "fraction": 0.25, "count": 10, "length": 1}
+    assert frame["path"][0][0] == {**step, "p": 0.5, "log10_p": math.log10(0.5)}
+    assert frame["path"][2][0] == step
     layered = Labels([Label(0, layer="a")]).to_frame()
     assert next(iter(layered.columns)) == "layer"
     assert "aliases" not in layered

@@ -155,7 +155,9 @@ formulas = st.recursive(
     max_leaves=4,
 )
 shares = st.floats(0, 1)
+maybe = shares | st.just(float("nan"))
 explanations = st.builds(Explanation, formulas, shares, shares, st.integers(0, 2**40))
+measured = st.builds(Explanation, formulas, shares, shares, st.integers(0, 2**40), *[maybe] * 11)
 
 
 @st.composite
@@ -163,25 +165,27 @@ def some_labels(draw):
     layered = draw(st.booleans())
     rows = []
     for neuron in draw(st.lists(names | st.integers(-5, 10**12), max_size=4, unique_by=str)):
-        best = draw(st.none() | explanations)
+        best = draw(st.none() | explanations | measured)
+        steps = draw(st.lists(st.none() | explanations | measured, max_size=3))
+        known = [] if best is None else [best]
         rows.append(
             Label(
                 Activations([[0]], [neuron]).names[0],
                 draw(names) if layered else None,
                 draw(st.sampled_from(["high", "low"])),
                 best,
-                math_nan if best is None else draw(st.floats(0, 1)),
-                math_nan if best is None else draw(st.floats(-1e9, 0)),
-                tuple(draw(st.lists(st.none() | explanations, max_size=3))),
+                (*(step for step in steps if best is None or step is None or step.formula != best.formula), *known),
                 tuple(draw(st.lists(explanations, max_size=2))),
                 draw(names) if best is None else None,
                 draw(st.dictionaries(names, st.lists(names, min_size=1, max_size=2).map(tuple), max_size=2)),
+                *(draw(maybe) for _ in range(2)),
+                draw(st.none() | st.integers(0, 10**6)),
+                draw(st.none() | st.booleans()),
+                *(draw(maybe) for _ in range(4)),
+                tuple(draw(st.lists(st.tuples(st.none() | formulas, shares), max_size=2))),
             )
         )
     return Labels(rows)
-
-
-math_nan = float("nan")
 
 
 @keep_folder

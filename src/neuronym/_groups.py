@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym.concepts import Concepts
 from neuronym.errors import OptionError
 
-__all__ = ["Groups", "group"]
+__all__ = ["Groups", "check_weights", "group", "numbered"]
 
 Ints = NDArray[np.int64]
 
@@ -63,6 +63,49 @@ class Groups:
     def n_concepts(self) -> int:
         return len(self.concept_ptr) - 1
 
+    @property
+    def n_rows(self) -> int:
+        return len(self.units)
+
+    @property
+    def row_groups(self) -> Ints:
+        """The group of each row: int64, shape (n_rows,)."""
+        return self.unit_groups[self.units]
+
+    @property
+    def row_weights(self) -> Ints:
+        """The sample weight of each row: int64, shape (n_rows,)."""
+        return self.unit_weights[self.units]
+
+    def weighted(self, weights: Ints) -> Groups:
+        """The groups to search where each row has another weight, 0 for one that is not there.
+
+        Parameters
+        ----------
+        weights : int64, shape (n_rows,)
+        """
+        counts = np.zeros(self.n_groups, np.int64)
+        np.add.at(counts, self.row_groups, weights)
+        # A group without a sample must not tell two extensions apart.
+        return replace(self, total=int(weights.sum()), counts=counts, keys=np.where(counts > 0, self.keys, 0))
+
+    def part(self, chosen: NDArray[np.bool_]) -> Groups:
+        """The groups of some rows alone, numbered as before.
+
+        Parameters
+        ----------
+        chosen : bool, shape (n_rows,)
+        """
+        rows = np.flatnonzero(chosen) if self.rows is None else self.rows[chosen]
+        kept = self.weighted(np.where(chosen, self.row_weights, 0))
+        return replace(kept, rows=rows, units=self.units[chosen])
+
+    def apart(self) -> Groups:
+        """Each row as a group of its own: for the weight of every sample, not for a search."""
+        each = np.arange(self.n_rows)
+        weights = self.row_weights
+        return replace(self, units=each.astype(np.uint32), unit_weights=weights, unit_groups=each, counts=weights)
+
 
 def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | None = None) -> Groups:
     """Group samples by equal concept rows.
@@ -84,7 +127,7 @@ def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | Non
     by_row.sort_indices()
     row_ptr, shown = by_row.indptr.astype(np.int64), by_row.indices.astype(np.int64)
     of_sample, first = _equal_rows(row_ptr, shown, concepts.n_concepts)
-    unit, unit_first = _numbered(np.stack([of_sample, weight], axis=1))
+    unit, unit_first = numbered(np.stack([of_sample, weight], axis=1))
     lengths = np.diff(row_ptr)[first]
     group_ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     group_concepts = shown[_ranges(row_ptr[first], lengths)]
@@ -137,7 +180,7 @@ def _equal_rows(ptr: Ints, shown: Ints, n_concepts: int) -> tuple[Ints, Ints]:
         running = np.concatenate([np.zeros(1, np.int64), np.cumsum(keys[shown])])
         marks = running[ptr[1:]] - running[ptr[:-1]]
     lengths = np.diff(ptr)
-    of_row, first = _numbered(np.stack([marks, lengths], axis=1))
+    of_row, first = numbered(np.stack([marks, lengths], axis=1))
     representative = shown[_ranges(ptr[:-1][first][of_row], lengths)]
     if not np.array_equal(representative, shown):  # two rows share a sum of 64-bit keys: compare whole rows instead
         texts = [shown[a:b].tobytes() for a, b in pairwise(ptr)]
@@ -147,7 +190,7 @@ def _equal_rows(ptr: Ints, shown: Ints, n_concepts: int) -> tuple[Ints, Ints]:
     return of_row, first
 
 
-def _numbered(table: Ints) -> tuple[Ints, Ints]:
+def numbered(table: Ints) -> tuple[Ints, Ints]:
     """Number the distinct rows of a table of two columns by their first place: a number per row, and that place."""
     order = np.lexsort((table[:, 1], table[:, 0]))  # stable: equal rows keep their order
     ordered = table[order]

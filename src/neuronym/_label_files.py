@@ -5,24 +5,122 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from neuronym._files import kind_of, reading, writing
+from neuronym._label import Explanation, Label
+from neuronym.activations import as_name
 from neuronym.errors import FileError
+from neuronym.formula import Formula
 
-__all__ = ["read_rows", "write_rows"]
+__all__ = ["as_json", "as_label", "as_row", "columns_of", "read_rows", "write_rows"]
 
 Row = dict[str, Any]
 
 KINDS = (".csv", ".parquet", ".json")
 
+# The contract's columns, then what stands beside them; those that no label fills are left out, save the first ones.
+_ALWAYS = ("neuron", "direction", "formula", "auc", "fraction", "count", "length", "p", "log10_p", "reason", "path")
+_COLUMNS = (
+    *("layer", "neuron", "direction", "formula", "auc", "fraction", "count", "length", "p", "log10_p", "p_search", "q"),
+    *("auc_heldout", "auc_low", "auc_high", "p_gain", "stability", "stability_concepts", "stability_overlap"),
+    *("agreement", "permutations", "tail", "difference", "precision", "recall", "average_precision"),
+    *("reason", "path", "runners_up", "alternatives", "aliases"),
+)
 # Text stays text, whatever it looks like; nested columns are JSON text in CSV and Parquet.
-_FLOATS = ("auc", "fraction", "p", "log10_p")
-_WHOLE = ("count", "length")
-_NESTED = ("path", "runners_up", "aliases")
+_OF_FORMULA = ("p", "log10_p", "auc_heldout", "auc_low", "auc_high", "gain", "p_gain")
+_EFFECTS = ("difference", "precision", "recall", "average_precision")
+_OF_LABEL = ("p_search", "q", "agreement", "stability", "stability_concepts", "stability_overlap")
+_FLOATS = ("auc", "fraction", *_OF_FORMULA, *_EFFECTS, *_OF_LABEL)
+_WHOLE = ("count", "length", "permutations")
+_NESTED = ("path", "runners_up", "aliases", "alternatives")
 _NEEDED = ("neuron", "formula", "auc", "fraction", "count")
+
+
+def columns_of(labels: Iterable[Label]) -> list[str]:
+    """The columns that labels fill, in order."""
+    listed = list(labels)
+    return [
+        name
+        for name in _COLUMNS
+        if name in _ALWAYS or any(_filled(getattr(label, name)) is not None for label in listed)
+    ]
+
+
+def as_row(label: Label, columns: Sequence[str]) -> Row:
+    """A label as the row of a table: numbers, texts, and for nested columns lists and dicts; None is nothing."""
+    made: dict[str, Callable[[], Any]] = {
+        "formula": lambda: None if label.formula is None else str(label.formula),
+        "path": lambda: [None if step is None else _as_dict(step, label.formula) for step in label.path],
+        "runners_up": lambda: [_as_dict(other, None) for other in label.runners_up],
+        "alternatives": lambda: [[None if f is None else str(f), share] for f, share in label.alternatives],
+        "aliases": lambda: {name: list(others) for name, others in label.aliases.items()},
+    }
+    return {name: made[name]() if name in made else _filled(getattr(label, name)) for name in columns}
+
+
+def as_label(row: Row) -> Label:
+    """The label that a row tells of.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, AttributeError
+        If the row is broken.
+    """
+    path = [None if step is None else _from_dict(step) for step in row.get("path") or ()]
+    best = None if row["formula"] is None else _from_dict(row)
+    for place, step in enumerate(path):
+        if best is not None and step is not None and step.formula == best.formula:  # the row holds all of its numbers
+            path[place] = best = replace(best, gain=step.gain, p_gain=step.p_gain)
+    return Label(
+        as_name(row["neuron"]),
+        row.get("layer"),
+        row.get("direction") or "high",
+        best,
+        tuple(path),
+        tuple(_from_dict(other) for other in row.get("runners_up") or ()),
+        row.get("reason"),
+        {name: tuple(others) for name, others in (row.get("aliases") or {}).items()},
+        permutations=None if row.get("permutations") is None else int(row["permutations"]),
+        tail={None: None, "True": True, "False": False, True: True, False: False}[row.get("tail")],
+        alternatives=tuple((_parsed(f) if f else None, float(share)) for f, share in row.get("alternatives") or ()),
+        **{name: _number(row, name) for name in _OF_LABEL},
+    )
+
+
+def _filled(value: Any) -> Any:
+    """A value as it stands in a table; None for NaN and for an empty collection."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    return None if value in ((), {}) else value
+
+
+def _as_dict(explanation: Explanation, best: Formula | None) -> Row:
+    """A formula of a nested column; of the best one, the row tells the rest."""
+    more = ("gain", "p_gain") if explanation.formula == best else (*_OF_FORMULA, *_EFFECTS)
+    known = [name for name in more if not math.isnan(getattr(explanation, name))]
+    told = {name: getattr(explanation, name) for name in ("auc", "fraction", "count", "length", *known)}
+    return {"formula": str(explanation.formula), **told}
+
+
+@lru_cache(maxsize=2**16)
+def _parsed(text: str) -> Formula:
+    """A formula from a file, where the same ones recur."""
+    return Formula.parse(text)
+
+
+def _from_dict(value: Mapping[str, Any]) -> Explanation:
+    more = {name: _number(value, name) for name in (*_OF_FORMULA, *_EFFECTS) if name in value}
+    formula = _parsed(value["formula"])
+    return Explanation(formula, float(value["auc"]), float(value["fraction"]), int(value["count"]), **more)
+
+
+def _number(row: Mapping[str, Any], name: str) -> float:
+    return math.nan if row.get(name) is None else float(row[name])
 
 
 def write_rows(path: str | Path, columns: Sequence[str], rows: Sequence[Row], overwrite: bool) -> None:

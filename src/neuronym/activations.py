@@ -42,6 +42,8 @@ class Activations:
         Without ids, samples are matched with concepts by their place.
     skipped : the ids of samples that are left out on purpose, such as files that could not be read
         ``label`` leaves them out of the concepts too.
+    clusters : for each sample what it is a part of, such as the text of a token, or None
+        Samples of one cluster depend on each other; ``label`` takes this where it is given no other.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Activations:
         *,
         sample_ids: Iterable[object] | None = None,
         skipped: Iterable[object] = (),
+        clusters: Iterable[object] | None = None,
     ) -> None:
         array = _as_array(matrix)
         if array.dtype.kind not in "biuf":
@@ -73,6 +76,11 @@ class Activations:
         self.matrix: NDArray[Any] | ZarrMatrix = array
         self.skipped = tuple(str(i) for i in skipped)
         self.sample_ids = as_ids(sample_ids, array.shape[0], "activations", ActivationsError)
+        self.clusters = None if clusters is None else tuple(clusters)
+        if self.clusters is not None and len(self.clusters) != array.shape[0]:
+            raise ActivationsError(
+                f"{counted(len(self.clusters), 'cluster')} for {counted(array.shape[0], 'sample')}: one each is needed"
+            )
         self.names: Sequence[Name] = range(array.shape[1]) if names is None else tuple(as_name(n) for n in names)
         if len(self.names) != array.shape[1]:
             raise ActivationsError(
@@ -147,6 +155,11 @@ class Activations:
             width = max(1, width // self.matrix.chunk) * self.matrix.chunk
         return [columns[start : start + width] for start in range(0, len(columns), width)]
 
+    def cut(self, columns: NDArray[np.intp], n_blocks: int = 1) -> list[NDArray[np.intp]]:
+        """The places in ``columns`` of each block that ``blocks`` makes."""
+        ends = np.cumsum([len(block) for block in self.blocks(columns, n_blocks)]).astype(np.intp)
+        return np.split(np.arange(len(columns)), ends[:-1]) if len(columns) else []
+
     def block(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """The activations of some columns, (n_samples, n_columns), in memory: a view where that is possible."""
         first, width = (int(columns[0]), len(columns)) if len(columns) else (0, 0)
@@ -159,7 +172,9 @@ class Activations:
         """Keep samples, given by their places or by a mask of bool, in the order given (a copy in memory)."""
         chosen = places(rows, self.n_samples)
         ids = None if self.sample_ids is None else [self.sample_ids[row] for row in chosen]
-        return Activations(self.matrix[chosen], self.names, sample_ids=ids, skipped=self.skipped)
+        clusters = None if self.clusters is None else [self.clusters[row] for row in chosen]
+        matrix = self.matrix[chosen]
+        return Activations(matrix, self.names, sample_ids=ids, skipped=self.skipped, clusters=clusters)
 
     def __repr__(self) -> str:
         place = ", on disk" if self.on_disk else ""

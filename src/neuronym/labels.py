@@ -1,15 +1,15 @@
-"""Labels: for each neuron the formula found, how good it is, and what else came close."""
+"""Labels: the labels of many neurons, their table and their files."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from neuronym._label_files import as_json, read_rows, write_rows
+from neuronym._label import Explanation, Label
+from neuronym._label_files import as_json, as_label, as_row, columns_of, read_rows, write_rows
+from neuronym._summary import Summary
 from neuronym.activations import Name, as_name
 from neuronym.errors import FileError, OptionError, UnknownNameError, no_such
 from neuronym.formula import Formula
@@ -20,108 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["Explanation", "Label", "Labels"]
 
 _SHOWN = 20  # rows of a printed table
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A formula and how well one neuron detects it.
-
-    Parameters
-    ----------
-    formula : Formula
-    auc : float
-        P(f(x) < f(y)) for x outside and y inside the formula, ties counted one half; in direction ``low``, of −f.
-    fraction : float
-        The share of samples inside, T(φ) of the paper.
-    count : int
-        The number of samples inside.
-    """
-
-    formula: Formula
-    auc: float
-    fraction: float
-    count: int
-
-    @property
-    def length(self) -> int:
-        """The number of concepts in the formula."""
-        return self.formula.length
-
-    def __str__(self) -> str:
-        return f"{self.formula}  (AUC {self.auc:.4f}, {self.fraction:.2%} of samples)"
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What one neuron detects.
-
-    Parameters
-    ----------
-    neuron : int or str
-    layer : str or None
-    direction : {"high", "low"}
-        Whether the neuron is high or low inside the formula.
-    best : Explanation or None
-        The best formula; None where there is none, for the ``reason`` given.
-    p, log10_p : float
-        Two-sided Mann-Whitney, as if the formula had been chosen before looking: it was the best of many, so this
-        does not account for the search. NaN without a formula.
-    path : tuple of Explanation or None
-        The best formula of length at most 1, 2, …, L.
-    runners_up : tuple of Explanation
-        The next best formulas of other extensions.
-    reason : str or None
-        Why there is no formula.
-    aliases : mapping from a concept in the formulas to the names of concepts that the same samples show
-    """
-
-    neuron: Name
-    layer: str | None = None
-    direction: str = "high"
-    best: Explanation | None = None
-    p: float = math.nan
-    log10_p: float = math.nan
-    path: tuple[Explanation | None, ...] = ()
-    runners_up: tuple[Explanation, ...] = ()
-    reason: str | None = None
-    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
-
-    @property
-    def formula(self) -> Formula | None:
-        return None if self.best is None else self.best.formula
-
-    @property
-    def auc(self) -> float:
-        return math.nan if self.best is None else self.best.auc
-
-    @property
-    def fraction(self) -> float:
-        return math.nan if self.best is None else self.best.fraction
-
-    @property
-    def count(self) -> int | None:
-        return None if self.best is None else self.best.count
-
-    @property
-    def length(self) -> int | None:
-        return None if self.best is None else self.best.length
-
-    def __str__(self) -> str:
-        place = f"{self.layer} " if self.layer is not None else ""
-        turned = ", low inside" if self.direction == "low" else ""
-        head = f"neuron {place}{self.neuron}{turned}: "
-        if self.best is None:
-            return head + f"no formula ({self.reason})"
-        lines = [head + str(self.best.formula), f"  AUC {self.auc:.4f}, {self.count} samples ({self.fraction:.2%})"]
-        lines[1] += f", log10 p {self.log10_p:.1f} (does not account for the search)"
-        for name, others in self.aliases.items():
-            lines.append(f"  {name}: the same samples as {', '.join(others)}")
-        for length, step in enumerate(self.path, 1):
-            lines.append(f"  length ≤ {length}: {step if step is not None else 'none'}")
-        lines += [f"  runner-up: {other}" for other in self.runners_up]
-        return "\n".join(lines)
-
-    __repr__ = __str__
+_PRINTED = {  # columns of numbers in it, with their titles and formats
+    "auc": ("AUC", ".4f"),
+    "auc_heldout": ("held out", ".4f"),
+    "fraction": ("fraction", ".4f"),
+    "count": ("count", "d"),
+    "log10_p": ("log10 p", ".1f"),
+    "p_search": ("p search", ".2g"),
+    "q": ("q", ".2g"),
+    "p_gain": ("p gain", ".2g"),
+    "stability": ("stability", ".2f"),
+}
 
 
 class Labels:
@@ -229,17 +138,73 @@ class Labels:
         """The first n labels."""
         return Labels(self._labels[:n])
 
+    def significant(self, q: float = 0.05, by: Literal["p_search", "p"] = "p_search") -> Labels:
+        """Keep the labels that are significant when all are taken together (Benjamini and Hochberg).
+
+        Parameters
+        ----------
+        q : the share of false discoveries among those kept that is accepted, on average
+        by : ``"p_search"``, which accounts for the search, as adjusted when the labels were found; or ``"p"``,
+            adjusted here. ``p`` does not account for the search, unless it comes from held-out samples
+
+        Raises
+        ------
+        OptionError
+            If the labels have no such p, or too few permutations to reach this level.
+        """
+        if not 0 < q < 1:
+            raise OptionError(f"q must lie between 0 and 1, not {q!r}")
+        if by not in ("p_search", "p"):
+            raise OptionError(f"by must be 'p_search' or 'p', not {by!r}")
+        found = [label for label in self if label.best is not None]
+        if by == "p":
+            from neuronym.significance import adjusted
+
+            pairs = zip(self, adjusted([label.p for label in self]).tolist(), strict=True)
+            return Labels(label for label, value in pairs if value <= q)
+        if found and all(math.isnan(label.p_search) for label in found):
+            raise OptionError("the labels have no p_search: find them with label(…, permutations='auto')")
+        most = max((label.permutations or 0 for label in found), default=0)
+        if found and q < 1 / (most + 1) and not any(label.tail for label in found):
+            raise OptionError(
+                f"q={q} is out of reach of {most} permutations, whose smallest p is {1 / (most + 1):.2g}: "
+                "find the labels with more permutations, or with tail=True"
+            )
+        return Labels(label for label in self if label.q <= q)
+
+    def simplest(self, alpha: float = 0.05) -> Labels:
+        """For each neuron the longest formula of the path whose every step gains on held-out samples with p ≤ alpha.
+
+        A label whose first step does not is left without a formula. A literal that is real and gains little may be
+        lost too: this buys formulas without false literals with power.
+
+        Raises
+        ------
+        OptionError
+            If nothing was held out.
+        """
+        if not 0 < alpha < 1:
+            raise OptionError(f"alpha must lie between 0 and 1, not {alpha!r}")
+        if all(math.isnan(step.p_gain) for label in self for step in label.steps) and any(x.best for x in self):
+            raise OptionError("the labels have no p_gain: find them with label(…, holdout=0.5)")
+        return Labels(label.shortened(alpha) for label in self)
+
+    def summary(self, q: float = 0.05, alpha: float = 0.05) -> Summary:
+        """How many labels are to be believed, at the levels of ``significant`` and ``simplest``."""
+        return Summary.of(self, q, alpha)
+
     def to_frame(self) -> pd.DataFrame:
         """A DataFrame with a row per label.
 
-        Columns are ``layer`` (where there are layers), ``neuron, direction, formula, auc, fraction, count, length, p,
-        log10_p, reason, path, runners_up`` and ``aliases`` (where there are any). The formula is text, ``path`` and
-        ``runners_up`` are lists of dicts.
+        Columns are ``neuron, direction, formula, auc, fraction, count, length, p, log10_p, reason, path, runners_up``,
+        and of the others those that a label fills: ``layer`` before them; after ``log10_p`` the numbers that were
+        asked for, as ``Label`` names them; ``alternatives`` and ``aliases`` at the end. The formula is text, ``path``
+        and ``runners_up`` are lists of dicts.
         """
         import pandas as pd
 
-        frame = pd.DataFrame(list(self._rows()), columns=self._columns())
-        return frame.astype({"count": "Int64", "length": "Int64"})
+        frame = pd.DataFrame(list(self._rows()), columns=columns_of(self))
+        return frame.astype({name: "Int64" for name in ("count", "length", "permutations") if name in frame})
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Save the labels as ``.csv``, ``.parquet`` or ``.json``, nothing lost; the file is complete or absent.
@@ -249,11 +214,11 @@ class Labels:
         FileError
             If the file exists and ``overwrite`` is off, or cannot be written.
         """
-        write_rows(path, self._columns(), list(self._rows()), overwrite)
+        write_rows(path, columns_of(self), list(self._rows()), overwrite)
 
     def to_json(self) -> str:
         """The text that ``save`` writes to a ``.json`` file."""
-        return as_json(self._columns(), list(self._rows()))
+        return as_json(columns_of(self), list(self._rows()))
 
     @classmethod
     def open(cls, path: str | Path) -> Labels:
@@ -267,48 +232,29 @@ class Labels:
         labels = []
         for number, row in enumerate(read_rows(path), 1):
             try:
-                labels.append(_from_row(row))
+                labels.append(as_label(row))
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise FileError(f"label {number} of {str(path)!r} is broken: {error}") from error
         return cls(labels)
 
-    def _columns(self) -> list[str]:
-        columns = ["neuron", "direction", "formula", "auc", "fraction", "count", "length", "p", "log10_p", "reason"]
-        layers = ["layer"] * any(label.layer is not None for label in self)
-        aliases = ["aliases"] * any(label.aliases for label in self)
-        return [*layers, *columns, "path", "runners_up", *aliases]
-
     def _rows(self) -> Iterator[dict[str, Any]]:
-        for label in self:
-            yield {
-                "layer": label.layer,
-                "neuron": label.neuron,
-                "direction": label.direction,
-                "formula": None if label.formula is None else str(label.formula),
-                **{
-                    name: _known(getattr(label, name))
-                    for name in ("auc", "fraction", "count", "length", "p", "log10_p")
-                },
-                "reason": label.reason,
-                "path": [None if step is None else _as_dict(step) for step in label.path],
-                "runners_up": [_as_dict(other) for other in label.runners_up],
-                "aliases": {name: list(others) for name, others in label.aliases.items()},
-            }
+        columns = columns_of(self)
+        return (as_row(label, columns) for label in self)
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """The titles of a printed table, and a row of texts for every label."""
-        layers = any(label.layer is not None for label in self)
-        low = any(label.direction == "low" for label in self)
-        titles = [*["layer"] * layers, "neuron", *["direction"] * low]
+        shown = {"layer": "layer", "neuron": "neuron", "direction": "direction", "formula": "formula"}
+        columns = set(columns_of(self))
+        keys = [name for name in shown if name in columns]
+        if all(label.direction == "high" for label in self):
+            keys.remove("direction")
+        numbers = [name for name in _PRINTED if name in columns]
         rows = []
         for label in self:
-            key = [*[str(label.layer)] * layers, str(label.neuron), *[label.direction] * low]
-            if label.best is None:
-                rows.append([*key, f"({label.reason})", "", "", "", ""])
-            else:
-                numbers = [f"{label.auc:.4f}", f"{label.fraction:.4f}", str(label.count), f"{label.log10_p:.1f}"]
-                rows.append([*key, str(label.formula), *numbers])
-        return [*titles, "formula", "AUC", "fraction", "count", "log10 p"], rows
+            formula = f"({label.reason})" if label.best is None else str(label.formula)
+            key = [formula if name == "formula" else str(getattr(label, name)) for name in keys]
+            rows.append([*key, *(_printed(getattr(label, name), _PRINTED[name][1]) for name in numbers)])
+        return [*keys, *(_PRINTED[name][0] for name in numbers)], rows
 
     def _summary(self) -> str:
         missing = sum(label.best is None for label in self)
@@ -341,50 +287,13 @@ class Labels:
         return f"<p>{escape(self._summary())}</p><table><tr>{head}</tr>{body}</table>{more}"
 
 
-def _as_dict(explanation: Explanation) -> dict[str, Any]:
-    return {
-        "formula": str(explanation.formula),
-        "auc": explanation.auc,
-        "fraction": explanation.fraction,
-        "count": explanation.count,
-        "length": explanation.length,
-    }
-
-
-@lru_cache(maxsize=2**16)
-def _parsed(text: str) -> Formula:
-    """A formula from a file, where the same ones recur."""
-    return Formula.parse(text)
-
-
-def _from_dict(value: Mapping[str, Any]) -> Explanation:
-    return Explanation(_parsed(value["formula"]), float(value["auc"]), float(value["fraction"]), int(value["count"]))
-
-
-def _from_row(row: Mapping[str, Any]) -> Label:
-    """The label that a row of a file tells of."""
-    numbers = {name: math.nan if row.get(name) is None else float(row[name]) for name in ("p", "log10_p")}
-    return Label(
-        as_name(row["neuron"]),
-        row.get("layer"),
-        row.get("direction") or "high",
-        None if row["formula"] is None else _from_dict(row),
-        numbers["p"],
-        numbers["log10_p"],
-        tuple(None if step is None else _from_dict(step) for step in row.get("path") or ()),
-        tuple(_from_dict(other) for other in row.get("runners_up") or ()),
-        row.get("reason"),
-        {name: tuple(others) for name, others in (row.get("aliases") or {}).items()},
-    )
-
-
-def _known(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value
+def _printed(value: float | None, form: str) -> str:
+    return "" if value is None or math.isnan(value) else format(value, form)
 
 
 def _attribute(name: str) -> Callable[[Label], Any]:
     from operator import attrgetter
 
-    if not isinstance(getattr(Label, name, None), property) and name not in Label.__dataclass_fields__:
+    if name.startswith("_") or (name not in Label.__dataclass_fields__ and callable(getattr(Label, name, len))):
         raise OptionError(f"a label has no {name!r}: it has {', '.join(Label.__dataclass_fields__)}, formula, auc, …")
     return attrgetter(name)

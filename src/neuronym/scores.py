@@ -12,7 +12,8 @@ rounded once, and formulas whose scores are equal as fractions have equal bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -63,6 +64,16 @@ class Score(Protocol):
         """Sum the weights of a block of activations (n_samples, n_neurons) by group."""
         ...
 
+    def reweigh(
+        self, block: NDArray[Any], groups: Groups, weightings: Iterable[NDArray[np.int64]]
+    ) -> Iterator[Weighed]:
+        """The same for each of several sample weights (n_rows,), in turn, with the work on the block done once."""
+        ...
+
+    def turned(self, sums: NDArray[np.int64], groups: Groups) -> NDArray[np.int64]:
+        """The sums of the neurons turned around, −f."""
+        ...
+
     def table(self, total: int) -> NDArray[np.float64]:
         """Offset and scale for each count 0 … total: shape (total + 1, 2)."""
         ...
@@ -91,15 +102,31 @@ class AUC:
             _rank(part, groups, keys[: stop - start], sums[start:stop], ties[start:stop], bad[start:stop])
         return Weighed(sums, ties, bad)
 
+    def reweigh(
+        self, block: NDArray[Any], groups: Groups, weightings: Iterable[NDArray[np.int64]]
+    ) -> Iterator[Weighed]:
+        from neuronym._rank_kernels import rank_sums
+
+        n_neurons, row_groups = block.shape[1], groups.row_groups
+        keys, bad = np.empty((n_neurons, groups.n_rows), np.uint64), np.zeros(n_neurons, np.int64)
+        _pack(
+            block if groups.rows is None else block[groups.rows], np.arange(groups.n_rows, dtype=np.uint32), keys, bad
+        )
+        keys.sort(axis=1)
+        for weights in weightings:
+            sums, ties = np.empty((n_neurons, groups.n_groups), np.int64), np.empty(n_neurons)
+            rank_sums(keys, weights, row_groups, sums, ties)
+            yield Weighed(sums, ties, bad)
+
+    def turned(self, sums: NDArray[np.int64], groups: Groups) -> NDArray[np.int64]:
+        """The sums of −f: a midrank r becomes N + 1 − r, and an AUC 1 − AUC."""
+        return 2 * (groups.total + 1) * groups.counts - sums
+
     def table(self, total: int) -> NDArray[np.float64]:
         n = np.arange(total + 1, dtype=np.float64)
         table = np.stack([n * (n + 1), 2 * n * (total - n)], axis=1)
         table[[0, -1], 1] = 1  # nothing and everything are no formulas
         return table
-
-    def turned(self, weighed: Weighed, groups: Groups) -> Weighed:
-        """The weights of the neurons turned around, −f: a midrank r becomes N + 1 − r, and an AUC 1 − AUC."""
-        return replace(weighed, sums=2 * (groups.total + 1) * groups.counts - weighed.sums)
 
 
 def _rank(
@@ -111,20 +138,28 @@ def _rank(
     bad: NDArray[np.int64],
 ) -> None:
     """Rank a block (n_samples, n_neurons) and sum twice the midranks by group, into ``sums``, ``ties`` and ``bad``."""
-    from neuronym._rank_kernels import pack_keys, rank_sums
+    from neuronym._rank_kernels import rank_sums
+
+    sorted_already = _pack(block, groups.units, keys, bad)
+    for start in range(0, len(keys), _SORTED):
+        part = slice(start, start + _SORTED)
+        if not sorted_already:
+            keys[part].sort(axis=1)
+        rank_sums(keys[part], groups.unit_weights, groups.unit_groups, sums[part], ties[part])
+
+
+def _pack(block: NDArray[Any], units: NDArray[np.uint32], keys: NDArray[np.uint64], bad: NDArray[np.int64]) -> bool:
+    """Pack a block (n_samples, n_neurons) into ``keys`` and count what is not finite; whether keys are sorted now."""
+    from neuronym._rank_kernels import pack_keys
 
     narrow = _as_float32(block)
     if narrow is not None:
-        pack_keys(narrow, groups.units, keys, bad)
-    else:
-        for j in range(block.shape[1]):
-            keys[j] = _wide_keys(np.ascontiguousarray(block[:, j]), groups.units)
-            bad[j] = 0 if block.dtype.kind in "iu" else np.count_nonzero(~np.isfinite(block[:, j]))
-    for start in range(0, len(keys), _SORTED):
-        part = slice(start, start + _SORTED)
-        if narrow is not None:
-            keys[part].sort(axis=1)
-        rank_sums(keys[part], groups.unit_weights, groups.unit_groups, sums[part], ties[part])
+        pack_keys(narrow, units, keys, bad)
+        return False
+    for j in range(block.shape[1]):
+        keys[j] = _wide_keys(np.ascontiguousarray(block[:, j]), units)
+        bad[j] = 0 if block.dtype.kind in "iu" else np.count_nonzero(~np.isfinite(block[:, j]))
+    return True
 
 
 def _as_float32(block: NDArray[Any]) -> NDArray[np.float32] | None:

@@ -14,7 +14,9 @@ which is the published search.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -23,8 +25,11 @@ from numpy.typing import NDArray
 from neuronym._groups import Groups
 from neuronym.errors import OptionError
 from neuronym.formula import Formula
+from neuronym.scores import AUC, Score
 
-__all__ = ["Found", "Rules", "Speller", "search"]
+__all__ = ["Direction", "Found", "Rules", "Searcher", "Speller", "extension", "search"]
+
+Direction = Literal["high", "low"]
 
 _OPERATORS: tuple[Literal["and"], Literal["or"]] = ("and", "or")
 
@@ -129,6 +134,62 @@ class Found:
     sums: NDArray[np.int64]
     scores: NDArray[np.float64]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Found]) -> Found:
+        """What was found for the neurons of several blocks, one after the other."""
+        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+    def take(self, places: NDArray[np.intp]) -> Found:
+        """What was found for some of the neurons."""
+        return Found(**{f.name: getattr(self, f.name)[places] for f in fields(self)})
+
+    @property
+    def best(self) -> NDArray[np.float64]:
+        """The score of the best formula, −inf where there is none: shape (n_neurons,)."""
+        return np.where(self.lengths[:, 0] > 0, self.scores[:, 0], -np.inf)
+
+    def code(self, j: int, slot: int = 0) -> Code:
+        """The formula in a slot of neuron j: its literals and operators; empty where the slot is."""
+        length = int(self.lengths[j, slot])
+        return tuple(self.literals[j, slot, :length].tolist()), tuple(self.operators[j, slot, :length].tolist())
+
+
+Code = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def extension(code: Code, groups: Groups) -> NDArray[np.bool_]:
+    """In which groups a formula, coded as in ``Found``, is true: shape (n_groups,)."""
+    inside = np.zeros(groups.n_groups, np.bool_)
+    for place, (literal, operator) in enumerate(zip(*code, strict=True)):
+        own = np.full(groups.n_groups, bool(literal & 1))
+        c = literal >> 1
+        own[groups.concept_groups[groups.concept_ptr[c] : groups.concept_ptr[c + 1]]] ^= True
+        inside = own if not place else inside | own if operator else inside & own
+    return inside
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """A search, with all of it that does not depend on the neuron."""
+
+    groups: Groups
+    rules: Rules
+    directions: tuple[Direction, ...] = ("high",)
+    score: Score = field(default_factory=AUC)
+
+    @cached_property
+    def table(self) -> NDArray[np.float64]:
+        return self.score.table(self.groups.total)
+
+    def __call__(self, sums: NDArray[np.int64]) -> list[Found]:
+        """What is found in each direction, from the score's weights summed by group (n_neurons, n_groups)."""
+        turned = {"high": sums, "low": self.score.turned(sums, self.groups)} if "low" in self.directions else {}
+        return [search(turned.get(d, sums), self.groups, self.rules, self.table) for d in self.directions]
+
+    def best(self, sums: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The best score over all directions, −inf where no formula was found: shape (n_neurons,)."""
+        return np.asarray(np.max([found.best for found in self(sums)], axis=0))
+
 
 def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, table: NDArray[np.float64]) -> Found:
     """Search the best formulas of a block of neurons.
@@ -190,7 +251,7 @@ class Speller:
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
         self._literals: dict[int, Formula] = {}
-        self._formulas: dict[tuple[tuple[int, ...], tuple[int, ...]], Formula] = {}
+        self._formulas: dict[Code, Formula] = {}
 
     def formula(self, literals: tuple[int, ...], operators: tuple[int, ...]) -> Formula:
         """The formula of at least one literal, coded as in ``Found``."""

@@ -1,0 +1,382 @@
+"""Whether to believe labels: what was asked for is searched again or measured, and written into the labels."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym._groups import Groups
+from neuronym._label import Explanation, Label
+from neuronym._progress import watched
+from neuronym._workers import in_order, n_workers
+from neuronym.activations import Activations
+from neuronym.dependence import LEVEL, Exchange, exchange, hold_out, into_folds
+from neuronym.errors import OptionError, counted, some
+from neuronym.permutation import Nulls, PermutationTest
+from neuronym.resampling import Stability, cross_fit, measured, stability
+from neuronym.search import Code, Found, Searcher, Speller
+from neuronym.significance import adjusted, auc_interval, gain_test, mann_whitney, normal_test
+
+__all__ = ["Asked", "Parts", "Searched", "add_evidence"]
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_AUTO_SHARED, _AUTO_OWN = 9_999, 999  # permutations
+_BLOCK = 16  # neurons in a task
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What ``label`` is asked for beside the search; its docstring says what each is."""
+
+    permutations: int | Literal["auto"] = 0
+    seed: int = 0
+    tail: bool = False
+    holdout: float | None = None
+    folds: int | None = None
+    stability: int = 0
+    effects: bool = False
+
+    def __post_init__(self) -> None:
+        if self.permutations != "auto":
+            _whole("permutations", self.permutations, 0, " or 'auto'")
+            if 0 < self.permutations < 1 / LEVEL - 1:
+                raise OptionError(
+                    f"permutations={self.permutations} cannot give a p below {1 / (self.permutations + 1):.2g}: "
+                    f"at least {round(1 / LEVEL) - 1} are needed for p ≤ {LEVEL}"
+                )
+        _whole("seed", self.seed, 0)
+        _whole("stability", self.stability, 0)
+        if self.folds is not None:
+            _whole("folds", self.folds, 2)
+        share = self.holdout
+        if share is not None and (
+            isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 < share < 1
+        ):
+            raise OptionError(f"holdout must lie between 0 and 1, not {share!r}: 0.5 sets half of the samples apart")
+        if share is not None and self.folds is not None:
+            raise OptionError("holdout and folds are two ways to hold samples out: choose one")
+        if self.tail and not self.permutations:
+            raise OptionError("tail=True fits the tail of a permutation null: give permutations too")
+
+    @property
+    def again(self) -> bool:
+        """Whether something is asked for that rests on samples being independent of each other."""
+        return bool(self.permutations or self.holdout or self.folds or self.stability or self.effects)
+
+
+def _whole(name: str, value: object, lowest: int, other: str = "") -> None:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < lowest:
+        raise OptionError(f"{name} must be a whole number of at least {lowest}{other}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What becomes of the samples of one layer, decided before the search.
+
+    Parameters
+    ----------
+    whole, searched : the groups of all samples, and of those that are searched
+    held : bool, one per row of ``whole``, or None
+        Which are held out.
+    clusters : int64, one per row of ``whole``, or None
+    exchange : which of the samples that are searched trade places, where permutations are asked for
+    fold : int64, one per row of ``whole``, where folds are asked for
+    """
+
+    whole: Groups
+    searched: Groups
+    held: Bools | None
+    clusters: Ints | None
+    exchange: Exchange | None
+    fold: Ints | None
+
+    @classmethod
+    def of(cls, whole: Groups, clusters: Ints | None, strata: Ints | None, asked: Asked) -> Parts:
+        """Deal the samples out.
+
+        Raises
+        ------
+        OptionError
+            If a part would be empty, or hardly anything is left to permute.
+        """
+        groups, held, trade, fold = whole, None, None, None
+        if asked.holdout is not None:
+            held = hold_out(whole.row_groups, clusters, float(asked.holdout), asked.seed)
+            groups = whole.part(~held)
+        if asked.folds is not None:
+            fold = into_folds(whole.row_groups, clusters, asked.folds, asked.seed)
+        if asked.permutations:
+            kept = slice(None) if held is None else ~held
+            own = (None if given is None else given[kept] for given in (clusters, strata))
+            trade = exchange(groups.row_weights, *own)
+        return cls(whole, groups, held, clusters, trade, fold)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One layer, searched.
+
+    Parameters
+    ----------
+    columns : the neurons' columns of the activations
+    parts : what became of the samples
+    searcher : the search of ``parts.searched``
+    speller : spells the formulas
+    found : what was found in each direction
+    ties : float64, shape (n_neurons,)
+        Σ t³ − t over runs of t equal activations.
+    constant : bool, shape (n_neurons,)
+    """
+
+    taken: Activations
+    columns: NDArray[np.intp]
+    parts: Parts
+    searcher: Searcher
+    speller: Speller
+    found: list[Found]
+    ties: NDArray[np.float64]
+    constant: Bools
+
+    def take(self, places: NDArray[np.intp]) -> list[Found]:
+        """What was found for some of the neurons, by direction."""
+        return [found.take(places) for found in self.found]
+
+    def code(self, j: int, d: int) -> tuple[list[Code], Code]:
+        """The steps of the path of neuron j in direction d, each once, and the best formula."""
+        n_slots = self.found[d].lengths.shape[1]
+        first = n_slots - self.searcher.rules.length
+        path = dict.fromkeys(self.found[d].code(j, slot) for slot in range(first, n_slots))
+        return [code for code in path if code[0]], self.found[d].code(j)
+
+
+def add_evidence(
+    labels: list[Label], layers: Sequence[Searched], asked: Asked, n_jobs: int | None, progress: bool
+) -> None:
+    """Write all that was asked for into the labels: a row per neuron and direction, layer by layer.
+
+    Stopped by Ctrl-C, it leaves what is done and warns.
+    """
+    runs, first = [], 0
+    for one in layers:
+        runs.append(_Run(labels, one, first, asked, n_jobs, progress))
+        first += len(one.columns) * len(one.found)
+    n_tests = sum(label.best is not None for label in labels)
+    steps: list[tuple[bool, Callable[[_Run], None]]] = [
+        (asked.holdout is not None, _measure),
+        (asked.folds is not None, _cross_fit),
+        (asked.effects and asked.holdout is None and asked.folds is None, _measure),
+        (asked.stability > 0, _resample),
+        (bool(asked.permutations), lambda run: _permute(run, n_tests)),
+    ]
+    try:
+        for wanted, step in steps:
+            for run in runs if wanted else ():
+                step(run)
+    except KeyboardInterrupt:
+        warnings.warn("stopped: the labels hold what was done until then, and nothing of the rest", stacklevel=3)
+    if asked.permutations:
+        q = adjusted([label.p_search for label in labels])
+        labels[:] = [replace(label, q=value) for label, value in zip(labels, q.tolist(), strict=True)]
+        _warn_of_reach(labels)
+    if asked.holdout is not None:
+        _warn_of_missing(labels)
+
+
+@dataclass
+class _Run:
+    """How evidence is gathered: for the labels of which layer, and by how many workers."""
+
+    labels: list[Label]
+    one: Searched
+    first: int
+    asked: Asked
+    n_jobs: int | None
+    progress: bool
+
+    def blocks(
+        self, function: Callable[..., Any], own: Callable[[NDArray[np.intp]], Any], *given: Any
+    ) -> Iterator[tuple[int, Any]]:
+        """Call a function for blocks of neurons: with activations, columns, what is their own, and what is given.
+
+        Gives the place of the first label of each block, and what is returned.
+        """
+        one, bare = self.one, Activations(self.one.taken.matrix)  # a task needs no ids
+        blocks = bare.cut(one.columns, max(len(one.columns) // _BLOCK, 4 * n_workers(self.n_jobs)))
+        tasks = ((bare, one.columns[places], own(places), *given) for places in blocks)
+        done: Iterator[tuple[NDArray[np.intp], Any]] = zip(blocks, in_order(function, tasks, self.n_jobs), strict=True)
+        if self.progress:
+            done = watched(done, lambda part: len(part[0]), "neurons", len(one.columns))
+        for places, answer in done:
+            yield self.first + int(places[0]) * len(one.found), answer
+
+
+def _measure(run: _Run) -> None:
+    """Measure formulas on the rows held out, every step of the paths; without such, the best ones where found."""
+    one, held, clusters = run.one, run.one.parts.held, run.one.parts.clusters
+    on = one.searcher
+    if held is not None:
+        on = replace(one.searcher, groups=one.parts.whole.part(held))
+        clusters = None if clusters is None else clusters[held]
+
+    def codes(places: NDArray[np.intp]) -> list[list[list[Code]]]:
+        every = [[one.code(j, d) for d in range(len(one.found))] for j in places.tolist()]
+        return [
+            [steps if held is not None else [best] * bool(best[0]) for steps, best in by_direction]
+            for by_direction in every
+        ]
+
+    for start, found in run.blocks(measured, codes, on, clusters):
+        flat = [rows for by_direction in found for rows in by_direction]
+        numbers = _numbers(np.concatenate(flat), clusters is not None, held is not None)
+        ends = np.cumsum([len(rows) for rows in flat]).tolist()
+        for i, end, rows in zip(range(start, start + len(flat)), ends, flat, strict=True):
+            own = {name: values[end - len(rows) : end] for name, values in numbers.items()}
+            run.labels[i] = _with_numbers(run.labels[i], own)
+
+
+def _numbers(rows: NDArray[np.void], clustered: bool, held_out: bool) -> dict[str, NDArray[np.float64]]:
+    """What ``Explanation`` holds, from ``MEASURES`` of formulas."""
+    low, high = auc_interval(rows["auc"], rows["variance"], rows["units_in"], rows["units_out"])
+    effects = {name: rows[name] for name in ("difference", "precision", "recall", "average_precision")}
+    if not held_out:
+        return {"auc_low": low, "auc_high": high, **effects}
+    total = rows["positives"] + rows["negatives"]
+    p, log10_p = mann_whitney(rows["sums"], rows["positives"], total, rows["ties"])
+    p_gain = gain_test(rows["gain"], rows["gain_variance"])
+    above_half = rows["gain"] == rows["auc"] - 0.5
+    if clustered:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p, log10_p = normal_test(np.abs(rows["auc"] - 0.5) / np.sqrt(rows["variance"]))
+    else:  # over ½ the ranks say more than the variance, which is 0 where all pairs are won
+        p_gain = np.where(above_half, np.where(rows["gain"] > 0, p / 2, 1 - p / 2), p_gain)
+    gained = {"gain": rows["gain"], "p_gain": p_gain}
+    return {
+        "auc_heldout": rows["auc"],
+        "auc_low": low,
+        "auc_high": high,
+        "p": p,
+        "log10_p": log10_p,
+        **gained,
+        **effects,
+    }
+
+
+def _with_numbers(label: Label, numbers: dict[str, NDArray[np.float64]]) -> Label:
+    """A label whose steps, or whose best formula alone, hold more numbers."""
+    if label.best is None:
+        return label
+    listed = {name: values.tolist() for name, values in numbers.items()}
+    n_given = len(numbers["auc_low"])
+    old = label.steps if n_given == len(label.steps) else (label.best,)
+    new = {
+        step.formula: replace(step, **{name: values[place] for name, values in listed.items()})
+        for place, step in enumerate(old)
+    }
+    return _with_steps(label, new)
+
+
+def _with_steps(label: Label, new: dict[Any, Explanation]) -> Label:
+    best = None if label.best is None else new.get(label.best.formula, label.best)
+    return replace(label, best=best, path=tuple(step and new.get(step.formula, step) for step in label.path))
+
+
+def _cross_fit(run: _Run) -> None:
+    one, clusters = run.one, run.one.parts.clusters
+    for start, rows in run.blocks(cross_fit, one.take, one.searcher, one.parts.fold, clusters):
+        flat = rows.reshape(-1)
+        numbers = {"auc_heldout": flat["auc"], **_numbers(flat, clusters is not None, held_out=False)}
+        for offset, agreement in enumerate(flat["agreement"].tolist()):
+            own = {name: values[offset : offset + 1] for name, values in numbers.items()}
+            label = run.labels[start + offset]
+            if label.best is not None:
+                run.labels[start + offset] = replace(_with_numbers(label, own), agreement=agreement)
+
+
+def _resample(run: _Run) -> None:
+    one, asked, clusters = run.one, run.asked, run.one.parts.clusters
+    if clusters is not None and one.parts.held is not None:
+        clusters = clusters[~one.parts.held]
+    for start, found in run.blocks(stability, one.take, one.searcher, clusters, asked.stability, asked.seed):
+        for i, stable in enumerate((answer for by_direction in found for answer in by_direction), start):
+            if run.labels[i].best is not None:
+                run.labels[i] = _with_stability(run.labels[i], stable, one.speller)
+
+
+def _with_stability(label: Label, stable: Stability, speller: Speller) -> Label:
+    return replace(
+        label,
+        stability=stable.same,
+        stability_concepts=stable.concepts,
+        stability_overlap=float(stable.overlap),
+        alternatives=tuple((speller.formula(*code) if code[0] else None, share) for code, share in stable.formulas),
+    )
+
+
+def _permute(run: _Run, n_tests: int) -> None:
+    one, asked, labels, trade = run.one, run.asked, run.labels, run.one.parts.exchange
+    if trade is None:
+        return
+    observed = np.stack([found.best for found in one.found], axis=1)
+    observed[one.constant] = -np.inf
+    nulls = Nulls(
+        np.full(observed.shape, np.nan), np.zeros(len(observed), np.int64), np.zeros(observed.shape, np.bool_)
+    )
+    automatic = asked.permutations == "auto"
+    try:
+        PermutationTest(
+            one.taken,
+            one.columns,
+            one.searcher,
+            trade,
+            shared=max(_AUTO_SHARED, math.ceil(n_tests / LEVEL)) if automatic else int(asked.permutations),
+            own=_AUTO_OWN if automatic else int(asked.permutations),
+            seed=asked.seed,
+            tail=asked.tail,
+            n_jobs=run.n_jobs,
+            progress=run.progress,
+        ).run(observed, one.ties, nulls)
+    finally:
+        for j, d in np.ndindex(*observed.shape):
+            i = run.first + j * observed.shape[1] + d
+            if labels[i].best is not None:
+                fitted = bool(nulls.tail[j, d]) if asked.tail else None
+                done = int(nulls.permutations[j])
+                labels[i] = replace(labels[i], p_search=float(nulls.p[j, d]), permutations=done, tail=fitted)
+
+
+def _warn_of_reach(labels: Sequence[Label]) -> None:
+    """Say where p_search is as small as its permutations allow, and still not significant."""
+    bound = [x for x in labels if not x.tail and x.p_search <= 1 / ((x.permutations or 0) + 1) and x.q > LEVEL]
+    if bound:
+        n_tests = sum(not math.isnan(label.p_search) for label in labels)
+        fewest = min(label.permutations or 0 for label in bound)
+        warnings.warn(
+            f"{counted(len(bound), 'label')} (neuron {some([x.neuron for x in bound])}) have the smallest p_search "
+            f"that {fewest} permutations give, {1 / (fewest + 1):.2g}, and among {n_tests} labels that is not "
+            f"significant: ask for permutations={math.ceil(n_tests / LEVEL)}, or for tail=True",
+            stacklevel=4,
+        )
+
+
+def _warn_of_missing(labels: Sequence[Label]) -> None:
+    """Say which formulas the samples held out do not show; refuse if that is all of them."""
+    found = [label for label in labels if label.best is not None]
+    lost = [label for label in found if math.isnan(label.auc_heldout)]
+    if lost and len(lost) == len(found):
+        raise OptionError(
+            "the samples held out show none of the formulas found: hold more of them out, or in other clusters"
+        )
+    if lost:
+        warnings.warn(
+            f"the samples held out show nothing of the formula of {counted(len(lost), 'label')} (neuron "
+            f"{some([x.neuron for x in lost])}), so there is no AUC, interval or p for it",
+            stacklevel=4,
+        )

@@ -1,0 +1,123 @@
+"""What a set of labels says as a whole: how many are to be believed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean, quantiles
+
+from neuronym._label import Label
+
+__all__ = ["Summary"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How many labels are to be believed. What was not asked for when they were found is None.
+
+    Parameters
+    ----------
+    q, alpha : float
+        The levels of the counts below.
+    labels, constant, without : int
+        All labels, those of constant neurons, and others without a formula.
+    by_p : int
+        Significant by ``p`` (Benjamini and Hochberg).
+    believable : int or None
+        Significant by ``p_search``; without it, by p on held-out samples.
+    vanished : int or None
+        Significant by ``p``, but not by ``p_search``.
+    shortened, emptied : int or None
+        Of the labels with a formula, those that lose some and all of their literals to ``Labels.simplest``.
+    literals, kept : int or None
+        The literals of all formulas, and those that are left.
+    auc : tuple of three floats, or None
+        The quartiles of the AUC, held out where it can be, of the believable labels; of all where that is not known.
+    optimism : float or None
+        The mean of what the AUC loses on held-out samples.
+    """
+
+    q: float
+    alpha: float
+    labels: int
+    constant: int
+    without: int
+    by_p: int
+    believable: int | None
+    vanished: int | None
+    shortened: int | None
+    emptied: int | None
+    literals: int | None
+    kept: int | None
+    auc: tuple[float, float, float] | None
+    optimism: float | None
+    accounted: str | None = None
+
+    @classmethod
+    def of(cls, labels: Iterable[Label], q: float, alpha: float) -> Summary:
+        """Count what holds among labels."""
+        from neuronym.significance import adjusted
+
+        listed = list(labels)
+        found = [label for label in listed if label.best is not None]
+        constant = sum(label.reason == "constant" for label in listed)
+        small = adjusted([label.p for label in found]) <= q
+        searched = any(not math.isnan(label.p_search) for label in found)
+        held_out = any(label.held_out for label in found)
+        by_p = [label for label, is_small in zip(found, small, strict=True) if is_small]
+        believed = [label for label in found if label.q <= q] if searched else by_p if held_out else None
+        values = [
+            label.auc if math.isnan(label.auc_heldout) else label.auc_heldout
+            for label in (found if believed is None else believed)
+        ]
+        gains = any(not math.isnan(step.p_gain) for label in found for step in label.steps)
+        short = [label.shortened(alpha) for label in found] if gains else []
+        losses = [label.optimism for label in found if not math.isnan(label.optimism)]
+        return cls(
+            q,
+            alpha,
+            len(listed),
+            constant,
+            len(listed) - len(found) - constant,
+            len(by_p),
+            None if believed is None else len(believed),
+            sum(not label.q <= q for label in by_p) if searched else None,
+            sum(label.best is not None and label.length != old.length for label, old in zip(short, found, strict=True))
+            if gains
+            else None,
+            sum(label.best is None for label in short) if gains else None,
+            sum(label.length or 0 for label in found) if gains else None,
+            sum(label.length or 0 for label in short) if gains else None,
+            _quartiles(values),
+            fmean(losses) if losses else None,
+            "the search accounted for" if searched else "on held-out samples" if held_out else None,
+        )
+
+    def __str__(self) -> str:
+        n_found = self.labels - self.constant - self.without
+        others = [*[f"{self.constant} constant"] * (self.constant > 0)]
+        others += [f"{self.without} without a formula"] * (self.without > 0)
+        lines = [f"{self.labels} labels: {', '.join([f'{n_found} with a formula', *others])}"]
+        quartiles = "" if self.auc is None else "AUC {1:.3f} ({0:.3f} to {2:.3f})".format(*self.auc)
+        if self.believable is None:
+            lines.append("believable: not known; ask label for permutations or holdout" + f"; all: {quartiles}")
+        else:
+            lines.append(f"believable at q ≤ {self.q:g}, {self.accounted}: {self.believable}; {quartiles}".rstrip("; "))
+        if self.vanished is not None:
+            lines.append(f"vanish when the search is accounted for: {self.vanished} of {self.by_p} significant by p")
+        if self.shortened is not None:
+            lines.append(
+                f"literals that hold on held-out samples (p ≤ {self.alpha:g}): {self.kept} of {self.literals}; "
+                f"{self.shortened} formulas get shorter, {self.emptied} vanish"
+            )
+        if self.optimism is not None:
+            lines.append(f"the AUC loses {self.optimism:.4f} on held-out samples, on average")
+        return "\n".join(lines)
+
+
+def _quartiles(values: list[float]) -> tuple[float, float, float] | None:
+    if len(values) < 2:
+        return (values[0],) * 3 if values else None
+    low, middle, high = quantiles(values, n=4, method="inclusive")
+    return low, middle, high
