@@ -21,7 +21,7 @@ from neuronym.errors import OptionError, counted, some
 from neuronym.permutation import Nulls, PermutationTest
 from neuronym.resampling import Stability, cross_fit, measured, stability
 from neuronym.search import Code, Found, Searcher, Speller
-from neuronym.significance import adjusted, auc_interval, gain_test, mann_whitney, normal_test
+from neuronym.significance import adjusted, auc_interval, cluster_test, gain_test, mann_whitney
 
 __all__ = ["Asked", "Parts", "Searched", "add_evidence"]
 
@@ -250,11 +250,12 @@ def _numbers(rows: NDArray[np.void], clustered: bool, held_out: bool) -> dict[st
         return {"auc_low": low, "auc_high": high, **effects}
     total = rows["positives"] + rows["negatives"]
     p, log10_p = mann_whitney(rows["sums"], rows["positives"], total, rows["ties"])
-    p_gain = gain_test(rows["gain"], rows["gain_variance"])
+    p_gain = gain_test(rows["gain"], rows["gain_variance"], rows["gain_units"] if clustered else None)
     above_half = rows["gain"] == rows["auc"] - 0.5
     if clustered:
         with np.errstate(divide="ignore", invalid="ignore"):
-            p, log10_p = normal_test(np.abs(rows["auc"] - 0.5) / np.sqrt(rows["variance"]))
+            away = (rows["auc"] - 0.5) / np.sqrt(rows["variance"])
+        p, log10_p = cluster_test(away, np.minimum(rows["units_in"], rows["units_out"]))
     else:  # over ½ the ranks say more than the variance, which is 0 where all pairs are won
         p_gain = np.where(above_half, np.where(rows["gain"] > 0, p / 2, 1 - p / 2), p_gain)
     gained = {"gain": rows["gain"], "p_gain": p_gain}

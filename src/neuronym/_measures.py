@@ -17,8 +17,8 @@ MEASURES = np.dtype(
     [
         (name, np.float64)
         for name in (
-            *("auc", "variance", "gain", "gain_variance", "positives", "negatives", "units_in", "units_out"),
-            *("sums", "ties", "difference", "precision", "recall", "average_precision"),
+            *("auc", "variance", "gain", "gain_variance", "gain_units", "positives", "negatives"),
+            *("units_in", "units_out", "sums", "ties", "difference", "precision", "recall", "average_precision"),
         )
     ]
 )
@@ -55,7 +55,7 @@ def measure(
     placement is the share of the other class that it stands above (below, for one outside), read off midranks. Where
     two formulas are compared, the classes differ and the neuron stays: each sample then adds the difference of what
     it adds to either AUC. With clusters, what a cluster's samples add is summed before it is squared (Obuchowski
-    1997).
+    1997), times k / (k − 1) for k clusters in the smaller class: few clusters know little of their own variance.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ def measure(
     array of ``MEASURES``, shape (n_formulas,)
         ``gain`` and its variance are over the formula before; for the first one over an AUC of ½. ``sums`` is twice
         the sum of midranks inside and ``ties`` Σ t³ − t, for the Mann-Whitney test. ``units_in`` and ``units_out`` are
-        numbers of clusters, or of samples. ``difference`` is that of the means, in standard deviations; ``precision``
-        and ``recall`` are those at the threshold with the highest F1, in hindsight. NaN where no or every sample is
-        inside.
+        numbers of clusters, or of samples, and ``gain_units`` is the least of them over both formulas of a gain.
+        ``difference`` is that of the means, in standard deviations; ``precision`` and ``recall`` are those at the
+        threshold with the highest F1, in hindsight. NaN where no or every sample is inside.
     """
     sort = _Sorted.of(column, low)
     weight = weights[sort.order]
@@ -97,25 +97,28 @@ def measure(
                 inner = (below / (2 * n) - auc) / np.sqrt(m * (m - 1))
                 outer = (above / (2 * m) - auc) / np.sqrt(n * (n - 1))
             adds = np.where(chosen, inner[sort.run], outer[sort.run])
-            row["variance"] = _squared(adds, weight, of_cluster)
             row["units_in"] = m if of_cluster is None else len(np.unique(of_cluster[chosen]))
             row["units_out"] = n if of_cluster is None else len(np.unique(of_cluster[~chosen]))
+            row["gain_units"] = min(row["units_in"], row["units_out"])
+            row["variance"] = _squared(adds, weight, of_cluster, row["gain_units"])
             _effects(row, sort.values, weight, chosen, into, by_run)
             if not place:
                 row["gain"], row["gain_variance"] = auc - 0.5, row["variance"]
             elif before is not None:
                 row["gain"] = auc - found["auc"][place - 1]
-                row["gain_variance"] = _squared(adds - before, weight, of_cluster)
+                others = found[place - 1]
+                row["gain_units"] = min(row["gain_units"], others["units_in"], others["units_out"])
+                row["gain_variance"] = _squared(adds - before, weight, of_cluster, row["gain_units"])
         before = adds
     return found
 
 
-def _squared(adds: Floats, weight: Ints, of_cluster: NDArray[np.intp] | None) -> float:
+def _squared(adds: Floats, weight: Ints, of_cluster: NDArray[np.intp] | None, units: float) -> float:
     """The variance of a sum of what samples add, by samples or by clusters."""
     if of_cluster is None:
         return float(weight @ adds**2)
     sums = np.bincount(of_cluster, weight * adds)
-    return float(len(sums) / (len(sums) - 1) * (sums @ sums)) if len(sums) > 1 else np.nan
+    return float(units / (units - 1) * (sums @ sums)) if units > 1 else np.nan
 
 
 def _effects(row: np.void, values: Floats, weight: Ints, chosen: Bools, into: Ints, by_run: Ints) -> None:

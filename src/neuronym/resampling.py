@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 MEASURED = np.dtype([*((name, MEASURES[name]) for name in MEASURES.names or ()), ("agreement", np.float64)])
-_SUMMED = ("positives", "negatives", "units_in", "units_out")
+_SUMMED = ("positives", "negatives", "units_in", "units_out", "gain_units")
 _COVERED = 0.9  # share of the resamples that the set of labels covers
 
 

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["adjusted", "auc_interval", "gain_test", "mann_whitney", "normal_test", "pareto_tail", "score_interval"]
+__all__ = [
+    "adjusted",
+    "auc_interval",
+    "cluster_test",
+    "gain_test",
+    "mann_whitney",
+    "normal_test",
+    "pareto_tail",
+    "score_interval",
+]
 
 Floats = NDArray[np.float64]
 
@@ -59,18 +68,34 @@ def normal_test(z: ArrayLike) -> tuple[Floats, Floats]:
     return p, log10_p
 
 
-def gain_test(gain: ArrayLike, variance: ArrayLike) -> Floats:
+def cluster_test(t: ArrayLike, units: ArrayLike) -> tuple[Floats, Floats]:
+    """The two-sided p-value of Student's |t| with ``units`` − 1 degrees of freedom, and its log10.
+
+    For an estimate whose variance comes from so many clusters. NaN for fewer than two.
+    """
+    from scipy.special import stdtr
+
+    away, df = np.abs(np.asarray(t, np.float64)), np.asarray(units, np.float64) - 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = np.where(df > 0, np.minimum(2 * stdtr(df, -away), 1.0), np.nan)
+        # It underflows for many clusters alone, where it is as good as normal.
+        log10_p = np.where(p == 0, normal_test(away)[1], np.log10(p))
+    return np.asarray(p), np.asarray(log10_p)
+
+
+def gain_test(gain: ArrayLike, variance: ArrayLike, units: ArrayLike | None = None) -> Floats:
     """The one-sided p-value of a gain in AUC with this variance: P(Z ≥ gain / √variance).
 
     With the variance of a paired difference this is the test of DeLong, DeLong and Clarke-Pearson (1988). Where
-    nothing varies it is 0 for a gain, 1 for a loss and ½ for neither.
+    nothing varies it is 0 for a gain, 1 for a loss and ½ for neither. With ``units``, the number of clusters that the
+    variance comes from, Z is Student's t with one degree of freedom less.
     """
-    from scipy.special import ndtr
+    from scipy.special import ndtr, stdtr
 
     gained, spread = np.asarray(gain, np.float64), np.sqrt(np.asarray(variance, np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(gained == 0, 0.0, gained / spread)
-    return np.asarray(ndtr(-z))
+        return np.asarray(ndtr(-z) if units is None else stdtr(np.asarray(units, np.float64) - 1, -z))
 
 
 def auc_interval(
