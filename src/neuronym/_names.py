@@ -37,6 +37,11 @@ def is_missing(name: object) -> bool:
     return name is None or (isinstance(name, float) and name != name) or type(name).__name__ in ("NAType", "NaTType")
 
 
+def parent(token_id: str) -> str:
+    """The sample that a token is of, from its id ``sample#token``."""
+    return token_id.rpartition("#")[0]
+
+
 def counted_ids(n_samples: int) -> tuple[str, ...]:
     """The row numbers of a table, as ids."""
     return tuple(map(str, range(n_samples)))

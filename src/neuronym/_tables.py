@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuronym._files import kind_of, reading
 from neuronym.errors import FileError, counted, some
 
 if TYPE_CHECKING:
@@ -129,3 +130,35 @@ def is_list(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def text_column(path: str | Path, name: str | None, what: str) -> tuple[list[str] | None, list[str]]:
+    """The sample ids, if there are any, and the cells of a column of a table, ``.csv`` or ``.parquet``, as texts.
+
+    Parameters
+    ----------
+    name : the column; without one, the only one beside the sample ids
+    what : what the file is to hold, for messages
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or has no such column.
+    """
+    kind = kind_of(path, (".csv", ".parquet"), what)
+    with reading(path, what):
+        if kind == ".csv":
+            import pyarrow as pa
+
+            table = read_csv(path, dict.fromkeys(header(path)[0], pa.string()))
+        else:
+            table = read_parquet(path)
+        ids, names = split_ids(table)
+        column = names[0] if name is None and len(names) == 1 else name
+        if column is None or names.count(column) != 1:
+            wanted = "one column" if name is None else f"a column {name}"
+            raise FileError(f"{str(path)!r} needs {wanted}, beside a first column sample; it has {some(names)}")
+        cells = [str(cell) for cell in table.column(column).to_pylist() if cell is not None]
+    if len(cells) < table.num_rows:
+        raise FileError(f"{table.num_rows - len(cells)} rows of the column {column} of {str(path)!r} are empty")
+    return ids, cells

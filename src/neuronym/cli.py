@@ -33,11 +33,13 @@ Examples:
   neuronym label activations.npy concepts.csv --out labels.csv
   neuronym label activations.parquet concepts.parquet --length 2 --neurons 0,5,10-20
   neuronym label activations.npy concepts.csv --json --quiet > labels.json
+  neuronym label activations.npy concepts.csv --permutations auto --holdout 0.5 --out labels.csv
 """
 _SHOW_EXAMPLES = """\b
 Examples:
   neuronym show labels.csv 296
   neuronym show labels.csv 296 --layer layer4 --json
+  neuronym show labels.csv --summary
 """
 
 app = typer.Typer(
@@ -100,6 +102,23 @@ def label_command(
     ] = "error",
     align: Annotated[bool, typer.Option("--align", help="Keep the samples that both files have.")] = False,
     n_jobs: Annotated[int | None, typer.Option(help="Blocks searched at once; -1 is one per processor.")] = None,
+    permutations: Annotated[
+        str, typer.Option(help="Permutations that say whether the search finds as much by chance: a number, or auto.")
+    ] = "0",
+    tail: Annotated[bool, typer.Option("--tail", help="Fit their tail, for p beyond their number.")] = False,
+    holdout: Annotated[
+        float | None, typer.Option(help="Share of samples that is not searched, and says how good the formula is.")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Hold each of so many parts out in turn instead.")] = None,
+    stability: Annotated[int, typer.Option(help="Bootstrap resamples that are searched again.")] = 0,
+    effects: Annotated[
+        bool, typer.Option("--effects", help="Interval of the AUC, precision, recall and more.")
+    ] = False,
+    clusters: Annotated[
+        str | None, typer.Option(help="Samples that belong together: a table, sample and label, or FILE:COLUMN.")
+    ] = None,
+    strata: Annotated[str | None, typer.Option(help="Permute within these groups: a table, or FILE:COLUMN.")] = None,
+    seed: Annotated[int, typer.Option(help="The seed of all of these.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Save the labels as .csv, .parquet or .json.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the labels as JSON instead of a table.")] = False,
@@ -138,6 +157,15 @@ def label_command(
         n_jobs=n_jobs,
         align=align,
         progress=not quiet,
+        permutations=_permutations(permutations),
+        tail=tail,
+        holdout=holdout,
+        folds=folds,
+        stability=stability,
+        effects=effects,
+        clusters=clusters,
+        strata=strata,
+        seed=seed,
     )
     if out is not None:
         labels.save(out, overwrite=overwrite)
@@ -145,6 +173,8 @@ def label_command(
         print(labels.to_json(), end="")
     elif not quiet:
         print_table(labels, "all of them: --out labels.csv" if out is None else f"all of them are in {out}")
+        if permutations != "0" or holdout is not None:
+            print(labels.summary())
 
 
 @app.command(epilog=_SHOW_EXAMPLES)
@@ -154,6 +184,7 @@ def show(
         str | None, typer.Argument(metavar="NEURON", help="The neuron to show; without one, the table.")
     ] = None,
     layer: Annotated[str | None, typer.Option(help="The layer that the neuron is in.")] = None,
+    summary: Annotated[bool, typer.Option("--summary", help="Print how many labels are to be believed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show one neuron: its formula, the best formula of each length, and the runners-up."""
@@ -167,7 +198,9 @@ def show(
         found = found.filter(layer=layer)
     if neuron is not None:
         found = found.of(neuron)
-    if as_json:
+    if summary:
+        print(found.summary())
+    elif as_json:
         print(found.to_json(), end="")
     elif neuron is None:
         print_table(found, "--json prints all")
@@ -207,6 +240,14 @@ def _compiling() -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def _permutations(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise OptionError(f"--permutations must be a whole number or auto, not {text!r}")
+    return int(text)
 
 
 def _neurons(text: str) -> list[int | str]:

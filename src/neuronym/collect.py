@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._batches import Batch, attention_mask, batches, feed, length, moved
-from neuronym._names import as_ids
+from neuronym._names import as_ids, parent
 from neuronym._progress import watched
 from neuronym.activations import Activations
 from neuronym.errors import ActivationsError, OptionError, counted
@@ -115,7 +115,7 @@ def collect(
     total, ids = length(data), None if sample_ids is None else tuple(sample_ids)
     ids = as_ids(ids, len(ids or ()) if total is None else total, "data", ActivationsError)
     n_samples = total if ids is None else len(ids)
-    sink: LayerWriter | _InMemory = _InMemory(layers, names)
+    sink: LayerWriter | _InMemory = _InMemory(layers, names, tokens)
     if out is not None:
         settings = {
             "weights": _digest(model),
@@ -215,12 +215,13 @@ class _InMemory:
 
     complete, batches = False, 0
 
-    def __init__(self, layers: Sequence[str], names: Mapping[str, Sequence[int | str]] | None) -> None:
+    def __init__(self, layers: Sequence[str], names: Mapping[str, Sequence[int | str]] | None, tokens: bool) -> None:
         self._parts: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
         self._names = names or {}
         self._ids: list[str] = []
         self._skipped: list[str] = []
         self._widths: dict[str, int] = {}
+        self._tokens = tokens
         self.samples = 0
 
     def __enter__(self) -> Self:
@@ -246,9 +247,10 @@ class _InMemory:
     def finish(self) -> dict[str, Activations]:
         if not any(self._parts.values()):
             raise ActivationsError("there are no samples: data gives none")
+        ids, clusters = self._ids or None, [parent(i) for i in self._ids] if self._tokens else None
         return {
             layer: Activations(
-                np.concatenate(parts), self._names.get(layer), sample_ids=self._ids or None, skipped=self._skipped
+                np.concatenate(parts), self._names.get(layer), sample_ids=ids, skipped=self._skipped, clusters=clusters
             )
             for layer, parts in self._parts.items()
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from neuronym._groups import numbered
 from neuronym._names import is_missing
+from neuronym._tables import text_column
 from neuronym.activations import Activations
 from neuronym.errors import OptionError, counted, some
 
@@ -33,7 +35,8 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
 
     Parameters
     ----------
-    given : a label per sample, in the order of the activations; or a mapping from sample id to label
+    given : a label per sample, in the order of the activations; a mapping from sample id to label; or a table,
+        ``.csv`` or ``.parquet``, with a first column ``sample`` and one of labels, or ``FILE:COLUMN``
     what : ``"clusters"`` or ``"strata"``, for messages
 
     Raises
@@ -41,6 +44,8 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
     OptionError
         If a sample has no label.
     """
+    if isinstance(given, str | Path):
+        given = _of_file(given, what)
     if hasattr(given, "items") and not isinstance(given, np.ndarray):  # a dict or a pandas Series
         if sample_ids is not None:
             by_id = {str(key): value for key, value in given.items()}
@@ -55,7 +60,7 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
         else:
             listed = list(given)
     else:
-        listed = [] if isinstance(given, str) else list(given)
+        listed = list(given)
         if len(listed) != n_samples:
             raise OptionError(f"{what} must be one label per sample of the activations, {n_samples}, not {len(listed)}")
     missing = sum(is_missing(value) for value in listed)
@@ -63,6 +68,13 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
         raise OptionError(f"{what} have no label for {counted(missing, 'sample')}: each sample needs one")
     place: dict[Any, int] = {}
     return np.array([place.setdefault(value, len(place)) for value in listed], np.int64)
+
+
+def _of_file(path: str | Path, what: str) -> dict[str, str] | list[str]:
+    file, _, column = str(path).rpartition(":")
+    whole = Path(path).exists() or not file or not Path(file).exists()
+    ids, labels = text_column(path, None, what) if whole else text_column(file, column, what)
+    return labels if ids is None else dict(zip(ids, labels, strict=True))
 
 
 def repeated_rows(taken: Activations, columns: NDArray[np.intp], rows: Ints | None) -> str | None:

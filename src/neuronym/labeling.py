@@ -84,12 +84,30 @@ def label(
     progress : show a bar on standard error
     weights : whole numbers (n_samples,), in the order of the activations; a sample of weight 2 counts as two
     unknown : ``"no"`` or ``"drop"`` (the sample) for concept values that are neither yes nor no
+    permutations : how many permutations of the samples are searched for ``p_search`` and ``q``; 0 for none
+        ``"auto"``: where neurons share a null, as those without ties do, 9,999 or 20 per label, whichever is more,
+        so that the smallest p can pass the correction; for a neuron with a null of its own up to 999, fewer where it
+        is hopeless (then p comes from the place of the twentieth permutation that is as good).
+    seed : of all random numbers; the labels do not depend on the number of workers
+    tail : where fewer than 10 permutations are as good, ``p_search`` comes from a generalised Pareto tail fitted to
+        the best ones, if it fits
+    clusters : what each sample belongs to, such as its video, subject or text: one per sample in the order of the
+        activations, a mapping from sample id, or a table (``FILE`` or ``FILE:COLUMN``)
+        Whole clusters are permuted (with others of their size), held out and resampled. By default what the
+        activations say themselves: tokens belong to their text. False takes all samples as independent.
+    strata : groups of samples, given as ``clusters`` are, that permutations stay within: for what concepts and
+        activations both follow, such as the site of a recording. No remedy for samples that depend on each other.
+    holdout : share of the samples (or clusters) that is not searched; AUC, p, interval and effects come from it
+    folds : hold each of so many parts out in turn: the mean AUC on them, and how often the formula is the same
+    stability : how many bootstrap resamples are searched again, to see how often the formula is the same
+    effects : the interval of the AUC, the difference of means, precision, recall and average precision, without
+        holding anything out
 
     Returns
     -------
     Labels
         A label per neuron, in order. One that is constant, or for which no formula is feasible, has no formula and
-        says why.
+        says why. Stopped by Ctrl-C while it permutes, measures or resamples, it warns and gives what is done.
 
     Raises
     ------

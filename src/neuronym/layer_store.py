@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._files import kind_of, reading
+from neuronym._names import parent
 from neuronym._zarr_matrix import ZarrMatrix
 from neuronym.activations import Activations
 from neuronym.errors import ActivationsError, FileError, OptionError, counted, no_such
@@ -90,7 +91,8 @@ def open_layers(path: str | Path) -> dict[str, Activations]:
         for name in layers if layer is None else [layer]:
             neurons = node[name].attrs[_KEY]["neurons"]
             matrix = ZarrMatrix(store / name / _MATRIX)
-            opened[name] = Activations(matrix, neurons, sample_ids=ids, skipped=state["skipped"])
+            clusters = [parent(i) for i in ids] if ids is not None and state["settings"].get("tokens") else None
+            opened[name] = Activations(matrix, neurons, sample_ids=ids, skipped=state["skipped"], clusters=clusters)
         return opened
 
 

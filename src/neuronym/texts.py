@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym._files import kind_of, reading, writing
-from neuronym._tables import SAMPLE, header, read_csv, read_parquet, split_ids
-from neuronym.errors import FileError, OptionError, some
+from neuronym._files import kind_of, writing
+from neuronym._tables import SAMPLE, text_column
+from neuronym.errors import FileError, OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ def open_texts(path: str | Path) -> tuple[list[str] | None, list[str]]:
     FileError
         If the file cannot be read or has no such column.
     """
-    return _column(path, "text")
+    return text_column(path, "text", "texts")
 
 
 def open_parents(path: str | Path) -> tuple[list[str], list[str]]:
@@ -37,28 +37,10 @@ def open_parents(path: str | Path) -> tuple[list[str], list[str]]:
     FileError
         If the file cannot be read or lacks one of them.
     """
-    ids, parents = _column(path, "parent")
+    ids, parents = text_column(path, "parent", "texts")
     if ids is None:
         raise FileError(f"{str(path)!r} needs a first column sample with the ids of the tokens")
     return ids, parents
-
-
-def _column(path: str | Path, name: str) -> tuple[list[str] | None, list[str]]:
-    kind = kind_of(path, (".csv", ".parquet"), "texts")
-    with reading(path, "texts"):
-        if kind == ".csv":
-            import pyarrow as pa
-
-            table = read_csv(path, dict.fromkeys(header(path)[0], pa.string()))
-        else:
-            table = read_parquet(path)
-        ids, names = split_ids(table)
-        if names.count(name) != 1:
-            raise FileError(f"{str(path)!r} needs a column {name}, beside a first column sample; it has {some(names)}")
-        cells = [cell for cell in table.column(name).to_pylist() if isinstance(cell, str)]
-    if len(cells) < table.num_rows:
-        raise FileError(f"{table.num_rows - len(cells)} rows of the column {name} of {str(path)!r} hold no text")
-    return ids, cells
 
 
 class Texts:
@@ -116,8 +98,8 @@ def save_tokens(tokens: pd.DataFrame, path: str | Path, *, overwrite: bool = Fal
     """Save a table of tokens as ``.csv`` or ``.parquet``; one that is there already and holds the same is left."""
     kind = kind_of(path, (".csv", ".parquet"), "tokens")
     if Path(path).exists() and not overwrite:
-        same = _column(path, "parent") == (list(tokens[SAMPLE]), list(tokens["parent"]))
-        if same and _column(path, "text")[1] == list(tokens["text"]):
+        same = text_column(path, "parent", "texts") == (list(tokens[SAMPLE]), list(tokens["parent"]))
+        if same and text_column(path, "text", "texts")[1] == list(tokens["text"]):
             return
     with writing(path, overwrite) as temporary:
         if kind == ".csv":
