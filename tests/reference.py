@@ -88,3 +88,52 @@ def text(chain, names):
         name = "~" * (literal % 2) + names[literal // 2]
         result = name if not place else f"({result}) {'|' if operator else '&'} {name}"
     return result
+
+
+def placements(activations, inside):
+    """AUC, and for each sample the share of the other class that it stands above (below, if it is outside)."""
+    into, out = activations[inside], activations[~inside]
+    share = np.empty(len(activations))
+    for i, value in enumerate(activations):
+        others = out if inside[i] else into
+        won = others < value if inside[i] else others > value
+        share[i] = np.mean(won + 0.5 * (others == value))
+    return share[inside].mean(), share
+
+
+def delong(activations, inside, other=None, clusters=None):
+    """The variance of an AUC after DeLong et al. (1988), or of its difference to that of another formula.
+
+    For two scores on the same classes this is their covariance matrix; here the score stays and the classes differ,
+    so what a sample adds to each AUC is kept as one number per sample. With clusters, those of a cluster are summed.
+    """
+    adds = np.zeros(len(activations))
+    least = np.inf
+    for formula, sign in ((inside, 1), (other, -1)):
+        if formula is None:
+            continue
+        auc, share = placements(activations, formula)
+        for members in (formula, ~formula):
+            n = members.sum()
+            adds[members] += sign * (share[members] - auc) / np.sqrt(n * (n - 1))
+            if clusters is not None:
+                least = min(least, len(set(clusters[members])))
+    if clusters is None:
+        return (adds**2).sum()
+    sums = [adds[clusters == c].sum() for c in set(clusters)]
+    return least / (least - 1) * np.square(sums).sum()
+
+
+def newcombe(auc, m, n, z):
+    """Both ends of Newcombe's method 5, from the variance of Hanley and McNeil with both numbers their mean."""
+    from scipy.optimize import brentq
+
+    mean = (m + n) / 2
+
+    def distance(theta):
+        q1, q2 = theta / (2 - theta), 2 * theta**2 / (1 + theta)
+        spread = theta * (1 - theta) + (mean - 1) * (q1 - theta**2) + (mean - 1) * (q2 - theta**2)
+        return (theta - auc) ** 2 - z**2 * spread / (m * n)
+
+    low = 0.0 if auc == 0 else brentq(distance, 0, auc - 1e-12, xtol=1e-14)
+    return low, 1.0 if auc == 1 else brentq(distance, auc + 1e-12, 1, xtol=1e-14)

@@ -176,17 +176,20 @@ def add_evidence(
         (asked.stability > 0, _resample),
         (bool(asked.permutations), lambda run: _permute(run, n_tests)),
     ]
+    stopped = False
     try:
         for wanted, step in steps:
             for run in runs if wanted else ():
                 step(run)
     except KeyboardInterrupt:
+        stopped = True
         warnings.warn("stopped: the labels hold what was done until then, and nothing of the rest", stacklevel=3)
     if asked.permutations:
         q = adjusted([label.p_search for label in labels])
         labels[:] = [replace(label, q=value) for label, value in zip(labels, q.tolist(), strict=True)]
+    if asked.permutations and not stopped:
         _warn_of_reach(labels)
-    if asked.holdout is not None:
+    if asked.holdout is not None and not stopped:
         _warn_of_missing(labels)
 
 
@@ -360,9 +363,9 @@ def _warn_of_reach(labels: Sequence[Label]) -> None:
         n_tests = sum(not math.isnan(label.p_search) for label in labels)
         fewest = min(label.permutations or 0 for label in bound)
         warnings.warn(
-            f"{counted(len(bound), 'label')} (neuron {some([x.neuron for x in bound])}) have the smallest p_search "
-            f"that {fewest} permutations give, {1 / (fewest + 1):.2g}, and among {n_tests} labels that is not "
-            f"significant: ask for permutations={math.ceil(n_tests / LEVEL)}, or for tail=True",
+            f"the p_search of {counted(len(bound), 'label')} (neuron {some([x.neuron for x in bound])}) is as small as "
+            f"{fewest} permutations allow, {1 / (fewest + 1):.2g}, and among {n_tests} labels that is not significant: "
+            f"ask for permutations={math.ceil(n_tests / LEVEL)}, or for tail=True",
             stacklevel=4,
         )
 

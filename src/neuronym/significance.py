@@ -180,8 +180,9 @@ def pareto_tail(null: ArrayLike, observed: ArrayLike, seed: int = 0) -> Floats:
     As Knijnenburg, Wessels, Reinders and Shmulevich (2009): P(excess over a threshold t) times the tail of a
     generalised Pareto distribution fitted to the excesses. It is fitted to the 250 highest values of the null, or a
     quarter where there are fewer than 1,000, by probability-weighted moments (Hosking and Wallis 1987), and then to
-    fewer, down to 30, until a Cramér-von Mises test by parametric bootstrap does not reject it at 0.05. Where the
-    fitted tail ends before the observation, the exponential tail of the same mean stands in, which is heavier.
+    fewer, down to 30, until a Cramér-von Mises test by parametric bootstrap does not reject it at 0.05. A shape below
+    0, of a tail that ends, is taken as 0, the exponential tail of the same mean: from 250 values the end is hardly
+    known, and one that comes too early makes p too small by orders of magnitude.
 
     Parameters
     ----------
@@ -202,10 +203,8 @@ def pareto_tail(null: ArrayLike, observed: ArrayLike, seed: int = 0) -> Floats:
         excesses = np.sort(ordered[:n_top] - threshold)
         shape, scale = _pareto_fit(excesses)
         if _pareto_fits(excesses, shape, scale, rng):
-            beyond = x - threshold
-            tail = _pareto_survival(beyond, shape, scale)
-            exponential = np.exp(-np.maximum(beyond, 0) / excesses.mean())
-            return np.asarray(n_top / len(ordered) * np.where(tail > 0, tail, exponential))
+            heavy = (shape, scale) if shape > 0 else (0.0, excesses.mean())
+            return n_top / len(ordered) * _pareto_survival(np.maximum(x - threshold, 0), *heavy)
         n_top -= 10
     return np.full(x.shape, np.nan)
 
@@ -215,11 +214,13 @@ def _pareto_fit(excesses: Floats) -> tuple[Any, Any]:
     n = excesses.shape[-1]
     mean = excesses.mean(-1)
     weighted = (excesses * (1 - (np.arange(1, n + 1) - 0.35) / n)).mean(-1)
-    return 2 - mean / (mean - 2 * weighted), 2 * mean * weighted / (mean - 2 * weighted)
+    with np.errstate(divide="ignore", invalid="ignore"):  # all excesses are equal
+        return 2 - mean / (mean - 2 * weighted), 2 * mean * weighted / (mean - 2 * weighted)
 
 
 def _pareto_survival(x: Any, shape: Any, scale: Any) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        shape = np.asarray(shape, np.float64)
         base = np.maximum(1 + shape * x / scale, 0)
         return np.asarray(np.where(np.abs(shape) < 1e-9, np.exp(-x / scale), base ** (-1 / shape)))
 
