@@ -16,12 +16,13 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from evidence import photos
 from numpy.typing import NDArray
 from run import HERE, Table, as_text, searched
 from scipy.special import ndtri
 from scipy.stats import ks_2samp, norm
 
-from neuronym import Concepts, Formula, Hierarchy, Labels, label
+from neuronym import Concepts, Formula, Labels, label
 from neuronym.dependence import exchange, hold_out
 from neuronym.permutation import null_scores
 from neuronym.scores import AUC
@@ -53,11 +54,11 @@ class Sizes:
 FULL = Sizes(1_000, 9_999, 20, 500, 400, 20_000, 4_000, 200, 10)
 
 
-def tiny_imagenet(data: Path) -> Concepts:
-    """The 200 classes of the 10,000 photos and the hypernyms of at least two of them: 348 concepts."""
-    lines = (data / "tiny-imagenet-200/val/val_annotations.txt").read_text().splitlines()
-    concepts = Concepts.from_classes([line.split("\t")[1] for line in lines])
-    return concepts.expand(Hierarchy.from_csv(data / "imagenet/hypernyms.csv"), min_concepts=2)
+def labelled(*given: object, **options: object) -> Labels:
+    """Labels without the warnings that few permutations, or clusters that hold out no positives, rightly raise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return label(*given, **options)
 
 
 def coco_like(n_samples: int = N, n_concepts: int = 40) -> Concepts:
@@ -79,7 +80,7 @@ def table_of_noise(sets: dict[str, Concepts], sizes: Sizes, figures: dict[str, o
     rows = []
     for (name, concepts), kind in product(sets.items(), KINDS):
         values = noise(concepts.n_samples, sizes.noise, kind, 1)
-        labels = label(values, concepts, permutations=sizes.permutations, seed=SEED, n_jobs=-1)
+        labels = labelled(values, concepts, permutations=sizes.permutations, seed=SEED, n_jobs=-1)
         p, p_search = (np.array([getattr(x, which) for x in labels]) for which in ("p", "p_search"))
         searcher = Searcher(searched(concepts), Rules())
         midranks = np.sort(AUC().weigh(values[:, :1], searcher.groups.apart()).sums[0])
@@ -91,7 +92,7 @@ def table_of_noise(sets: dict[str, Concepts], sizes: Sizes, figures: dict[str, o
         others = []
         for seed in range(2, 2 + sizes.seeds):
             values = noise(concepts.n_samples, sizes.noise, kind, seed)
-            labels = label(values, concepts, permutations=sizes.permutations, seed=SEED + seed, n_jobs=-1)
+            labels = labelled(values, concepts, permutations=sizes.permutations, seed=SEED + seed, n_jobs=-1)
             others.append(np.mean([x.p_search <= 0.05 for x in labels]))
         again = f"{np.mean(others):.4f} ({min(others):.3f} to {max(others):.3f})"
         same = f"{ks_2samp(aucs, null).pvalue:.2f}"
@@ -127,9 +128,7 @@ def table_of_discoveries(sets: dict[str, Concepts], sizes: Sizes, figures: dict[
                 n_real = sizes.mixed // 10
                 for j, own in enumerate(drawn_concepts(concepts, n_real, 100 + mix)):
                     values[:, j] += shift * concepts[own]
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # of p that cannot get small enough: few permutations are asked for
-                    found = label(values, concepts, permutations="auto", seed=SEED + mix, n_jobs=-1).significant(0.05)
+                found = labelled(values, concepts, permutations="auto", seed=SEED + mix, n_jobs=-1).significant(0.05)
                 wrong = sum(x.neuron >= n_real for x in found)
                 false.append(wrong / max(1, len(found)))
                 power.append((len(found) - wrong) / n_real)
@@ -144,9 +143,11 @@ def table_of_discoveries(sets: dict[str, Concepts], sizes: Sizes, figures: dict[
     return "False discoveries", note, ["concepts", "shift", "false discoveries", "power"], rows
 
 
-def planted_truths(concepts: Concepts, kind: str, n: int, seed: int) -> tuple[list[Formula], NDArray[np.bool_]]:
+def planted_truths(
+    concepts: Concepts, kind: str, n: int, seed: int, least: int
+) -> tuple[list[Formula], NDArray[np.bool_]]:
     """Formulas of a kind that differ from each of their parts, and where they are true (n_samples, n)."""
-    a, b = (drawn_concepts(concepts, 20 * n, seed + own) for own in (0, 1))
+    a, b = (drawn_concepts(concepts, 20 * n, seed + own, least) for own in (0, 1))
     formulas: list[Formula] = []
     truth: list[NDArray[np.bool_]] = []
     for one, other in zip(a, b, strict=True):
@@ -154,7 +155,7 @@ def planted_truths(concepts: Concepts, kind: str, n: int, seed: int) -> tuple[li
         made = {"a": left, "a | b": left | right, "a & ~b": left & ~right}[kind]
         parts = [] if kind == "a" else [left, right]
         # Each part must matter: formulas that nearly equal one of theirs cannot be told from it.
-        if len(formulas) < n and all((made ^ part).sum() >= 50 for part in parts) and 50 <= made.sum() <= N // 2:
+        if len(formulas) < n and all((made ^ part).sum() >= 50 for part in parts) and least <= made.sum() <= N // 2:
             text = kind.replace("a", f'"{one}"').replace("b", f'"{other}"')
             formulas.append(Formula.parse(text))
             truth.append(made)
@@ -167,10 +168,11 @@ def table_of_literals(sets: dict[str, Concepts], sizes: Sizes, figures: dict[str
         for kind, min_count in product(("a", "a | b", "a & ~b"), (20, 200)):
             if name != "COCO-like" and min_count > 20:  # most of its concepts are rarer
                 continue
-            formulas, truth = planted_truths(concepts, kind, sizes.planted, 300)
+            # Half of the samples must show more than min_count of what is to be found.
+            formulas, truth = planted_truths(concepts, kind, sizes.planted, 300, 5 * min_count // 2)
             values = plant(truth, SHIFT, 30)
-            held = label(values, concepts, min_count=min_count, holdout=0.5, seed=SEED, n_jobs=-1)
-            whole = label(values, concepts, min_count=2 * min_count, n_jobs=-1)
+            held = labelled(values, concepts, min_count=min_count, holdout=0.5, seed=SEED, n_jobs=-1)
+            whole = labelled(values, concepts, min_count=2 * min_count, n_jobs=-1)
             shares = [of_literals(labels, formulas, truth, concepts) for labels in (whole, held, held.simplest())]
             figures[f"{name}, {kind}, {min_count}"] = shares
             rows.append([name, kind, str(len(formulas)), str(min_count), *(f"{x:.2f}" for own in shares for x in own)])
@@ -216,7 +218,7 @@ def table_of_bias(sets: dict[str, Concepts], sizes: Sizes, figures: dict[str, ob
             truth = np.array([concepts[own] for own in drawn_concepts(concepts, n, 400 + start)]).T
             shifts = np.resize([0.25, 0.5, 1.0], n)
             values = plant(truth, 1.0, 40 + start) + (shifts - 1) * truth
-            for j, x in enumerate(label(values, concepts, holdout=0.5, seed=SEED, n_jobs=-1)):
+            for j, x in enumerate(labelled(values, concepts, holdout=0.5, seed=SEED, n_jobs=-1)):
                 inside = x.formula.evaluate(concepts)
                 errors["search"].append(x.auc - true_auc(inside[~held], truth[~held, j], shifts[j]))
                 errors["held out"].append(x.auc_heldout - true_auc(inside[held], truth[held, j], shifts[j]))
@@ -246,7 +248,7 @@ def table_of_coverage(sizes: Sizes, figures: dict[str, object]) -> Table:
                 n = min(500, sizes.covered - start)
                 rng = np.random.default_rng([SEED, 50, positives, int(1000 * auc), start])
                 values = rng.normal(size=(N, n)) + shift * shown
-                labels = label(values, shown, length=1, negation=False, holdout=0.5, seed=SEED, n_jobs=-1)
+                labels = labelled(values, shown, length=1, negation=False, holdout=0.5, seed=SEED, n_jobs=-1)
                 inside += [x.auc_low <= auc <= x.auc_high for x in labels]
             row.append(f"{np.mean(inside):.3f}")
             figures[f"{positives} {auc}"] = float(np.mean(inside))
@@ -267,10 +269,8 @@ def table_of_clusters(sizes: Sizes, figures: dict[str, object]) -> Table:
     rows = []
     for name, clusters in (("by sample", False), ("by cluster", of_sample)):
         given = {"clusters": clusters, "min_count": 200, "seed": SEED, "n_jobs": -1}
-        tested = label(values, shown, permutations=max(199, sizes.permutations // 10), **given)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of formulas that no cluster held out shows
-            held = label(values, shown, holdout=0.5, **given)
+        tested = labelled(values, shown, permutations=max(199, sizes.permutations // 10), **given)
+        held = labelled(values, shown, holdout=0.5, **given)
         rejected = np.mean([x.p_search <= 0.05 for x in tested])
         beyond = np.mean([x.p <= 0.05 for x in held])
         figures[name] = [x.auc_heldout for x in held]
@@ -359,7 +359,7 @@ def draw_sizes(path: Path) -> None:
     shown = rng.random((sizes[-1], 1)) < 0.1
     values = rng.normal(size=(sizes[-1], len(shifts))) + np.array(shifts) * shown
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    found = {n: list(label(values[:n], shown[:n], length=1, negation=False, effects=True)) for n in sizes}
+    found = {n: list(labelled(values[:n], shown[:n], length=1, negation=False, effects=True)) for n in sizes}
     for j, shift in enumerate(shifts):
         lines = {
             "log10_p": [max(found[n][j].log10_p, -40) for n in sizes],
@@ -388,7 +388,7 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, default=None, help="the folder for figures; docs/ with --full")
     asked = parser.parse_args()
     sizes = FULL if asked.full else Sizes()
-    sets = {"Tiny ImageNet": tiny_imagenet(asked.data), "COCO-like": coco_like()}
+    sets = {"Tiny ImageNet": photos(asked.data), "COCO-like": coco_like()}
     figures: dict[str, dict[str, object]] = {}
     makers: dict[str, Callable[[dict[str, object]], Table]] = {
         "noise": lambda f: table_of_noise(sets, sizes, f),

@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import dense
+import evidence
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
@@ -264,6 +265,7 @@ def as_text(tables: list[Table], script: str = "run.py", packages: Sequence[str]
         "so read the ratios, which come from one run.",
     ]
     for title, note, head, rows in tables:
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
         widths = [max(len(row[i]) for row in [list(head), *rows]) for i in range(len(head))]
         lines += ["", f"## {title}", "", note, ""]
         for row in [list(head), ["-" * (w - 1) + ":" if i else "-" * w for i, w in enumerate(widths)], *rows]:
@@ -288,6 +290,8 @@ def main() -> None:
         lambda: table_of_others(concepts),
         table_of_coco,
         lambda: table_of_scaling(concepts),
+        lambda: evidence.table_of_costs(evidence.photos(asked.data)),
+        lambda: evidence.table_of_real(evidence.photos(asked.data), asked.data),
     ):
         tables.append(make())
         print(as_text(tables[-1:]).split("\n\n", 2)[2], flush=True)

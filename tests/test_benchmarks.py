@@ -1,3 +1,4 @@
+import importlib
 import sys
 from pathlib import Path
 
@@ -11,14 +12,22 @@ from neuronym.search import Rules, search
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="module")
-def run():
+def imported(name):
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        import run
+        return importlib.import_module(name)
     finally:
         sys.path.pop(0)
-    return run
+
+
+@pytest.fixture(scope="module")
+def run():
+    return imported("run")
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    return imported("calibration")
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +61,39 @@ def test_every_part_is_timed_and_the_table_is_written(run, concepts):
     text = run.as_text([("Title", "A note.", ["a", "bb"], [["1", "2"]])])
     assert "| a | bb |\n| - | -: |\n| 1 | 2  |\n" in text
     assert "A note." in text
+
+
+def test_calibration_runs_and_its_tables_say_what_is_known(calibration, concepts, tmp_path):
+    sizes = calibration.Sizes(40, 199, 2, 40, 12, 100, 60, 20, 1)
+    # The sets of the record are larger; what is asked here is that nothing is far off.
+    sets = {"classes": concepts, "COCO-like": calibration.coco_like(3000, 12)}
+    figures = {}
+    noise = calibration.table_of_noise(sets, sizes, figures.setdefault("noise", {}))[3]
+    assert all(float(row[4]) < 0.2 < float(row[3]) for row in noise)
+    discoveries = calibration.table_of_discoveries(sets, sizes, figures.setdefault("discoveries", {}))[3]
+    assert all(float(row[3]) > 0.9 for row in discoveries if row[1] == "1.0")
+    literals = calibration.table_of_literals(sets, sizes, figures.setdefault("literals", {}))[3]
+    single = next(row for row in literals if row[:2] == ["COCO-like", "a"])
+    assert float(single[4]) < float(single[10])  # exact: found on all samples, and by simplest()
+    bias = calibration.table_of_bias(sets, sizes, figures.setdefault("bias", {}))[3]
+    for row in bias:
+        searched, held = (float(cell.split(" ± ")[0]) for cell in row[1:])
+        assert searched > 0.005
+        assert abs(held) < 0.02
+    coverage = calibration.table_of_coverage(sizes, figures.setdefault("coverage", {}))[3]
+    assert all(float(cell) > 0.85 for row in coverage for cell in row[1:])
+    by_sample, by_cluster = calibration.table_of_clusters(sizes, figures.setdefault("clusters", {}))[3]
+    assert float(by_sample[1]) == 1
+    assert float(by_cluster[1]) < 0.3
+    calibration.draw(figures, tmp_path / "calibration.png")
+    calibration.draw_sizes(tmp_path / "significance.png")
+    assert all(path.stat().st_size > 10_000 for path in tmp_path.iterdir())
+
+
+def test_the_truth_of_the_calibration_is_the_truth(calibration):
+    rng = np.random.default_rng(0)
+    truth = rng.random(20_000) < 0.3
+    inside = truth & (rng.random(20_000) < 0.7) | (rng.random(20_000) < 0.1)
+    values = rng.normal(size=20_000) + 0.8 * truth
+    below = np.searchsorted(np.sort(values[~inside]), values[inside]).mean() / (~inside).sum()
+    assert calibration.true_auc(inside, truth, 0.8) == pytest.approx(below, abs=0.01)

@@ -121,6 +121,7 @@ def test_the_summary_counts_what_is_to_be_believed(data, labels):
     plain = label(*data).summary()
     assert (plain.believable, plain.vanished, plain.shortened, plain.optimism) == (None, None, None, None)
     assert "not known; ask label for permutations or holdout" in str(plain)
+    assert summary.vanished is None  # p is that of held-out samples
     searched = label(*data, permutations=399).summary()
     assert searched.vanished == searched.by_p - 4 > 0
     held = label(*data, holdout=0.5).summary()

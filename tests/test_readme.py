@@ -55,3 +55,16 @@ def test_every_command_and_option_is_there():
 def test_its_links_lead_somewhere():
     for link in re.findall(r"\]\(([^)]+)\)", README):
         assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_pages_print_what_they_say_and_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    shared: dict[str, object] = {}
+    for code, expected in re.findall(r"```python\n(.*?)```\s+```text\n(.*?)```", text, re.DOTALL):
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(code, page.name, "exec"), shared)
+        assert [line.rstrip() for line in printed.getvalue().splitlines()] == expected.splitlines()
+    assert text.count("```python") == text.count("```text") > 0
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert link.startswith("https://") or (page.parent / link).exists(), link

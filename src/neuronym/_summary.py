@@ -27,7 +27,8 @@ class Summary:
     believable : int or None
         Significant by ``p_search``; without it, by p on held-out samples.
     vanished : int or None
-        Significant by ``p``, but not by ``p_search``.
+        Significant by ``p``, but not by ``p_search``. None where p comes from held-out samples, since that p has no
+        search to account for.
     shortened, emptied : int or None
         Of the labels with a formula, those that lose some and all of their literals to ``Labels.simplest``.
     literals, kept : int or None
@@ -82,7 +83,7 @@ class Summary:
             len(listed) - len(found) - constant,
             len(by_p),
             None if believed is None else len(believed),
-            sum(not label.q <= q for label in by_p) if searched else None,
+            sum(not label.q <= q for label in by_p) if searched and not held_out else None,
             sum(label.best is not None and label.length != old.length for label, old in zip(short, found, strict=True))
             if gains
             else None,
