@@ -4,6 +4,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,15 +23,25 @@ def test_labels_of_samples_are_numbered_as_they_come():
     assert codes({"z": 1, "x": 2, "y": 1, "other": 5}, ids, 3, "clusters").tolist() == [0, 1, 1]
     assert codes(pd.Series([5, 6, 6], ["y", "x", "z"]), ids, 3, "clusters").tolist() == [0, 1, 0]
     assert codes(pd.Series([5, 6, 6]), None, 3, "clusters").tolist() == [0, 1, 1]
+    assert codes(torch.tensor([5, 6, 6]), None, 3, "clusters").tolist() == [0, 1, 1]
+    assert codes(range(3), None, 3, "clusters").tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
     ("given", "ids", "message"),
     [
-        ([1, 2], None, "clusters must be one label per sample of the activations, 3, not 2"),
+        ([1, 2], None, r"clusters must be one label per sample of the activations, 3, but have shape \(2,\)"),
         ([1, None, 2], None, "clusters have no label for 1 sample"),
         ({"x": 1, "y": 2}, ("x", "y", "z"), r"clusters say nothing of 1 sample \('z'\)"),
-        ({"x": 1}, None, "clusters are given by sample id, but activations have no ids"),
+        (np.zeros((3, 1)), None, r"clusters must be one label per sample .* shape \(3, 1\)"),
+        (5, None, "clusters must be one label per sample of the activations, not 5"),
+        (True, None, "clusters must be one label per sample of the activations, not True"),
+        (b"abc", None, "clusters must be one label per sample of the activations, not b'abc'"),
+        (pd.DataFrame({"v": [1, 2, 3]}), None, "clusters must be one column, not a DataFrame"),
+        (np.array([1, np.nan, 2], np.float32), None, "clusters have no label for 1 sample"),
+        (pd.Series([1, 2]), None, r"shape \(2,\)"),
+        (pd.Series([1, 2, 3], ["x", "y", "z"]), None, "clusters are given by sample id, but no sample has one"),
+        ({"x": 1}, None, "clusters are given by sample id, but no sample has one"),
     ],
 )
 def test_labels_of_samples_that_do_not_fit_are_refused(given, ids, message):
@@ -105,6 +116,19 @@ def test_what_is_held_out_is_stratified(groups, share, seed):
     for group, n in Counter(groups).items():
         assert abs(held[row_groups == group].sum() - share * n) < 2
     assert np.array_equal(held, hold_out(row_groups, None, share, seed))
+
+
+@pytest.mark.parametrize("clusters", [None, np.arange(1000) // 4])
+def test_what_is_held_out_is_random_where_no_two_rows_are_equal(clusters):
+    groups = np.arange(1000)  # numbered as they come
+    splits = [hold_out(groups, clusters, 0.5, seed) for seed in range(40)]
+    folds = [into_folds(groups, clusters, 5, seed) for seed in range(40)]
+    assert len({split.tobytes() for split in splits}) == len({fold.tobytes() for fold in folds}) == 40
+    # Neither the place of a sample nor its neighbour says in which part it is.
+    units = np.array(splits)[:, :: 1 if clusters is None else 4]
+    assert np.abs(units[:, ::2].mean(axis=1) - 0.5).max() < 0.25
+    assert np.abs((units[:, 1:] == units[:, :-1]).mean(axis=1) - 0.5).max() < 0.25
+    assert units.mean(axis=0).std() < 1.5 * 0.5 / np.sqrt(40)
 
 
 def test_whole_clusters_are_held_out_and_dealt_into_folds():

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control
 
-from neuronym import Activations, Explanation, Formula, Label, Labels, OptionError, label, save_activations
+from neuronym import Activations, Concepts, Explanation, Formula, Label, Labels, OptionError, label, save_activations
 
 N = 500
 
@@ -176,7 +176,35 @@ def test_all_of_it_comes_back_from_files(tmp_path, data, kind, asked):
         assert opened.simplest() == made.simplest()
 
 
-def test_a_bar_chart_of_layers_sorts_and_filters_by_the_new_numbers(labels):
+def test_labels_by_sample_id_follow_ids_wherever_they_are(tmp_path):
+    rng = np.random.default_rng(0)
+    video = np.repeat(np.arange(50), 10)
+    ids = [f"s{i}" for i in range(500)]
+    concepts = (rng.random((50, 5)) < 0.3)[video]
+    values = rng.normal(size=(50, 6))[video] + 0.1 * rng.normal(size=(500, 6))
+    sets = Concepts.from_array(concepts, sample_ids=ids)
+    by_id = pd.Series(video, ids)
+    options = {"permutations": 399, "min_count": 40}
+    expected = [x.p_search for x in label(values, concepts, clusters=video, **options)]
+    for given in (by_id, by_id.sample(frac=1, random_state=0), by_id.to_dict()):
+        assert [x.p_search for x in label(values, sets, clusters=given, **options)] == expected
+        named = Activations(values, sample_ids=ids)
+        assert [x.p_search for x in label(named, sets, clusters=given, **options)] == expected
+    order = rng.permutation(500)
+    turned = named.take(order)
+    found = label({"a": named, "b": turned}, sets, clusters=by_id, **options)
+    assert all(x.p_search > 0.005 for x in found)
+    for asked in ({"clusters": video}, {"strata": video % 2}, {"weights": np.ones(500, int)}):
+        with pytest.raises(OptionError, match="the layers have their samples in different orders"):
+            label({"a": named, "b": turned}, sets, **asked)
+
+
+def test_what_simplest_empties_is_not_significant(labels):
+    short = labels.simplest()
+    assert all(x.best is not None for x in short.significant(0.9))
+
+
+def test_what_sorts_and_filters_labels_are_and_filters_by_the_new_numbers(labels):
     assert [x.neuron for x in labels.sort("q")][:4] == sorted(x.neuron for x in labels.significant())
     assert len(labels.filter(lambda x: x.p_gain <= 0.05)) >= 3
     assert labels.sort("optimism")[0] is not None
@@ -209,6 +237,10 @@ def test_the_command_takes_all_of_it(tmp_path, command, data):
     assert Labels.open(tmp_path / "l.json") == expected
     code, out, _ = command("show", str(tmp_path / "l.json"), "--summary")
     assert (code, out.strip()) == (0, str(expected.summary()))
+    code, out, _ = command("show", str(tmp_path / "l.json"), "--summary", "--json")
+    assert json.loads(out)["labels"] == 15
+    code, out, _ = command(*given, "--clusters", "none", "--holdout", "0.5", "--quiet", "--json")
+    assert len(json.loads(out)["labels"]) == 15
     code, out, _ = command(*given, "--folds", "2", "--json", "--quiet", "--neurons", "0")
     assert json.loads(out)["labels"][0]["agreement"] == 1
     for wrong, message in (
@@ -217,6 +249,7 @@ def test_the_command_takes_all_of_it(tmp_path, command, data):
         (["--holdout", "2"], "holdout must lie between 0 and 1"),
         (["--clusters", str(tmp_path / "v.csv"), "--holdout", "0.5"], "needs one column, beside a first column sample"),
         (["--strata", str(tmp_path / "none.csv"), "--permutations", "99"], "there is no file"),
+        (["--strata", f"{tmp_path / 'none.csv'}:a", "--permutations", "99"], "there is no file"),
     ):
         code, _, err = command(*given, *wrong)
         assert code == 2

@@ -46,6 +46,7 @@ HOUSE = [
     "_label_files",
     "_summary",
     "labels",
+    "_asked",
     "_evidence",
     "_inputs",
     "labeling",

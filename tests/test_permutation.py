@@ -131,6 +131,26 @@ def test_a_few_ties_are_broken_and_the_null_is_shared(monkeypatch):
         assert abs(one.p_search - other.p_search) <= 0.01
 
 
+@pytest.mark.parametrize("max_fraction", [0.5, 1.0])
+def test_float32_neurons_share_a_null_whatever_the_fractions(max_fraction):
+    rng = np.random.default_rng(0)
+    concepts, values = rng.random((6000, 4)) < 0.25, rng.normal(size=(6000, 6)).astype(np.float32)
+    values[:5] = values[1:6]
+    labels = label(values, concepts, permutations=199, length=1, max_fraction=max_fraction, clusters=False)
+    assert [x.permutations for x in labels] == [199] * 6
+
+
+def test_layers_of_one_data_set_share_their_null(data, monkeypatch):
+    values, concepts = data
+    calls = []
+    original = permutation.null_scores
+    monkeypatch.setattr(permutation, "null_scores", lambda *given: calls.append(1) or original(*given))
+    labels = label({"a": values[:, :6], "b": values[:, 6:], "c": values}, concepts, permutations=640)
+    assert len(calls) == 10
+    alone = label(values, concepts, permutations=640)
+    assert [x.p_search for x in labels.filter(layer="c")] == [x.p_search for x in alone]
+
+
 def test_a_hopeless_neuron_is_given_up_early(data):
     values, concepts = data
     lone = np.maximum(values[:, 0] - 150, 0)  # no other has its zeros
@@ -253,13 +273,26 @@ def test_a_p_that_cannot_get_small_enough_warns(data):
         ({"permutations": 99, "seed": -1}, "seed must be a whole number of at least 0"),
         ({"tail": True}, "tail=True fits the tail of a permutation null: give permutations too"),
         ({"permutations": 99, "strata": np.arange(N)}, "only samples within their stratum trade places"),
-        ({"permutations": 99, "clusters": np.zeros(N)}, "almost nothing is left to permute"),
+        (
+            {"permutations": 99, "clusters": np.zeros(N)},
+            r"almost nothing is left to permute: only clusters of equal size trade places, and 1 clusters in 1 class "
+            r"can be dealt out in 1 way .* or clusters=False \(--clusters none\) or no permutations",
+        ),
+        ({"permutations": np.array([99, 199])}, "permutations must be a whole number of at least 0 or 'auto'"),
         ({"permutations": 99, "clusters": [1, 2]}, "clusters must be one label per sample"),
     ],
 )
 def test_what_cannot_be_given_is_refused(data, options, message):
     with pytest.raises(OptionError, match=message):
         label(*data, **options)
+
+
+def test_samples_that_mostly_stay_in_place_raise_a_warning(data):
+    values, concepts = data
+    clusters = np.concatenate([np.repeat(np.arange(24), np.arange(1, 25)), np.arange(100, 200)])
+    assert len(clusters) == N
+    with pytest.warns(UserWarning, match=r"75% of the samples stay in place when the others are permuted"):
+        label(values[:, :2], concepts, permutations=99, clusters=clusters)
 
 
 def test_ctrl_c_gives_back_what_is_done(data, monkeypatch):

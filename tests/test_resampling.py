@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from neuronym import Activations, Concepts, Formula, OptionError, label
+from neuronym import Activations, ActivationsError, Concepts, Formula, Labels, OptionError, label
 from neuronym._groups import group
 from neuronym.dependence import bootstrap, hold_out, into_folds
 from neuronym.resampling import cross_fit, measured, stability
@@ -267,8 +267,81 @@ def test_a_hold_out_part_without_positives_is_refused_or_named():
     assert math.isnan(labels[0].p)
     assert math.isnan(labels[0].p_gain)
     assert labels.simplest()[0].best is None
+    rows = group(Concepts.from_array(shown[:, :1])).row_groups
+    options["seed"] = next(s for s in range(20) if not hold_out(rows, video, 0.5, s)[0])
     with pytest.raises(OptionError, match="the samples held out show none of the formulas found"):
         label(values[:, [1]], shown[:, :1], **options)
+
+
+def test_samples_held_out_must_be_finite_too(data):
+    values, concepts = data
+    held = np.flatnonzero(parts(concepts))
+    for broken in (np.nan, np.inf):
+        values = values.copy()
+        values[held[:3], 7] = broken
+        for dtype in (np.float32, np.float64):
+            message = r"activations hold NaN or infinity in 1 neuron \(7: 3\)"
+            with pytest.raises(ActivationsError, match=message):
+                label(values.astype(dtype), concepts, holdout=0.5)
+
+
+@pytest.mark.parametrize("asked", [{"holdout": 0.3}, {"effects": True}, {"folds": 2}, {"stability": 3}])
+def test_where_nothing_is_found_nothing_is_measured(data, asked):
+    labels = label(*data, min_count=590, length=1, negation=False, **asked)
+    assert all("no formula" in x.reason for x in labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert len(label(*data, min_fraction=0.5, max_fraction=0.5, **asked)) == 20
+
+
+def test_a_neuron_that_tells_all_clusters_apart_has_a_p_above_0(tmp_path):
+    video = np.repeat(np.arange(24), 10)
+    shown = np.zeros((240, 2), bool)
+    shown[:100, 0] = True
+    shown[::3, 1] = True
+    values = np.where(shown[:, :1], 5.0, 0) + np.random.default_rng(0).random((240, 1))
+    labels = label(values, shown, length=1, holdout=0.5, clusters=video, min_count=10)
+    assert labels[0].auc_heldout == 1
+    assert 0 < labels[0].p < 0.05
+    assert math.isfinite(labels[0].log10_p)
+    assert labels[0].p_gain == labels[0].p / 2
+    for kind in ("json", "csv", "parquet"):
+        labels.save(tmp_path / f"x.{kind}")
+        assert Labels.open(tmp_path / f"x.{kind}") == labels
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e300])
+def test_effects_do_not_depend_on_the_scale(scale):
+    rng = np.random.default_rng(0)
+    shown = rng.random((200, 1)) < 0.3
+    values = rng.random((200, 1)) + shown
+    plain, scaled = (label(v, shown, length=1, effects=True)[0] for v in (values, values * scale))
+    assert scaled.difference == pytest.approx(plain.difference, rel=1e-4)
+
+
+def test_a_label_that_held_out_samples_turn_around_is_not_believed(data):
+    _, concepts = data
+    held = parts(concepts)
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(N, 12)) + np.where(held, -2, 2)[:, None] * concepts[:, [1]]
+    labels = label(values, concepts, holdout=0.5)
+    assert all(x.auc > 0.8 and x.auc_heldout < 0.2 and x.p < 1e-6 for x in labels)
+    assert len(labels.significant(by="p")) == 0
+    assert labels.summary().believable == 0
+    assert all(x.best is None for x in labels.simplest())
+
+
+def test_too_few_clusters_are_named():
+    rng = np.random.default_rng(0)
+    video = np.repeat([0, 1], 100)
+    shown = rng.random((200, 2)) < 0.3
+    with pytest.warns(UserWarning, match=r"the samples held out are too few clusters for the formula of 2 labels"):
+        labels = label(rng.normal(size=(200, 2)), shown, holdout=0.5, clusters=video)
+    with pytest.raises(OptionError, match="no p_gain: what was held out holds too few clusters"):
+        labels.simplest()
+    shown = np.repeat([[True], [False]], 100, axis=0)
+    with pytest.raises(OptionError, match="the samples held out show none of the formulas found, or nothing else"):
+        label(rng.normal(size=(200, 2)), shown, folds=2, clusters=video, length=1)
 
 
 def test_repeated_samples_raise_a_warning_that_names_them(data):

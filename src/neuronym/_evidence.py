@@ -6,118 +6,30 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._groups import Groups
+from neuronym._asked import Asked, Parts
 from neuronym._label import Explanation, Label
 from neuronym._progress import watched
 from neuronym._workers import in_order, n_workers
 from neuronym.activations import Activations
-from neuronym.dependence import LEVEL, Exchange, exchange, hold_out, into_folds
+from neuronym.dependence import LEVEL
 from neuronym.errors import OptionError, counted, some
 from neuronym.permutation import Nulls, PermutationTest
 from neuronym.resampling import Stability, cross_fit, measured, stability
 from neuronym.search import Code, Found, Searcher, Speller
 from neuronym.significance import adjusted, auc_interval, cluster_test, gain_test, mann_whitney
 
-__all__ = ["Asked", "Parts", "Searched", "add_evidence"]
+__all__ = ["Searched", "add_evidence"]
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _AUTO_SHARED, _AUTO_OWN = 9_999, 999  # permutations
 _BLOCK = 16  # neurons in a task
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What ``label`` is asked for beside the search; its docstring says what each is."""
-
-    permutations: int | Literal["auto"] = 0
-    seed: int = 0
-    tail: bool = False
-    holdout: float | None = None
-    folds: int | None = None
-    stability: int = 0
-    effects: bool = False
-
-    def __post_init__(self) -> None:
-        if self.permutations != "auto":
-            _whole("permutations", self.permutations, 0, " or 'auto'")
-            if 0 < self.permutations < 1 / LEVEL - 1:
-                raise OptionError(
-                    f"permutations={self.permutations} cannot give a p below {1 / (self.permutations + 1):.2g}: "
-                    f"at least {round(1 / LEVEL) - 1} are needed for p ≤ {LEVEL}"
-                )
-        _whole("seed", self.seed, 0)
-        _whole("stability", self.stability, 0)
-        if self.folds is not None:
-            _whole("folds", self.folds, 2)
-        share = self.holdout
-        if share is not None and (
-            isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 < share < 1
-        ):
-            raise OptionError(f"holdout must lie between 0 and 1, not {share!r}: 0.5 sets half of the samples apart")
-        if share is not None and self.folds is not None:
-            raise OptionError("holdout and folds are two ways to hold samples out: choose one")
-        if self.tail and not self.permutations:
-            raise OptionError("tail=True fits the tail of a permutation null: give permutations too")
-
-    @property
-    def again(self) -> bool:
-        """Whether something is asked for that rests on samples being independent of each other."""
-        return bool(self.permutations or self.holdout or self.folds or self.stability or self.effects)
-
-
-def _whole(name: str, value: object, lowest: int, other: str = "") -> None:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < lowest:
-        raise OptionError(f"{name} must be a whole number of at least {lowest}{other}, not {value!r}")
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What becomes of the samples of one layer, decided before the search.
-
-    Parameters
-    ----------
-    whole, searched : the groups of all samples, and of those that are searched
-    held : bool, one per row of ``whole``, or None
-        Which are held out.
-    clusters : int64, one per row of ``whole``, or None
-    exchange : which of the samples that are searched trade places, where permutations are asked for
-    fold : int64, one per row of ``whole``, where folds are asked for
-    """
-
-    whole: Groups
-    searched: Groups
-    held: Bools | None
-    clusters: Ints | None
-    exchange: Exchange | None
-    fold: Ints | None
-
-    @classmethod
-    def of(cls, whole: Groups, clusters: Ints | None, strata: Ints | None, asked: Asked) -> Parts:
-        """Deal the samples out.
-
-        Raises
-        ------
-        OptionError
-            If a part would be empty, or hardly anything is left to permute.
-        """
-        groups, held, trade, fold = whole, None, None, None
-        if asked.holdout is not None:
-            held = hold_out(whole.row_groups, clusters, float(asked.holdout), asked.seed)
-            groups = whole.part(~held)
-        if asked.folds is not None:
-            fold = into_folds(whole.row_groups, clusters, asked.folds, asked.seed)
-        if asked.permutations:
-            kept = slice(None) if held is None else ~held
-            own = (None if given is None else given[kept] for given in (clusters, strata))
-            trade = exchange(groups.row_weights, *own)
-        return cls(whole, groups, held, clusters, trade, fold)
 
 
 @dataclass(frozen=True)
@@ -165,8 +77,9 @@ def add_evidence(
     Stopped by Ctrl-C, it leaves what is done and warns.
     """
     runs, first = [], 0
+    known: dict[int, NDArray[np.float64]] = {}
     for one in layers:
-        runs.append(_Run(labels, one, first, asked, n_jobs, progress))
+        runs.append(_Run(labels, one, first, asked, n_jobs, progress, known))
         first += len(one.columns) * len(one.found)
     n_tests = sum(label.best is not None for label in labels)
     steps: list[tuple[bool, Callable[[_Run], None]]] = [
@@ -189,7 +102,7 @@ def add_evidence(
         labels[:] = [replace(label, q=value) for label, value in zip(labels, q.tolist(), strict=True)]
     if asked.permutations and not stopped:
         _warn_of_reach(labels)
-    if asked.holdout is not None and not stopped:
+    if (asked.holdout is not None or asked.folds is not None) and not stopped:
         _warn_of_missing(labels)
 
 
@@ -203,6 +116,7 @@ class _Run:
     asked: Asked
     n_jobs: int | None
     progress: bool
+    known: dict[int, NDArray[np.float64]]
 
     def blocks(
         self, function: Callable[..., Any], own: Callable[[NDArray[np.intp]], Any], *given: Any
@@ -254,13 +168,15 @@ def _numbers(rows: NDArray[np.void], clustered: bool, held_out: bool) -> dict[st
     total = rows["positives"] + rows["negatives"]
     p, log10_p = mann_whitney(rows["sums"], rows["positives"], total, rows["ties"])
     p_gain = gain_test(rows["gain"], rows["gain_variance"], rows["gain_units"] if clustered else None)
-    above_half = rows["gain"] == rows["auc"] - 0.5
     if clustered:
+        few, many = np.sort([rows["units_in"], rows["units_out"]], axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            away = (rows["auc"] - 0.5) / np.sqrt(rows["variance"])
-        p, log10_p = cluster_test(away, np.minimum(rows["units_in"], rows["units_out"]))
-    else:  # over ½ the ranks say more than the variance, which is 0 where all pairs are won
-        p_gain = np.where(above_half, np.where(rows["gain"] > 0, p / 2, 1 - p / 2), p_gain)
+            # Where every cluster says the same, the variance is that of ranks of clusters that say nothing.
+            silent = (few + many + 1) / (12 * few * many)
+            away = (rows["auc"] - 0.5) / np.sqrt(np.where(rows["variance"] > 0, rows["variance"], silent))
+        p, log10_p = cluster_test(away, few)
+    # Over ½ this test says more than the variance, which is 0 where all pairs are won.
+    p_gain = np.where(rows["first"] == 1, np.where(rows["gain"] > 0, p / 2, 1 - p / 2), p_gain)
     gained = {"gain": rows["gain"], "p_gain": p_gain}
     return {
         "auc_heldout": rows["auc"],
@@ -346,6 +262,7 @@ def _permute(run: _Run, n_tests: int) -> None:
             tail=asked.tail,
             n_jobs=run.n_jobs,
             progress=run.progress,
+            known=run.known,
         ).run(observed, one.ties, nulls)
     finally:
         for j, d in np.ndindex(*observed.shape):
@@ -371,16 +288,22 @@ def _warn_of_reach(labels: Sequence[Label]) -> None:
 
 
 def _warn_of_missing(labels: Sequence[Label]) -> None:
-    """Say which formulas the samples held out do not show; refuse if that is all of them."""
+    """Say of which formulas the samples held out show too little; refuse if they show none of any."""
     found = [label for label in labels if label.best is not None]
     lost = [label for label in found if math.isnan(label.auc_heldout)]
     if lost and len(lost) == len(found):
         raise OptionError(
-            "the samples held out show none of the formulas found: hold more of them out, or in other clusters"
+            "the samples held out show none of the formulas found, or nothing else: hold more of them out, or in other "
+            "clusters"
         )
-    if lost:
-        warnings.warn(
-            f"the samples held out show nothing of the formula of {counted(len(lost), 'label')} (neuron "
-            f"{some([x.neuron for x in lost])}), so there is no AUC, interval or p for it",
-            stacklevel=4,
-        )
+    unsure = [label for label in found if label.held_out and math.isnan(label.p)]
+    for few, what, so in (
+        (lost, "show nothing of", "there is no AUC, interval or p for it"),
+        (unsure, "are too few clusters for", "there is no p for it"),
+    ):
+        if few:
+            warnings.warn(
+                f"the samples held out {what} the formula of {counted(len(few), 'label')} (neuron "
+                f"{some([x.neuron for x in few])}), so {so}",
+                stacklevel=4,
+            )

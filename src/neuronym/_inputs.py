@@ -19,7 +19,7 @@ from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, Opt
 from neuronym.layer_store import open_layers, split_path
 from neuronym.store import open_activations, open_concepts
 
-__all__ = ["as_activations", "as_concepts", "as_layers", "by_index", "grouped", "is_frame"]
+__all__ = ["as_activations", "as_concepts", "as_layers", "by_index", "grouped", "ids_of", "is_frame"]
 
 
 def as_layers(activations: Any) -> Mapping[str | None, Any]:
@@ -58,6 +58,13 @@ def by_index(taken: Activations, shown: Concepts) -> tuple[Activations, Concepts
     elif shown.sample_ids is None and taken.sample_ids is not None:
         shown = shown.with_ids(counted_ids(shown.n_samples))
     return taken, shown
+
+
+def ids_of(taken: Activations, shown: Concepts) -> tuple[str, ...] | None:
+    """The ids of the rows of activations: their own, or those of the concepts that they are matched with by place."""
+    if taken.sample_ids is not None or taken.n_samples != shown.n_samples:
+        return taken.sample_ids
+    return counted_ids(taken.n_samples) if is_count(shown.sample_ids) else shown.sample_ids
 
 
 def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown = "error") -> Concepts:

@@ -174,6 +174,11 @@ class Label:
         return not math.isnan(self.auc_heldout) and math.isnan(self.agreement)
 
     @property
+    def p_confirming(self) -> float:
+        """The p as evidence for the label: 1 where held-out samples turn it around, with an AUC below ½."""
+        return 1.0 if self.held_out and self.auc_heldout < 0.5 else self.p
+
+    @property
     def steps(self) -> tuple[Explanation, ...]:
         """The path without repetitions, up to the best formula."""
         known = {step.formula: step for step in self.path if step is not None}

@@ -93,9 +93,9 @@ def as_label(row: Row) -> Label:
 
 
 def _filled(value: Any) -> Any:
-    """A value as it stands in a table; None for NaN and for an empty collection."""
+    """A value as it stands in a table; None for what is no number and for an empty collection."""
     if isinstance(value, float):
-        return None if math.isnan(value) else value
+        return value if math.isfinite(value) else None
     return None if value in ((), {}) else value
 
 

@@ -17,7 +17,7 @@ MEASURES = np.dtype(
     [
         (name, np.float64)
         for name in (
-            *("auc", "variance", "gain", "gain_variance", "gain_units", "positives", "negatives"),
+            *("auc", "variance", "first", "gain", "gain_variance", "gain_units", "positives", "negatives"),
             *("units_in", "units_out", "sums", "ties", "difference", "precision", "recall", "average_precision"),
         )
     ]
@@ -69,7 +69,7 @@ def measure(
     Returns
     -------
     array of ``MEASURES``, shape (n_formulas,)
-        ``gain`` and its variance are over the formula before; for the first one over an AUC of ½. ``sums`` is twice
+        ``gain`` and its variance are over the formula before; for the ``first`` one over an AUC of ½. ``sums`` is twice
         the sum of midranks inside and ``ties`` Σ t³ − t, for the Mann-Whitney test. ``units_in`` and ``units_out`` are
         numbers of clusters, or of samples, and ``gain_units`` is the least of them over both formulas of a gain.
         ``difference`` is that of the means, in standard deviations; ``precision`` and ``recall`` are those at the
@@ -85,7 +85,7 @@ def measure(
         row, chosen = found[place], members[sort.order]
         into = np.add.reduceat(weight * chosen, sort.starts)
         m, n = int(into.sum()), int(weight.sum() - into.sum())
-        row["positives"], row["negatives"] = m, n
+        row["positives"], row["negatives"], row["first"] = m, n, not place
         adds = None
         if m and n:
             out = by_run - into
@@ -124,6 +124,8 @@ def _squared(adds: Floats, weight: Ints, of_cluster: NDArray[np.intp] | None, un
 def _effects(row: np.void, values: Floats, weight: Ints, chosen: Bools, into: Ints, by_run: Ints) -> None:
     """The difference of means, and precision and recall over the thresholds between runs."""
     m, n = int(into.sum()), int(by_run.sum() - into.sum())
+    with np.errstate(invalid="ignore"):  # squares must neither vanish nor overflow
+        values = np.nan_to_num(values / np.abs(values[[0, -1]]).max())
     mean = float(weight @ values) / (m + n)
     spread = np.sqrt(float(weight @ (values - mean) ** 2) / (m + n))
     mean_in = float((weight * chosen) @ values) / m

@@ -63,7 +63,7 @@ class Summary:
         listed = list(labels)
         found = [label for label in listed if label.best is not None]
         constant = sum(label.reason == "constant" for label in listed)
-        small = adjusted([label.p for label in found]) <= q
+        small = adjusted([label.p_confirming for label in found]) <= q
         searched = any(not math.isnan(label.p_search) for label in found)
         held_out = any(label.held_out for label in found)
         by_p = [label for label, is_small in zip(found, small, strict=True) if is_small]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -115,7 +117,8 @@ def label_command(
         bool, typer.Option("--effects", help="Interval of the AUC, precision, recall and more.")
     ] = False,
     clusters: Annotated[
-        str | None, typer.Option(help="Samples that belong together: a table, sample and label, or FILE:COLUMN.")
+        str | None,
+        typer.Option(help="What each sample belongs to: a table (sample, label), FILE:COLUMN, or none."),
     ] = None,
     strata: Annotated[str | None, typer.Option(help="Permute within these groups: a table, or FILE:COLUMN.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of all of these.")] = 0,
@@ -163,7 +166,7 @@ def label_command(
         folds=folds,
         stability=stability,
         effects=effects,
-        clusters=clusters,
+        clusters=False if clusters == "none" else clusters,
         strata=strata,
         seed=seed,
     )
@@ -198,7 +201,9 @@ def show(
         found = found.filter(layer=layer)
     if neuron is not None:
         found = found.of(neuron)
-    if summary:
+    if summary and as_json:
+        print(json.dumps(asdict(found.summary()), ensure_ascii=False))
+    elif summary:
         print(found.summary())
     elif as_json:
         print(found.to_json(), end="")

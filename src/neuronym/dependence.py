@@ -7,7 +7,7 @@ significance. A *cluster* is a set of samples that belong together. Whole cluste
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,17 @@ from neuronym._tables import text_column
 from neuronym.activations import Activations
 from neuronym.errors import OptionError, counted, some
 
-__all__ = ["LEVEL", "Exchange", "bootstrap", "codes", "exchange", "hold_out", "into_folds", "repeated_rows"]
+__all__ = [
+    "LEVEL",
+    "Exchange",
+    "bootstrap",
+    "codes",
+    "exchange",
+    "hold_out",
+    "into_folds",
+    "is_by_place",
+    "repeated_rows",
+]
 
 Ints = NDArray[np.int64]
 
@@ -35,8 +45,8 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
 
     Parameters
     ----------
-    given : a label per sample, in the order of the activations; a mapping from sample id to label; or a table,
-        ``.csv`` or ``.parquet``, with a first column ``sample`` and one of labels, or ``FILE:COLUMN``
+    given : a label per sample, in the order of the activations; a mapping, or a Series, from sample id to label; a
+        table, ``.csv`` or ``.parquet``, with a first column ``sample`` and one of labels, or ``FILE:COLUMN``
     what : ``"clusters"`` or ``"strata"``, for messages
 
     Raises
@@ -46,23 +56,31 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
     """
     if isinstance(given, str | Path):
         given = _of_file(given, what)
-    if hasattr(given, "items") and not isinstance(given, np.ndarray):  # a dict or a pandas Series
-        if sample_ids is not None:
-            by_id = {str(key): value for key, value in given.items()}
-            lost = [i for i in sample_ids if i not in by_id]
-            if lost:
-                raise OptionError(
-                    f"{what} say nothing of {counted(len(lost), 'sample')} ({some(lost)}): each needs a label"
-                )
-            listed = [by_id[i] for i in sample_ids]
-        elif isinstance(given, Mapping):
-            raise OptionError(f"{what} are given by sample id, but activations have no ids: give one label per sample")
-        else:
-            listed = list(given)
+    if hasattr(given, "iloc") and hasattr(given, "columns"):
+        raise OptionError(f"{what} must be one column, not a DataFrame: take the column that holds the labels")
+    keyed = isinstance(given, Mapping) or (hasattr(given, "index") and hasattr(given, "iloc"))
+    if keyed and not (isinstance(given, Mapping) or (_counts(given.index) and sample_ids is None)):
+        given = dict(zip(given.index.tolist(), given.tolist(), strict=True))  # a pandas Series
+    if isinstance(given, Mapping):
+        if sample_ids is None:
+            raise OptionError(f"{what} are given by sample id, but no sample has one: give one label per sample")
+        by_id = {str(key): value for key, value in given.items()}
+        lost = [i for i in sample_ids if i not in by_id]
+        if lost:
+            raise OptionError(
+                f"{what} say nothing of {counted(len(lost), 'sample')} ({some(lost)}): each needs a label"
+            )
+        listed = [by_id[i] for i in sample_ids]
     else:
-        listed = list(given)
-        if len(listed) != n_samples:
-            raise OptionError(f"{what} must be one label per sample of the activations, {n_samples}, not {len(listed)}")
+        array = given.tolist() if hasattr(given, "tolist") else given  # arrays of any library, tensors, Series
+        if isinstance(array, str | bytes) or not isinstance(array, Iterable):
+            raise OptionError(f"{what} must be one label per sample of the activations, not {given!r}")
+        listed = list(array)
+        if len(listed) != n_samples or any(isinstance(value, list | tuple | np.ndarray) for value in listed):
+            shape = getattr(given, "shape", (len(listed),))
+            raise OptionError(
+                f"{what} must be one label per sample of the activations, {n_samples}, but have shape {tuple(shape)}"
+            )
     missing = sum(is_missing(value) for value in listed)
     if missing:
         raise OptionError(f"{what} have no label for {counted(missing, 'sample')}: each sample needs one")
@@ -72,7 +90,7 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
 
 def _of_file(path: str | Path, what: str) -> dict[str, str] | list[str]:
     file, _, column = str(path).rpartition(":")
-    whole = Path(path).exists() or not file or not Path(file).exists()
+    whole = Path(path).exists() or Path(file).suffix not in (".csv", ".parquet")
     ids, labels = text_column(path, None, what) if whole else text_column(file, column, what)
     return labels if ids is None else dict(zip(ids, labels, strict=True))
 
@@ -113,6 +131,16 @@ def repeated_rows(taken: Activations, columns: NDArray[np.intp], rows: Ints | No
     )
 
 
+def is_by_place(given: Any) -> bool:
+    """Whether what is given of samples is in their order, and not by id, and says something."""
+    return hasattr(given, "__len__") and not (isinstance(given, str | Mapping) or hasattr(given, "iloc"))
+
+
+def _counts(index: Any) -> bool:
+    """Whether the index of a Series merely counts its rows."""
+    return bool(index.tolist() == list(range(len(index))))
+
+
 @dataclass(frozen=True)
 class Exchange:
     """Which samples may trade places when activations have nothing to do with concepts.
@@ -134,6 +162,12 @@ class Exchange:
     def free(self) -> bool:
         """Whether every sample may trade places with every other."""
         return len(self.class_ptr) == 2 and len(self.cluster_ptr) == len(self.order) + 1
+
+    @property
+    def fixed(self) -> float:
+        """The share of the rows that cannot move, since nothing is like what they belong to."""
+        clusters, sizes = np.diff(self.class_ptr), np.diff(self.cluster_ptr)
+        return float(sizes[self.class_ptr[:-1]][clusters == 1].sum() / len(self.order))
 
     @property
     def log10_arrangements(self) -> float:
@@ -186,21 +220,23 @@ def exchange(weights: Ints, clusters: Ints | None = None, strata: Ints | None = 
 def _nothing_to_permute(found: Exchange, clusters: bool, strata: bool, weights: bool) -> str:
     unit = "clusters" if clusters else "samples"
     asked = [*["of equal size"] * clusters, *["within their stratum"] * strata, *["of equal weights"] * weights]
+    only = f"only {unit} {' and '.join(asked)} trade places, and " if asked else ""
     ways = round(10**found.log10_arrangements)
     shown = f"{len(found.cluster_ptr) - 1} {unit} in {counted(len(found.class_ptr) - 1, 'class')}"
+    without = [*["clusters=False (--clusters none)"] * clusters, *["no strata"] * strata, *["no weights"] * weights]
     return (
-        f"almost nothing is left to permute: only {unit} {' and '.join(asked)} trade places, and {shown} can be dealt "
-        f"out in {counted(ways, 'way')} (at least 20 are needed for p ≤ 0.05): give larger classes, or leave out "
-        + " or ".join([*["clusters"] * clusters, *["strata"] * strata, *["weights"] * weights, *["permutations"]])
+        f"almost nothing is left to permute: {only}{shown} can be dealt out in {counted(ways, 'way')} (at least 20 are "
+        f"needed for p ≤ 0.05): give larger classes, or {' or '.join([*without, 'no permutations'])}"
     )
 
 
 def _dealt(row_groups: Ints, clusters: Ints | None, seed: int) -> tuple[Ints, Ints, np.random.Generator]:
-    """Clusters in random order within those whose first sample shows the same, the cluster of each row, and more."""
+    """Clusters in random order, those whose first sample shows the same side by side; the cluster of each row."""
     rng = np.random.default_rng([_SPLIT, seed])
     of_row = np.arange(len(row_groups)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     first = np.unique(of_row, return_index=True)[1]
-    return np.lexsort((rng.random(len(first)), row_groups[first])), of_row, rng
+    place = rng.permutation(int(row_groups.max()) + 1)  # groups are numbered as they come, which may say something
+    return np.lexsort((rng.random(len(first)), place[row_groups[first]])), of_row, rng
 
 
 def hold_out(row_groups: Ints, clusters: Ints | None, share: float, seed: int) -> NDArray[np.bool_]:
@@ -218,7 +254,7 @@ def hold_out(row_groups: Ints, clusters: Ints | None, share: float, seed: int) -
     steps = np.floor(np.arange(len(order) + 1) * share + rng.random())
     apart = np.zeros(len(order), np.bool_)
     apart[order] = np.diff(steps) > 0
-    if not 0 < apart.sum() < len(apart):
+    if not 1 <= share * len(apart) <= len(apart) - 1 or not 0 < apart.sum() < len(apart):
         unit = "samples" if clusters is None else "clusters"
         raise OptionError(f"holdout={share} of {len(apart)} {unit} leaves one part without any: choose another share")
     return np.asarray(apart[of_row])

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuronym._evidence import Asked, Parts, Searched, add_evidence
+from neuronym._asked import Asked, Parts
+from neuronym._evidence import Searched, add_evidence
 from neuronym._groups import Groups
-from neuronym._inputs import as_activations, as_concepts, as_layers, by_index, grouped, is_frame
+from neuronym._inputs import as_activations, as_concepts, as_layers, by_index, grouped, ids_of, is_frame
 from neuronym._progress import watched
 from neuronym._workers import in_order, n_workers
 from neuronym._yesno import Unknown
 from neuronym.activations import Activations, Name
 from neuronym.concepts import Concepts
-from neuronym.dependence import codes, repeated_rows
+from neuronym.dependence import codes, is_by_place, repeated_rows
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.formula import Formula
 from neuronym.labels import Explanation, Label, Labels
@@ -134,10 +135,19 @@ def label(
         neurons = list(neurons)  # asked of every layer
     rows: list[Label] = []
     layers = []
+    order: list[tuple[str, ...] | None] = []  # of the samples of the first layer
     for layer, given in as_layers(activations).items():
         taken, matched = as_activations(given), shown
         if is_frame(given) and is_frame(concepts):
             taken, matched = by_index(taken, matched)
+        ids = ids_of(taken, matched)
+        if not order:
+            order.append(ids)
+        elif ids != order[0] and any(is_by_place(given) for given in (clusters, strata, weights)):
+            raise OptionError(
+                "the layers have their samples in different orders, so one label or weight per sample says nothing: "
+                "give clusters and strata by sample id, and weights layer by layer"
+            )
         matched, groups = grouped(taken, matched, weights, align)
         columns = taken.indices(neurons)
         if not len(columns):
@@ -145,36 +155,39 @@ def label(
                 "there is no neuron to label: "
                 + ("neurons names none" if taken.n_neurons else "activations must have at least one column")
             )
-        parts = Parts.of(groups, *_dependence(taken, columns, groups, clusters, strata, asked), asked)
+        parts = Parts.of(groups, *_dependence(taken, columns, groups, ids, clusters, strata, asked), asked)
         searcher = Searcher(parts.searched, rules, directions)
         speller = Speller(matched.names)
-        done: list[_Part] = []
+        done: list[_Part] | None = [] if asked.again else None
         named = [taken.names[j] for j in columns]
-        rows += _labels_of(
-            _search_all(taken, columns, searcher, n_jobs, progress, done), named, layer, matched, searcher, speller
-        )
-        layers.append(Searched(taken, columns, parts, searcher, speller, *_joined(done)))
+        found = _search_all(taken, columns, searcher, parts, n_jobs, progress, done)
+        rows += _labels_of(found, named, layer, matched, searcher, speller)
+        if done is not None:
+            layers.append(Searched(taken, columns, parts, searcher, speller, *_joined(done)))
     add_evidence(rows, layers, asked, n_jobs, progress)
     return Labels(rows)
 
 
 def _dependence(
-    taken: Activations, columns: NDArray[np.intp], groups: Groups, clusters: Any, strata: Any, asked: Asked
+    taken: Activations,
+    columns: NDArray[np.intp],
+    groups: Groups,
+    ids: tuple[str, ...] | None,
+    clusters: Any,
+    strata: Any,
+    asked: Asked,
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
     """Clusters and strata of the rows that are used; samples that repeat others raise a warning where it matters."""
     if clusters is None:
         clusters = taken.clusters
     given = {"clusters": None if clusters is False else clusters, "strata": strata}
-    numbers = [
-        None if labels is None else codes(labels, taken.sample_ids, taken.n_samples, what)
-        for what, labels in given.items()
-    ]
+    numbers = [None if labels is None else codes(labels, ids, taken.n_samples, what) for what, labels in given.items()]
     rows = slice(None) if groups.rows is None else groups.rows
     of_cluster, of_stratum = (None if n is None else n[rows] for n in numbers)
     if asked.again and clusters is None:
         repeats = repeated_rows(taken, columns, groups.rows)
         if repeats:
-            warnings.warn(repeats, stacklevel=4)
+            warnings.warn(repeats, stacklevel=3)
     return of_cluster, of_stratum
 
 
@@ -182,23 +195,26 @@ def _search_all(
     taken: Activations,
     columns: NDArray[np.intp],
     searcher: Searcher,
+    parts: Parts,
     n_jobs: int | None,
     progress: bool,
-    done: list[_Part],
+    done: list[_Part] | None,
 ) -> Iterator[_Part]:
     """Search every block of neurons, each a task, and give what is found in order as it is done; ``done`` keeps it."""
     from neuronym import _kernels, _rank_kernels  # noqa: F401  compiled or loaded here, before threads ask for it
 
     jobs = n_workers(n_jobs)
     bare = Activations(taken.matrix)  # a task needs no ids
-    tasks = ((bare, block, searcher) for block in taken.blocks(columns, 1 if jobs == 1 else 4 * jobs))
+    others = None if parts.held is None else parts.whole.part(parts.held).rows
+    tasks = ((bare, block, searcher, others) for block in taken.blocks(columns, 1 if jobs == 1 else 4 * jobs))
     try:
-        parts = (part for found in in_order(_search_block, tasks, n_jobs) for part in found)
-        for part in watched(parts, lambda part: len(part[1]), "neurons", len(columns)) if progress else parts:
-            done.append(part)
+        found = (part for block in in_order(_search_block, tasks, n_jobs) for part in block)
+        for part in watched(found, lambda part: len(part[1]), "neurons", len(columns)) if progress else found:
+            if done is not None:
+                done.append(part)
             yield part
     except _NotFinite:
-        raise _not_finite(taken, columns, searcher.groups) from None
+        raise _not_finite(taken, columns, parts.whole) from None
 
 
 _PART = 64  # neurons searched at a time
@@ -210,9 +226,16 @@ class _NotFinite(Exception):  # noqa: N818  a signal from a task to the front do
     pass
 
 
-def _search_block(taken: Activations, columns: NDArray[np.intp], searcher: Searcher) -> list[_Part]:
-    """What is found for the neurons of a block in each direction, their ties, and which are constant, by parts."""
+def _search_block(
+    taken: Activations, columns: NDArray[np.intp], searcher: Searcher, others: NDArray[np.int64] | None
+) -> list[_Part]:
+    """What is found for the neurons of a block in each direction, their ties, and which are constant, by parts.
+
+    ``others`` are rows that are used later, and must be finite too.
+    """
     groups, block = searcher.groups, taken.block(columns)
+    if others is not None and block.dtype.kind == "f" and not np.isfinite(block[others]).all():
+        raise _NotFinite
     parts = []
     for start in range(0, len(columns), _PART):  # compiled code cannot be interrupted, so it is given little at a time
         weighed = searcher.score.weigh(block[:, start : start + _PART], groups)

@@ -145,7 +145,8 @@ class Labels:
         ----------
         q : the share of false discoveries among those kept that is accepted, on average
         by : ``"p_search"``, which accounts for the search, as adjusted when the labels were found; or ``"p"``,
-            adjusted here. ``p`` does not account for the search, unless it comes from held-out samples
+            adjusted here. ``p`` does not account for the search, unless it comes from held-out samples; then a
+            label whose AUC there is below ½ is refuted and not kept
 
         Raises
         ------
@@ -160,7 +161,7 @@ class Labels:
         if by == "p":
             from neuronym.significance import adjusted
 
-            pairs = zip(self, adjusted([label.p for label in self]).tolist(), strict=True)
+            pairs = zip(self, adjusted([label.p_confirming for label in self]).tolist(), strict=True)
             return Labels(label for label, value in pairs if value <= q)
         if found and all(math.isnan(label.p_search) for label in found):
             raise OptionError("the labels have no p_search: find them with label(…, permutations='auto')")
@@ -170,7 +171,7 @@ class Labels:
                 f"q={q} is out of reach of {most} permutations, whose smallest p is {1 / (most + 1):.2g}: "
                 "find the labels with more permutations, or with tail=True"
             )
-        return Labels(label for label in self if label.q <= q)
+        return Labels(label for label in found if label.q <= q)
 
     def simplest(self, alpha: float = 0.05) -> Labels:
         """For each neuron the longest formula of the path whose every step gains on held-out samples with p ≤ alpha.
@@ -186,7 +187,14 @@ class Labels:
         if not 0 < alpha < 1:
             raise OptionError(f"alpha must lie between 0 and 1, not {alpha!r}")
         if all(math.isnan(step.p_gain) for label in self for step in label.steps) and any(x.best for x in self):
-            raise OptionError("the labels have no p_gain: find them with label(…, holdout=0.5)")
+            raise OptionError(
+                "the labels have no p_gain: "
+                + (
+                    "what was held out holds too few clusters"
+                    if any(label.held_out for label in self)
+                    else "find them with label(…, holdout=0.5)"
+                )
+            )
         return Labels(label.shortened(alpha) for label in self)
 
     def summary(self, q: float = 0.05, alpha: float = 0.05) -> Summary:

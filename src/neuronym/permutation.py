@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ _PERMUTATION = 3  # stream of random numbers
 _NEURONS = 4  # neurons with nulls of their own in a task
 _UNTYING = 4  # stream of random numbers
 _UNSEEN = 1e-4  # how much breaking ties may change an AUC
+_FARTHEST = 1e-4  # of what permutations reach, how far a tail is followed
 
 
 @dataclass
@@ -107,6 +108,7 @@ class PermutationTest:
     seed : of the random numbers
     tail : whether a fitted tail stands in where few permutations are as good
     n_jobs, progress : as in ``label``
+    known : best scores of nulls that are done, by what they depend on; those of this layer are added
     """
 
     taken: Activations
@@ -119,6 +121,7 @@ class PermutationTest:
     tail: bool = False
     n_jobs: int | None = None
     progress: bool = False
+    known: dict[int, Floats] = field(default_factory=dict)
 
     def run(self, observed: Floats, ties: Floats, nulls: Nulls) -> None:
         """Test every neuron, into ``nulls``, which holds what is done if this is stopped.
@@ -149,14 +152,17 @@ class PermutationTest:
             nulls.p[js], nulls.permutations[js], nulls.tail[js] = own.p, own.permutations, own.tail
 
     def _few_ties(self) -> float:
-        """Up to which Σ t³ − t ties are few: they change no AUC by more than 10⁻⁴."""
-        groups, rules = self.searcher.groups, self.searcher.rules
+        """Up to which Σ t³ − t ties are few.
+
+        Then breaking them changes the AUC of no formula that is true, and false, for at least ``min_count`` samples by
+        more than 10⁻⁴. The tie of t samples changes U by at most t²/8 ≤ (t³ − t)/12; and each of the n samples on the
+        smaller side of a formula by at most (t − 1)/2, and so an AUC by at most (t − 1)/N.
+        """
+        groups = self.searcher.groups
         if groups.row_weights.max() > 1:
             return -1.0
-        lowest, highest = rules.bounds(groups.total)
-        pairs = min(lowest * (groups.total - lowest), highest * (groups.total - highest))
-        # Breaking the tie of t samples changes the U of a formula by at most t²/8 ≤ (t³ − t)/12.
-        return max(0.0, 12 * _UNSEEN * pairs)
+        least = min(self.searcher.rules.min_count, groups.total // 2)
+        return float(max(12 * _UNSEEN * least * (groups.total - least), (_UNSEEN * groups.total) ** 3))
 
     def _same(self, chosen: NDArray[np.intp], ties: Floats) -> list[tuple[Ints, NDArray[np.intp]]]:
         """Of chosen neurons, those that share a null with another, by null, with its values."""
@@ -175,18 +181,33 @@ class PermutationTest:
     def _share(self, values: Ints, members: NDArray[np.intp], compared: Floats, nulls: Nulls) -> None:
         """Test neurons that share the null of these values; stopped, with the permutations that are done."""
         key, n = (self.seed, _digest(values)), self.shared
-        tasks = (
-            (values, self.exchange, self.searcher, key, chunk, min(_CHUNK, n - start))
-            for chunk, start in enumerate(range(0, n, _CHUNK))
+        null = self._depends_on(values)
+        done: list[Floats] = [self.known[null]] if null in self.known else []
+        if not done:
+            tasks = (
+                (values, self.exchange, self.searcher, key, chunk, min(_CHUNK, n - start))
+                for chunk, start in enumerate(range(0, n, _CHUNK))
+            )
+            parts = in_order(null_scores, tasks, self.n_jobs)
+            try:
+                for part in watched(parts, len, "permutations", n) if self.progress else parts:
+                    done.append(part)
+                self.known[null] = np.concatenate(done)
+            except KeyboardInterrupt:
+                if done:
+                    _compare(np.concatenate(done), members, compared, nulls, self.tail)
+                raise
+        _compare(np.concatenate(done), members, compared, nulls, self.tail)
+
+    def _depends_on(self, values: Ints) -> int:
+        """A number for all that a shared null depends on, so that layers of one data set share it too."""
+        groups, searcher = self.searcher.groups, self.searcher
+        told = hashlib.blake2b(
+            repr((searcher.rules, searcher.directions, self.shared, self.seed)).encode(), digest_size=8
         )
-        parts = in_order(null_scores, tasks, self.n_jobs)
-        done: list[Floats] = []
-        try:
-            for part in watched(parts, len, "permutations", n) if self.progress else parts:
-                done.append(part)
-        finally:
-            if done:
-                _compare(np.concatenate(done), members, compared, nulls, self.tail)
+        for array in (values, groups.row_groups, groups.counts, groups.group_ptr, groups.group_concepts):
+            told.update(np.ascontiguousarray(array).data)
+        return int.from_bytes(told.digest(), "little")
 
     def _blocks(
         self,
@@ -237,7 +258,7 @@ def _compare(scores: Floats, members: NDArray[np.intp], observed: Floats, nulls:
     p = (1 + beaten) / (1 + len(scores))
     far = (beaten < _FEW) & np.isfinite(observed[members])
     if tail and far.any():
-        fitted = pareto_tail(ordered, observed[members][far])
+        fitted = np.maximum(pareto_tail(ordered, observed[members][far]), _FARTHEST / (1 + len(scores)))
         p[far] = np.where(np.isfinite(fitted), fitted, p[far])
         far[far] = np.isfinite(fitted)
         nulls.tail[members] = far

@@ -55,7 +55,9 @@ def measured(
         [
             measure(
                 block[:, j],
-                np.array([extensions[code] for code in chosen], np.bool_).reshape(len(chosen), -1)[:, row_groups],
+                np.array([extensions[code] for code in chosen], np.bool_).reshape(len(chosen), groups.n_groups)[
+                    :, row_groups
+                ],
                 weights,
                 clusters,
                 direction == "low",

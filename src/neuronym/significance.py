@@ -86,15 +86,15 @@ def cluster_test(t: ArrayLike, units: ArrayLike) -> tuple[Floats, Floats]:
 def gain_test(gain: ArrayLike, variance: ArrayLike, units: ArrayLike | None = None) -> Floats:
     """The one-sided p-value of a gain in AUC with this variance: P(Z ≥ gain / √variance).
 
-    With the variance of a paired difference this is the test of DeLong, DeLong and Clarke-Pearson (1988). Where
-    nothing varies it is 0 for a gain, 1 for a loss and ½ for neither. With ``units``, the number of clusters that the
+    With the variance of a paired difference this is the test of DeLong, DeLong and Clarke-Pearson (1988). No gain has
+    ½, and a gain without variance NaN, since then nothing is known. With ``units``, the number of clusters that the
     variance comes from, Z is Student's t with one degree of freedom less.
     """
     from scipy.special import ndtr, stdtr
 
     gained, spread = np.asarray(gain, np.float64), np.sqrt(np.asarray(variance, np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(gained == 0, 0.0, gained / spread)
+        z = np.where(gained == 0, 0.0, np.where(spread > 0, gained / spread, np.nan))
         return np.asarray(ndtr(-z) if units is None else stdtr(np.asarray(units, np.float64) - 1, -z))
 
 
