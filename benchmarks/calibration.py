@@ -317,7 +317,7 @@ def draw(figures: dict[str, dict[str, object]], path: Path) -> None:
         literal.barh(np.arange(len(names)) + 0.27 * (1 - step), exact, 0.27, color=color, label=text)
     literal.set(title="Planted formulas that come back exactly", yticks=range(len(names)), xlim=(0, 1))
     literal.set_yticklabels([", min_count ".join(n.rsplit(", ", 1)) for n in names], fontsize=7)
-    literal.legend(fontsize=8, loc="lower right")
+    literal.legend(fontsize=8, loc="upper right")
     for place, errors in enumerate(figures["bias"].values()):
         for side, (which, color) in enumerate((("search", "#b6473e"), ("held out", "#3e6fb6"))):
             known = errors[which][np.isfinite(errors[which])]
