@@ -82,15 +82,17 @@ def add_evidence(
         runs.append(_Run(labels, one, first, asked, n_jobs, progress, known))
         first += len(one.columns) * len(one.found)
     n_tests = sum(label.best is not None for label in labels)
-    steps: list[tuple[bool, Callable[[_Run], None]]] = [
-        (asked.holdout is not None, _measure),
-        (asked.folds is not None, _cross_fit),
-        (asked.effects and asked.holdout is None and asked.folds is None, _measure),
-        (asked.stability > 0, _resample),
-        (bool(asked.permutations), lambda run: _permute(run, n_tests)),
+    held_out = asked.holdout is not None or asked.folds is not None
+    steps: list[tuple[object, Callable[[_Run], None]]] = [
+        (asked.stability, _resample),
+        (asked.permutations, lambda run: _permute(run, n_tests)),
     ]
     stopped = False
     try:
+        for run in runs if held_out or asked.effects else ():
+            (_measure if asked.folds is None else _cross_fit)(run)
+        if held_out:  # before what takes long
+            _warn_of_missing(labels)
         for wanted, step in steps:
             for run in runs if wanted else ():
                 step(run)
@@ -100,10 +102,8 @@ def add_evidence(
     if asked.permutations:
         q = adjusted([label.p_search for label in labels])
         labels[:] = [replace(label, q=value) for label, value in zip(labels, q.tolist(), strict=True)]
-    if asked.permutations and not stopped:
-        _warn_of_reach(labels)
-    if (asked.holdout is not None or asked.folds is not None) and not stopped:
-        _warn_of_missing(labels)
+        if not stopped:
+            _warn_of_reach(labels)
 
 
 @dataclass
@@ -246,9 +246,7 @@ def _permute(run: _Run, n_tests: int) -> None:
         return
     observed = np.stack([found.best for found in one.found], axis=1)
     observed[one.constant] = -np.inf
-    nulls = Nulls(
-        np.full(observed.shape, np.nan), np.zeros(len(observed), np.int64), np.zeros(observed.shape, np.bool_)
-    )
+    nulls = Nulls.none(observed.shape)
     automatic = asked.permutations == "auto"
     try:
         PermutationTest(
@@ -269,7 +267,7 @@ def _permute(run: _Run, n_tests: int) -> None:
             i = run.first + j * observed.shape[1] + d
             if labels[i].best is not None:
                 fitted = bool(nulls.tail[j, d]) if asked.tail else None
-                done = int(nulls.permutations[j])
+                done = int(nulls.permutations[j]) or None
                 labels[i] = replace(labels[i], p_search=float(nulls.p[j, d]), permutations=done, tail=fitted)
 
 
