@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from neuronym import Activations, FileError, OptionError
 from neuronym.dependence import bootstrap, codes, exchange, hold_out, into_folds, repeated_rows
 
+BY_ID = r"clusters are given by sample id \('x'.*\), but neither activations nor concepts have any"
+
 
 def ones(n):
     return np.ones(n, np.int64)
@@ -25,6 +27,11 @@ def test_labels_of_samples_are_numbered_as_they_come():
     assert codes(pd.Series([5, 6, 6]), None, 3, "clusters").tolist() == [0, 1, 1]
     assert codes(torch.tensor([5, 6, 6]), None, 3, "clusters").tolist() == [0, 1, 1]
     assert codes(range(3), None, 3, "clusters").tolist() == [0, 1, 2]
+    # The numbers of rows are ids where there are no others.
+    assert codes({"2": "a", 0: "b", "1": "a"}, None, 3, "clusters").tolist() == [0, 1, 1]
+    assert codes(pd.Series([5, 6, 6], [2, 1, 0]), None, 3, "clusters").tolist() == [0, 0, 1]
+    with pytest.raises(OptionError, match=r"clusters say nothing of 1 sample \('2'\)"):
+        codes({0: "b", 1: "a"}, None, 3, "clusters")
 
 
 @pytest.mark.parametrize(
@@ -40,8 +47,12 @@ def test_labels_of_samples_are_numbered_as_they_come():
         (pd.DataFrame({"v": [1, 2, 3]}), None, "clusters must be one column, not a DataFrame"),
         (np.array([1, np.nan, 2], np.float32), None, "clusters have no label for 1 sample"),
         (pd.Series([1, 2]), None, r"shape \(2,\)"),
-        (pd.Series([1, 2, 3], ["x", "y", "z"]), None, "clusters are given by sample id, but no sample has one"),
-        ({"x": 1}, None, "clusters are given by sample id, but no sample has one"),
+        (
+            pd.Series([1, 2, 3], ["x", "y", "z"]),
+            None,
+            BY_ID,
+        ),
+        ({"x": 1}, None, BY_ID),
     ],
 )
 def test_labels_of_samples_that_do_not_fit_are_refused(given, ids, message):

@@ -115,12 +115,12 @@ def test_the_summary_counts_what_is_to_be_believed(data, labels):
     assert summary.auc == pytest.approx((low, middle, high))
     text = str(summary)
     assert text.startswith(
-        "15 labels: 14 with a formula, 1 constant\nbelievable at q ≤ 0.05, the search accounted for: 4; AUC"
+        "15 labels: 14 with a formula, 1 constant\nbelievable at q ≤ 0.05, the search accounted for: 4; held-out AUC"
     )
     assert f"{summary.kept} of {summary.literals}" in text
     plain = label(*data).summary()
     assert (plain.believable, plain.vanished, plain.shortened, plain.optimism) == (None, None, None, None)
-    assert "not known; ask label for permutations or holdout" in str(plain)
+    assert "not known without permutations or a hold-out" in str(plain)
     assert summary.vanished is None  # p is that of held-out samples
     searched = label(*data, permutations=399).summary()
     assert searched.vanished == searched.by_p - 4 > 0
@@ -196,7 +196,41 @@ def test_labels_by_sample_id_follow_ids_wherever_they_are(tmp_path):
     assert all(x.p_search > 0.005 for x in found)
     for asked in ({"clusters": video}, {"strata": video % 2}, {"weights": np.ones(500, int)}):
         with pytest.raises(OptionError, match="the layers have their samples in different orders"):
-            label({"a": named, "b": turned}, sets, **asked)
+            label({"a": named, "b": turned}, sets, permutations=99, **asked)
+
+
+def test_a_label_that_is_read_equals_the_one_that_was_saved(tmp_path, labels):
+    labels.save(tmp_path / "x.csv")
+    opened = Labels.open(tmp_path / "x.csv")
+    assert opened[14] == labels[14]
+    assert opened[14].reason == "constant"
+
+
+def test_levels_are_checked(labels):
+    for wrong in ("x", 3, True, None):
+        with pytest.raises(OptionError, match="q must lie between 0 and 1"):
+            labels.significant(wrong)
+        with pytest.raises(OptionError, match="alpha must lie between 0 and 1"):
+            labels.summary(alpha=wrong)
+
+
+def test_a_stopped_command_says_so_and_saves_what_is_done(tmp_path, command, data, monkeypatch):
+    values, concepts = data
+    np.save(tmp_path / "a.npy", values)
+    pd.DataFrame(concepts, columns=list("abcdef")).to_csv(tmp_path / "c.csv", index=False)
+
+    def stopping(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neuronym.permutation.null_scores", stopping)
+    code, out, err = command(
+        *["label", str(tmp_path / "a.npy"), str(tmp_path / "c.csv"), "--permutations", "399"],
+        *["--out", str(tmp_path / "l.csv"), "--holdout", "0.5"],
+    )
+    assert code == 130
+    assert "stopped: the labels hold what was done until then" in err
+    assert "not tested, since it was stopped: 14" in out or "believable at q ≤ 0.05, on held-out samples" in out
+    assert len(Labels.open(tmp_path / "l.csv")) == 15
 
 
 def test_what_simplest_empties_is_not_significant(labels):
@@ -237,6 +271,20 @@ def test_the_command_takes_all_of_it(tmp_path, command, data):
     assert Labels.open(tmp_path / "l.json") == expected
     code, out, _ = command("show", str(tmp_path / "l.json"), "--summary")
     assert (code, out.strip()) == (0, str(expected.summary()))
+    code, out, _ = command(
+        "show",
+        str(tmp_path / "l.json"),
+        "--significant",
+        "0.05",
+        "--simplest",
+        "0.05",
+        "--out",
+        str(tmp_path / "k.csv"),
+    )
+    assert Labels.open(tmp_path / "k.csv") == expected.significant(0.05).simplest(0.05)
+    code, _, err = command("show", str(tmp_path / "l.json"), "--out", str(tmp_path / "k.csv"))
+    assert code == 2
+    assert "exists" in err
     code, out, _ = command("show", str(tmp_path / "l.json"), "--summary", "--json")
     assert json.loads(out)["labels"] == 15
     code, out, _ = command(*given, "--clusters", "none", "--holdout", "0.5", "--quiet", "--json")

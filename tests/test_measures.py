@@ -48,6 +48,17 @@ def test_auc_and_variances_are_those_of_the_slow_reference(samples):
         assert clustered["gain_variance"][1] == pytest.approx(expected, abs=1e-15)
 
 
+def test_clusters_add_to_the_variance_what_makes_samples_repeat():
+    rng = np.random.default_rng(0)
+    values, inside = rng.normal(size=400), rng.random((1, 400)) < 0.3
+    alone, five = np.arange(400), np.arange(400) // 5
+    assert measure(values, inside, ones(values), alone)["added"] == pytest.approx(1)
+    assert measure(values, inside, ones(values), five)["added"] == pytest.approx(1, abs=0.4)
+    same = np.repeat(np.arange(80), 5)
+    assert measure(values[same], inside[:, same], ones(values), same)["added"] == pytest.approx(5)
+    assert measure(values, inside, ones(values))["added"] == 1
+
+
 @settings(deadline=None)
 @given(SAMPLES)
 def test_two_formulas_of_the_same_classes_are_the_classical_paired_test(samples):

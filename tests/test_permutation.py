@@ -10,10 +10,12 @@ import neuronym.permutation as permutation
 from neuronym import Activations, Concepts, OptionError, label
 from neuronym._groups import group
 from neuronym._resample_kernels import permuted_sums
+from neuronym._workers import StoppedWarning
 from neuronym.dependence import exchange
 from neuronym.permutation import Nulls, PermutationTest, null_scores
 from neuronym.scores import AUC
 from neuronym.search import Rules, Searcher
+from neuronym.significance import adjusted
 
 N = 400
 
@@ -68,6 +70,21 @@ def test_p_search_is_the_share_of_all_arrangements():
     if exact > 20 / 20_000:  # stopped at the twentieth that is as good
         spread = exact / math.sqrt(20)
     assert abs(found.p_search - exact) < 4 * spread + 1e-4
+
+
+def test_permutations_that_are_just_as_good_count():
+    # Two neurons of yes and no share a null of few values, and most permutations equal what is found.
+    values = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0], [0, 0]], float)
+    concepts = np.array([[1], [0], [1], [0], [0], [0], [0]], bool)
+    options = {"length": 1, "min_count": 2, "negation": False}
+    arrangements = np.array(list(itertools.permutations(values[:, 0]))).T
+    exact = np.mean([x.auc >= 0.5 for x in label(arrangements, concepts, **options)])
+    for x in label(values, concepts, permutations=2000, **options):
+        assert x.p_search == pytest.approx(
+            np.mean([y.auc >= x.auc for y in label(arrangements, concepts, **options)]), abs=0.05
+        )
+        assert x.p_search > 0.4
+    assert 0.4 < exact < 0.7
 
 
 def test_the_null_is_that_of_permuted_activations(data):
@@ -245,6 +262,10 @@ def test_the_tail_goes_below_what_permutations_reach_and_is_marked(data):
     assert plain[3].tail is None
     assert [x.tail for x in fitted if x.p_search > 0.02] == [False] * 11
     assert "from a fitted tail" in str(fitted[3])
+    assert fitted[3].p_search_text.startswith(("≈ ", "≤ "))
+    assert plain[3].p_search_text == "0.001"
+    assert fitted[3].p_search >= 1e-4 / 1000
+    assert "≈" in repr(fitted) or "≤" in repr(fitted)
 
 
 def test_automatic_permutations_can_pass_the_correction(data):
@@ -271,13 +292,17 @@ def test_a_p_that_cannot_get_small_enough_warns(data):
         ({"permutations": -1}, "permutations must be a whole number of at least 0"),
         ({"permutations": 1.5}, "permutations must be a whole number"),
         ({"permutations": 99, "seed": -1}, "seed must be a whole number of at least 0"),
-        ({"tail": True}, "tail=True fits the tail of a permutation null: give permutations too"),
+        ({"tail": True}, "tail=True fits the tail of a permutation null: give at least 120 permutations, not 0"),
         ({"permutations": 99, "strata": np.arange(N)}, "only samples within their stratum trade places"),
+        ({"permutations": 99, "tail": True}, "give at least 120 permutations, not 99"),
+        ({"permutations": 99, "clusters": np.zeros(N)}, "clusters put all samples into one: nothing can be said"),
         (
-            {"permutations": 99, "clusters": np.zeros(N)},
-            r"almost nothing is left to permute: only clusters of equal size trade places, and 1 clusters in 1 class "
+            {"permutations": 99, "clusters": [0] * 100 + [1] * (N - 100)},
+            r"almost nothing is left to permute: only clusters of equal size trade places, and 2 clusters in 2 classes "
             r"can be dealt out in 1 way .* or clusters=False \(--clusters none\) or no permutations",
         ),
+        ({"strata": np.arange(N) % 2}, "strata say what permutations stay within: give permutations too"),
+        ({"clusters": np.arange(N) % 2}, "clusters matter to permutations, holdout, folds, stability and effects"),
         ({"permutations": np.array([99, 199])}, "permutations must be a whole number of at least 0 or 'auto'"),
         ({"permutations": 99, "clusters": [1, 2]}, "clusters must be one label per sample"),
     ],
@@ -319,6 +344,34 @@ def test_ctrl_c_gives_back_what_is_done(data, monkeypatch):
         labels = label(values[:, :12], concepts, permutations=640, n_jobs=1)
     assert {x.permutations for x in labels} == {4 * 64}
     assert all(x.p_search >= 1 / (4 * 64 + 1) for x in labels)
+
+
+def test_what_was_not_tested_is_not_said_to_vanish(data, monkeypatch):
+    values, concepts = data
+    lone = np.maximum(values[:, :8] - np.arange(100, 108), 0)
+    original = permutation._alone
+    calls = []
+    monkeypatch.setattr(permutation, "_NEURONS", 1)
+
+    def stopping(*given):
+        calls.append(1)
+        if len(calls) > 3:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(permutation, "_alone", stopping)
+    with pytest.warns(StoppedWarning, match="stopped"):
+        labels = label(lone, concepts, permutations=199, n_jobs=1)
+    tested = [x for x in labels if not math.isnan(x.p_search)]
+    assert 0 < len(tested) < 8
+    summary = labels.summary()
+    assert summary.untested == 8 - len(tested)
+    assert f"not tested, since it was stopped: {summary.untested}" in str(summary)
+    assert summary.vanished <= len(tested)
+    # q counts them, as if they were noise.
+    p = [1.0 if math.isnan(x.p_search) else x.p_search for x in labels]
+    assert [x.q for x in tested] == pytest.approx([q for q, x in zip(adjusted(p), labels, strict=True) if x in tested])
+    assert all(math.isnan(x.q) for x in labels if x not in tested)
 
 
 def test_a_progress_bar_shows_permutations(data, capsys):

@@ -1,5 +1,6 @@
 import math
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -59,6 +60,23 @@ def test_a_part_is_searched_as_if_it_were_all(data):
         found = label(values, concepts, holdout=0.5, **options)
         alone = label(values[~held], concepts[~held], **options)
         assert [(x.formula, x.auc, x.count) for x in found] == [(x.formula, x.auc, x.count) for x in alone]
+
+
+def test_concepts_that_differ_only_where_nothing_is_searched_fill_the_beam_once(data):
+    values, concepts = data
+    held = np.flatnonzero(parts(concepts))
+    # Copies of each concept that differ in single samples; the split may come out another way, so it is made again.
+    copies = np.concatenate([concepts] * 3, axis=1)
+    for c in range(6, 18):
+        copies[held[c], c] ^= True
+    held_now = parts(copies)
+    same = [c for c in range(6, 18) if np.array_equal(copies[~held_now, c], copies[~held_now, c % 6])]
+    assert same
+    found = label(values, copies, holdout=0.5, beam=4)
+    alone = label(values[~held_now], copies[~held_now], beam=4)
+    for x, y in zip(found, alone, strict=True):
+        assert [r.auc for r in x.runners_up] == [r.auc for r in y.runners_up]
+        assert [r.count for r in x.runners_up] == [r.count for r in y.runners_up]
 
 
 @pytest.mark.parametrize("direction", ["high", "low"])
@@ -140,14 +158,16 @@ def test_cross_fitting_is_a_search_without_each_fold(data):
     fold = into_folds(group(sets).row_groups, None, 4, 7)
     labels = label(values, concepts, folds=4, seed=7)
     plain = label(values, concepts)
+    normal = False
     for x, whole in zip(labels, plain, strict=True):
-        aucs, same, variance = [], [], 0.0
+        aucs, same, variance, positives = [], [], 0.0, 0
         for k in range(4):
             trained = label(values[fold != k], concepts[fold != k], neurons=[x.neuron])[x.neuron]
             inside = trained.formula.evaluate(sets)[fold == k]
             column = values[fold == k, x.neuron].astype(float)
             aucs.append(float(auc_by_pairs(column, inside)))
             variance += delong(column, inside) / 16
+            positives += inside.sum()
             same.append(trained.formula == whole.formula)
         assert x.formula == whole.formula
         assert x.auc == whole.auc
@@ -155,8 +175,11 @@ def test_cross_fitting_is_a_search_without_each_fold(data):
         assert x.auc_heldout == pytest.approx(np.mean(aucs))
         assert x.agreement == np.mean(same)
         assert not x.held_out
-        assert x.auc_low < x.auc_heldout < x.auc_high
+        normal |= positives >= 200
+        expected = auc_interval(np.mean(aucs), variance, positives, N - positives)
+        assert (x.auc_low, x.auc_high) == pytest.approx(tuple(map(float, expected)))
     assert labels[3].agreement == 1
+    assert normal  # the interval of some is that of the variance
 
 
 def test_effects_without_a_hold_out_are_those_of_all_samples(data):
@@ -331,6 +354,27 @@ def test_a_label_that_held_out_samples_turn_around_is_not_believed(data):
     assert all(x.best is None for x in labels.simplest())
 
 
+def test_a_p_by_clusters_is_never_smaller_for_a_lower_auc():
+    rng = np.random.default_rng(0)
+    shown = np.zeros((400, 1), bool)
+    shown[rng.permutation(400)[:60]] = True
+    shifts = np.array([0.5, 1, 2, 3, 4, 6, 9, 20])
+    values = rng.normal(size=(400, 1)) + shifts * shown
+    for clusters in (np.arange(400), np.arange(400) // 5):
+        options = {"length": 1, "negation": False, "holdout": 0.5, "min_count": 5}
+        labels = label(values, shown, clusters=clusters, **options)
+        plain = label(values, shown, clusters=False, **options)
+        assert labels[7].auc_heldout == 1
+        for weaker, stronger in pairwise(labels):
+            assert stronger.log10_p < weaker.log10_p + 1
+        assert min(x.log10_p for x in labels) > min(x.log10_p for x in plain) - 1
+
+
+def test_folds_that_hold_too_little_are_named(data):
+    with pytest.warns(UserWarning, match=r"not every fold holds samples inside and outside .* for 20 labels"):
+        label(*data, folds=200)
+
+
 def test_too_few_clusters_are_named():
     rng = np.random.default_rng(0)
     video = np.repeat([0, 1], 100)
@@ -342,6 +386,9 @@ def test_too_few_clusters_are_named():
     shown = np.repeat([[True], [False]], 100, axis=0)
     with pytest.raises(OptionError, match="the samples held out show none of the formulas found, or nothing else"):
         label(rng.normal(size=(200, 2)), shown, folds=2, clusters=video, length=1)
+    for asked in ({"stability": 3}, {"effects": True}, {"holdout": 0.5}, {"folds": 2}):
+        with pytest.raises(OptionError, match="clusters put all samples into one"):
+            label(rng.normal(size=(200, 2)), shown, clusters=np.zeros(200), **asked)
 
 
 def test_repeated_samples_raise_a_warning_that_names_them(data):

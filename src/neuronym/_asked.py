@@ -15,6 +15,8 @@ from neuronym.errors import OptionError
 
 __all__ = ["Asked", "Parts"]
 
+_TAIL = 120  # permutations, of which a quarter is a tail of 30
+
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
@@ -50,8 +52,11 @@ class Asked:
             raise OptionError(f"holdout must lie between 0 and 1, not {share!r}: 0.5 sets half of the samples apart")
         if share is not None and self.folds is not None:
             raise OptionError("holdout and folds are two ways to hold samples out: choose one")
-        if self.tail and not self.permutations:
-            raise OptionError("tail=True fits the tail of a permutation null: give permutations too")
+        if self.tail and self.permutations != "auto" and self.permutations < _TAIL:
+            raise OptionError(
+                f"tail=True fits the tail of a permutation null: give at least {_TAIL} permutations, not "
+                f"{self.permutations}"
+            )
 
     @property
     def again(self) -> bool:
@@ -92,8 +97,12 @@ class Parts:
         Raises
         ------
         OptionError
-            If a part would be empty, or hardly anything is left to permute.
+            If a part would be empty, hardly anything is left to permute, or there is one cluster alone.
         """
+        if strata is not None and not asked.permutations:
+            raise OptionError("strata say what permutations stay within: give permutations too")
+        if asked.again and clusters is not None and (clusters == clusters[0]).all():
+            raise OptionError("clusters put all samples into one: nothing can be said without at least two")
         groups, held, trade, fold = whole, None, None, None
         if asked.holdout is not None:
             held = hold_out(whole.row_groups, clusters, float(asked.holdout), asked.seed)

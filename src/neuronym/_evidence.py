@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neuronym._asked import Asked, Parts
 from neuronym._label import Explanation, Label
 from neuronym._progress import watched
-from neuronym._workers import in_order, n_workers
+from neuronym._workers import StoppedWarning, in_order, n_workers
 from neuronym.activations import Activations
 from neuronym.dependence import LEVEL
 from neuronym.errors import OptionError, counted, some
@@ -98,10 +98,14 @@ def add_evidence(
                 step(run)
     except KeyboardInterrupt:
         stopped = True
-        warnings.warn("stopped: the labels hold what was done until then, and nothing of the rest", stacklevel=3)
+        message = "stopped: the labels hold what was done until then, and nothing of the rest"
+        warnings.warn(message, StoppedWarning, stacklevel=3)
     if asked.permutations:
-        q = adjusted([label.p_search for label in labels])
-        labels[:] = [replace(label, q=value) for label, value in zip(labels, q.tolist(), strict=True)]
+        # What was found and not tested may be noise.
+        p = [1.0 if label.best is not None and math.isnan(label.p_search) else label.p_search for label in labels]
+        for i, q in enumerate(adjusted(p).tolist()):
+            if not math.isnan(labels[i].p_search):
+                labels[i] = replace(labels[i], q=q)
         if not stopped:
             _warn_of_reach(labels)
 
@@ -169,12 +173,7 @@ def _numbers(rows: NDArray[np.void], clustered: bool, held_out: bool) -> dict[st
     p, log10_p = mann_whitney(rows["sums"], rows["positives"], total, rows["ties"])
     p_gain = gain_test(rows["gain"], rows["gain_variance"], rows["gain_units"] if clustered else None)
     if clustered:
-        few, many = np.sort([rows["units_in"], rows["units_out"]], axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # Where every cluster says the same, the variance is that of ranks of clusters that say nothing.
-            silent = (few + many + 1) / (12 * few * many)
-            away = (rows["auc"] - 0.5) / np.sqrt(np.where(rows["variance"] > 0, rows["variance"], silent))
-        p, log10_p = cluster_test(away, few)
+        p, log10_p = cluster_test(_away(rows), rows["units"] - 1)
     # Over ½ this test says more than the variance, which is 0 where all pairs are won.
     p_gain = np.where(rows["first"] == 1, np.where(rows["gain"] > 0, p / 2, 1 - p / 2), p_gain)
     gained = {"gain": rows["gain"], "p_gain": p_gain}
@@ -187,6 +186,19 @@ def _numbers(rows: NDArray[np.void], clustered: bool, held_out: bool) -> dict[st
         **gained,
         **effects,
     }
+
+
+def _away(rows: NDArray[np.void]) -> NDArray[np.float64]:
+    """By how many standard deviations AUCs are away from ½, where samples come in clusters.
+
+    The variance is that of an AUC of ½, as in the test of Mann and Whitney, times what clusters add to it: that of the
+    AUC itself vanishes as it nears 1, and with it would p. With two degrees of freedom less than there are clusters,
+    Student's t holds for as few as six.
+    """
+    m, n = rows["positives"], rows["negatives"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = (m + n + 1 - rows["ties"] / ((m + n) * (m + n - 1))) / (12 * m * n)
+        return np.asarray((rows["auc"] - 0.5) / np.sqrt(half * np.fmax(rows["added"], 1)))
 
 
 def _with_numbers(label: Label, numbers: dict[str, NDArray[np.float64]]) -> Label:
@@ -210,6 +222,7 @@ def _with_steps(label: Label, new: dict[Any, Explanation]) -> Label:
 
 def _cross_fit(run: _Run) -> None:
     one, clusters = run.one, run.one.parts.clusters
+    partly: list[int | str] = []
     for start, rows in run.blocks(cross_fit, one.take, one.searcher, one.parts.fold, clusters):
         flat = rows.reshape(-1)
         numbers = {"auc_heldout": flat["auc"], **_numbers(flat, clusters is not None, held_out=False)}
@@ -218,6 +231,13 @@ def _cross_fit(run: _Run) -> None:
             label = run.labels[start + offset]
             if label.best is not None:
                 run.labels[start + offset] = replace(_with_numbers(label, own), agreement=agreement)
+                partly += [label.neuron] * bool(0 < flat["missing"][offset] < 1)
+    if partly:
+        warnings.warn(
+            f"not every fold holds samples inside and outside of its formula for {counted(len(partly), 'label')} "
+            f"(neuron {some(partly)}): auc_heldout is the mean of the other folds, so ask for fewer",
+            stacklevel=5,
+        )
 
 
 def _resample(run: _Run) -> None:

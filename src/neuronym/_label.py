@@ -9,6 +9,7 @@ from typing import overload
 
 from neuronym.activations import Name
 from neuronym.formula import Formula
+from neuronym.significance import FARTHEST
 
 __all__ = ["Explanation", "Label"]
 
@@ -68,7 +69,8 @@ class Explanation:
         return self.formula.length
 
     def __str__(self) -> str:
-        gained = "" if math.isnan(self.gain) else f", held-out gain {self.gain:+.4f}, p {self.p_gain:.2g}"
+        p = "not known" if math.isnan(self.p_gain) else f"{self.p_gain:.2g}"
+        gained = "" if math.isnan(self.gain) else f", held-out gain {self.gain:+.4f}, p {p}"
         return f"{self.formula}  (AUC {self.auc:.4f}, {self.fraction:.2%} of samples{gained})"
 
 
@@ -174,6 +176,14 @@ class Label:
         return not math.isnan(self.auc_heldout) and math.isnan(self.agreement)
 
     @property
+    def p_search_text(self) -> str:
+        """``p_search`` as it is printed: with ≈ from a fitted tail, and ≤ where that is not followed any further."""
+        text = "" if math.isnan(self.p_search) else f"{self.p_search:.2g}"
+        if not self.tail:
+            return text
+        return ("≤ " if self.p_search * (1 + (self.permutations or 0)) <= FARTHEST * (1 + 1e-9) else "≈ ") + text
+
+    @property
     def p_confirming(self) -> float:
         """The p as evidence for the label: 1 where held-out samples turn it around, with an AUC below ½."""
         return 1.0 if self.held_out and self.auc_heldout < 0.5 else self.p
@@ -227,16 +237,18 @@ class Label:
 
     def _lines(self) -> Iterator[str]:
         missing = math.isnan
-        shown = f"AUC {self.auc:.4f}, {self.count} samples ({self.fraction:.2%})"
+        searched = " of those searched" if self.held_out else ""
+        shown = f"AUC {self.auc:.4f}, {self.count} samples ({self.fraction:.2%}{searched})"
         if not self.held_out:
             shown += f", log10 p {self.log10_p:.1f} (does not account for the search)"
         yield shown
         if not missing(self.p_search):
             fitted = ", from a fitted tail" if self.tail else ""
             corrected = "" if missing(self.q) else f", q {self.q:.2g}"
-            yield f"the search: p {self.p_search:.2g} by {self.permutations} permutations{fitted}{corrected}"
+            yield f"the search: p {self.p_search_text} by {self.permutations} permutations{fitted}{corrected}"
         if not missing(self.auc_heldout):
-            tested = f", log10 p {self.log10_p:.1f}" if self.held_out else ""
+            log10_p = "p not known" if missing(self.log10_p) else f"log10 p {self.log10_p:.1f}"
+            tested = f", {log10_p}" if self.held_out else ""
             agreed = "" if missing(self.agreement) else f", the same formula in {self.agreement:.0%} of folds"
             yield f"held out: AUC {self.auc_heldout:.4f}{self._interval()}{tested}{agreed}"
         elif not missing(self.auc_low):

@@ -13,15 +13,12 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-MEASURES = np.dtype(
-    [
-        (name, np.float64)
-        for name in (
-            *("auc", "variance", "first", "gain", "gain_variance", "gain_units", "positives", "negatives"),
-            *("units_in", "units_out", "sums", "ties", "difference", "precision", "recall", "average_precision"),
-        )
-    ]
+_NAMES = (
+    *("auc", "variance", "first", "gain", "gain_variance", "gain_units", "positives", "negatives"),
+    *("added", "units", "units_in", "units_out", "sums", "ties"),
+    *("difference", "precision", "recall", "average_precision"),
 )
+MEASURES = np.dtype([(name, np.float64) for name in _NAMES])
 
 
 @dataclass(frozen=True)
@@ -70,10 +67,12 @@ def measure(
     -------
     array of ``MEASURES``, shape (n_formulas,)
         ``gain`` and its variance are over the formula before; for the ``first`` one over an AUC of ½. ``sums`` is twice
-        the sum of midranks inside and ``ties`` Σ t³ − t, for the Mann-Whitney test. ``units_in`` and ``units_out`` are
-        numbers of clusters, or of samples, and ``gain_units`` is the least of them over both formulas of a gain.
-        ``difference`` is that of the means, in standard deviations; ``precision`` and ``recall`` are those at the
-        threshold with the highest F1, in hindsight. NaN where no or every sample is inside.
+        the sum of midranks inside and ``ties`` Σ t³ − t, for the Mann-Whitney test. ``units``, ``units_in`` and
+        ``units_out`` are numbers of clusters, or of samples: all, and those with samples inside and outside;
+        ``gain_units`` is the least of the latter over both formulas of a gain. ``added`` is the factor by which
+        clusters raise the variance of a rank sum that says nothing. ``difference`` is that of the means, in standard
+        deviations; ``precision`` and ``recall`` are those at the threshold with the highest F1, in hindsight. NaN where
+        no or every sample is inside.
     """
     sort = _Sorted.of(column, low)
     weight = weights[sort.order]
@@ -99,8 +98,10 @@ def measure(
             adds = np.where(chosen, inner[sort.run], outer[sort.run])
             row["units_in"] = m if of_cluster is None else len(np.unique(of_cluster[chosen]))
             row["units_out"] = n if of_cluster is None else len(np.unique(of_cluster[~chosen]))
+            row["units"] = m + n if of_cluster is None else of_cluster.max() + 1
             row["gain_units"] = min(row["units_in"], row["units_out"])
             row["variance"] = _squared(adds, weight, of_cluster, row["gain_units"])
+            row["added"] = _added(sort, weight, chosen, by_run, of_cluster)
             _effects(row, sort.values, weight, chosen, into, by_run)
             if not place:
                 row["gain"], row["gain_variance"] = auc - 0.5, row["variance"]
@@ -119,6 +120,21 @@ def _squared(adds: Floats, weight: Ints, of_cluster: NDArray[np.intp] | None, un
         return float(weight @ adds**2)
     sums = np.bincount(of_cluster, weight * adds)
     return float(units / (units - 1) * (sums @ sums)) if units > 1 else np.nan
+
+
+def _added(sort: _Sorted, weight: Ints, chosen: Bools, by_run: Ints, of_cluster: NDArray[np.intp] | None) -> float:
+    """The factor by which clusters raise the variance of a rank sum that says nothing: 1 without any.
+
+    That of Σ uᵢ for u = (φ − its mean) · (midrank − its mean), centred, summed by clusters and by samples.
+    """
+    if of_cluster is None:
+        return 1.0
+    ranks = (2 * (np.cumsum(by_run) - by_run) + by_run)[sort.run] / 2
+    total = float(weight.sum())
+    said = (chosen - float(weight @ chosen) / total) * (ranks - float(weight @ ranks) / total)
+    said -= float(weight @ said) / total
+    single = float(weight @ said**2)
+    return float(np.square(np.bincount(of_cluster, weight * said)).sum()) / single if single else 1.0
 
 
 def _effects(row: np.void, values: Floats, weight: Ints, chosen: Bools, into: Ints, by_run: Ints) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, quantiles
 
 from neuronym._label import Label
+from neuronym.errors import counted
 
 __all__ = ["Summary"]
 
@@ -37,6 +38,10 @@ class Summary:
         The quartiles of the AUC, held out where it can be, of the believable labels; of all where that is not known.
     optimism : float or None
         The mean of what the AUC loses on held-out samples.
+    accounted : str or None
+        What ``believable`` goes by.
+    untested : int or None
+        Labels with a formula whose ``p_search`` is missing, since the permutations were stopped.
     """
 
     q: float
@@ -54,6 +59,7 @@ class Summary:
     auc: tuple[float, float, float] | None
     optimism: float | None
     accounted: str | None = None
+    untested: int | None = None
 
     @classmethod
     def of(cls, labels: Iterable[Label], q: float, alpha: float) -> Summary:
@@ -66,8 +72,9 @@ class Summary:
         small = adjusted([label.p_confirming for label in found]) <= q
         searched = any(not math.isnan(label.p_search) for label in found)
         held_out = any(label.held_out for label in found)
+        testable = any(label.held_out and not math.isnan(label.p) for label in found)
         by_p = [label for label, is_small in zip(found, small, strict=True) if is_small]
-        believed = [label for label in found if label.q <= q] if searched else by_p if held_out else None
+        believed = [label for label in found if label.q <= q] if searched else by_p if testable else None
         values = [
             label.auc if math.isnan(label.auc_heldout) else label.auc_heldout
             for label in (found if believed is None else believed)
@@ -83,7 +90,7 @@ class Summary:
             len(listed) - len(found) - constant,
             len(by_p),
             None if believed is None else len(believed),
-            sum(not label.q <= q for label in by_p) if searched and not held_out else None,
+            sum(label.q > q for label in by_p) if searched and not held_out else None,
             sum(label.best is not None and label.length != old.length for label, old in zip(short, found, strict=True))
             if gains
             else None,
@@ -93,18 +100,28 @@ class Summary:
             _quartiles(values),
             fmean(losses) if losses else None,
             "the search accounted for" if searched else "on held-out samples" if held_out else None,
+            sum(math.isnan(label.p_search) for label in found) if searched else None,
         )
 
     def __str__(self) -> str:
         n_found = self.labels - self.constant - self.without
         others = [*[f"{self.constant} constant"] * (self.constant > 0)]
         others += [f"{self.without} without a formula"] * (self.without > 0)
-        lines = [f"{self.labels} labels: {', '.join([f'{n_found} with a formula', *others])}"]
-        quartiles = "" if self.auc is None else "AUC {1:.3f} ({0:.3f} to {2:.3f})".format(*self.auc)
+        lines = [f"{counted(self.labels, 'label')}: {', '.join([f'{n_found} with a formula', *others])}"]
+        held = "" if self.optimism is None else "held-out "
+        quartiles = (
+            ""
+            if self.auc is None
+            else held + "AUC {1:.3f} in the median, half of them {0:.3f} to {2:.3f}".format(*self.auc)
+        )
         if self.believable is None:
-            lines.append("believable: not known; ask label for permutations or holdout" + f"; all: {quartiles}")
+            lines.append(
+                f"believable: not known without permutations or a hold-out that can tell; all: {quartiles}".rstrip(": ")
+            )
         else:
             lines.append(f"believable at q ≤ {self.q:g}, {self.accounted}: {self.believable}; {quartiles}".rstrip("; "))
+        if self.untested:
+            lines.append(f"not tested, since it was stopped: {self.untested}")
         if self.vanished is not None:
             lines.append(f"vanish when the search is accounted for: {self.vanished} of {self.by_p} significant by p")
         if self.shortened is not None:
@@ -113,7 +130,7 @@ class Summary:
                 f"{self.shortened} formulas get shorter, {self.emptied} vanish"
             )
         if self.optimism is not None:
-            lines.append(f"the AUC loses {self.optimism:.4f} on held-out samples, on average")
+            lines.append(f"the AUC changes by {-self.optimism:+.4f} on held-out samples, on average")
         return "\n".join(lines)
 
 

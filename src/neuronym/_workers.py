@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-__all__ = ["in_order", "n_workers"]
+__all__ = ["StoppedWarning", "in_order", "n_workers"]
 
 Result = TypeVar("Result")
+
+
+class StoppedWarning(UserWarning):
+    """Work was stopped by Ctrl-C, and what was done until then is given."""
 
 
 def n_workers(n_jobs: int | None) -> int:

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 from neuronym import _cli_collect, _cli_concepts
 from neuronym._files import check_target, kind_of
+from neuronym._workers import StoppedWarning
 from neuronym.errors import NeuronymError, OptionError, no_such
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ Examples:
   neuronym show labels.csv 296
   neuronym show labels.csv 296 --layer layer4 --json
   neuronym show labels.csv --summary
+  neuronym show labels.csv --significant 0.05 --simplest 0.05 --out believed.csv
 """
 
 app = typer.Typer(
@@ -144,32 +146,33 @@ def label_command(
     opened = open_activations(activations) if split_path(activations) is None else open_layers(activations)
     with _compiling():
         from neuronym import _kernels  # noqa: F401
-    labels = label(
-        opened,
-        shown,
-        neurons=None if neurons is None else _neurons(neurons),
-        length=length,
-        beam=beam,
-        min_fraction=min_fraction,
-        max_fraction=max_fraction,
-        min_count=min_count,
-        prefixes=prefixes,
-        direction=direction,
-        negation=negation,
-        operators=tuple(o.strip() for o in operators.split(",") if o.strip()),
-        n_jobs=n_jobs,
-        align=align,
-        progress=not quiet,
-        permutations=_permutations(permutations),
-        tail=tail,
-        holdout=holdout,
-        folds=folds,
-        stability=stability,
-        effects=effects,
-        clusters=False if clusters == "none" else clusters,
-        strata=strata,
-        seed=seed,
-    )
+    with _noting_a_stop() as stopped:
+        labels = label(
+            opened,
+            shown,
+            neurons=None if neurons is None else _neurons(neurons),
+            length=length,
+            beam=beam,
+            min_fraction=min_fraction,
+            max_fraction=max_fraction,
+            min_count=min_count,
+            prefixes=prefixes,
+            direction=direction,
+            negation=negation,
+            operators=tuple(o.strip() for o in operators.split(",") if o.strip()),
+            n_jobs=n_jobs,
+            align=align,
+            progress=not quiet,
+            permutations=_permutations(permutations),
+            tail=tail,
+            holdout=holdout,
+            folds=folds,
+            stability=stability,
+            effects=effects,
+            clusters=False if clusters == "none" else clusters,
+            strata=strata,
+            seed=seed,
+        )
     if out is not None:
         labels.save(out, overwrite=overwrite)
     if as_json:
@@ -178,6 +181,8 @@ def label_command(
         print_table(labels, "all of them: --out labels.csv" if out is None else f"all of them are in {out}")
         if permutations != "0" or holdout is not None:
             print(labels.summary())
+    if stopped:
+        sys.exit(130)
 
 
 @app.command(epilog=_SHOW_EXAMPLES)
@@ -187,12 +192,23 @@ def show(
         str | None, typer.Argument(metavar="NEURON", help="The neuron to show; without one, the table.")
     ] = None,
     layer: Annotated[str | None, typer.Option(help="The layer that the neuron is in.")] = None,
+    significant: Annotated[
+        float | None, typer.Option(metavar="Q", help="Keep labels with q at most this; by p held out without p_search.")
+    ] = None,
+    simplest: Annotated[
+        float | None,
+        typer.Option(metavar="ALPHA", help="Shorten formulas to the steps with p_gain up to this."),
+    ] = None,
     summary: Annotated[bool, typer.Option("--summary", help="Print how many labels are to be believed.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Save what is shown as .csv, .parquet or .json.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show one neuron: its formula, the best formula of each length, and the runners-up."""
+    """Show one neuron, its formula, the best formula of each length and the runners-up; or the table of all."""
     from neuronym.labels import Labels
 
+    if out is not None:
+        check_target(out, overwrite)
     found = Labels.open(labels)
     if layer is not None:
         layers = list(dict.fromkeys(str(one.layer) for one in found if one.layer is not None))
@@ -201,6 +217,13 @@ def show(
         found = found.filter(layer=layer)
     if neuron is not None:
         found = found.of(neuron)
+    if significant is not None:
+        searched = any(one.permutations for one in found)
+        found = found.significant(significant, by="p_search" if searched else _held_out_p(found))
+    if simplest is not None:
+        found = found.simplest(simplest)
+    if out is not None:
+        found.save(out, overwrite=overwrite)
     if summary and as_json:
         print(json.dumps(asdict(found.summary()), ensure_ascii=False))
     elif summary:
@@ -245,6 +268,28 @@ def _compiling() -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def _held_out_p(found: Labels) -> Literal["p"]:
+    if not any(one.held_out for one in found):
+        raise OptionError("--significant needs labels made with --permutations or --holdout")
+    return "p"
+
+
+@contextmanager
+def _noting_a_stop() -> Iterator[list[bool]]:
+    """Note in the list whether labeling was stopped and gave what was done; every warning is shown as before."""
+    stopped: list[bool] = []
+    show_it = warnings.showwarning
+
+    def noted(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, StoppedWarning):
+            stopped.append(True)
+        show_it(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = noted
+        yield stopped
 
 
 def _permutations(text: str) -> int | Literal["auto"]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._groups import numbered
-from neuronym._names import is_missing
+from neuronym._names import counted_ids, is_missing
 from neuronym._tables import text_column
 from neuronym.activations import Activations
 from neuronym.errors import OptionError, counted, some
@@ -62,8 +62,13 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
     if keyed and not (isinstance(given, Mapping) or (_counts(given.index) and sample_ids is None)):
         given = dict(zip(given.index.tolist(), given.tolist(), strict=True))  # a pandas Series
     if isinstance(given, Mapping):
+        if sample_ids is None and all(str(key).isdecimal() for key in given):
+            sample_ids = counted_ids(n_samples)  # row numbers
         if sample_ids is None:
-            raise OptionError(f"{what} are given by sample id, but no sample has one: give one label per sample")
+            raise OptionError(
+                f"{what} are given by sample id ({some(given)}), but neither activations nor concepts have any: give "
+                "one label per sample in their order (a table without the column sample)"
+            )
         by_id = {str(key): value for key, value in given.items()}
         lost = [i for i in sample_ids if i not in by_id]
         if lost:

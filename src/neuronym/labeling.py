@@ -180,6 +180,12 @@ def _dependence(
     """Clusters and strata of the rows that are used; samples that repeat others raise a warning where it matters."""
     if clusters is None:
         clusters = taken.clusters
+        if not asked.again:
+            clusters = False
+    elif clusters is not False and not asked.again:
+        raise OptionError(
+            "clusters matter to permutations, holdout, folds, stability and effects: ask for one of these"
+        )
     given = {"clusters": None if clusters is False else clusters, "strata": strata}
     numbers = [None if labels is None else codes(labels, ids, taken.n_samples, what) for what, labels in given.items()]
     rows = slice(None) if groups.rows is None else groups.rows

@@ -153,8 +153,7 @@ class Labels:
         OptionError
             If the labels have no such p, or too few permutations to reach this level.
         """
-        if not 0 < q < 1:
-            raise OptionError(f"q must lie between 0 and 1, not {q!r}")
+        _check_level("q", q)
         if by not in ("p_search", "p"):
             raise OptionError(f"by must be 'p_search' or 'p', not {by!r}")
         found = [label for label in self if label.best is not None]
@@ -184,8 +183,7 @@ class Labels:
         OptionError
             If nothing was held out.
         """
-        if not 0 < alpha < 1:
-            raise OptionError(f"alpha must lie between 0 and 1, not {alpha!r}")
+        _check_level("alpha", alpha)
         if all(math.isnan(step.p_gain) for label in self for step in label.steps) and any(x.best for x in self):
             raise OptionError(
                 "the labels have no p_gain: "
@@ -199,6 +197,8 @@ class Labels:
 
     def summary(self, q: float = 0.05, alpha: float = 0.05) -> Summary:
         """How many labels are to be believed, at the levels of ``significant`` and ``simplest``."""
+        _check_level("q", q)
+        _check_level("alpha", alpha)
         return Summary.of(self, q, alpha)
 
     def to_frame(self) -> pd.DataFrame:
@@ -261,7 +261,10 @@ class Labels:
         for label in self:
             formula = f"({label.reason})" if label.best is None else str(label.formula)
             key = [formula if name == "formula" else str(getattr(label, name)) for name in keys]
-            rows.append([*key, *(_printed(getattr(label, name), _PRINTED[name][1]) for name in numbers)])
+            cells = {name: _printed(getattr(label, name), _PRINTED[name][1]) for name in numbers}
+            if "p_search" in cells:
+                cells["p_search"] = label.p_search_text
+            rows.append([*key, *cells.values()])
         return [*keys, *(_PRINTED[name][0] for name in numbers)], rows
 
     def _summary(self) -> str:
@@ -293,6 +296,11 @@ class Labels:
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         more = f"<p>… {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
         return f"<p>{escape(self._summary())}</p><table><tr>{head}</tr>{body}</table>{more}"
+
+
+def _check_level(name: str, level: object) -> None:
+    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+        raise OptionError(f"{name} must lie between 0 and 1, not {level!r}")
 
 
 def _printed(value: float | None, form: str) -> str:

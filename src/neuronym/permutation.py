@@ -24,8 +24,9 @@ from neuronym._progress import watched
 from neuronym._workers import in_order, n_workers
 from neuronym.activations import Activations
 from neuronym.dependence import Exchange
+from neuronym.errors import counted
 from neuronym.search import Searcher
-from neuronym.significance import pareto_tail
+from neuronym.significance import FARTHEST, pareto_tail
 
 __all__ = ["Nulls", "PermutationTest", "null_scores"]
 
@@ -40,7 +41,6 @@ _PERMUTATION = 3  # stream of random numbers
 _NEURONS = 4  # neurons with nulls of their own in a task
 _UNTYING = 4  # stream of random numbers
 _UNSEEN = 1e-4  # how much breaking ties may change an AUC
-_FARTHEST = 1e-4  # of what permutations reach, how far a tail is followed
 
 
 @dataclass
@@ -148,7 +148,10 @@ class PermutationTest:
         given = (self.searcher, self.exchange, self.own, self.seed, self.tail)
         n_blocks = max(len(alone) // _NEURONS, 4 * n_workers(self.n_jobs))
         tested = self._blocks(_alone, alone, *given, of_neuron=observed, n_blocks=n_blocks)
-        for js, own in watched(tested, lambda done: len(done[0]), "neurons", len(alone)) if self.progress else tested:
+        bar = self.progress and len(alone) > 0
+        for js, own in (
+            watched(tested, lambda done: len(done[0]), "neurons, each permuted", len(alone)) if bar else tested
+        ):
             nulls.p[js], nulls.permutations[js], nulls.tail[js] = own.p, own.permutations, own.tail
 
     def _few_ties(self) -> float:
@@ -190,7 +193,11 @@ class PermutationTest:
             )
             parts = in_order(null_scores, tasks, self.n_jobs)
             try:
-                for part in watched(parts, len, "permutations", n) if self.progress else parts:
+                for part in (
+                    watched(parts, len, f"permutations for {counted(len(members), 'neuron')}", n)
+                    if self.progress
+                    else parts
+                ):
                     done.append(part)
                 self.known[null] = np.concatenate(done)
             except KeyboardInterrupt:
@@ -258,7 +265,7 @@ def _compare(scores: Floats, members: NDArray[np.intp], observed: Floats, nulls:
     p = (1 + beaten) / (1 + len(scores))
     far = (beaten < _FEW) & np.isfinite(observed[members])
     if tail and far.any():
-        fitted = np.maximum(pareto_tail(ordered, observed[members][far]), _FARTHEST / (1 + len(scores)))
+        fitted = np.maximum(pareto_tail(ordered, observed[members][far]), FARTHEST / (1 + len(scores)))
         p[far] = np.where(np.isfinite(fitted), fitted, p[far])
         far[far] = np.isfinite(fitted)
         nulls.tail[members] = far

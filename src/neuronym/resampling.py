@@ -25,8 +25,10 @@ __all__ = ["MEASURED", "Stability", "cross_fit", "measured", "stability"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-MEASURED = np.dtype([*((name, MEASURES[name]) for name in MEASURES.names or ()), ("agreement", np.float64)])
-_SUMMED = ("positives", "negatives", "units_in", "units_out", "gain_units")
+MEASURED = np.dtype(
+    [*((name, MEASURES[name]) for name in MEASURES.names or ()), ("agreement", np.float64), ("missing", np.float64)]
+)
+_SUMMED = ("positives", "negatives", "units", "units_in", "units_out", "gain_units")
 _COVERED = 0.9  # share of the resamples that the set of labels covers
 
 
@@ -80,7 +82,7 @@ def cross_fit(
 
     AUC and effects are means over the folds that hold samples inside and outside of their formula, the variance is
     that of such a mean, and positives and negatives are sums. ``agreement`` is the share of folds that chose the
-    formula found on all samples.
+    formula found on all samples, and ``missing`` of those that could not be measured.
 
     Parameters
     ----------
@@ -106,7 +108,8 @@ def cross_fit(
                         row[name] = one[name]
     mean = np.full(each.shape[1:], np.nan, MEASURED)
     known = np.isfinite(each["auc"])
-    for name in MEASURED.names or ():
+    mean["missing"] = 1 - known.mean(axis=0)
+    for name in (*(MEASURES.names or ()), "agreement"):
         total: Any = np.nansum(np.where(known | (name == "agreement"), each[name], np.nan), axis=0)
         times: Any = n_folds if name == "agreement" else known.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):

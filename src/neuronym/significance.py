@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "FARTHEST",
     "adjusted",
     "auc_interval",
     "cluster_test",
@@ -19,6 +20,8 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+
+FARTHEST = 1e-4  # of the smallest p that permutations give, how far a fitted tail is followed
 
 
 def mann_whitney(
@@ -71,7 +74,7 @@ def normal_test(z: ArrayLike) -> tuple[Floats, Floats]:
 def cluster_test(t: ArrayLike, units: ArrayLike) -> tuple[Floats, Floats]:
     """The two-sided p-value of Student's |t| with ``units`` − 1 degrees of freedom, and its log10.
 
-    For an estimate whose variance comes from so many clusters. NaN for fewer than two.
+    For an estimate whose variance comes from so many units. NaN for fewer than two.
     """
     from scipy.special import stdtr
 
