@@ -50,9 +50,13 @@ HOUSE = [
     "_evidence",
     "_inputs",
     "labeling",
+    "_fuzzy",
     "sources",
     "hooks",
     "pooling",
+    "_compose_torch",
+    "_choose",
+    "compose",
     "_batches",
     "collect",
     "images",
@@ -61,6 +65,7 @@ HOUSE = [
     "demo",
     "_cli_concepts",
     "_cli_collect",
+    "_cli_compose",
     "cli",
 ]
 

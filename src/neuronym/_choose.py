@@ -1,0 +1,118 @@
+"""The neurons that detect given sets of samples best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym._fuzzy import Membership
+from neuronym._groups import Groups
+from neuronym._measures import measure
+from neuronym.activations import Activations, Name
+from neuronym.concepts import Concepts
+from neuronym.errors import ActivationsError
+from neuronym.formula import Formula
+from neuronym.labels import Labels
+from neuronym.scores import AUC
+
+__all__ = ["Choice", "Part", "candidates", "groups_of"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The neuron that stands for a concept, or for a whole formula.
+
+    Parameters
+    ----------
+    layer, neuron, column : where it is
+    low : whether it is low where the concept is
+    auc, auc_heldout : float
+        How well it detects it, on the samples that it was chosen on and on the others.
+    membership : how far an activation counts as high
+    """
+
+    layer: str | None
+    neuron: Name
+    column: int
+    low: bool
+    auc: float
+    auc_heldout: float
+    membership: Membership
+
+    def __str__(self) -> str:
+        place = "" if self.layer is None else f"{self.layer} "
+        return f"neuron {place}{self.neuron}{', low' * self.low} (AUC {self.auc:.3f}, held out {self.auc_heldout:.3f})"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Finds the neuron that detects a set of samples best."""
+
+    layers: Mapping[str | None, Activations]
+    groups: Groups
+    held: NDArray[np.bool_]
+    truth: NDArray[np.bool_]
+    clusters: NDArray[np.int64] | None
+    neurons: Iterable[Name] | slice | None
+    direction: str
+    mapping: str
+
+    def best(
+        self, inside: NDArray[np.bool_], shown: NDArray[np.bool_], among: set[tuple[str | None, Name]] | None
+    ) -> tuple[Part, NDArray[Any]]:
+        """The best neuron for the groups ``inside``, and its activations on all rows."""
+        part, auc = self.groups.part(~self.held), AUC()
+        n = int(part.counts[inside].sum())
+        leader: tuple[float, str | None, int, bool] | None = None
+        for layer, taken in self.layers.items():
+            columns = taken.indices(self.neurons)
+            if among is not None:
+                columns = columns[[(layer, taken.names[j]) in among for j in columns]]
+            for block in taken.blocks(columns) if len(columns) else ():
+                values = taken.block(block)
+                weighed = auc.weigh(values, part)
+                used = values if self.groups.rows is None else values[self.groups.rows]
+                if used.dtype.kind == "f" and not np.isfinite(used).all():
+                    raise ActivationsError("activations hold NaN or infinity: every activation must be finite")
+                sums = weighed.sums[:, inside].sum(axis=1)
+                high = (sums - n * (n + 1)) / (2 * n * (part.total - n))
+                for low in {"high": (False,), "low": (True,), "both": (False, True)}[self.direction]:
+                    aucs = 1 - high if low else high
+                    j = int(np.argmax(aucs))
+                    if leader is None or aucs[j] > leader[0]:
+                        leader = float(aucs[j]), layer, int(block[j]), low
+        if leader is None:
+            raise ActivationsError("there is no neuron to compose from")
+        value, layer, place, low = leader
+        taken = self.layers[layer]
+        column = taken.block(np.array([place]))[:, 0]
+        column = column if self.groups.rows is None else column[self.groups.rows]
+        membership = Membership.fitted(self.mapping, column[~self.held], low)
+        heldout = self.measured(column[self.held], shown[self.held], low)["auc"]
+        return Part(layer, taken.names[place], place, low, value, float(heldout), membership), column
+
+    def measured(self, column: NDArray[Any], inside: NDArray[np.bool_], low: bool) -> NDArray[np.void]:
+        """``MEASURES`` of one neuron on the rows held out."""
+        own = None if self.clusters is None else self.clusters[self.held]
+        row: NDArray[np.void] = measure(column, inside[np.newaxis], np.ones(len(column), np.int64), own, low)[0]
+        return row
+
+
+def groups_of(groups: Groups, concept: int) -> NDArray[np.bool_]:
+    """Which groups show a concept."""
+    inside = np.zeros(groups.n_groups, np.bool_)
+    inside[groups.concept_groups[groups.concept_ptr[concept] : groups.concept_ptr[concept + 1]]] = True
+    return inside
+
+
+def candidates(labels: Labels | None, concept: str, shown: Concepts) -> set[tuple[str | None, Name]] | None:
+    """The neurons whose label is the concept alone; of all neurons (None) where there is no such label."""
+    if labels is None:
+        return None
+    alone = Formula.concept(shown.names[shown.index(concept)])
+    found = {(label.layer, label.neuron) for label in labels if label.formula in (alone, Formula.concept(concept))}
+    return found or {(label.layer, label.neuron) for label in labels}

@@ -1,0 +1,315 @@
+"""Detectors composed by hand: labelled neurons joined by fuzzy logic, with no training.
+
+Each neuron of a layer says how far a concept is there. A t-norm joins such degrees as a formula says, and the result
+detects what no single neuron was trained for (the paper's handcrafted circuits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym._choose import Choice, Part, candidates, groups_of
+from neuronym._fuzzy import NORMS, TNorm, joined
+from neuronym._inputs import as_activations, as_concepts, as_layers, grouped, ids_of
+from neuronym._measures import measure
+from neuronym.activations import Name
+from neuronym.dependence import codes, hold_out
+from neuronym.errors import ActivationsError, OptionError, no_such
+from neuronym.formula import Formula
+from neuronym.labels import Labels
+from neuronym.significance import auc_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from neuronym.pooling import Pool
+
+__all__ = ["Detector", "Part", "compare", "compose"]
+
+Mapped = Literal["empirical", "logistic"]
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A formula over neurons.
+
+    Parameters
+    ----------
+    formula : what it detects
+    norm : the t-norm that joins the neurons
+    parts : the neuron of each concept
+    single : the best single neuron for the whole formula
+    auc_searched : float
+        On the samples that the neurons were chosen on.
+    auc_heldout, auc_low, auc_high : float
+        On the other samples, with a 95% interval.
+    """
+
+    formula: Formula
+    norm: TNorm
+    parts: Mapping[str, Part]
+    single: Part
+    auc_searched: float
+    auc_heldout: float
+    auc_low: float
+    auc_high: float
+
+    def scores(self, activations: Any) -> NDArray[np.float64]:
+        """The degree to which each sample shows the formula: float64 in [0, 1], shape (n_samples,).
+
+        Parameters
+        ----------
+        activations : of the layers that the detector was composed from, as ``label`` takes them
+
+        Raises
+        ------
+        UnknownNameError
+            If a layer or neuron of the detector is not there.
+        """
+        layers = {name: as_activations(given) for name, given in as_layers(activations).items()}
+        degrees = {}
+        for concept, part in self.parts.items():
+            if part.layer not in layers:
+                raise no_such("layer", part.layer, [name for name in layers if name is not None])
+            taken = layers[part.layer]
+            degrees[concept] = part.membership(taken.block(taken.indices([part.neuron]))[:, 0])
+        return np.asarray(joined(self.formula, degrees, self.norm, np))
+
+    def auc(self, activations: Any, concepts: Any, *, names: Iterable[str] | None = None) -> float:
+        """The AUC of the detector's scores for its formula, on samples of any kind, ties counted one half.
+
+        Parameters
+        ----------
+        activations, concepts, names : as ``label`` takes them, of the same samples in the same order
+        """
+        inside = self.formula.evaluate(as_concepts(concepts, names))
+        scores = self.scores(activations)
+        if len(scores) != len(inside):
+            raise ActivationsError(f"activations have {len(scores)} samples and concepts {len(inside)}: give the same")
+        return float(measure(scores, inside[np.newaxis], np.ones(len(scores), np.int64))[0]["auc"])
+
+    def to_torch(self, model: torch.nn.Module, pool: Pool = "mean") -> torch.nn.Module:
+        """A module that runs the model on its input and gives the detector's output: float64, shape (n_samples,).
+
+        The model is used as it is, with hooks for the time of a pass. Its layers must be named, as ``collect`` names
+        them: compose from a dict of layers.
+
+        Parameters
+        ----------
+        pool : how outputs of layers become a number per neuron, as in ``collect``
+        """
+        from neuronym._compose_torch import DetectorModule
+
+        layers = [part.layer for part in self.parts.values()]
+        if None in layers:
+            raise OptionError(
+                "the detector does not know the layer of its neurons: compose it from a dict of layers, "
+                "{layer: activations}"
+            )
+        return DetectorModule(model, self.formula, self.norm, self.parts, pool)
+
+    def __str__(self) -> str:
+        lines = [f"{self.formula} by {self.norm}: AUC {self.auc_searched:.4f}, held out {self.auc_heldout:.4f}"]
+        lines[0] += f" (95% {self.auc_low:.4f} to {self.auc_high:.4f})"
+        lines += [f"  {concept}: {part}" for concept, part in self.parts.items()]
+        return "\n".join([*lines, f"  best single neuron: {self.single}"])
+
+
+def compose(
+    formula: Formula | str,
+    activations: Any,
+    concepts: Any,
+    *,
+    names: Iterable[str] | None = None,
+    neurons: Iterable[Name] | slice | None = None,
+    labels: Labels | None = None,
+    norm: str = "product",
+    mapping: Mapped = "empirical",
+    direction: Literal["high", "low", "both"] = "high",
+    holdout: float = 0.5,
+    clusters: Any = None,
+    seed: int = 0,
+) -> Detector:
+    """Compose a detector of a formula from the best neuron of each of its concepts, with no training.
+
+    Neurons are chosen, and their activations mapped to degrees, on one part of the samples; the other part says how
+    good the detector is, and the best single neuron for the whole formula beside it.
+
+    Parameters
+    ----------
+    formula : of concepts, such as ``"boat & ~house"``
+    activations, concepts, names, neurons, clusters : as ``label`` takes them; layers must have the same samples
+    labels : choose among the neurons whose label is the concept alone, where there are any
+    norm : ``"godel"``, ``"product"``, ``"lukasiewicz"``, ``"hamacher"``, ``"yager"`` or ``"yager(p)"``
+    mapping : ``"empirical"``, the share of the samples below; or ``"logistic"``, of the standardised activation
+    direction : whether neurons must be high or low where the concept is, or may be either
+    holdout : share of the samples (or clusters) that says how good it is
+    seed : of the split
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such concept, t-norm or neuron; the message lists near names.
+    OptionError
+        If a part of the samples shows nothing of the formula, or nothing else.
+
+    >>> rng = np.random.default_rng(0)
+    >>> concepts = rng.random((2000, 3)) < 0.3
+    >>> activations = rng.normal(size=(2000, 3)) + 2 * concepts
+    >>> found = compose("boat | house", activations, concepts, names=["boat", "house", "sea"])
+    >>> found.parts["boat"].neuron, found.parts["house"].neuron, found.auc_heldout > found.single.auc_heldout
+    (0, 1, True)
+    """
+    chosen = _Chosen.of(
+        formula, activations, concepts, names, neurons, labels, mapping, direction, holdout, clusters, seed
+    )
+    return chosen.detector(TNorm.parse(norm))
+
+
+def compare(
+    formula: Formula | str,
+    activations: Any,
+    concepts: Any,
+    *,
+    norms: Sequence[str] = NORMS,
+    mappings: Sequence[Mapped] = ("empirical", "logistic"),
+    **options: Any,
+) -> pd.DataFrame:
+    """Compare t-norms with each other and with the best single neuron: a row each; the held-out part decides.
+
+    Parameters
+    ----------
+    formula, activations, concepts, options : as for ``compose``
+
+    Returns
+    -------
+    DataFrame with the columns ``detector, mapping, auc, auc_heldout, auc_low, auc_high``
+    """
+    import pandas as pd
+
+    given = {"names": None, "neurons": None, "labels": None, "direction": "high", "holdout": 0.5, "clusters": None}
+    unknown = [name for name in options if name not in {*given, "seed"}]
+    if unknown:
+        raise no_such("option", unknown[0], [*given, "seed"])
+    asked = {**given, "seed": 0, **options}
+    rows: list[dict[str, Any]] = []
+    for mapping in mappings:
+        chosen = _Chosen.of(formula, activations, concepts, mapping=mapping, **asked)
+        if not rows:
+            low, high = chosen.interval(chosen.single_measure)
+            numbers = (chosen.single.auc, chosen.single.auc_heldout, low, high)
+            rows.append(_row("best single neuron", "", *numbers))
+        for norm in norms:
+            made = chosen.detector(TNorm.parse(norm))
+            numbers = (made.auc_searched, made.auc_heldout, made.auc_low, made.auc_high)
+            rows.append(_row(str(made.norm), mapping, *numbers))
+    return pd.DataFrame(rows)
+
+
+def _row(detector: str, mapping: str, auc: float, heldout: float, low: float, high: float) -> dict[str, Any]:
+    return {
+        "detector": detector,
+        "mapping": mapping,
+        "auc": auc,
+        "auc_heldout": heldout,
+        "auc_low": low,
+        "auc_high": high,
+    }
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The neurons of a formula, chosen on the rows that are not held out, and what measures them."""
+
+    formula: Formula
+    parts: Mapping[str, Part]
+    single: Part
+    single_measure: NDArray[np.void]
+    columns: Mapping[str, NDArray[Any]]
+    truth: NDArray[np.bool_]
+    held: NDArray[np.bool_]
+    clusters: NDArray[np.int64] | None
+
+    @classmethod
+    def of(
+        cls,
+        formula: Formula | str,
+        activations: Any,
+        concepts: Any,
+        names: Iterable[str] | None,
+        neurons: Iterable[Name] | slice | None,
+        labels: Labels | None,
+        mapping: str,
+        direction: str,
+        holdout: float,
+        clusters: Any,
+        seed: int,
+    ) -> _Chosen:
+        wanted = formula if isinstance(formula, Formula) else Formula.parse(formula)
+        if direction not in ("high", "low", "both"):
+            raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
+        if isinstance(holdout, bool) or not isinstance(holdout, int | float) or not 0 < holdout < 1:
+            raise OptionError(f"holdout must lie between 0 and 1, not {holdout!r}")
+        shown = as_concepts(concepts, names)
+        layers = {name: as_activations(given) for name, given in as_layers(activations).items()}
+        first = next(iter(layers.values()))
+        ids = ids_of(first, shown)
+        for name, taken in layers.items():
+            if taken.n_samples != first.n_samples or ids_of(taken, shown) != ids:
+                raise ActivationsError(
+                    f"layer {name!r} has other samples than the first one: a detector needs the same"
+                )
+        matched, groups = grouped(first, shown, None, False)
+        given = first.clusters if clusters is None else None if clusters is False else clusters
+        rows = slice(None) if groups.rows is None else groups.rows
+        of_cluster = None if given is None else codes(given, ids, first.n_samples, "clusters")[rows]
+        held = hold_out(groups.row_groups, of_cluster, float(holdout), seed)
+        truth = wanted.evaluate(matched)
+        for part, members in (("searched", ~held), ("held out", held)):
+            if truth[members].all() or not truth[members].any():
+                raise OptionError(
+                    f"the samples {part} show nothing of {wanted}, or nothing else: choose another holdout"
+                )
+        search = Choice(layers, groups, held, truth, of_cluster, neurons, direction, mapping)
+        places = {concept: matched.index(concept) for concept in wanted.concepts}
+        found = {
+            concept: search.best(groups_of(groups, place), matched[concept], candidates(labels, concept, matched))
+            for concept, place in places.items()
+        }
+        whole = np.zeros(groups.n_groups, np.bool_)
+        whole[groups.row_groups[truth]] = True
+        single, column = search.best(whole, truth, None)
+        return cls(
+            wanted,
+            {concept: part for concept, (part, _) in found.items()},
+            single,
+            search.measured(column[held], truth[held], single.low),
+            {concept: column for concept, (_, column) in found.items()},
+            truth,
+            held,
+            of_cluster,
+        )
+
+    def interval(self, row: NDArray[np.void]) -> tuple[float, float]:
+        """The 95% interval of a held-out AUC."""
+        low, high = auc_interval(row["auc"], row["variance"], row["units_in"], row["units_out"])
+        return float(low), float(high)
+
+    def detector(self, norm: TNorm) -> Detector:
+        """The detector that joins the neurons by a t-norm."""
+        degrees = {concept: part.membership(self.columns[concept]) for concept, part in self.parts.items()}
+        scores = joined(self.formula, degrees, norm, np)
+        rows = []
+        for members in (~self.held, self.held):
+            own = None if self.clusters is None else self.clusters[members]
+            ones = np.ones(int(members.sum()), np.int64)
+            rows.append(measure(scores[members], self.truth[np.newaxis, members], ones, own)[0])
+        low, high = self.interval(rows[1])
+        aucs = (float(rows[0]["auc"]), float(rows[1]["auc"]))
+        return Detector(self.formula, norm, self.parts, self.single, *aucs, low, high)
