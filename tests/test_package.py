@@ -57,6 +57,7 @@ HOUSE = [
     "_compose_torch",
     "_choose",
     "compose",
+    "tradeoff",
     "_batches",
     "collect",
     "images",
@@ -66,6 +67,7 @@ HOUSE = [
     "_cli_concepts",
     "_cli_collect",
     "_cli_compose",
+    "_cli_tradeoff",
     "cli",
 ]
 
