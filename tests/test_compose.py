@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import torch
 from neuronym import (
     Activations,
     ActivationsError,
+    AlignmentError,
     Concepts,
     FormulaError,
     OptionError,
@@ -148,6 +150,10 @@ def test_clusters_are_held_out_as_a_whole(data):
         ("boat", {"mapping": "rank"}, OptionError, "mapping must be 'empirical' or 'logistic', not 'rank'"),
         ("boat", {"direction": "up"}, OptionError, "direction must be 'high', 'low' or 'both', not 'up'"),
         ("boat", {"holdout": 1.5}, OptionError, r"holdout must lie between 0 and 1, not 1\.5"),
+        ("boat", {"seed": -1}, OptionError, "seed must be a whole number of at least 0"),
+        ("boat", {"holdout": None}, OptionError, "holdout must lie between 0 and 1, not None"),
+        ("boat", {"norm": "yager(.)"}, OptionError, "a t-norm is one of"),
+        ("boat", {"norm": None}, UnknownNameError, "no t-norm 'None'"),
         ("boat", {"neurons": [99]}, UnknownNameError, "no neuron '99'"),
         ("boat & ~boat", {}, OptionError, "the samples searched show nothing of boat & ~boat, or nothing else"),
     ],
@@ -162,7 +168,7 @@ def test_layers_and_samples_must_fit(data):
     found = compose("boat", {"a": values}, concepts, names=NAMES)
     with pytest.raises(UnknownNameError, match="no layer 'a'"):
         found.scores({"b": values})
-    with pytest.raises(ActivationsError, match="activations have 10 samples and concepts 1200: give the same"):
+    with pytest.raises(AlignmentError, match="concepts has 1200 rows but activations has 10"):
         found.auc({"a": values[:10]}, concepts, names=NAMES)
     with pytest.raises(OptionError, match="the detector does not know the layer of its neurons"):
         compose("boat", values, concepts, names=NAMES).to_torch(Net())
@@ -173,6 +179,82 @@ def test_layers_and_samples_must_fit(data):
     values[3, 2] = np.nan
     with pytest.raises(ActivationsError, match="activations hold NaN or infinity"):
         compose("boat", values, concepts, names=NAMES)
+
+
+def test_samples_are_matched_by_id_wherever_the_detector_goes(data):
+    values, concepts = data
+    ids = [f"s{i}" for i in range(N)]
+    sets = Concepts.from_array(concepts, NAMES, sample_ids=ids)
+    named = Activations(values, sample_ids=ids)
+    found = compose("boat | house", named, sets)
+    order = np.random.default_rng(1).permutation(N)
+    assert found.auc(named.take(order), sets) == pytest.approx(found.auc(named, sets))
+    fewer = Activations(values[5:], sample_ids=ids[5:], skipped=ids[:5])
+    assert 0.7 < found.auc(fewer, sets) < 1
+    two = compose("boat | house", {"a": named, "b": named}, sets)
+    assert {part.layer for part in two.parts.values()} == {"a"}
+    with pytest.raises(ActivationsError, match="layer 'a' has other samples than the first"):
+        two.scores({"b": named, "a": named.take(order)})
+    with pytest.raises(OptionError, match="composed from activations without layers"):
+        found.scores({"a": named})
+    broken = values.copy()
+    broken[7, 0] = np.nan
+    with pytest.raises(ActivationsError, match="neuron 0 holds NaN or infinity"):
+        found.scores(broken)
+
+
+def test_concepts_that_say_nothing_are_named(data):
+    values, concepts = data
+    cluster = np.arange(N) // 120
+    shown = np.concatenate([concepts, np.zeros((N, 1), bool), np.ones((N, 1), bool), (cluster == 0)[:, None]], axis=1)
+    names = [*NAMES, "none", "all", "rare"]
+    for concept in ("none", "all"):
+        with pytest.raises(OptionError, match=f"concept '{concept}' is shown by no or by every sample: no neuron"):
+            compose(f"boat | {concept}", values, shown, names=names)
+    refused, named = 0, set()
+    for seed in range(9):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                compose("boat | rare", values, shown, names=names, clusters=cluster, seed=seed)
+            except OptionError as error:
+                named.add(str(error))
+                refused += 1
+            named |= {str(one.message) for one in caught}
+    assert 0 < refused < 9
+    assert named == {
+        "concept 'rare' is shown by no or by every sample searched: change seed or holdout",
+        "concept 'rare' is shown by no or by every sample held out",
+    }
+
+
+def test_labels_give_the_direction_too(data):
+    values, concepts = data
+    labels = label(values, concepts, names=NAMES, length=1, direction="low", neurons=[5, 6])
+    found = compose("boat", values, concepts, names=NAMES, labels=labels)
+    assert (found.parts["boat"].neuron, found.parts["boat"].low) == (5, True)
+    assert found.auc_heldout > 0.95
+    with pytest.raises(OptionError, match=r"the labels are of other neurons \(layers None\) than the activations"):
+        compose("boat", {"a": values}, concepts, names=NAMES, labels=labels)
+
+
+def test_the_module_finds_its_channels():
+    model = Net()
+    images = torch.randn(200, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    matrix = collect(model, images, layers=["body"])["body"].matrix
+    shown = np.random.default_rng(0).random((200, 2)) < 0.4
+    part = {"body": Activations(matrix[:, 3:], names=[3, 4, 5])}
+    detector = compose("a | b", part, shown, names=["a", "b"], direction="both")
+    assert detector.to_torch(model)(images).numpy() == pytest.approx(detector.scores(part), abs=1e-5)
+    named = compose("a", {"body": Activations(matrix, names=list("uvwxyz"))}, shown, names=["a", "b"])
+    assert named.to_torch(model)(images).shape == (200,)
+    few = compose("a", {"body": Activations(matrix[:, 3:], names=list("xyz"))}, shown, names=["a", "b"])
+    with pytest.raises(ActivationsError, match=r"layer 'body' gives 6 neurons, and neuron '.' was one of 3"):
+        few.to_torch(model)(images)
+    with pytest.raises(OptionError, match="pool must be one of mean, max"):
+        detector.to_torch(model, "sum")
+    with pytest.raises(UnknownNameError, match="no layer 'body'"):
+        detector.to_torch(torch.nn.Linear(2, 2))
 
 
 def test_the_command_compares_and_composes(tmp_path, command, data):

@@ -9,7 +9,7 @@ from neuronym import OptionError, UnknownNameError
 from neuronym._fuzzy import NORMS, Membership, TNorm
 
 DEGREES = st.floats(0, 1)
-ALL = st.builds(TNorm, st.sampled_from(NORMS), st.floats(1, 8))
+ALL = st.builds(TNorm, st.sampled_from(NORMS), st.floats(1, 8) | st.sampled_from([50.0, 1e3]))
 
 
 def near(value):
@@ -55,13 +55,19 @@ def test_known_values():
     assert values["hamacher"] == near((0.42 / 0.88, 0.46 / 0.58))
 
 
+def test_a_large_p_is_godels():
+    for a, b in ((0.1, 0.1), (0.95, 0.5), (1e-8, 0), (0, 0), (1, 1)):
+        assert either(TNorm("yager", 2000), a, b) == pytest.approx(max(a, b), abs=1e-3)
+        assert both(TNorm("yager", 2000), a, b) == pytest.approx(min(a, b), abs=1e-3)
+
+
 def test_norms_are_read_from_text():
     assert TNorm.parse(" godel ") == TNorm("godel")
     assert TNorm.parse("yager(3.5)") == TNorm("yager", 3.5)
     assert [str(TNorm.parse(text)) for text in ("yager", "product")] == ["yager(2)", "product"]
     with pytest.raises(UnknownNameError, match="no t-norm 'gödel'; near it: 'godel'"):
         TNorm.parse("gödel")
-    for wrong in ("product(2)", "yager(x)", "yager(1.2.3)", "", "a b"):
+    for wrong in ("product(2)", "yager(x)", "yager(1.2.3)", "yager(.)", "", "a b"):
         with pytest.raises(OptionError, match="a t-norm is one of godel, product"):
             TNorm.parse(wrong)
     with pytest.raises(OptionError, match=r"p of Yager's norm must be a number of at least 1, not 0\.5"):

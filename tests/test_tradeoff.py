@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,11 +92,41 @@ def test_what_cannot_be_swept_is_refused(data):
         tradeoff(values, concepts, length=0)
     with pytest.raises(OptionError, match="holdout must lie between 0 and 1"):
         tradeoff(values, concepts, holdout=0)
+    with pytest.raises(OptionError, match="holdout must lie between 0 and 1, not None"):
+        tradeoff(values, concepts, holdout=None)
+    with pytest.raises(OptionError, match="n_jobs must be a whole number other than 0"):
+        tradeoff(values, concepts, n_jobs=0)
+    with pytest.raises(OptionError, match="min_fraction must lie between 0 and 1, not 'a'"):
+        tradeoff(values, concepts, min_fractions=["a"])
+    with pytest.raises(FileError, match="cannot read the hierarchy"):
+        tradeoff(values, concepts, hierarchy="none.csv")
+    assert len(tradeoff(values, concepts, length=1, min_fractions=0.1)) == 1
     with pytest.raises(ActivationsError, match="there is no neuron to label"):
         tradeoff(values, concepts, neurons=[])
     values[5, 3] = np.inf
     with pytest.raises(ActivationsError, match="activations hold NaN or infinity"):
         tradeoff(values, concepts)
+
+
+def test_formulas_that_no_sample_held_out_shows_are_named(data):
+    values, concepts = data
+    clusters = np.where(concepts["pug"], 0, 1 + np.arange(N) // 9)
+    pugs = values[:, :1] + 5 * concepts["pug"][:, None]
+    values = np.concatenate([pugs, values[:, 3:4]], axis=1)
+    seed = next(
+        s
+        for s in range(20)
+        if label(values[:, 1:], concepts, holdout=0.5, clusters=clusters, seed=s, length=1)[0].best.length == 1
+        and str(_first(values, concepts, clusters, s)) == "nan"
+    )
+    with pytest.warns(UserWarning, match="the samples held out show nothing of 50% of the formulas"):
+        tradeoff(values, concepts, length=1, min_fractions=[0.0], clusters=clusters, seed=seed)
+
+
+def _first(values, concepts, clusters, seed):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return label(values, concepts, holdout=0.5, clusters=clusters, seed=seed, length=1)[0].auc_heldout
 
 
 def test_it_is_drawn(tmp_path, data):

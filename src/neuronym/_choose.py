@@ -14,7 +14,7 @@ from neuronym._groups import Groups
 from neuronym._measures import measure
 from neuronym.activations import Activations, Name
 from neuronym.concepts import Concepts
-from neuronym.errors import ActivationsError
+from neuronym.errors import ActivationsError, OptionError
 from neuronym.formula import Formula
 from neuronym.labels import Labels
 from neuronym.scores import AUC
@@ -28,7 +28,7 @@ class Part:
 
     Parameters
     ----------
-    layer, neuron, column : where it is
+    layer, neuron, column, n_neurons : where it is, and how many neurons were there
     low : whether it is low where the concept is
     auc, auc_heldout : float
         How well it detects it, on the samples that it was chosen on and on the others.
@@ -38,6 +38,7 @@ class Part:
     layer: str | None
     neuron: Name
     column: int
+    n_neurons: int
     low: bool
     auc: float
     auc_heldout: float
@@ -62,26 +63,30 @@ class Choice:
     mapping: str
 
     def best(
-        self, inside: NDArray[np.bool_], shown: NDArray[np.bool_], among: set[tuple[str | None, Name]] | None
+        self, inside: NDArray[np.bool_], shown: NDArray[np.bool_], among: set[tuple[str | None, Name, bool]] | None
     ) -> tuple[Part, NDArray[Any]]:
         """The best neuron for the groups ``inside``, and its activations on all rows."""
         part, auc = self.groups.part(~self.held), AUC()
         n = int(part.counts[inside].sum())
         leader: tuple[float, str | None, int, bool] | None = None
+        turned = {"high": (False,), "low": (True,), "both": (False, True)}[self.direction]
         for layer, taken in self.layers.items():
             columns = taken.indices(self.neurons)
             if among is not None:
-                columns = columns[[(layer, taken.names[j]) in among for j in columns]]
+                named = [taken.names[j] for j in columns]
+                columns = columns[[(layer, name, False) in among or (layer, name, True) in among for name in named]]
             for block in taken.blocks(columns) if len(columns) else ():
                 values = taken.block(block)
-                weighed = auc.weigh(values, part)
                 used = values if self.groups.rows is None else values[self.groups.rows]
                 if used.dtype.kind == "f" and not np.isfinite(used).all():
                     raise ActivationsError("activations hold NaN or infinity: every activation must be finite")
-                sums = weighed.sums[:, inside].sum(axis=1)
+                sums = auc.weigh(values, part).sums[:, inside].sum(axis=1)
                 high = (sums - n * (n + 1)) / (2 * n * (part.total - n))
-                for low in {"high": (False,), "low": (True,), "both": (False, True)}[self.direction]:
+                for low in turned if among is None else (False, True):
                     aucs = 1 - high if low else high
+                    if among is not None:
+                        given = [(layer, taken.names[j], low) in among for j in block]
+                        aucs = np.where(given, aucs, -1.0)
                     j = int(np.argmax(aucs))
                     if leader is None or aucs[j] > leader[0]:
                         leader = float(aucs[j]), layer, int(block[j]), low
@@ -93,7 +98,7 @@ class Choice:
         column = column if self.groups.rows is None else column[self.groups.rows]
         membership = Membership.fitted(self.mapping, column[~self.held], low)
         heldout = self.measured(column[self.held], shown[self.held], low)["auc"]
-        return Part(layer, taken.names[place], place, low, value, float(heldout), membership), column
+        return Part(layer, taken.names[place], place, taken.n_neurons, low, value, float(heldout), membership), column
 
     def measured(self, column: NDArray[Any], inside: NDArray[np.bool_], low: bool) -> NDArray[np.void]:
         """``MEASURES`` of one neuron on the rows held out."""
@@ -109,10 +114,26 @@ def groups_of(groups: Groups, concept: int) -> NDArray[np.bool_]:
     return inside
 
 
-def candidates(labels: Labels | None, concept: str, shown: Concepts) -> set[tuple[str | None, Name]] | None:
-    """The neurons whose label is the concept alone; of all neurons (None) where there is no such label."""
+def candidates(
+    labels: Labels | None, concept: str, shown: Concepts, layers: Mapping[str | None, Activations]
+) -> set[tuple[str | None, Name, bool]] | None:
+    """Layer, neuron and whether it is low, of those whose label is the concept alone, or of all where there are none.
+
+    Raises
+    ------
+    OptionError
+        If the labels are of other layers or neurons.
+    """
     if labels is None:
         return None
+    there = {(layer, name) for layer, taken in layers.items() for name in taken.names}
+    every = [label for label in labels if (label.layer, label.neuron) in there]
+    if not every:
+        known = ", ".join(sorted({str(label.layer) for label in labels}))
+        raise OptionError(
+            f"the labels are of other neurons (layers {known}) than the activations (layers "
+            f"{', '.join(map(str, layers))}): give those that were labelled"
+        )
     alone = Formula.concept(shown.names[shown.index(concept)])
-    found = {(label.layer, label.neuron) for label in labels if label.formula in (alone, Formula.concept(concept))}
-    return found or {(label.layer, label.neuron) for label in labels}
+    found = [label for label in every if label.formula in (alone, Formula.concept(concept))]
+    return {(label.layer, label.neuron, label.direction == "low") for label in found or every}

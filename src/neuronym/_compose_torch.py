@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from neuronym._fuzzy import TNorm, joined
+from neuronym.errors import ActivationsError, OptionError, no_such
 from neuronym.formula import Formula
 from neuronym.hooks import hooked, only_output, resting
-from neuronym.pooling import Pool, pooled
+from neuronym.pooling import POOLS, Pool, pooled
 
 __all__ = ["DetectorModule"]
 
@@ -22,6 +23,12 @@ class DetectorModule(torch.nn.Module):
         self, model: torch.nn.Module, formula: Formula, norm: TNorm, parts: Mapping[str, Any], pool: Pool
     ) -> None:
         super().__init__()
+        if not callable(pool) and pool not in POOLS:
+            raise OptionError(f"pool must be one of {', '.join(POOLS)} or a function, not {pool!r}")
+        known = dict(model.named_modules())
+        for part in parts.values():
+            if part.layer not in known:
+                raise no_such("layer", part.layer, [name for name in known if name])
         self.model, self.formula, self.norm, self.parts, self.pool = model, formula, norm, parts, pool
 
     def forward(self, *inputs: Any, **named: Any) -> torch.Tensor:
@@ -31,8 +38,22 @@ class DetectorModule(torch.nn.Module):
         mask = named.get("attention_mask")
         outputs = {layer: pooled(only_output(layer, caught), self.pool, layer, mask=mask)[0] for layer in layers}
         degrees = {
-            concept: part.membership(outputs[str(part.layer)][:, part.column], torch)
+            concept: part.membership(outputs[part.layer][:, _channel(part, outputs[part.layer])], torch)
             for concept, part in self.parts.items()
         }
         degree: torch.Tensor = joined(self.formula, degrees, self.norm, torch)
         return degree
+
+
+def _channel(part: Any, output: torch.Tensor) -> int:
+    """The place of a neuron in the output of its layer."""
+    n_channels = output.shape[1]
+    if isinstance(part.neuron, int):
+        if part.neuron < n_channels:
+            return part.neuron
+    elif n_channels == part.n_neurons:
+        return int(part.column)
+    raise ActivationsError(
+        f"layer {part.layer!r} gives {n_channels} neurons, and neuron {part.neuron!r} was one of {part.n_neurons}: "
+        "which it is cannot be told"
+    )

@@ -23,18 +23,25 @@ _BOTH: dict[str, Combine] = {
     "godel": lambda a, b, xp, _: xp.minimum(a, b),
     "product": lambda a, b, _, __: a * b,
     "lukasiewicz": lambda a, b, xp, _: xp.clip(a + b - 1, 0, None),
-    "yager": lambda a, b, xp, p: 1 - xp.clip(((1 - a) ** p + (1 - b) ** p) ** (1 / p), None, 1),
+    "yager": lambda a, b, xp, p: 1 - xp.clip(_root_of_powers(1 - a, 1 - b, xp, p), None, 1),
     "hamacher": lambda a, b, xp, _: _quotient(a * b, a + b - a * b, xp),
 }
 _EITHER: dict[str, Combine] = {
     "godel": lambda a, b, xp, _: xp.maximum(a, b),
     "product": lambda a, b, _, __: a + b - a * b,
     "lukasiewicz": lambda a, b, xp, _: xp.clip(a + b, None, 1),
-    "yager": lambda a, b, xp, p: xp.clip((a**p + b**p) ** (1 / p), None, 1),
+    "yager": lambda a, b, xp, p: xp.clip(_root_of_powers(a, b, xp, p), None, 1),
     # (a + b − 2ab) / (1 − ab), in the form that keeps its digits near 1.
     "hamacher": lambda a, b, xp, p: 1 - _BOTH["hamacher"](1 - a, 1 - b, xp, p),
 }
 NORMS = tuple(_BOTH)
+
+
+def _root_of_powers(a: Any, b: Any, xp: Any, p: float) -> Any:
+    """(a^p + b^p)^(1/p), with the larger one taken out, so that no power vanishes."""
+    larger = xp.maximum(a, b)
+    scale = xp.where(larger > 0, larger, xp.ones_like(larger))
+    return larger * ((a / scale) ** p + (b / scale) ** p) ** (1 / p)
 
 
 def _quotient(above: Any, below: Any, xp: Any) -> Any:
@@ -78,8 +85,8 @@ class TNorm:
         >>> TNorm.parse("yager(3)")
         TNorm(name='yager', p=3.0)
         """
-        found = re.fullmatch(r"\s*(\w+)\s*(?:\(\s*([0-9.]+)\s*\))?\s*", text)
-        if found is None or (found[2] and found[1] != "yager") or (found[2] or "").count(".") > 1:
+        found = re.fullmatch(r"\s*(\w+)\s*(?:\(\s*(\d+\.?\d*)\s*\))?\s*", str(text))
+        if found is None or (found[2] and found[1] != "yager"):
             raise OptionError(f"a t-norm is one of {', '.join(NORMS)}, or yager(p), not {text!r}")
         return cls(found[1], float(found[2] or 2))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from neuronym._groups import Groups, check_weights, group
 from neuronym._names import counted_ids, is_count, match_ids
@@ -19,7 +19,7 @@ from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, Opt
 from neuronym.layer_store import open_layers, split_path
 from neuronym.store import open_activations, open_concepts
 
-__all__ = ["as_activations", "as_concepts", "as_layers", "by_index", "grouped", "ids_of", "is_frame"]
+__all__ = ["as_activations", "as_concepts", "as_layers", "by_index", "grouped", "ids_of", "is_frame", "matched_rows"]
 
 
 def as_layers(activations: Any) -> Mapping[str | None, Any]:
@@ -82,6 +82,34 @@ def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown
     return Concepts.from_sets(given) if sets else Concepts.from_array(given, names, unknown=unknown)
 
 
+def matched_rows(taken: Activations, shown: Concepts, align: bool) -> tuple[Concepts, NDArray[np.int64] | None]:
+    """The concepts of the samples of the activations, and the rows of these that are used; None for all, in order."""
+    if taken.skipped and shown.sample_ids is not None:
+        left_out = set(taken.skipped)
+        shown = shown.take([row for row, name in enumerate(shown.sample_ids) if name not in left_out])
+    ours, theirs = taken.sample_ids, shown.sample_ids
+    # The row numbers of a table that was put in another order are ids for one that was not.
+    ours = counted_ids(taken.n_samples) if ours is None and is_count(theirs) else ours
+    theirs = counted_ids(shown.n_samples) if theirs is None and is_count(ours) else theirs
+    if ours is not None and theirs is not None:
+        matched = match_ids(ours, theirs, "activations", "concepts", align)
+        if matched is None:
+            return shown, None
+        rows = np.array(matched[0], np.int64)
+        if len(rows) < max(taken.n_samples, shown.n_samples):
+            warnings.warn(
+                f"align=True keeps {len(rows)} samples and drops {taken.n_samples - len(rows)} of activations "
+                f"and {shown.n_samples - len(rows)} of concepts",
+                stacklevel=4,
+            )
+        return shown.take(np.array(matched[1], np.int64)), None if len(rows) == taken.n_samples else rows
+    if taken.n_samples != shown.n_samples:
+        raise AlignmentError(
+            f"concepts has {shown.n_samples} rows but activations has {taken.n_samples}: both need one row per sample"
+        )
+    return shown, None
+
+
 def grouped(taken: Activations, shown: Concepts, weights: ArrayLike | None, align: bool) -> tuple[Concepts, Groups]:
     """Match the samples; the concepts left to search, in the order of the activations, and their groups."""
     for owner, sizes, error in (
@@ -95,31 +123,8 @@ def grouped(taken: Activations, shown: Concepts, weights: ArrayLike | None, alig
                 else f"{owner} are empty: they have no samples"
             )
     weight = None if weights is None else check_weights(weights, taken.n_samples)
-    if taken.skipped and shown.sample_ids is not None:
-        left_out = set(taken.skipped)
-        shown = shown.take([row for row, name in enumerate(shown.sample_ids) if name not in left_out])
-    rows = None
-    ours, theirs = taken.sample_ids, shown.sample_ids
-    # The row numbers of a table that was put in another order are ids for one that was not.
-    ours = counted_ids(taken.n_samples) if ours is None and is_count(theirs) else ours
-    theirs = counted_ids(shown.n_samples) if theirs is None and is_count(ours) else theirs
-    if ours is not None and theirs is not None:
-        matched = match_ids(ours, theirs, "activations", "concepts", align)
-        if matched is not None:
-            rows = np.array(matched[0], np.int64)
-            if len(rows) < max(taken.n_samples, shown.n_samples):
-                warnings.warn(
-                    f"align=True keeps {len(rows)} samples and drops {taken.n_samples - len(rows)} of activations "
-                    f"and {shown.n_samples - len(rows)} of concepts",
-                    stacklevel=3,
-                )
-            shown = shown.take(np.array(matched[1], np.int64))
-            weight = None if weight is None else weight[rows]
-            rows = None if len(rows) == taken.n_samples else rows
-    elif taken.n_samples != shown.n_samples:
-        raise AlignmentError(
-            f"concepts has {shown.n_samples} rows but activations has {taken.n_samples}: both need one row per sample"
-        )
+    shown, rows = matched_rows(taken, shown, align)
+    weight = weight if weight is None or rows is None else weight[rows]
     if weight is not None and not weight.all():  # a sample of weight 0 is not there
         kept = np.flatnonzero(weight)
         shown, weight = shown.take(kept), weight[kept]

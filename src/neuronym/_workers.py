@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Integral
 from typing import Any, TypeVar
 
-__all__ = ["StoppedWarning", "in_order", "n_workers"]
+from neuronym.errors import OptionError
+
+__all__ = ["StoppedWarning", "check_jobs", "in_order", "n_workers"]
 
 Result = TypeVar("Result")
 
 
 class StoppedWarning(UserWarning):
     """Work was stopped by Ctrl-C, and what was done until then is given."""
+
+
+def check_jobs(n_jobs: object) -> None:
+    """Refuse what is no number of workers."""
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise OptionError(f"n_jobs must be a whole number other than 0, or None, not {n_jobs!r}: -1 is all processors")
 
 
 def n_workers(n_jobs: int | None) -> int:

@@ -6,19 +6,23 @@ detects what no single neuron was trained for (the paper's handcrafted circuits)
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._asked import Asked, Parts
 from neuronym._choose import Choice, Part, candidates, groups_of
 from neuronym._fuzzy import NORMS, TNorm, joined
-from neuronym._inputs import as_activations, as_concepts, as_layers, grouped, ids_of
+from neuronym._inputs import as_activations, as_concepts, as_layers, grouped, ids_of, matched_rows
 from neuronym._measures import measure
 from neuronym.activations import Name
-from neuronym.dependence import codes, hold_out
+from neuronym.concepts import Concepts
+from neuronym.dependence import codes
 from neuronym.errors import ActivationsError, OptionError, no_such
 from neuronym.formula import Formula
 from neuronym.labels import Labels
@@ -73,12 +77,22 @@ class Detector:
             If a layer or neuron of the detector is not there.
         """
         layers = {name: as_activations(given) for name, given in as_layers(activations).items()}
+        first = next(iter(layers.values()))
         degrees = {}
         for concept, part in self.parts.items():
             if part.layer not in layers:
+                if part.layer is None:
+                    raise OptionError("the detector was composed from activations without layers: give such again")
                 raise no_such("layer", part.layer, [name for name in layers if name is not None])
             taken = layers[part.layer]
-            degrees[concept] = part.membership(taken.block(taken.indices([part.neuron]))[:, 0])
+            if taken.n_samples != first.n_samples or taken.sample_ids != first.sample_ids:
+                raise ActivationsError(
+                    f"layer {part.layer!r} has other samples than the first: a detector needs the same"
+                )
+            column = taken.block(taken.indices([part.neuron]))[:, 0]
+            if column.dtype.kind == "f" and not np.isfinite(column).all():
+                raise ActivationsError(f"neuron {part.neuron!r} holds NaN or infinity: every activation must be finite")
+            degrees[concept] = part.membership(column)
         return np.asarray(joined(self.formula, degrees, self.norm, np))
 
     def auc(self, activations: Any, concepts: Any, *, names: Iterable[str] | None = None) -> float:
@@ -86,23 +100,33 @@ class Detector:
 
         Parameters
         ----------
-        activations, concepts, names : as ``label`` takes them, of the same samples in the same order
+        activations, concepts, names : as ``label`` takes them; matched by sample ids where both have them
         """
-        inside = self.formula.evaluate(as_concepts(concepts, names))
         scores = self.scores(activations)
-        if len(scores) != len(inside):
-            raise ActivationsError(f"activations have {len(scores)} samples and concepts {len(inside)}: give the same")
+        first = as_activations(next(iter(as_layers(activations).values())))
+        shown, rows = matched_rows(first, as_concepts(concepts, names), False)
+        inside = self.formula.evaluate(shown)
+        scores = scores if rows is None else scores[rows]
         return float(measure(scores, inside[np.newaxis], np.ones(len(scores), np.int64))[0]["auc"])
 
     def to_torch(self, model: torch.nn.Module, pool: Pool = "mean") -> torch.nn.Module:
         """A module that runs the model on its input and gives the detector's output: float64, shape (n_samples,).
 
-        The model is used as it is, with hooks for the time of a pass. Its layers must be named, as ``collect`` names
-        them: compose from a dict of layers.
+        The model runs in eval mode without gradients, with hooks for the time of a pass. Its layers must be named, as
+        ``collect`` names them: compose from a dict of layers. Where neurons are numbers, they are channels of the
+        output; where they have names, all of a layer must be there. The empirical mapping is a step function: an
+        activation that differs in its last digits, as in batches of another size, may be one sample further.
 
         Parameters
         ----------
-        pool : how outputs of layers become a number per neuron, as in ``collect``
+        pool : how outputs of layers become a number per neuron: as in ``collect`` when activations were collected
+
+        Raises
+        ------
+        OptionError
+            If the detector knows no layers, or ``pool`` is none.
+        UnknownNameError
+            If the model lacks a layer.
         """
         from neuronym._compose_torch import DetectorModule
 
@@ -128,11 +152,11 @@ def compose(
     *,
     names: Iterable[str] | None = None,
     neurons: Iterable[Name] | slice | None = None,
-    labels: Labels | None = None,
-    norm: str = "product",
+    labels: Labels | str | Path | None = None,
+    norm: str | TNorm = "product",
     mapping: Mapped = "empirical",
     direction: Literal["high", "low", "both"] = "high",
-    holdout: float = 0.5,
+    holdout: float | None = 0.5,
     clusters: Any = None,
     seed: int = 0,
 ) -> Detector:
@@ -145,7 +169,8 @@ def compose(
     ----------
     formula : of concepts, such as ``"boat & ~house"``
     activations, concepts, names, neurons, clusters : as ``label`` takes them; layers must have the same samples
-    labels : choose among the neurons whose label is the concept alone, where there are any
+    labels : choose among the neurons whose label is the concept alone, where there are any, else among all of them;
+        each in the direction of its label
     norm : ``"godel"``, ``"product"``, ``"lukasiewicz"``, ``"hamacher"``, ``"yager"`` or ``"yager(p)"``
     mapping : ``"empirical"``, the share of the samples below; or ``"logistic"``, of the standardised activation
     direction : whether neurons must be high or low where the concept is, or may be either
@@ -169,7 +194,7 @@ def compose(
     chosen = _Chosen.of(
         formula, activations, concepts, names, neurons, labels, mapping, direction, holdout, clusters, seed
     )
-    return chosen.detector(TNorm.parse(norm))
+    return chosen.detector(norm if isinstance(norm, TNorm) else TNorm.parse(norm))
 
 
 def compare(
@@ -178,7 +203,7 @@ def compare(
     concepts: Any,
     *,
     norms: Sequence[str] = NORMS,
-    mappings: Sequence[Mapped] = ("empirical", "logistic"),
+    mappings: Sequence[Mapped] | Mapped = ("empirical", "logistic"),
     **options: Any,
 ) -> pd.DataFrame:
     """Compare t-norms with each other and with the best single neuron: a row each; the held-out part decides.
@@ -198,6 +223,8 @@ def compare(
     if unknown:
         raise no_such("option", unknown[0], [*given, "seed"])
     asked = {**given, "seed": 0, **options}
+    norms = [norms] if isinstance(norms, str) else norms
+    mappings = [mappings] if isinstance(mappings, str) else mappings
     rows: list[dict[str, Any]] = []
     for mapping in mappings:
         chosen = _Chosen.of(formula, activations, concepts, mapping=mapping, **asked)
@@ -223,6 +250,18 @@ def _row(detector: str, mapping: str, auc: float, heldout: float, low: float, hi
     }
 
 
+def _check_shown(concept: str, shown: Concepts, held: NDArray[np.bool_]) -> None:
+    """Refuse a concept that the samples searched cannot tell apart, and warn of one that those held out cannot."""
+    if concept not in shown:
+        raise OptionError(f"concept {concept!r} is shown by no or by every sample: no neuron can tell it")
+    inside = shown[concept]
+    searched, other = inside[~held], inside[held]
+    if searched.all() or not searched.any():
+        raise OptionError(f"concept {concept!r} is shown by no or by every sample searched: change seed or holdout")
+    if other.all() or not other.any():
+        warnings.warn(f"concept {concept!r} is shown by no or by every sample held out", stacklevel=5)
+
+
 @dataclass(frozen=True)
 class _Chosen:
     """The neurons of a formula, chosen on the rows that are not held out, and what measures them."""
@@ -244,19 +283,24 @@ class _Chosen:
         concepts: Any,
         names: Iterable[str] | None,
         neurons: Iterable[Name] | slice | None,
-        labels: Labels | None,
+        labels: Labels | str | Path | None,
         mapping: str,
         direction: str,
-        holdout: float,
+        holdout: float | None,
         clusters: Any,
         seed: int,
     ) -> _Chosen:
         wanted = formula if isinstance(formula, Formula) else Formula.parse(formula)
         if direction not in ("high", "low", "both"):
             raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
-        if isinstance(holdout, bool) or not isinstance(holdout, int | float) or not 0 < holdout < 1:
-            raise OptionError(f"holdout must lie between 0 and 1, not {holdout!r}")
+        if holdout is None:
+            raise OptionError("holdout must lie between 0 and 1, not None: the samples held out say how good it is")
+        asked = Asked(holdout=holdout, seed=seed)
+        if labels is not None and not isinstance(labels, Labels):
+            labels = Labels.open(labels)
         shown = as_concepts(concepts, names)
+        for concept in wanted.concepts:
+            shown.index(concept)  # or the nearest names
         layers = {name: as_activations(given) for name, given in as_layers(activations).items()}
         first = next(iter(layers.values()))
         ids = ids_of(first, shown)
@@ -269,7 +313,10 @@ class _Chosen:
         given = first.clusters if clusters is None else None if clusters is False else clusters
         rows = slice(None) if groups.rows is None else groups.rows
         of_cluster = None if given is None else codes(given, ids, first.n_samples, "clusters")[rows]
-        held = hold_out(groups.row_groups, of_cluster, float(holdout), seed)
+        parts = Parts.of(groups, of_cluster, None, asked)
+        held = np.zeros(groups.n_rows, np.bool_) if parts.held is None else parts.held
+        for concept in wanted.concepts:
+            _check_shown(concept, matched, held)
         truth = wanted.evaluate(matched)
         for part, members in (("searched", ~held), ("held out", held)):
             if truth[members].all() or not truth[members].any():
@@ -279,7 +326,9 @@ class _Chosen:
         search = Choice(layers, groups, held, truth, of_cluster, neurons, direction, mapping)
         places = {concept: matched.index(concept) for concept in wanted.concepts}
         found = {
-            concept: search.best(groups_of(groups, place), matched[concept], candidates(labels, concept, matched))
+            concept: search.best(
+                groups_of(groups, place), matched[concept], candidates(labels, concept, matched, layers)
+            )
             for concept, place in places.items()
         }
         whole = np.zeros(groups.n_groups, np.bool_)

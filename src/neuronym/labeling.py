@@ -15,7 +15,7 @@ from neuronym._evidence import Searched, add_evidence
 from neuronym._groups import Groups
 from neuronym._inputs import as_activations, as_concepts, as_layers, by_index, grouped, ids_of, is_frame
 from neuronym._progress import watched
-from neuronym._workers import in_order, n_workers
+from neuronym._workers import check_jobs, in_order, n_workers
 from neuronym._yesno import Unknown
 from neuronym.activations import Activations, Name
 from neuronym.concepts import Concepts
@@ -127,8 +127,7 @@ def label(
     asked = Asked(permutations, seed, tail, holdout, folds, stability, effects)
     if direction not in ("high", "low", "both"):
         raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
-    if n_jobs is not None and (not isinstance(n_jobs, int | np.integer) or n_jobs == 0):
-        raise OptionError(f"n_jobs must be a whole number other than 0, or None, not {n_jobs!r}: -1 is all processors")
+    check_jobs(n_jobs)
     directions: tuple[Direction, ...] = ("high", "low") if direction == "both" else (direction,)
     shown = as_concepts(concepts, names, unknown)
     if neurons is not None and not isinstance(neurons, slice | str | int | np.integer | np.ndarray):

@@ -6,6 +6,7 @@ greatest length answers for all shorter ones, so a sweep costs little more than 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from neuronym._asked import Asked, Parts
 from neuronym._files import check_target, writing
 from neuronym._inputs import as_activations, as_concepts, as_layers, grouped, ids_of
 from neuronym._progress import watched
-from neuronym._workers import in_order, n_workers
+from neuronym._workers import check_jobs, in_order, n_workers
 from neuronym.activations import Activations, Name
 from neuronym.concepts import Concepts
 from neuronym.dependence import codes
@@ -43,11 +44,11 @@ def tradeoff(
     min_fractions: Sequence[float] = (0.0, 0.005, 0.01, 0.02, 0.05),
     names: Iterable[str] | None = None,
     neurons: Iterable[Name] | slice | None = None,
-    hierarchy: Hierarchy | None = None,
+    hierarchy: Hierarchy | str | Path | None = None,
     beam: int = 3,
     max_fraction: float = 0.5,
     min_count: int = 20,
-    holdout: float = 0.5,
+    holdout: float | None = 0.5,
     clusters: Any = None,
     seed: int = 0,
     n_jobs: int | None = None,
@@ -85,10 +86,16 @@ def tradeoff(
     """
     import pandas as pd
 
-    if not len(min_fractions):
+    listed = [min_fractions] if isinstance(min_fractions, int | float | str) else list(min_fractions)
+    if not listed:
         raise OptionError("min_fractions holds none: give at least one, such as 0")
-    every = [Rules(length, beam, float(least), max_fraction, min_count) for least in min_fractions]
+    every = [Rules(length, beam, least, max_fraction, min_count) for least in listed]
+    if holdout is None:
+        raise OptionError("holdout must lie between 0 and 1, not None: the samples held out say what is gained")
     asked = Asked(holdout=holdout, seed=seed)
+    check_jobs(n_jobs)
+    if isinstance(hierarchy, str | Path):
+        hierarchy = Hierarchy.from_csv(hierarchy)
     shown = as_concepts(concepts, names)
     rows = []
     for layer, given in as_layers(activations).items():
@@ -101,6 +108,7 @@ def tradeoff(
             used = slice(None) if groups.rows is None else groups.rows
             of_row = codes(given_clusters, ids, taken.n_samples, "clusters")[used]
         parts = Parts.of(groups, of_row, None, asked)
+        above = None if hierarchy is None else _above(matched, hierarchy)
         columns = taken.indices(neurons)
         if not len(columns):
             raise ActivationsError("there is no neuron to label")
@@ -110,12 +118,23 @@ def tradeoff(
         if progress:
             done = watched(done, lambda part: part.shape[1], "neurons", len(columns))
         numbers = np.concatenate(list(done), axis=1)
-        above = None if hierarchy is None else _above(matched, hierarchy)
+        unknown = np.isfinite(numbers["auc"]) & ~np.isfinite(numbers["auc_heldout"])
+        if unknown.any():
+            share = unknown.sum() / np.isfinite(numbers["auc"]).sum()
+            warnings.warn(
+                f"the samples held out show nothing of {share:.0%} of the formulas{_of(layer)}: auc_heldout is the "
+                "mean of the others, so raise holdout or min_count",
+                stacklevel=2,
+            )
         for rules, own in zip(every, numbers, strict=True):
             rows += [_row(layer, rules.min_fraction, step, own[:, step - 1], above) for step in range(1, length + 1)]
     table = pd.DataFrame(rows)
     empty = [name for name in ("layer", "hypernyms", "depth") if table[name].isna().all()]
     return table.drop(columns=empty)
+
+
+def _of(layer: str | None) -> str:
+    return "" if layer is None else f" of layer {layer!r}"
 
 
 _NUMBERS = np.dtype([("auc", "f8"), ("auc_heldout", "f8"), ("fraction", "f8"), ("code", "O")])
