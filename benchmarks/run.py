@@ -265,7 +265,7 @@ def as_text(tables: list[Table], script: str = "run.py", packages: Sequence[str]
         "so read the ratios, which come from one run.",
     ]
     for title, note, head, rows in tables:
-        rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+        head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in [list(head), *rows]]
         widths = [max(len(row[i]) for row in [list(head), *rows]) for i in range(len(head))]
         lines += ["", f"## {title}", "", note, ""]
         for row in [list(head), ["-" * (w - 1) + ":" if i else "-" * w for i, w in enumerate(widths)], *rows]:

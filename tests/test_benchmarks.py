@@ -97,3 +97,18 @@ def test_the_truth_of_the_calibration_is_the_truth(calibration):
     values = rng.normal(size=20_000) + 0.8 * truth
     below = np.searchsorted(np.sort(values[~inside]), values[inside]).mean() / (~inside).sum()
     assert calibration.true_auc(inside, truth, 0.8) == pytest.approx(below, abs=0.01)
+
+
+def test_the_uses_are_measured_on_real_features(tmp_path, monkeypatch):
+    data = ROOT.parent / "shared" / "data"
+    if not data.exists():
+        pytest.skip("needs ../shared/data")
+    uses = imported("uses")
+    monkeypatch.setattr(uses, "PAIRS", 1)
+    concepts, features = uses.photos(data), np.load(data / "efficientnet_lite0/pooled.npy")[:, :40]
+    settings = uses.table_of_settings(concepts, features, tmp_path / "t.png")[3]
+    assert len(settings) == 25
+    assert all(0.5 < float(row[3]) < float(row[2]) < 1 for row in settings)
+    detectors = uses.table_of_detectors(concepts, features)[3]
+    assert [row[0] for row in detectors[:2]] == ["best single neuron", "godel"]
+    assert len(detectors) == 11

@@ -169,7 +169,7 @@ def test_all_of_it_comes_back_from_files(tmp_path, data, kind, asked):
     assert opened == made
     for one, other in zip(opened, made, strict=True):
         assert str(one) == str(other)
-        assert one.steps == other.steps or repr(one.steps) == repr(other.steps)
+        assert one.steps == other.steps
         assert one.alternatives == other.alternatives
         assert (one.tail, one.permutations) == (other.tail, other.permutations)
     if "holdout" in asked:
@@ -229,7 +229,7 @@ def test_a_stopped_command_says_so_and_saves_what_is_done(tmp_path, command, dat
     )
     assert code == 130
     assert "stopped: the labels hold what was done until then" in err
-    assert "not tested, since it was stopped: 14" in out or "believable at q ≤ 0.05, on held-out samples" in out
+    assert "believable at q ≤ 0.05, on held-out samples: 4" in out  # nothing was permuted
     assert len(Labels.open(tmp_path / "l.csv")) == 15
 
 
@@ -241,7 +241,8 @@ def test_what_simplest_empties_is_not_significant(labels):
 def test_what_sorts_and_filters_labels_are_and_filters_by_the_new_numbers(labels):
     assert [x.neuron for x in labels.sort("q")][:4] == sorted(x.neuron for x in labels.significant())
     assert len(labels.filter(lambda x: x.p_gain <= 0.05)) >= 3
-    assert labels.sort("optimism")[0] is not None
+    losses = [x.optimism for x in labels.sort("optimism") if x.best is not None]
+    assert losses == sorted(losses)
 
 
 def test_the_command_takes_all_of_it(tmp_path, command, data):

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
+from neuronym._evidence import _numbers
 from neuronym._measures import measure
 from reference import auc_by_pairs, delong
 
@@ -115,6 +116,20 @@ def test_effects_are_those_of_scikit_learn(samples):
     assert own == pytest.approx(f1.max())
     expected = (values[truth].mean() - values[~truth].mean()) / values.std()
     assert row["difference"] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n_clusters", "inside"), [(6, 3), (20, 4), (60, 10)])
+def test_the_p_by_clusters_holds_for_few(n_clusters, inside):
+    rng = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(n_clusters), 10)
+    members = (clusters < inside)[np.newaxis]
+    p = []
+    for _ in range(600):
+        values = rng.normal(size=n_clusters)[clusters] + 0.5 * rng.normal(size=len(clusters))
+        row = measure(values, members, ones(values), clusters)
+        p.append(float(_numbers(row, clustered=True, held_out=True)["p"][0]))
+    assert np.mean(np.array(p) <= 0.05) < 0.075
+    assert 0.4 < np.mean(p) < 0.6
 
 
 def test_nothing_is_said_of_a_formula_that_no_or_every_sample_shows():

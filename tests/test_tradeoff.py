@@ -137,7 +137,7 @@ def test_it_is_drawn(tmp_path, data):
     with pytest.raises(FileError, match="exists"):
         plot_tradeoff(table, tmp_path / "x.png")
     plot_tradeoff(table, tmp_path / "x.svg")
-    assert "held out" in (tmp_path / "x.svg").read_text() or (tmp_path / "x.svg").stat().st_size > 10_000
+    assert (tmp_path / "x.svg").read_text().count("<path") > 40
 
 
 def test_the_command_sweeps(tmp_path, command, data):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neuronym._fuzzy import Membership
 from neuronym._groups import Groups
+from neuronym._inputs import check_finite
 from neuronym._measures import measure
 from neuronym.activations import Activations, Name
 from neuronym.concepts import Concepts
@@ -19,7 +20,7 @@ from neuronym.formula import Formula
 from neuronym.labels import Labels
 from neuronym.scores import AUC
 
-__all__ = ["Choice", "Part", "candidates", "groups_of"]
+__all__ = ["Choice", "Part", "candidates"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Part:
     low : whether it is low where the concept is
     auc, auc_heldout : float
         How well it detects it, on the samples that it was chosen on and on the others.
-    membership : how far an activation counts as high
+    membership : how far an activation counts as high; None until a mapping is chosen
     """
 
     layer: str | None
@@ -42,7 +43,13 @@ class Part:
     low: bool
     auc: float
     auc_heldout: float
-    membership: Membership
+    membership: Membership | None = None
+
+    def degree(self, column: Any, xp: Any = np) -> Any:
+        """The degree of membership of activations, arrays of the library ``xp``."""
+        if self.membership is None:
+            raise OptionError("this neuron has no mapping to degrees: it was only measured")
+        return self.membership(column, xp)
 
     def __str__(self) -> str:
         place = "" if self.layer is None else f"{self.layer} "
@@ -56,11 +63,9 @@ class Choice:
     layers: Mapping[str | None, Activations]
     groups: Groups
     held: NDArray[np.bool_]
-    truth: NDArray[np.bool_]
     clusters: NDArray[np.int64] | None
     neurons: Iterable[Name] | slice | None
     direction: str
-    mapping: str
 
     def best(
         self, inside: NDArray[np.bool_], shown: NDArray[np.bool_], among: set[tuple[str | None, Name, bool]] | None
@@ -77,9 +82,7 @@ class Choice:
                 columns = columns[[(layer, name, False) in among or (layer, name, True) in among for name in named]]
             for block in taken.blocks(columns) if len(columns) else ():
                 values = taken.block(block)
-                used = values if self.groups.rows is None else values[self.groups.rows]
-                if used.dtype.kind == "f" and not np.isfinite(used).all():
-                    raise ActivationsError("activations hold NaN or infinity: every activation must be finite")
+                check_finite(values, self.groups)
                 sums = auc.weigh(values, part).sums[:, inside].sum(axis=1)
                 high = (sums - n * (n + 1)) / (2 * n * (part.total - n))
                 for low in turned if among is None else (False, True):
@@ -94,24 +97,15 @@ class Choice:
             raise ActivationsError("there is no neuron to compose from")
         value, layer, place, low = leader
         taken = self.layers[layer]
-        column = taken.block(np.array([place]))[:, 0]
-        column = column if self.groups.rows is None else column[self.groups.rows]
-        membership = Membership.fitted(self.mapping, column[~self.held], low)
+        column = self.groups.used(taken.block(np.array([place]))[:, 0])
         heldout = self.measured(column[self.held], shown[self.held], low)["auc"]
-        return Part(layer, taken.names[place], place, taken.n_neurons, low, value, float(heldout), membership), column
+        return Part(layer, taken.names[place], place, taken.n_neurons, low, value, float(heldout)), column
 
     def measured(self, column: NDArray[Any], inside: NDArray[np.bool_], low: bool) -> NDArray[np.void]:
         """``MEASURES`` of one neuron on the rows held out."""
         own = None if self.clusters is None else self.clusters[self.held]
         row: NDArray[np.void] = measure(column, inside[np.newaxis], np.ones(len(column), np.int64), own, low)[0]
         return row
-
-
-def groups_of(groups: Groups, concept: int) -> NDArray[np.bool_]:
-    """Which groups show a concept."""
-    inside = np.zeros(groups.n_groups, np.bool_)
-    inside[groups.concept_groups[groups.concept_ptr[concept] : groups.concept_ptr[concept + 1]]] = True
-    return inside
 
 
 def candidates(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -52,26 +52,26 @@ def compose_command(
 
     Prints the neurons, and how t-norms compare with the best single neuron on samples held out.
     """
-    from neuronym.compose import compare, compose
-    from neuronym.labels import Labels
+    from neuronym._fuzzy import NORMS
+    from neuronym.compose import Chosen
     from neuronym.store import open_concepts
 
     shown = open_concepts(concepts)
-    options: dict[str, Any] = {
-        "labels": None if labels is None else Labels.open(labels),
-        "direction": direction,
-        "holdout": holdout,
-        "clusters": False if clusters == "none" else clusters,
-        "seed": seed,
-    }
-    asked: dict[str, Any] = {"norms": [norm]} if norm is not None else {}
-    asked |= {"mappings": [mapping]} if mapping is not None else {}
-    table = compare(formula, activations, shown, **asked, **options)
+    chosen = Chosen.of(
+        formula,
+        activations,
+        shown,
+        labels=labels,
+        direction=direction,
+        holdout=holdout,
+        clusters=False if clusters == "none" else clusters,
+        seed=seed,
+    )
+    table = chosen.compared(norm or NORMS, mapping or ("empirical", "logistic"))
     if as_json:
         print(json.dumps({"formula": formula, "detectors": table.to_dict("records")}, ensure_ascii=False))
         return
-    first: dict[str, Any] = {"norm": norm or "product", "mapping": mapping or "empirical"}
-    print(compose(formula, activations, shown, **first, **options))
+    print(chosen.detector(norm or "product", mapping or "empirical"))
     _print(table)
 
 

@@ -38,7 +38,7 @@ class DetectorModule(torch.nn.Module):
         mask = named.get("attention_mask")
         outputs = {layer: pooled(only_output(layer, caught), self.pool, layer, mask=mask)[0] for layer in layers}
         degrees = {
-            concept: part.membership(outputs[part.layer][:, _channel(part, outputs[part.layer])], torch)
+            concept: part.degree(outputs[part.layer][:, _channel(part, outputs[part.layer])], torch)
             for concept, part in self.parts.items()
         }
         degree: torch.Tensor = joined(self.formula, degrees, self.norm, torch)

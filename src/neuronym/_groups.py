@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -76,6 +77,10 @@ class Groups:
     def row_weights(self) -> Ints:
         """The sample weight of each row: int64, shape (n_rows,)."""
         return self.unit_weights[self.units]
+
+    def used(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Of values by row of the activations, (n_samples, …), those of the rows that are used, (n_rows, …)."""
+        return values if self.rows is None else values[self.rows]
 
     def weighted(self, weights: Ints) -> Groups:
         """The groups to search where each row has another weight, 0 for one that is not there.

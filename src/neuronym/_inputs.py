@@ -15,11 +15,23 @@ from neuronym._names import counted_ids, is_count, match_ids
 from neuronym._yesno import Unknown
 from neuronym.activations import Activations
 from neuronym.concepts import Concepts
+from neuronym.dependence import codes
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
 from neuronym.layer_store import open_layers, split_path
 from neuronym.store import open_activations, open_concepts
 
-__all__ = ["as_activations", "as_concepts", "as_layers", "by_index", "grouped", "ids_of", "is_frame", "matched_rows"]
+__all__ = [
+    "as_activations",
+    "as_concepts",
+    "as_layers",
+    "by_index",
+    "check_finite",
+    "cluster_rows",
+    "grouped",
+    "ids_of",
+    "is_frame",
+    "matched_rows",
+]
 
 
 def as_layers(activations: Any) -> Mapping[str | None, Any]:
@@ -65,6 +77,21 @@ def ids_of(taken: Activations, shown: Concepts) -> tuple[str, ...] | None:
     if taken.sample_ids is not None or taken.n_samples != shown.n_samples:
         return taken.sample_ids
     return counted_ids(taken.n_samples) if is_count(shown.sample_ids) else shown.sample_ids
+
+
+def cluster_rows(
+    taken: Activations, clusters: Any, ids: tuple[str, ...] | None, groups: Groups
+) -> NDArray[np.int64] | None:
+    """The cluster of each row that is used, of those given or else of the activations' own; None for False or none."""
+    given = taken.clusters if clusters is None else None if clusters is False else clusters
+    return None if given is None else groups.used(codes(given, ids, taken.n_samples, "clusters"))
+
+
+def check_finite(block: NDArray[Any], groups: Groups) -> None:
+    """Refuse activations that are NaN or infinite in rows that are used."""
+    used = groups.used(block)
+    if used.dtype.kind == "f" and not np.isfinite(used).all():
+        raise ActivationsError("activations hold NaN or infinity: every activation must be finite")
 
 
 def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown = "error") -> Concepts:

@@ -82,25 +82,24 @@ class Summary:
         gains = any(not math.isnan(step.p_gain) for label in found for step in label.steps)
         short = [label.shortened(alpha) for label in found] if gains else []
         losses = [label.optimism for label in found if not math.isnan(label.optimism)]
+        shorter = [x.best is not None and x.length != old.length for x, old in zip(short, found, strict=bool(short))]
         return cls(
-            q,
-            alpha,
-            len(listed),
-            constant,
-            len(listed) - len(found) - constant,
-            len(by_p),
-            None if believed is None else len(believed),
-            sum(label.q > q for label in by_p) if searched and not held_out else None,
-            sum(label.best is not None and label.length != old.length for label, old in zip(short, found, strict=True))
-            if gains
-            else None,
-            sum(label.best is None for label in short) if gains else None,
-            sum(label.length or 0 for label in found) if gains else None,
-            sum(label.length or 0 for label in short) if gains else None,
-            _quartiles(values),
-            fmean(losses) if losses else None,
-            "the search accounted for" if searched else "on held-out samples" if held_out else None,
-            sum(math.isnan(label.p_search) for label in found) if searched else None,
+            q=q,
+            alpha=alpha,
+            labels=len(listed),
+            constant=constant,
+            without=len(listed) - len(found) - constant,
+            by_p=len(by_p),
+            believable=None if believed is None else len(believed),
+            vanished=sum(label.q > q for label in by_p) if searched and not held_out else None,
+            shortened=sum(shorter) if gains else None,
+            emptied=sum(label.best is None for label in short) if gains else None,
+            literals=sum(label.length or 0 for label in found) if gains else None,
+            kept=sum(label.length or 0 for label in short) if gains else None,
+            auc=_quartiles(values),
+            optimism=fmean(losses) if losses else None,
+            accounted="the search accounted for" if searched else "on held-out samples" if held_out else None,
+            untested=sum(math.isnan(label.p_search) for label in found) if searched else None,
         )
 
     def __str__(self) -> str:

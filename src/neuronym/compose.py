@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._asked import Asked, Parts
-from neuronym._choose import Choice, Part, candidates, groups_of
-from neuronym._fuzzy import NORMS, TNorm, joined
-from neuronym._inputs import as_activations, as_concepts, as_layers, grouped, ids_of, matched_rows
+from neuronym._choose import Choice, Part, candidates
+from neuronym._fuzzy import NORMS, Membership, TNorm, joined
+from neuronym._inputs import as_activations, as_concepts, as_layers, cluster_rows, grouped, ids_of, matched_rows
 from neuronym._measures import measure
 from neuronym.activations import Name
 from neuronym.concepts import Concepts
-from neuronym.dependence import codes
 from neuronym.errors import ActivationsError, OptionError, no_such
 from neuronym.formula import Formula
 from neuronym.labels import Labels
+from neuronym.search import extension
 from neuronym.significance import auc_interval
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from neuronym.pooling import Pool
 
-__all__ = ["Detector", "Part", "compare", "compose"]
+__all__ = ["Chosen", "Detector", "Part", "compare", "compose"]
 
 Mapped = Literal["empirical", "logistic"]
 
@@ -92,7 +92,7 @@ class Detector:
             column = taken.block(taken.indices([part.neuron]))[:, 0]
             if column.dtype.kind == "f" and not np.isfinite(column).all():
                 raise ActivationsError(f"neuron {part.neuron!r} holds NaN or infinity: every activation must be finite")
-            degrees[concept] = part.membership(column)
+            degrees[concept] = part.degree(column)
         return np.asarray(joined(self.formula, degrees, self.norm, np))
 
     def auc(self, activations: Any, concepts: Any, *, names: Iterable[str] | None = None) -> float:
@@ -191,10 +191,19 @@ def compose(
     >>> found.parts["boat"].neuron, found.parts["house"].neuron, found.auc_heldout > found.single.auc_heldout
     (0, 1, True)
     """
-    chosen = _Chosen.of(
-        formula, activations, concepts, names, neurons, labels, mapping, direction, holdout, clusters, seed
+    chosen = Chosen.of(
+        formula,
+        activations,
+        concepts,
+        names=names,
+        neurons=neurons,
+        labels=labels,
+        direction=direction,
+        holdout=holdout,
+        clusters=clusters,
+        seed=seed,
     )
-    return chosen.detector(norm if isinstance(norm, TNorm) else TNorm.parse(norm))
+    return chosen.detector(norm, mapping)
 
 
 def compare(
@@ -216,38 +225,11 @@ def compare(
     -------
     DataFrame with the columns ``detector, mapping, auc, auc_heldout, auc_low, auc_high``
     """
-    import pandas as pd
-
-    given = {"names": None, "neurons": None, "labels": None, "direction": "high", "holdout": 0.5, "clusters": None}
-    unknown = [name for name in options if name not in {*given, "seed"}]
+    known = ("names", "neurons", "labels", "direction", "holdout", "clusters", "seed")
+    unknown = [name for name in options if name not in known]
     if unknown:
-        raise no_such("option", unknown[0], [*given, "seed"])
-    asked = {**given, "seed": 0, **options}
-    norms = [norms] if isinstance(norms, str) else norms
-    mappings = [mappings] if isinstance(mappings, str) else mappings
-    rows: list[dict[str, Any]] = []
-    for mapping in mappings:
-        chosen = _Chosen.of(formula, activations, concepts, mapping=mapping, **asked)
-        if not rows:
-            low, high = chosen.interval(chosen.single_measure)
-            numbers = (chosen.single.auc, chosen.single.auc_heldout, low, high)
-            rows.append(_row("best single neuron", "", *numbers))
-        for norm in norms:
-            made = chosen.detector(TNorm.parse(norm))
-            numbers = (made.auc_searched, made.auc_heldout, made.auc_low, made.auc_high)
-            rows.append(_row(str(made.norm), mapping, *numbers))
-    return pd.DataFrame(rows)
-
-
-def _row(detector: str, mapping: str, auc: float, heldout: float, low: float, high: float) -> dict[str, Any]:
-    return {
-        "detector": detector,
-        "mapping": mapping,
-        "auc": auc,
-        "auc_heldout": heldout,
-        "auc_low": low,
-        "auc_high": high,
-    }
+        raise no_such("option", unknown[0], known)
+    return Chosen.of(formula, activations, concepts, **options).compared(norms, mappings)
 
 
 def _check_shown(concept: str, shown: Concepts, held: NDArray[np.bool_]) -> None:
@@ -263,14 +245,17 @@ def _check_shown(concept: str, shown: Concepts, held: NDArray[np.bool_]) -> None
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """The neurons of a formula, chosen on the rows that are not held out, and what measures them."""
+class Chosen:
+    """The neurons of a formula, chosen on the rows that are not held out: what detectors are made of.
+
+    ``of`` takes what ``compose`` takes, save t-norm and mapping.
+    """
 
     formula: Formula
     parts: Mapping[str, Part]
+    columns: Mapping[str, NDArray[Any]]  # the activations of each part, on all rows
     single: Part
     single_measure: NDArray[np.void]
-    columns: Mapping[str, NDArray[Any]]
     truth: NDArray[np.bool_]
     held: NDArray[np.bool_]
     clusters: NDArray[np.int64] | None
@@ -281,15 +266,16 @@ class _Chosen:
         formula: Formula | str,
         activations: Any,
         concepts: Any,
-        names: Iterable[str] | None,
-        neurons: Iterable[Name] | slice | None,
-        labels: Labels | str | Path | None,
-        mapping: str,
-        direction: str,
-        holdout: float | None,
-        clusters: Any,
-        seed: int,
-    ) -> _Chosen:
+        *,
+        names: Iterable[str] | None = None,
+        neurons: Iterable[Name] | slice | None = None,
+        labels: Labels | str | Path | None = None,
+        direction: str = "high",
+        holdout: float | None = 0.5,
+        clusters: Any = None,
+        seed: int = 0,
+    ) -> Chosen:
+        """Choose the best neuron of each concept, and of the whole formula."""
         wanted = formula if isinstance(formula, Formula) else Formula.parse(formula)
         if direction not in ("high", "low", "both"):
             raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
@@ -310,9 +296,7 @@ class _Chosen:
                     f"layer {name!r} has other samples than the first one: a detector needs the same"
                 )
         matched, groups = grouped(first, shown, None, False)
-        given = first.clusters if clusters is None else None if clusters is False else clusters
-        rows = slice(None) if groups.rows is None else groups.rows
-        of_cluster = None if given is None else codes(given, ids, first.n_samples, "clusters")[rows]
+        of_cluster = cluster_rows(first, clusters, ids, groups)
         parts = Parts.of(groups, of_cluster, None, asked)
         held = np.zeros(groups.n_rows, np.bool_) if parts.held is None else parts.held
         for concept in wanted.concepts:
@@ -323,11 +307,11 @@ class _Chosen:
                 raise OptionError(
                     f"the samples {part} show nothing of {wanted}, or nothing else: choose another holdout"
                 )
-        search = Choice(layers, groups, held, truth, of_cluster, neurons, direction, mapping)
+        search = Choice(layers, groups, held, of_cluster, neurons, direction)
         places = {concept: matched.index(concept) for concept in wanted.concepts}
         found = {
             concept: search.best(
-                groups_of(groups, place), matched[concept], candidates(labels, concept, matched, layers)
+                extension(((2 * place,), (0,)), groups), matched[concept], candidates(labels, concept, matched, layers)
             )
             for concept, place in places.items()
         }
@@ -337,9 +321,9 @@ class _Chosen:
         return cls(
             wanted,
             {concept: part for concept, (part, _) in found.items()},
+            {concept: column for concept, (_, column) in found.items()},
             single,
             search.measured(column[held], truth[held], single.low),
-            {concept: column for concept, (_, column) in found.items()},
             truth,
             held,
             of_cluster,
@@ -350,10 +334,15 @@ class _Chosen:
         low, high = auc_interval(row["auc"], row["variance"], row["units_in"], row["units_out"])
         return float(low), float(high)
 
-    def detector(self, norm: TNorm) -> Detector:
-        """The detector that joins the neurons by a t-norm."""
-        degrees = {concept: part.membership(self.columns[concept]) for concept, part in self.parts.items()}
-        scores = joined(self.formula, degrees, norm, np)
+    def detector(self, norm: str | TNorm, mapping: Mapped) -> Detector:
+        """The detector that joins the neurons, mapped to degrees, by a t-norm."""
+        joined_by = norm if isinstance(norm, TNorm) else TNorm.parse(norm)
+        parts = {
+            concept: replace(part, membership=Membership.fitted(mapping, self.columns[concept][~self.held], part.low))
+            for concept, part in self.parts.items()
+        }
+        degrees = {concept: part.degree(self.columns[concept]) for concept, part in parts.items()}
+        scores = joined(self.formula, degrees, joined_by, np)
         rows = []
         for members in (~self.held, self.held):
             own = None if self.clusters is None else self.clusters[members]
@@ -361,4 +350,18 @@ class _Chosen:
             rows.append(measure(scores[members], self.truth[np.newaxis, members], ones, own)[0])
         low, high = self.interval(rows[1])
         aucs = (float(rows[0]["auc"]), float(rows[1]["auc"]))
-        return Detector(self.formula, norm, self.parts, self.single, *aucs, low, high)
+        return Detector(self.formula, joined_by, parts, self.single, *aucs, low, high)
+
+    def compared(self, norms: Sequence[str] | str, mappings: Sequence[Mapped] | Mapped) -> pd.DataFrame:
+        """The table of ``compare``."""
+        import pandas as pd
+
+        columns = ["detector", "mapping", "auc", "auc_heldout", "auc_low", "auc_high"]
+        single = (self.single.auc, self.single.auc_heldout, *self.interval(self.single_measure))
+        rows: list[tuple[Any, ...]] = [("best single neuron", "", *single)]
+        for mapping in [mappings] if isinstance(mappings, str) else mappings:
+            for norm in [norms] if isinstance(norms, str) else norms:
+                made = self.detector(norm, mapping)
+                numbers = (made.auc_searched, made.auc_heldout, made.auc_low, made.auc_high)
+                rows.append((str(made.norm), mapping, *numbers))
+        return pd.DataFrame(rows, columns=columns)

@@ -58,9 +58,8 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
         given = _of_file(given, what)
     if hasattr(given, "iloc") and hasattr(given, "columns"):
         raise OptionError(f"{what} must be one column, not a DataFrame: take the column that holds the labels")
-    keyed = isinstance(given, Mapping) or (hasattr(given, "index") and hasattr(given, "iloc"))
-    if keyed and not (isinstance(given, Mapping) or (_counts(given.index) and sample_ids is None)):
-        given = dict(zip(given.index.tolist(), given.tolist(), strict=True))  # a pandas Series
+    if hasattr(given, "iloc") and not (sample_ids is None and _counts(given.index)):  # a Series
+        given = dict(zip(given.index.tolist(), given.tolist(), strict=True))
     if isinstance(given, Mapping):
         if sample_ids is None and all(str(key).isdecimal() for key in given):
             sample_ids = counted_ids(n_samples)  # row numbers

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym._asked import Asked, Parts
 from neuronym._evidence import Searched, add_evidence
 from neuronym._groups import Groups
-from neuronym._inputs import as_activations, as_concepts, as_layers, by_index, grouped, ids_of, is_frame
+from neuronym._inputs import as_activations, as_concepts, as_layers, by_index, cluster_rows, grouped, ids_of, is_frame
 from neuronym._progress import watched
 from neuronym._workers import check_jobs, in_order, n_workers
 from neuronym._yesno import Unknown
@@ -177,22 +177,17 @@ def _dependence(
     asked: Asked,
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
     """Clusters and strata of the rows that are used; samples that repeat others raise a warning where it matters."""
-    if clusters is None:
-        clusters = taken.clusters
-        if not asked.again:
-            clusters = False
-    elif clusters is not False and not asked.again:
-        raise OptionError(
-            "clusters matter to permutations, holdout, folds, stability and effects: ask for one of these"
-        )
-    given = {"clusters": None if clusters is False else clusters, "strata": strata}
-    numbers = [None if labels is None else codes(labels, ids, taken.n_samples, what) for what, labels in given.items()]
-    rows = slice(None) if groups.rows is None else groups.rows
-    of_cluster, of_stratum = (None if n is None else n[rows] for n in numbers)
-    if asked.again and clusters is None:
-        repeats = repeated_rows(taken, columns, groups.rows)
-        if repeats:
-            warnings.warn(repeats, stacklevel=3)
+    of_stratum = None if strata is None else groups.used(codes(strata, ids, taken.n_samples, "strata"))
+    if not asked.again:
+        if clusters is not None and clusters is not False:
+            raise OptionError(
+                "clusters matter to permutations, holdout, folds, stability and effects: ask for one of these"
+            )
+        return None, of_stratum
+    of_cluster = cluster_rows(taken, clusters, ids, groups)
+    repeats = repeated_rows(taken, columns, groups.rows) if of_cluster is None and clusters is None else None
+    if repeats:
+        warnings.warn(repeats, stacklevel=3)
     return of_cluster, of_stratum
 
 
@@ -259,10 +254,9 @@ def _joined(parts: list[_Part]) -> tuple[list[Found], NDArray[np.float64], NDArr
 
 def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: Groups) -> ActivationsError:
     """Name all neurons that hold NaN or infinity in the samples that are used, and how many."""
-    used = slice(None) if groups.rows is None else groups.rows
     counts: dict[Name, int] = {}
     for block in taken.blocks(columns):
-        bad = np.count_nonzero(~np.isfinite(taken.block(block)[used]), axis=0)
+        bad = np.count_nonzero(~np.isfinite(groups.used(taken.block(block))), axis=0)
         counts.update((taken.names[block[j]], int(bad[j])) for j in np.flatnonzero(bad))
     listed = ", ".join(f"{name}: {count}" for name, count in list(counts.items())[:5])
     more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""

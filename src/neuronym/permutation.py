@@ -148,10 +148,9 @@ class PermutationTest:
         given = (self.searcher, self.exchange, self.own, self.seed, self.tail)
         n_blocks = max(len(alone) // _NEURONS, 4 * n_workers(self.n_jobs))
         tested = self._blocks(_alone, alone, *given, of_neuron=observed, n_blocks=n_blocks)
-        bar = self.progress and len(alone) > 0
-        for js, own in (
-            watched(tested, lambda done: len(done[0]), "neurons, each permuted", len(alone)) if bar else tested
-        ):
+        if self.progress and len(alone):
+            tested = watched(tested, lambda done: len(done[0]), "neurons, each permuted", len(alone))
+        for js, own in tested:
             nulls.p[js], nulls.permutations[js], nulls.tail[js] = own.p, own.permutations, own.tail
 
     def _few_ties(self) -> float:
@@ -192,12 +191,10 @@ class PermutationTest:
                 for chunk, start in enumerate(range(0, n, _CHUNK))
             )
             parts = in_order(null_scores, tasks, self.n_jobs)
+            if self.progress:
+                parts = watched(parts, len, f"permutations for {counted(len(members), 'neuron')}", n)
             try:
-                for part in (
-                    watched(parts, len, f"permutations for {counted(len(members), 'neuron')}", n)
-                    if self.progress
-                    else parts
-                ):
+                for part in parts:
                     done.append(part)
                 self.known[null] = np.concatenate(done)
             except KeyboardInterrupt:
@@ -234,8 +231,8 @@ class PermutationTest:
 
 def _untied(bare: Activations, columns: NDArray[np.intp], searcher: Searcher, seed: int) -> Floats:
     """The best score of neurons whose ties are broken at random: float64, shape (n_neurons, n_directions)."""
-    groups, block = searcher.groups, bare.block(columns)
-    block = block if groups.rows is None else block[groups.rows]
+    groups = searcher.groups
+    block = groups.used(bare.block(columns))
     places = np.empty(block.shape, np.int64)
     for j, column in enumerate(block.T):
         rng = np.random.default_rng([_UNTYING, seed, _digest(column)])

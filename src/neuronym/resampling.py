@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._groups import Groups
 from neuronym._measures import MEASURES, measure
 from neuronym.activations import Activations
 from neuronym.dependence import bootstrap
@@ -47,23 +46,22 @@ def measured(
     clusters : int64, shape (n_rows,), or None
     """
     groups = searcher.groups
-    block = _rows(taken.block(columns), groups)
+    block = groups.used(taken.block(columns))
     row_groups, weights = groups.row_groups, groups.row_weights
     extensions: dict[Code, NDArray[np.bool_]] = {}
     for code in (code for by_direction in codes for chosen in by_direction for code in chosen):
         if code not in extensions:
             extensions[code] = extension(code, groups)
+
+    def inside(chosen: Sequence[Code]) -> NDArray[np.bool_]:
+        every = np.zeros((len(chosen), groups.n_groups), np.bool_)
+        for place, code in enumerate(chosen):
+            every[place] = extensions[code]
+        return every[:, row_groups]
+
     return [
         [
-            measure(
-                block[:, j],
-                np.array([extensions[code] for code in chosen], np.bool_).reshape(len(chosen), groups.n_groups)[
-                    :, row_groups
-                ],
-                weights,
-                clusters,
-                direction == "low",
-            )
+            measure(block[:, j], inside(chosen), weights, clusters, direction == "low")
             for direction, chosen in zip(searcher.directions, codes[j], strict=True)
         ]
         for j in range(len(columns))
@@ -90,7 +88,7 @@ def cross_fit(
     fold : int64, shape (n_rows,)
     """
     raw, groups, weights = taken.block(columns), searcher.groups, searcher.groups.row_weights
-    block, n_folds = _rows(raw, groups), int(fold.max()) + 1
+    block, n_folds = groups.used(raw), int(fold.max()) + 1
     trained = [np.where(fold != k, weights, 0) for k in range(n_folds)]
     each = np.full((n_folds, len(columns), len(searcher.directions)), np.nan, MEASURED)
     for k, weighed in enumerate(searcher.score.reweigh(raw, groups, trained)):
@@ -196,7 +194,3 @@ def _compared(
 def _again(searcher: Searcher, weights: Ints) -> Searcher:
     """The same search of samples with other weights."""
     return Searcher(searcher.groups.weighted(weights), searcher.rules, searcher.directions, searcher.score)
-
-
-def _rows(block: NDArray[np.generic], groups: Groups) -> NDArray[np.generic]:
-    return block if groups.rows is None else block[groups.rows]

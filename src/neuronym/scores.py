@@ -98,7 +98,7 @@ class AUC:
         keys = np.empty((width, len(groups.units)), np.uint64)
         for start in range(0, n_neurons, width):
             stop = min(start + width, n_neurons)
-            part = block[:, start:stop] if groups.rows is None else block[groups.rows, start:stop]
+            part = groups.used(block[:, start:stop])
             _rank(part, groups, keys[: stop - start], sums[start:stop], ties[start:stop], bad[start:stop])
         return Weighed(sums, ties, bad)
 
@@ -109,9 +109,7 @@ class AUC:
 
         n_neurons, row_groups = block.shape[1], groups.row_groups
         keys, bad = np.empty((n_neurons, groups.n_rows), np.uint64), np.zeros(n_neurons, np.int64)
-        _pack(
-            block if groups.rows is None else block[groups.rows], np.arange(groups.n_rows, dtype=np.uint32), keys, bad
-        )
+        _pack(groups.used(block), np.arange(groups.n_rows, dtype=np.uint32), keys, bad)
         keys.sort(axis=1)
         for weights in weightings:
             sums, ties = np.empty((n_neurons, groups.n_groups), np.int64), np.empty(n_neurons)

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from neuronym._asked import Asked, Parts
 from neuronym._files import check_target, writing
-from neuronym._inputs import as_activations, as_concepts, as_layers, grouped, ids_of
+from neuronym._inputs import as_activations, as_concepts, as_layers, check_finite, cluster_rows, grouped, ids_of
 from neuronym._progress import watched
 from neuronym._workers import check_jobs, in_order, n_workers
 from neuronym.activations import Activations, Name
 from neuronym.concepts import Concepts
-from neuronym.dependence import codes
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.hierarchy import Hierarchy
 from neuronym.resampling import measured
@@ -102,12 +101,7 @@ def tradeoff(
         taken = as_activations(given)
         ids = ids_of(taken, shown)
         matched, groups = grouped(taken, shown, None, False)
-        given_clusters = taken.clusters if clusters is None else None if clusters is False else clusters
-        of_row = None
-        if given_clusters is not None:
-            used = slice(None) if groups.rows is None else groups.rows
-            of_row = codes(given_clusters, ids, taken.n_samples, "clusters")[used]
-        parts = Parts.of(groups, of_row, None, asked)
+        parts = Parts.of(groups, cluster_rows(taken, clusters, ids, groups), None, asked)
         above = None if hierarchy is None else _above(matched, hierarchy)
         columns = taken.indices(neurons)
         if not len(columns):
@@ -144,9 +138,7 @@ def _sweep(taken: Activations, columns: NDArray[np.intp], every: Sequence[Rules]
     """Numbers of every setting, neuron and length: array of ``_NUMBERS``, (n_settings, n_neurons, length)."""
     searcher = Searcher(parts.searched, every[0])
     block = taken.block(columns)
-    used = block if parts.whole.rows is None else block[parts.whole.rows]
-    if used.dtype.kind == "f" and not np.isfinite(used).all():
-        raise ActivationsError("activations hold NaN or infinity: every activation must be finite")
+    check_finite(block, parts.whole)
     weighed = searcher.score.weigh(block, parts.searched)
     constant = weighed.constant(parts.searched)
     length = every[0].length
@@ -182,7 +174,7 @@ def _sweep(taken: Activations, columns: NDArray[np.intp], every: Sequence[Rules]
 
 
 def _row(
-    layer: str | None, min_fraction: float, step: int, own: NDArray[np.void], above: list[tuple[bool, float]] | None
+    layer: str | None, min_fraction: float, step: int, own: NDArray[np.void], above: list[tuple[float, float]] | None
 ) -> dict[str, Any]:
     """Means over neurons."""
     known = [code for code in own["code"] if code is not None]
@@ -208,7 +200,7 @@ def _row(
     }
 
 
-def _above(shown: Concepts, hierarchy: Hierarchy) -> list[tuple[bool, float]]:
+def _above(shown: Concepts, hierarchy: Hierarchy) -> list[tuple[float, float]]:
     """For each concept whether others are below it, and how many steps it is below the top; NaN for unknown ones."""
     tops = {parent for parents in hierarchy.parents.values() for parent in parents}
     depths: dict[str, int] = {}
@@ -222,11 +214,11 @@ def _above(shown: Concepts, hierarchy: Hierarchy) -> list[tuple[bool, float]]:
             level, steps = {parent for one in level for parent in hierarchy.parents[one]}, steps + 1
         return depths[name]
 
-    told: list[tuple[bool, float]] = []
+    told: list[tuple[float, float]] = []
     for name in shown.names:
         spelled = (name, shown.descriptions.get(name, ""), *shown.aliases.get(name, ()))
         known = next((one for one in spelled if one in hierarchy.parents or one in tops), None)
-        told.append((known in tops, depth(known)) if known is not None else (False, np.nan))
+        told.append((float(known in tops), depth(known)) if known is not None else (np.nan, np.nan))
     if all(np.isnan(steps) for _, steps in told):
         raise OptionError(f"the hierarchy knows none of the concepts, such as {shown.names[0]!r}")
     return told
