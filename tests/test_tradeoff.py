@@ -131,7 +131,8 @@ def _first(values, concepts, clusters, seed):
 
 def test_it_is_drawn(tmp_path, data):
     values, concepts = data
-    table = tradeoff({"a": values, "b": values}, concepts, length=2, hierarchy=Hierarchy(EDGES))
+    # A name that begins with an underscore would be left out of the legend, with a warning.
+    table = tradeoff({"_a": values, "b": values}, concepts, length=2, hierarchy=Hierarchy(EDGES))
     plot_tradeoff(table, tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(FileError, match="exists"):

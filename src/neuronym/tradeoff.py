@@ -245,7 +245,7 @@ def plot_tradeoff(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fa
     least = table["min_fraction"].min()
     for number, layer in enumerate(layers):
         own = table if layer is None else table[table["layer"] == layer]
-        color, name = f"C{number}", "" if layer is None else f"{layer}: "
+        color, name = f"C{number}", "" if layer is None else f"layer {layer}: "
         last = own[own["length"] == own["length"].max()]
         for column, style, text in (
             ("auc_heldout", "o-", "AUC, held out"),
