@@ -131,7 +131,9 @@ def _first(values, concepts, clusters, seed):
 
 def test_it_is_drawn(tmp_path, data):
     values, concepts = data
-    # A name that begins with an underscore would be left out of the legend, with a warning.
+    # A text that begins with an underscore is left out of legends; a legend of none raises a warning.
+    alone = tradeoff({"_a": values}, concepts, length=2, min_fractions=[0.0])
+    plot_tradeoff(alone, tmp_path / "alone.png")
     table = tradeoff({"_a": values, "b": values}, concepts, length=2, hierarchy=Hierarchy(EDGES))
     plot_tradeoff(table, tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
