@@ -67,7 +67,7 @@ def spoil(photos):
 
 def test_images_are_read_in_order(photos):
     found = Images(photos, lambda image: torch.tensor(image.size))
-    assert found.ids == ["a.bmp", "b.png", "sub/a.jpg"]
+    assert found.sample_ids == ["a.bmp", "b.png", "sub/a.jpg"]
     assert [tuple(found[i].tolist()) for i in range(len(found))] == [(8, 8), (9, 7), (12, 20)]
 
 
@@ -81,7 +81,7 @@ def test_every_mode_of_image_is_read(tmp_path):
 def test_what_cannot_be_read_is_named_or_left_out(photos):
     spoil(photos)
     strict = Images(photos, lambda image: torch.zeros(1))
-    for place, name in enumerate(strict.ids):
+    for place, name in enumerate(strict.sample_ids):
         if name in ("sub/torn.jpg", "empty.png", "text.png"):
             with pytest.raises(FileError, match=f"cannot read the image .*{name}.*mend or remove it, or leave such"):
                 strict[place]
@@ -254,8 +254,8 @@ def test_a_known_network_gives_what_it_is_known_to_give(tmp_path):
         shutil.copy(DATA / "tiny-imagenet-200/val/images" / name, tmp_path / name)
     loaded = load_model("efficientnet-lite0")
     data = Images(tmp_path, loaded.prepare)
-    found = collect(loaded.model, data, layers=["_avg_pooling", "_fc"], sample_ids=data.ids)
-    rows = [data.ids.index(name) for name in names]
+    found = collect(loaded.model, data, layers=["_avg_pooling", "_fc"], sample_ids=data.sample_ids)
+    rows = [data.sample_ids.index(name) for name in names]
     pooled = np.load(DATA / "efficientnet_lite0/pooled.npy", mmap_mode="r")[:48]
     assert np.abs(found["_avg_pooling"].matrix[rows][:, :512] - pooled).max() < 1e-3
     known = np.loadtxt(DATA / "efficientnet_lite0/logits_known.csv", delimiter=",", skiprows=1, usecols=1, dtype=int)

@@ -120,7 +120,7 @@ def _data(
         from neuronym.images import Images
 
         data = Images(images, loaded.prepare, skip_unreadable=skip)
-        return data, data.ids
+        return data, data.sample_ids
     if texts is not None:
         from neuronym.texts import Texts, open_texts
 

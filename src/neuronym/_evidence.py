@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from neuronym._asked import Asked, Parts
 from neuronym._label import Explanation, Label
+from neuronym._measures import tested
 from neuronym._progress import watched
 from neuronym._workers import StoppedWarning, in_order, n_workers
 from neuronym.activations import Activations
@@ -21,7 +22,7 @@ from neuronym.errors import OptionError, counted, some
 from neuronym.permutation import Nulls, PermutationTest
 from neuronym.resampling import Stability, cross_fit, measured, stability
 from neuronym.search import Code, Found, Searcher, Speller
-from neuronym.significance import adjusted, auc_interval, cluster_test, gain_test, mann_whitney
+from neuronym.significance import adjusted, auc_interval, gain_test
 
 __all__ = ["Searched", "add_evidence"]
 
@@ -169,11 +170,8 @@ def _numbers(rows: NDArray[np.void], clustered: bool, held_out: bool) -> dict[st
     effects = {name: rows[name] for name in ("difference", "precision", "recall", "average_precision")}
     if not held_out:
         return {"auc_low": low, "auc_high": high, **effects}
-    total = rows["positives"] + rows["negatives"]
-    p, log10_p = mann_whitney(rows["sums"], rows["positives"], total, rows["ties"])
+    p, log10_p = tested(rows, clustered)
     p_gain = gain_test(rows["gain"], rows["gain_variance"], rows["gain_units"] if clustered else None)
-    if clustered:
-        p, log10_p = cluster_test(_away(rows), rows["units"] - 1)
     # Over ½ this test says more than the variance, which is 0 where all pairs are won.
     p_gain = np.where(rows["first"] == 1, np.where(rows["gain"] > 0, p / 2, 1 - p / 2), p_gain)
     gained = {"gain": rows["gain"], "p_gain": p_gain}
@@ -186,19 +184,6 @@ def _numbers(rows: NDArray[np.void], clustered: bool, held_out: bool) -> dict[st
         **gained,
         **effects,
     }
-
-
-def _away(rows: NDArray[np.void]) -> NDArray[np.float64]:
-    """By how many standard deviations AUCs are away from ½, where samples come in clusters.
-
-    The variance is that of an AUC of ½, as in the test of Mann and Whitney, times what clusters add to it: that of the
-    AUC itself vanishes as it nears 1, and with it would p. With two degrees of freedom less than there are clusters,
-    Student's t holds for as few as six.
-    """
-    m, n = rows["positives"], rows["negatives"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        half = (m + n + 1 - rows["ties"] / ((m + n) * (m + n - 1))) / (12 * m * n)
-        return np.asarray((rows["auc"] - 0.5) / np.sqrt(half * np.fmax(rows["added"], 1)))
 
 
 def _with_numbers(label: Label, numbers: dict[str, NDArray[np.float64]]) -> Label:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MEASURES", "measure"]
+from neuronym.significance import cluster_test, mann_whitney
+
+__all__ = ["MEASURES", "measure", "tested"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -152,3 +154,23 @@ def _effects(row: np.void, values: Floats, weight: Ints, chosen: Bools, into: In
     best = int(np.argmax(2 * hits / (taken + m)))
     row["precision"], row["recall"] = precision[best], hits[best] / m
     row["average_precision"] = float(into[::-1] @ precision) / m
+
+
+def tested(rows: NDArray[np.void], clustered: bool) -> tuple[Floats, Floats]:
+    """The two-sided p-values of AUCs, and their log10: Mann and Whitney's, or a rank test by clusters."""
+    if clustered:
+        return cluster_test(_away(rows), rows["units"] - 1)
+    return mann_whitney(rows["sums"], rows["positives"], rows["positives"] + rows["negatives"], rows["ties"])
+
+
+def _away(rows: NDArray[np.void]) -> NDArray[np.float64]:
+    """By how many standard deviations AUCs are away from ½, where samples come in clusters.
+
+    The variance is that of an AUC of ½, as in the test of Mann and Whitney, times what clusters add to it: that of the
+    AUC itself vanishes as it nears 1, and with it would p. With two degrees of freedom less than there are clusters,
+    Student's t holds for as few as six.
+    """
+    m, n = rows["positives"], rows["negatives"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = (m + n + 1 - rows["ties"] / ((m + n) * (m + n - 1))) / (12 * m * n)
+        return np.asarray((rows["auc"] - 0.5) / np.sqrt(half * np.fmax(rows["added"], 1)))

@@ -44,6 +44,7 @@ def collect(
     workers: int = 0,
     forward: Callable[[torch.nn.Module, Any], object] | None = None,
     sample_ids: Iterable[object] | None = None,
+    clusters: Iterable[object] | None = None,
     names: Mapping[str, Sequence[int | str]] | None = None,
     about: Mapping[str, object] | None = None,
     overwrite: bool = False,
@@ -75,7 +76,8 @@ def collect(
     batch_size : for a tensor, an array or a Dataset; 8 on a CPU, 64 elsewhere
     workers : processes that load a Dataset
     forward : what to call in place of ``model(batch)``: a function of the model and the batch as it comes
-    sample_ids : one per sample
+    sample_ids : one per sample; by default those of the data, where it has such, as ``Images`` does
+    clusters : what each sample is a part of, such as the photo of an altered copy; by default those of the data
     names : names of the neurons of a layer, by layer; 0, 1, … by default
     about : what else to keep in the store and to compare: ``model`` and ``preprocessing`` in words
     overwrite : replace a store that is there
@@ -112,8 +114,10 @@ def collect(
     except (RuntimeError, AssertionError) as error:
         raise OptionError(f"there is no device {str(device)!r} here: {str(error).splitlines()[0]}") from error
     size = batch_size if batch_size is not None else _ON_CPU if place.type == "cpu" else _ELSEWHERE
-    total, ids = length(data), None if sample_ids is None else tuple(sample_ids)
+    own_ids = getattr(data, "sample_ids", None) if sample_ids is None else sample_ids
+    total, ids = length(data), None if own_ids is None else tuple(own_ids)
     ids = as_ids(ids, len(ids or ()) if total is None else total, "data", ActivationsError)
+    parts_of = _parts(getattr(data, "clusters", None) if clusters is None else clusters, ids, tokens)
     n_samples = total if ids is None else len(ids)
     sink: LayerWriter | _InMemory = _InMemory(layers, names, tokens)
     if out is not None:
@@ -127,6 +131,7 @@ def collect(
             "forward": None if forward is None else _named(forward),
             "sample_ids": None if ids is None else _digest_of_texts(ids),
             "data": _digest_of_data(data),
+            "clusters": None if parts_of is None else _digest_of_texts(parts_of.values()),
             "names": {layer: [str(name) for name in listed] for layer, listed in (names or {}).items()},
             "versions": _versions(),
             "model": _named(type(model)),
@@ -135,7 +140,7 @@ def collect(
         sink = LayerWriter(out, layers, settings, n_samples=n_samples, neurons=names, overwrite=overwrite)
     with sink:
         if sink.complete:
-            return sink.finish()
+            return sink.finish(parts_of)
         cast = nullcontext() if precision == "float32" else torch.autocast(place.type, getattr(torch, precision))
         parts = batches(data, size, workers, sink.samples, sink.batches)
         if progress:
@@ -150,7 +155,7 @@ def collect(
         if n_samples is not None and n_samples != sink.samples:
             told = "there are ids for" if total is None else "it says that it has"
             raise ActivationsError(f"data gave {sink.samples} samples, but {told} {n_samples}")
-        return sink.finish()
+        return sink.finish(parts_of)
 
 
 def _check(layers: Sequence[str], pool: object, precision: str, batch_size: int | None, workers: int) -> None:
@@ -166,6 +171,19 @@ def _check(layers: Sequence[str], pool: object, precision: str, batch_size: int 
         raise OptionError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
     if workers < 0:
         raise OptionError(f"workers must be a whole number of at least 0, not {workers!r}")
+
+
+def _parts(clusters: Iterable[object] | None, ids: Sequence[str] | None, tokens: bool) -> dict[str, str] | None:
+    """What each sample is a part of, by its id."""
+    if clusters is None:
+        return None
+    if tokens or ids is None:
+        why = "the cluster of a token is its text" if tokens else "clusters need sample_ids"
+        raise OptionError(f"clusters cannot be given: {why}")
+    listed = [str(cluster) for cluster in clusters]
+    if len(listed) != len(ids):
+        raise OptionError(f"{counted(len(listed), 'cluster')} for {counted(len(ids), 'sample')}: one each is needed")
+    return dict(zip(ids, listed, strict=True))
 
 
 def _keep(
@@ -244,10 +262,13 @@ class _InMemory:
         self._skipped += skipped
         self.samples += n_samples
 
-    def finish(self) -> dict[str, Activations]:
+    def finish(self, clusters_of: Mapping[str, str] | None = None) -> dict[str, Activations]:
         if not any(self._parts.values()):
             raise ActivationsError("there are no samples: data gives none")
-        ids, clusters = self._ids or None, [parent(i) for i in self._ids] if self._tokens else None
+        ids = self._ids or None
+        clusters = [parent(i) for i in self._ids] if self._tokens else None
+        if clusters_of is not None:
+            clusters = [clusters_of[i] for i in self._ids]
         return {
             layer: Activations(
                 np.concatenate(parts), self._names.get(layer), sample_ids=ids, skipped=self._skipped, clusters=clusters

@@ -18,17 +18,21 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-__all__ = ["Images", "Preprocess"]
+__all__ = ["Images", "Preprocess", "opened_image"]
 
 
 class Images:
-    """The images below a folder as a Dataset, in alphabetical order; the ids are their paths below the folder.
+    """The images below a folder as a Dataset, in alphabetical order.
 
     Parameters
     ----------
     folder : searched with its subfolders
     prepare : makes the tensor that goes into the model, (C, H, W), of an RGB image of Pillow
     skip_unreadable : give None for an image that cannot be read, in place of an error that names it
+
+    Attributes
+    ----------
+    sample_ids : the paths of the images below the folder
 
     Raises
     ------
@@ -44,33 +48,43 @@ class Images:
         except ImportError as error:
             raise OptionError("reading images needs Pillow: pip install pillow") from error
         self.folder, self.prepare, self.skip_unreadable = Path(folder), prepare, skip_unreadable
-        self.ids = image_files(folder)
-        if not self.ids:
+        self.sample_ids = image_files(folder)
+        if not self.sample_ids:
             raise FileError(f"there are no images in {str(folder)!r}")
-        odd = [name for name in self.ids if any("\ud800" <= sign <= "\udfff" for sign in name)]
+        odd = [name for name in self.sample_ids if any("\ud800" <= sign <= "\udfff" for sign in name)]
         if odd:
             raise FileError(f"the name of the image {odd[0]!r} is no text in UTF-8: rename it")
 
     def digest(self) -> str:
         """Tells these files from others of the same names: a hash of their sizes."""
-        sizes = " ".join(str((self.folder / name).stat().st_size) for name in self.ids)
+        sizes = " ".join(str((self.folder / name).stat().st_size) for name in self.sample_ids)
         return hashlib.blake2b(sizes.encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.sample_ids)
 
     def __getitem__(self, place: int) -> torch.Tensor | None:
-        name = self.ids[place]
+        image = self.image(place)
+        return None if image is None else self.prepare(image)
+
+    def image(self, place: int) -> Image | None:
+        """An image as it is in its file, in RGB; None for one that is unreadable and to be skipped."""
         try:
-            image = _opened(self.folder / name)
+            return opened_image(self.folder / self.sample_ids[place])
         except FileError:
             if self.skip_unreadable:
                 return None
             raise
-        return self.prepare(image)
 
 
-def _opened(path: Path) -> Image:
+def opened_image(path: str | Path, mode: str = "RGB") -> Image:
+    """The image in a file, in one of Pillow's modes.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    """
     import warnings
 
     from PIL import Image
@@ -78,7 +92,7 @@ def _opened(path: Path) -> Image:
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")  # a palette with transparency, odd metadata: the image is there
-            return image.convert("RGB")
+            return image.convert(mode)
     except Exception as error:  # decoders raise errors of many kinds on broken files
         raise FileError(
             f"cannot read the image {str(path)!r} ({first_line(error)}): mend or remove it, or leave such images out "

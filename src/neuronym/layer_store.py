@@ -4,6 +4,7 @@
 
     acts.zarr/            attributes: how it was made, how much is there, whether it is complete
         sample_ids        texts, where samples have ids
+        clusters          texts: what each sample is a part of, where that is known and is not the text of a token
         LAYER/            attributes: names of the neurons
             activations   float32, samples × neurons, in chunks of 4,096 × 64, not compressed
 
@@ -36,7 +37,7 @@ SUFFIX = ".zarr"
 
 _CHUNK = 4096, 64  # samples, neurons: good to write by samples and to read by neurons
 _PATIENCE, _SHARE = 20.0, 20  # seconds between writes at least, and how much longer than a write itself
-_KEY, _IDS, _MATRIX = "neuronym", "sample_ids", "activations"
+_KEY, _IDS, _CLUSTERS, _MATRIX = "neuronym", "sample_ids", "clusters", "activations"
 
 
 def split_path(path: str | Path) -> tuple[Path, str | None] | None:
@@ -92,6 +93,8 @@ def open_layers(path: str | Path) -> dict[str, Activations]:
             neurons = node[name].attrs[_KEY]["neurons"]
             matrix = ZarrMatrix(store / name / _MATRIX)
             clusters = [parent(i) for i in ids] if ids is not None and state["settings"].get("tokens") else None
+            if _CLUSTERS in node:
+                clusters = node[_CLUSTERS][:].tolist()
             opened[name] = Activations(matrix, neurons, sample_ids=ids, skipped=state["skipped"], clusters=clusters)
         return opened
 
@@ -158,7 +161,7 @@ class LayerWriter:
                 f"cannot write {str(path)!r}: there is no folder {str(self.path.parent)!r}, so make it first"
             )
         for layer in layers:
-            if not layer or layer == _IDS or "/" in layer:
+            if not layer or layer in (_IDS, _CLUSTERS) or "/" in layer:
                 raise OptionError(
                     f"a store cannot hold a layer named {layer!r}: wrap the model, as in "
                     "torch.nn.Sequential(OrderedDict(model=model)), so that its modules have other names"
@@ -238,15 +241,15 @@ class LayerWriter:
         if unwritten + max(n_samples, rows) > _CHUNK[0] or since > max(_PATIENCE, _SHARE * self._cost):
             self._write()
 
-    def finish(self) -> dict[str, Activations]:
-        """Write what is left, mark the store as complete, and open it."""
+    def finish(self, clusters_of: Mapping[str, str] | None = None) -> dict[str, Activations]:
+        """Write what is left, and what each sample is a part of, mark the store as complete, and open it."""
         if not self.rows:
             raise ActivationsError("there are no samples: data gives none")
         if not self.complete:
-            self._write(complete=True)
+            self._write(complete=True, clusters_of=clusters_of)
         return open_layers(self._given)
 
-    def _write(self, complete: bool = False) -> None:
+    def _write(self, complete: bool = False, clusters_of: Mapping[str, str] | None = None) -> None:
         import zarr
 
         start, first = time.monotonic(), self._state["rows"]
@@ -264,6 +267,11 @@ class LayerWriter:
                 array.resize((self.rows,))
                 array[first : self.rows] = np.array(self._ids, dtype=object)
                 self._ids.clear()
+            if clusters_of is not None:
+                if _CLUSTERS in group:  # of a write that was killed
+                    del group[_CLUSTERS]
+                parts = np.array([clusters_of[i] for i in group[_IDS][:].tolist()], dtype=object)
+                _new(group, _CLUSTERS, parts.shape, _CHUNK[:1], "string")[:] = parts
             self._state |= {"samples": self.samples, "rows": self.rows, "batches": self.batches}
             self._state |= {"skipped": self.skipped, "complete": complete}
             group.attrs.update({_KEY: self._state})
