@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from neuronym._cli_models import MODEL, MODEL_ERRORS, WEIGHTS, keep_memory, listed, need_torch, told
 from neuronym._files import check_target, first_line, kind_of
-from neuronym.errors import InputError, OptionError, counted, some
+from neuronym.errors import OptionError, counted, some
 
 if TYPE_CHECKING:
     from neuronym.models import Loaded
@@ -31,22 +30,15 @@ Examples:
   neuronym layers --model mymodels:make --shape 16
 """
 
-_MODEL_ERRORS = (RuntimeError, IndexError, TypeError, ValueError, KeyError, AssertionError)
-
-_MODEL = Annotated[
-    str, typer.Option(help="efficientnet-lite0, torchvision:NAME, timm:NAME, hf:NAME or package.module:function.")
-]
-_WEIGHTS = Annotated[Path | None, typer.Option(help="A state dict to load: .safetensors, or of torch.save.")]
-
 
 def collect_command(
-    model: _MODEL,
+    model: MODEL,
     layers: Annotated[str, typer.Option(help="Names of modules, separated by commas; neuronym layers lists them.")],
     out: Annotated[Path, typer.Option(help="The store to write, .zarr; a run that was stopped goes on.")],
     images: Annotated[Path | None, typer.Option(help="A folder of images, with its subfolders.")] = None,
     texts: Annotated[Path | None, typer.Option(help="A table sample,text: .csv or .parquet.")] = None,
     table: Annotated[Path | None, typer.Option(help="A table of numbers: .npy, .npz, .csv or .parquet.")] = None,
-    weights: _WEIGHTS = None,
+    weights: WEIGHTS = None,
     pool: Annotated[
         Literal["mean", "max", "first", "last"], typer.Option(help="How maps and sequences become one number.")
     ] = "mean",
@@ -69,8 +61,8 @@ def collect_command(
     """Run a model over images, texts or a table, and store what its layers give."""
     if sum(given is not None for given in (images, texts, table)) != 1:
         raise OptionError("give one of --images, --texts and --table")
-    _need_torch()
-    _keep_memory()
+    need_torch()
+    keep_memory()
     from neuronym.collect import collect
     from neuronym.models import load_model
     from neuronym.texts import save_tokens
@@ -82,11 +74,11 @@ def collect_command(
             raise OptionError("--tokens-out goes with --texts")
         kind_of(tokens_out, (".csv", ".parquet"), "tokens")
         check_target(tokens_out, True)
-    found = _told(
+    found = told(
         collect,
         loaded.model,
         data,
-        layers=[layer.strip() for layer in layers.split(",") if layer.strip()],
+        layers=listed(layers),
         out=out,
         pool=pool,
         tokens=tokens,
@@ -136,15 +128,15 @@ def _data(
 
 
 def layers_command(
-    model: _MODEL,
-    weights: _WEIGHTS = None,
+    model: MODEL,
+    weights: WEIGHTS = None,
     shape: Annotated[
         str | None, typer.Option(help="The shape of one sample, such as 3,224,224, where it is no image or text.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the layers of a model, with the shapes that they give for one sample."""
-    _need_torch()
+    need_torch()
     import torch
 
     from neuronym._batches import feed
@@ -164,7 +156,7 @@ def layers_command(
         sample = loaded.prepare(Image.new("RGB", (256, 256)))[None]
     try:
         found = traced(loaded.model, lambda: feed(loaded.model, sample))
-    except _MODEL_ERRORS as error:
+    except MODEL_ERRORS as error:
         asked = f"{tuple(sample.shape)}" if isinstance(sample, torch.Tensor) else "text"
         raise OptionError(
             f"{loaded.name} does not take {asked} ({first_line(error)}): give the shape of a sample with --shape"
@@ -177,32 +169,3 @@ def layers_command(
     for one in found:
         told = "not called" if not one.calls else "no tensor" if one.shape is None else " × ".join(map(str, one.shape))
         print(f"{one.name:{width}}  {one.kind:{kinds}}  {told}" + f", {one.calls} calls" * (one.calls > 1))
-
-
-def _told(run: Callable[..., Any], model: Any, *arguments: Any, **options: Any) -> Any:
-    """Run, and tell in one line what a model raises on samples that it cannot take."""
-    try:
-        return run(model, *arguments, **options)
-    except InputError:
-        raise
-    except _MODEL_ERRORS as error:
-        raise OptionError(
-            f"the model cannot take these samples ({type(error).__name__}: {first_line(error)})"
-        ) from error
-
-
-def _need_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise OptionError("this needs PyTorch: pip install 'neuronym[torch]'") from error
-
-
-def _keep_memory() -> None:
-    """Let glibc keep freed memory: giving it back after every layer costs up to half of a pass on a CPU."""
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # another libc
-        return
-    mallopt(-4, 0)  # M_MMAP_MAX: no block of its own for what is large
-    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD

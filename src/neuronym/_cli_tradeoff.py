@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from neuronym._figures import FIGURES
 from neuronym._files import check_target, kind_of, writing
 from neuronym.errors import OptionError
 
@@ -52,7 +53,7 @@ def sweep_command(
     from neuronym.store import open_concepts
     from neuronym.tradeoff import plot_tradeoff, tradeoff
 
-    for target, kinds in ((out, (".csv",)), (plot, (".png", ".pdf", ".svg"))):
+    for target, kinds in ((out, (".csv",)), (plot, FIGURES)):
         if target is not None:
             kind_of(target, kinds, "a sweep")
             check_target(target, overwrite)

@@ -79,7 +79,7 @@ def _signs(path: str) -> frozenset[str]:
     except ImportError as error:
         raise OptionError("text on images needs fontTools: pip install 'neuronym[spurious]'") from error
     try:
-        with TTFont(path, fontNumber=0, lazy=True) as opened:
+        with open(path, "rb") as file, TTFont(file, fontNumber=0, lazy=True) as opened:
             codes: Any = opened.getBestCmap() or {}
             return frozenset(map(chr, codes))
     except FileNotFoundError:

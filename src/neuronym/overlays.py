@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-__all__ = ["Altered", "Blur", "Border", "Cast", "Jpeg", "Patch", "Text", "beside", "overlay"]
+__all__ = ["Alteration", "Altered", "Blur", "Border", "Cast", "Jpeg", "Patch", "Text", "beside", "overlay"]
 
 Alteration = Callable[["Image", np.random.Generator], "Image"]
 

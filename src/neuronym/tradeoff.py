@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._asked import Asked, Parts
-from neuronym._files import check_target, writing
+from neuronym._figures import new_figure, save_figure
+from neuronym._files import check_target
 from neuronym._inputs import as_activations, as_concepts, as_layers, check_finite, cluster_rows, grouped, ids_of
 from neuronym._progress import watched
 from neuronym._workers import check_jobs, in_order, n_workers
@@ -234,12 +235,8 @@ def plot_tradeoff(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fa
     OptionError
         If matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise OptionError("a plot needs matplotlib: pip install 'neuronym[demo]'") from error
+    figure = new_figure(9.5, 3.8)
     check_target(path, overwrite)
-    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
     by_length, by_fraction = figure.subplots(1, 2)
     layers = table["layer"].drop_duplicates().tolist() if "layer" in table else [None]
     least = table["min_fraction"].min()
@@ -267,5 +264,4 @@ def plot_tradeoff(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fa
     for axis in (by_length, by_fraction):
         axis.legend(fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-    with writing(path, overwrite) as temporary:
-        figure.savefig(temporary, dpi=120, format=Path(path).suffix.lstrip(".") or "png")
+    save_figure(figure, path, overwrite)

@@ -1,0 +1,44 @@
+"""Figures of matplotlib, and their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neuronym._files import kind_of, writing
+from neuronym.errors import OptionError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FIGURES", "new_figure", "save_figure"]
+
+FIGURES = (".png", ".pdf", ".svg")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches.
+
+    Raises
+    ------
+    OptionError
+        If matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise OptionError("a plot needs matplotlib: pip install 'neuronym[plots]'") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, path: str | Path, overwrite: bool) -> None:
+    """Save a figure as ``.png``, ``.pdf`` or ``.svg``; the file is complete or absent.
+
+    Raises
+    ------
+    FileError
+        If the file is of another kind, exists and ``overwrite`` is off, or cannot be written.
+    """
+    kind = kind_of(path, FIGURES, "a figure")
+    with writing(path, overwrite) as temporary:
+        figure.savefig(temporary, dpi=120, format=kind.lstrip("."))
