@@ -16,7 +16,7 @@ from neuronym.errors import OptionError, counted, some
 if TYPE_CHECKING:
     from neuronym.models import Loaded
 
-__all__ = ["COLLECT_EXAMPLES", "LAYERS_EXAMPLES", "collect_command", "layers_command"]
+__all__ = ["COLLECT_EXAMPLES", "LAYERS_EXAMPLES", "collect_command", "layers_command", "samples_of"]
 
 COLLECT_EXAMPLES = """\b
 Examples:
@@ -68,7 +68,7 @@ def collect_command(
     from neuronym.texts import save_tokens
 
     loaded = load_model(model, weights)
-    data, ids = _data(loaded, images, texts, table, skip_unreadable, batch_size)
+    data, ids = samples_of(loaded, images, texts, table, skip_unreadable, batch_size)
     if tokens_out is not None:
         if texts is None:
             raise OptionError("--tokens-out goes with --texts")
@@ -101,7 +101,7 @@ def collect_command(
         warnings.warn(f"{counted(len(skipped), 'image')} could not be read: {some(skipped, 20)}", stacklevel=1)
 
 
-def _data(
+def samples_of(
     loaded: Loaded, images: Path | None, texts: Path | None, table: Path | None, skip: bool, batch_size: int | None
 ) -> tuple[Any, Any]:
     """The samples for a model, and their ids."""

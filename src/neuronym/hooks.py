@@ -31,8 +31,10 @@ def resting(model: torch.nn.Module, move: tuple[torch.device, torch.device] | No
 
 
 @contextmanager
-def hooked(model: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[str, list[object]]]:
+def hooked(model: torch.nn.Module, layers: Sequence[str], copied: bool = True) -> Iterator[dict[str, list[object]]]:
     """Catch the outputs of the modules named, by name, until the end of the block; the hooks are always removed.
+
+    They are copies without gradients, unless ``copied`` is off.
 
     Raises
     ------
@@ -44,7 +46,9 @@ def hooked(model: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[str, 
     handles = []
 
     def catch(layer: str) -> Callable[[object, object, object], None]:
-        return lambda _module, _inputs, output: caught.setdefault(layer, []).append(_copied(output))
+        return lambda _module, _inputs, output: caught.setdefault(layer, []).append(
+            _copied(output) if copied else output
+        )
 
     try:
         for layer in layers:

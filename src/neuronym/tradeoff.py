@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._asked import Asked, Parts
+from neuronym._depths import stand_in
 from neuronym._figures import new_figure, save_figure
 from neuronym._files import check_target
 from neuronym._inputs import as_activations, as_concepts, as_layers, check_finite, cluster_rows, grouped, ids_of
 from neuronym._progress import watched
 from neuronym._workers import check_jobs, in_order, n_workers
 from neuronym.activations import Activations, Name
-from neuronym.concepts import Concepts
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.hierarchy import Hierarchy
 from neuronym.resampling import measured
@@ -103,7 +103,7 @@ def tradeoff(
         ids = ids_of(taken, shown)
         matched, groups = grouped(taken, shown, None, False)
         parts = Parts.of(groups, cluster_rows(taken, clusters, ids, groups), None, asked)
-        above = None if hierarchy is None else _above(matched, hierarchy)
+        above = None if hierarchy is None else stand_in(hierarchy, matched)
         columns = taken.indices(neurons)
         if not len(columns):
             raise ActivationsError("there is no neuron to label")
@@ -199,30 +199,6 @@ def _row(
         "hypernyms": mean([above_others for above_others, _ in told]),
         "depth": mean([depth for _, depth in told]),
     }
-
-
-def _above(shown: Concepts, hierarchy: Hierarchy) -> list[tuple[float, float]]:
-    """For each concept whether others are below it, and how many steps it is below the top; NaN for unknown ones."""
-    tops = {parent for parents in hierarchy.parents.values() for parent in parents}
-    depths: dict[str, int] = {}
-
-    def depth(name: str) -> int:
-        level, steps = {name}, 0
-        while name not in depths:
-            if any(not hierarchy.parents.get(one) for one in level):
-                depths[name] = steps
-                break
-            level, steps = {parent for one in level for parent in hierarchy.parents[one]}, steps + 1
-        return depths[name]
-
-    told: list[tuple[float, float]] = []
-    for name in shown.names:
-        spelled = (name, shown.descriptions.get(name, ""), *shown.aliases.get(name, ()))
-        known = next((one for one in spelled if one in hierarchy.parents or one in tops), None)
-        told.append((float(known in tops), depth(known)) if known is not None else (np.nan, np.nan))
-    if all(np.isnan(steps) for _, steps in told):
-        raise OptionError(f"the hierarchy knows none of the concepts, such as {shown.names[0]!r}")
-    return told
 
 
 def plot_tradeoff(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:

@@ -1,0 +1,50 @@
+"""Where concepts stand in a hierarchy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from neuronym.concepts import Concepts
+from neuronym.errors import OptionError
+from neuronym.hierarchy import Hierarchy
+
+__all__ = ["as_hierarchy", "stand_in"]
+
+
+def as_hierarchy(given: Hierarchy | str | Path) -> Hierarchy:
+    """A hierarchy, or that of a file."""
+    return given if isinstance(given, Hierarchy) else Hierarchy.from_csv(given)
+
+
+def stand_in(hierarchy: Hierarchy, shown: Concepts) -> list[tuple[float, float]]:
+    """For each concept whether others are below it, and how many steps it is below the top; NaN for unknown ones.
+
+    Concepts are found by their names, descriptions or aliases.
+
+    Raises
+    ------
+    OptionError
+        If the hierarchy knows none of them.
+    """
+    tops = {parent for parents in hierarchy.parents.values() for parent in parents}
+    depths: dict[str, int] = {}
+
+    def depth(name: str) -> int:
+        level, steps = {name}, 0
+        while name not in depths:
+            if any(not hierarchy.parents.get(one) for one in level):
+                depths[name] = steps
+                break
+            level, steps = {parent for one in level for parent in hierarchy.parents[one]}, steps + 1
+        return depths[name]
+
+    told: list[tuple[float, float]] = []
+    for name in shown.names:
+        spelled = (name, shown.descriptions.get(name, ""), *shown.aliases.get(name, ()))
+        known = next((one for one in spelled if one in hierarchy.parents or one in tops), None)
+        told.append((float(known in tops), depth(known)) if known is not None else (np.nan, np.nan))
+    if all(np.isnan(steps) for _, steps in told):
+        raise OptionError(f"the hierarchy knows none of the concepts, such as {shown.names[0]!r}")
+    return told
