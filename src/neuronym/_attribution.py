@@ -109,7 +109,7 @@ def attributed(
             start = torch.zeros_like(tensors[0][:1]) if baseline is None else baseline[None].to(tensors[0])
             with torch.no_grad():
                 total = total - value(start)
-            options = {"baselines": start, "n_steps": n_steps, "internal_batch_size": max(len(tensors[0]), 1)}
+            options = {"baselines": start, "n_steps": n_steps, "internal_batch_size": 2 * len(tensors[0])}
         with torch.enable_grad():
             found = kinds[method](value, model.get_submodule(layer)).attribute(tensors, **options)
     found = found[0] if isinstance(found, tuple) else found

@@ -48,7 +48,7 @@ def circuit_command(
     ] = None,
     classes: Annotated[Path | None, typer.Option(help="Names of the target layer's neurons, one a line.")] = None,
     concepts: Annotated[
-        Path | None, typer.Option(help="What samples show: .csv or .parquet; names the neurons.")
+        Path | None, typer.Option(help="What samples show, .csv or .parquet: names the neurons.")
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="Labels of the layers, in place of labelling here.")] = None,
     where: Annotated[

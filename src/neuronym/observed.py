@@ -122,8 +122,11 @@ class Observed:
     def highest(self, layer: str) -> NDArray[Any]:
         """The neuron of a layer that is the highest on each sample, by name, (n_samples,)."""
         taken = self.layers[layer]
-        best: NDArray[Any] = np.asarray(taken.block(taken.indices())).argmax(axis=1)
-        return np.array(list(taken.names), dtype=object)[best]
+        best = np.asarray(taken.block(taken.indices())).argmax(axis=1)
+        names = np.empty(taken.n_neurons, object)
+        names[:] = list(taken.names)
+        found: NDArray[Any] = names[best]
+        return found
 
     def batches(self, rows: NDArray[np.int64]) -> Iterator[Any]:
         """The inputs of samples, in order, where the model is."""
