@@ -1,5 +1,6 @@
 import copy
 import json
+import runpy
 
 import networkx as nx
 import numpy as np
@@ -12,6 +13,7 @@ from neuronym import Concepts, FileError, Hierarchy, Label, Labels, OptionError,
 from neuronym.circuits import Observed, ablate, by_depth, circuit, compare, contributions, plot_circuit, save_circuit
 from neuronym.collect import collect
 from neuronym.errors import ActivationsError
+from neuronym.layer_store import open_layers
 
 N = 40
 
@@ -384,7 +386,11 @@ def prepare(image):
 def make():
     torch.manual_seed(0)
     layers = [torch.nn.Conv2d(3, 16, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
-    return torch.nn.Sequential(*layers, torch.nn.Linear(16, 4)), prepare
+    head = torch.nn.Linear(16, 4)
+    with torch.no_grad():  # it tells how red a photo is
+        head.weight[:2] = layers[0].weight[:, 1].sum((1, 2)) * torch.tensor([[-9.0], [9.0]])
+        head.bias[:2] = torch.tensor([1.0, -1.0]) * 9
+    return torch.nn.Sequential(*layers, head), prepare
 """
 
 
@@ -431,10 +437,21 @@ def test_the_command_takes_a_store_and_compares_right_with_wrong(folder, command
     code, out, err = command("collect", "--model", "mine_circuits:make", "--layers", "0,2,4", "--images", "photos",
                              "--out", "acts.zarr", "-q")  # fmt: skip
     assert code == 0, err
-    code, out, err = command(*RUN, "--target", "1", "--activations", "acts.zarr", "--where", "dog | cat",
-                             "--concepts", "c.parquet", "--right-wrong")  # fmt: skip
-    told = "nothing to compare" in err or "what speaks on the" in out
-    assert told
+    logits = open_layers(folder / "acts.zarr")["4"].block(np.arange(4))
+    highest = np.bincount(logits.argmax(axis=1), minlength=4)
+    target = int(np.argmax(highest * (30 - highest)))
+    assert 0 < highest[target] < 30
+    run = (*RUN, "--target", target, "--activations", "acts.zarr", "--concepts", "c.parquet")
+    code, out, err = command(*run, "--where", "dog | cat", "--right-wrong", "--out", "found")
+    assert code == 0, err
+    head = f"on the {highest[target]} samples where it is the highest, and not on the {30 - highest[target]} others"
+    assert head in out
+    pooled = open_layers(folder / "acts.zarr")["2"].block(np.arange(16)).astype(float)
+    right = logits.argmax(axis=1) == target
+    table = pd.read_csv(folder / "found" / "right_wrong.csv").set_index("neuron").sort_index()
+    weights = runpy.run_path("mine_circuits.py")["make"]()[0][4].weight[target].detach().double().numpy()
+    expected = weights * (pooled[right].mean(axis=0) - pooled[~right].mean(axis=0))
+    assert table["difference"].to_numpy() == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize(
