@@ -32,7 +32,8 @@ def value_of(
     def run(*inputs: torch.Tensor) -> torch.Tensor:
         with hooked(model, [layer], copied=False) as caught:
             feed(model, dict(zip(keys, inputs, strict=True)) if keys else inputs[0])
-        return pooled(only_output(layer, caught), "mean", layer)[0][:, neuron]
+        mask = dict(zip(keys, inputs, strict=True)).get("attention_mask") if keys else None
+        return pooled(only_output(layer, caught), "mean", layer, mask=mask)[0][:, neuron]
 
     return run
 
@@ -45,10 +46,17 @@ def check_path(model: torch.nn.Module, inputs: Any, layer: str, target: tuple[st
     OptionError
         If nothing that the layer gives reaches the target; the message names layers that do.
     """
-    with resting(model), _out_of_place(model), torch.enable_grad(), hooked(model, [layer], copied=False) as caught:
+    with (
+        resting(model),
+        _differentiable(model, layer),
+        torch.enable_grad(),
+        hooked(model, [layer], copied=False) as caught,
+    ):
         names, tensors = _taken_apart(inputs, True)
         value = value_of(model, target, names)(*tensors)
         given = only_output(layer, caught)
+        if not isinstance(caught[layer][0], torch.Tensor | tuple):
+            raise OptionError(f"layer {layer!r} gives {type(caught[layer][0]).__name__}: name a module of one tensor")
         reached = None
         if given.requires_grad and value.requires_grad:
             (reached,) = torch.autograd.grad(value.sum(), given, allow_unused=True)
@@ -102,7 +110,7 @@ def attributed(
         raise OptionError(f"method={method!r} needs inputs that can be scaled, one tensor a batch: take 'gradient'")
     value = value_of(model, target, names)
     options: dict[str, Any] = {}
-    with resting(model), _out_of_place(model):
+    with resting(model), _differentiable(model, layer):
         with torch.no_grad():
             total = value(*tensors)
         if method != "gradient":
@@ -134,13 +142,18 @@ def _taken_apart(inputs: Any, with_gradients: bool) -> tuple[tuple[str, ...], tu
 
 
 @contextmanager
-def _out_of_place(model: torch.nn.Module) -> Iterator[None]:
-    """Keep modules such as ReLU from changing the output of the one before, whose gradient is asked for."""
-    changed = [module for module in model.modules() if getattr(module, "inplace", False) is True]
+def _differentiable(model: torch.nn.Module, layer: str) -> Iterator[None]:
+    """Let gradients begin at a layer, where frozen parameters and inputs of whole numbers have none."""
+
+    def begun(_module: Any, _inputs: Any, output: Any) -> Any:
+        if isinstance(output, tuple) and output:
+            return (begun(_module, _inputs, output[0]), *output[1:])
+        if torch.is_grad_enabled() and isinstance(output, torch.Tensor) and not output.requires_grad:
+            return output.detach().requires_grad_()
+        return output
+
+    handle = model.get_submodule(layer).register_forward_hook(begun)
     try:
-        for module in changed:
-            module.inplace = False  # type: ignore[assignment]
         yield
     finally:
-        for module in changed:
-            module.inplace = True  # type: ignore[assignment]
+        handle.remove()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._batches import feed
+from neuronym._batches import attention_mask, feed
 from neuronym.activations import Name
 from neuronym.errors import ActivationsError, OptionError, no_such
 from neuronym.hooks import hooked, only_output, resting
@@ -139,14 +139,13 @@ def ablate(
     ActivationsError
         If a layer gives what channels cannot be told apart in.
     """
+    if n_random < 0 or seed < 0:
+        raise OptionError(f"n_random and seed must be whole numbers of at least 0, not {n_random!r} and {seed!r}")
+    target = observed.named(target)
     place, _ = observed.column(target)
     rows = observed.chosen(where, target)
     columns = _columns(observed, target, neurons, n_random)
-    means = {
-        layer: np.asarray(taken.block(taken.indices()), np.float64).mean(axis=0)
-        for layer, taken in observed.layers.items()
-        if layer in columns
-    }
+    means = {layer: observed.matrix(layer).mean(axis=0) for layer in columns}
     truth = np.full(len(rows), place)
     if classes is not None:
         if len(classes) != len(observed.data):
@@ -169,6 +168,8 @@ def ablate(
 
 def _columns(observed: Observed, target: Target, neurons: Mapping[str, Sequence[Name]], n_random: int) -> Columns:
     """The places of the neurons to ablate, by layer."""
+    if not isinstance(neurons, Mapping):
+        raise OptionError(f"neurons must be given by layer, as {{'layer': [1, 2]}}, not {neurons!r}")
     if not neurons or not all(len(named) for named in neurons.values()):
         raise OptionError("neurons names none: give at least one of each layer, as {'layer': [1, 2]}")
     columns = {}
@@ -229,7 +230,7 @@ def _without(
             stack.enter_context(_at_mean(model, name, own, means[name][own]))
         with hooked(model, [layer]) as caught:
             feed(model, inputs)
-        given = pooled(only_output(layer, caught), "mean", layer)[0]
+        given = pooled(only_output(layer, caught), "mean", layer, mask=attention_mask(inputs))[0]
     found: Floats = given.double().cpu().numpy()
     return found
 

@@ -32,7 +32,7 @@ class Text:
     ----------
     text : str
     font : file of a font; by default the first one installed that has all glyphs
-    size : height of the letters, as a share of the image's shorter side; smaller where the text would not fit in width
+    size : of the font, as a share of the image's shorter side; smaller where the text would not fit in width
     colour : a name or ``#rrggbb``
     opacity : from 0, unseen, to 1
     place : ``"centre"``, ``"random"``, or ``"tiled"``, all over the image
@@ -57,6 +57,8 @@ class Text:
         _check_share("opacity", self.opacity)
         _check_place(self.place)
         _rgb(self.colour)
+        if not isinstance(self.text, str) or not self.text.isprintable():
+            raise OptionError(f"text must be one line of signs that can be printed, not {self.text!r}")
         object.__setattr__(self, "font", font_for(self.text, self.font))
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
@@ -237,7 +239,7 @@ def _stamped(image: Image, mark: Image, place: Place, rng: np.random.Generator) 
 
 
 def _check_share(name: str, value: float, highest: float = 1.0) -> None:
-    if not 0 < value <= highest:
+    if not isinstance(value, int | float) or not 0 < value <= highest:
         raise OptionError(f"{name} must be a share above 0 and up to {highest:g}, not {value!r}")
 
 

@@ -124,9 +124,9 @@ def circuit(
         raise OptionError("circuits need networkx: pip install 'neuronym[circuits]'") from error
     if not 0 < share <= 1:
         raise OptionError(f"share must be above 0 and up to 1, not {share!r}")
-    if most < 1:
+    if isinstance(most, float) or most < 1:
         raise OptionError(f"most must be a whole number of at least 1, not {most!r}")
-    observed.column(target)
+    target = observed.named(target)
     levels = [target[0], *_in_order(observed, [layer for layer in dict.fromkeys(layers) if layer != target[0]])]
     if len(levels) < 2:
         raise OptionError("layers must name at least one layer below that of the target")

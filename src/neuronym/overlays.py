@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,7 @@ import numpy as np
 from neuronym._files import first_line
 from neuronym.alterations import Blur, Border, Cast, Jpeg, Patch, Text
 from neuronym.concepts import Concepts
-from neuronym.errors import ConceptsError, FileError, OptionError, no_such
+from neuronym.errors import ConceptsError, FileError, OptionError, no_such, some
 from neuronym.images import Images
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Alteration", "Altered", "Blur", "Border", "Cast", "Jpeg", "Patch", "Text", "beside", "overlay"]
 
 Alteration = Callable[["Image", np.random.Generator], "Image"]
+
+_PROBED = 3  # images that tell functions apart
 
 
 class _Copies(Protocol):
@@ -51,12 +54,12 @@ class Altered:
     sample_ids, clusters : texts, one per sample
     """
 
-    def __init__(self, images: Images, copies: _Copies, name: str) -> None:
+    def __init__(self, images: Images, copies: _Copies, name: str, owners: Sequence[str] | None = None) -> None:
         if not name:
             raise OptionError("the suspect concept must have a name")
         self.images, self.name, self._copies = images, name, copies
         self.sample_ids = (*images.sample_ids, *(f"{i}#{name}" for i in copies.sample_ids))
-        self.clusters = (*images.sample_ids, *copies.sample_ids)
+        self.clusters = (*images.sample_ids, *(copies.sample_ids if owners is None else owners))
 
     @property
     def n_copies(self) -> int:
@@ -65,7 +68,7 @@ class Altered:
     @property
     def n_pairs(self) -> int:
         """How many photos have a copy."""
-        return len(set(self.images.sample_ids) & set(self._copies.sample_ids))
+        return len(set(self.images.sample_ids) & set(self.clusters[len(self.images) :]))
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -162,12 +165,19 @@ class _Overlaid:
             image = alter(image, rng)
             if not isinstance(image, Image.Image):
                 raise OptionError(f"how must give an image of Pillow, not {type(image).__name__}")
-        return image.convert("RGB")
+            image = image.convert("RGB")
+        return image
 
     def digest(self) -> str:
-        told = [f"{alter!r} {alter.digest() if isinstance(alter, Patch) else ''}" for alter in self.how]
-        named = [getattr(alter, "__qualname__", text) for alter, text in zip(self.how, told, strict=True)]
-        return hashlib.blake2b(f"{named} {list(self.chosen)} {self.seed}".encode(), digest_size=16).hexdigest()
+        told = hashlib.blake2b(f"{list(self.chosen)} {self.seed}".encode(), digest_size=16)
+        for alter in self.how:
+            told.update(repr(alter).encode() if is_dataclass(alter) else b"a function")
+            told.update(alter.digest().encode() if isinstance(alter, Patch) else b"")
+        if not all(is_dataclass(alter) for alter in self.how):  # what a function does, nothing tells but its images
+            for place in range(min(_PROBED, len(self.chosen))):
+                image = self.image(place)
+                told.update(b"" if image is None else image.tobytes())
+        return told.hexdigest()
 
 
 def overlay(
@@ -196,8 +206,12 @@ def overlay(
 
     >>> overlay("photos", Text("保留"), name="watermark")  # doctest: +SKIP
     """
-    taken = images if isinstance(images, Images) else Images(images, _as_it_is)
+    taken = _as_images(images)
     steps = tuple(how) if isinstance(how, Iterable) else (how,)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise OptionError(f"seed must be a whole number of at least 0, not {seed!r}")
+    if not isinstance(fraction, int | float):
+        raise OptionError(f"fraction must be a number, not {fraction!r}")
     wrong = [step for step in steps if not callable(step)]
     if wrong or not steps:
         what = repr(wrong[0]) if wrong else "nothing"
@@ -215,11 +229,35 @@ def beside(images: Images | str | Path, folder: str | Path, *, name: str = "arte
     Parameters
     ----------
     images : ``Images``, or a folder
-    folder : of images that show it
+    folder : of images that show it; one that differs from a photo in the ending of its name alone is its pair too
     name : the concept
     """
-    taken = images if isinstance(images, Images) else Images(images, _as_it_is)
-    return Altered(taken, Images(folder, taken.prepare, skip_unreadable=taken.skip_unreadable), name)
+    taken = _as_images(images)
+    found = Images(folder, taken.prepare, skip_unreadable=taken.skip_unreadable)
+    return Altered(taken, found, name, _paired_by_path(taken.sample_ids, found.sample_ids))
+
+
+def _paired_by_path(photos: Sequence[str], others: Sequence[str]) -> list[str]:
+    """For each other image the photo of the same path, or of the same but for its ending; else itself."""
+    known = set(photos)
+    bare: dict[str, list[str]] = {}
+    for name in photos:
+        bare.setdefault(str(Path(name).with_suffix("")), []).append(name)
+    found = []
+    for name in others:
+        alike = bare.get(str(Path(name).with_suffix("")), [])
+        found.append(alike[0] if name not in known and len(alike) == 1 else name)
+    if len(set(found)) < len(found):
+        raise FileError(f"two images belong to one photo: {some(sorted({n for n in found if found.count(n) > 1}))}")
+    return found
+
+
+def _as_images(given: Any) -> Images:
+    if isinstance(given, Images):
+        return given
+    if not isinstance(given, str | Path):
+        raise OptionError(f"images must be Images or a folder, not {type(given).__name__}")
+    return Images(given, _as_it_is)
 
 
 def _as_it_is(image: Any) -> Any:
