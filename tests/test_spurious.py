@@ -82,6 +82,60 @@ def test_without_pairs_samples_are_compared_as_they_are(data):
         assert row.change == pytest.approx(inside.mean() - outside.mean(), rel=1e-12)
 
 
+@pytest.mark.parametrize("n_pairs", [12, 40])
+def test_the_interval_of_few_pairs_covers_and_knows_of_the_pairs(n_pairs):
+    rng = np.random.default_rng(0)
+    marked, clusters = np.repeat([False, True], n_pairs), [*range(n_pairs)] * 2
+    x = rng.normal(size=(n_pairs, 400))
+    values = np.tile(x, (2, 1)) + 0.3 * rng.normal(size=(2 * n_pairs, 400)) + 0.5 * marked[:, np.newaxis]
+    taken = Activations(values, clusters=clusters)
+    found = find_spurious(taken, marked[:, None], names=["mark"], suspects="mark", permutations=0).neurons
+    truth = stats.norm.cdf(0.5 / np.sqrt(2 * (1 + 0.3**2)))
+    covered = ((found["auc_low"] <= truth) & (truth <= found["auc_high"])).mean()
+    assert 0.94 <= covered <= 1
+    width = (found["auc_high"] - found["auc_low"]).mean()
+    assert width < 3 * 4 * found["auc"].std()  # as independent samples it would be several times as wide
+
+
+@pytest.mark.parametrize("inside", [2, 5, 20])
+def test_the_interval_of_few_unpaired_logits_covers(inside):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(300, 1000))
+    shown = np.arange(300)[:, None] < inside
+    found = find_spurious(values, shown, names=["mark"], suspects="mark", outputs=True, permutations=0).classes
+    covered = ((found["change_low"] <= 0) & (found["change_high"] >= 0)).mean()
+    assert 0.93 <= covered <= 0.99
+
+
+def test_a_suspect_is_compared_with_samples_that_show_the_same_of_the_others():
+    rng = np.random.default_rng(0)
+    n = 40
+    x = rng.normal(size=(n, 3))
+    noise = 0.1 * rng.normal(size=(3 * n, 3))
+    values = np.concatenate([x, x + [1, 0, 0], x + [0, 4, 0]]) + noise  # photos, copies with a, copies with b
+    shown = np.repeat([[False, False], [True, False], [False, True]], n, axis=0)
+    taken = Activations(values, clusters=[*range(n)] * 3)
+    both = find_spurious(taken, shown, names=["a", "b"], suspects=["a", "b"], outputs=True)
+    own = both.neurons[both.neurons["suspect"] == "a"].set_index("neuron")
+    alone = find_spurious(taken.take(range(2 * n)), shown[: 2 * n], names=["a", "b"], suspects="a", outputs=True)
+    assert own.drop(columns="q").equals(alone.neurons.set_index("neuron").drop(columns="q"))
+    assert own.loc[1, "auc"] == pytest.approx(0.5, abs=0.1)
+    classes = both.classes[both.classes["suspect"] == "a"].reset_index(drop=True)
+    assert classes.equals(alone.classes)
+    with pytest.raises(ConceptsError, match="'a' never differs alone from the other suspects"):
+        find_spurious(taken, shown[:, [0, 0]], names=["a", "b"], suspects=["a", "b"])
+
+
+def test_probabilities_weigh_pairs_and_not_samples():
+    logits = np.array([[0.0, 1], [1, 0], [0, 1], [0, 1], [0, 1], [0, 1]] * 3)
+    marked = np.array([False, True, False, True, True, True] * 3)
+    clusters = np.array([0, 0, 1, 1, 1, 1] * 3) + np.repeat([0, 2, 4], 6)
+    found = find_spurious(Activations(logits, clusters=clusters), marked[:, None], names=["mark"], suspects="mark",
+                          outputs=True).classes.set_index("class")  # fmt: skip
+    assert found.loc[0, "predicted_after"] == 0.5  # one of two pairs, though one of four copies
+    assert found.loc[0, "predicted_before"] == 0
+
+
 def test_pairs_are_clusters_with_samples_on_both_sides_and_many_count_by_their_mean():
     inside = np.array([True, False, True, True, False, False, True])
     clusters = np.array([0, 0, 1, 1, 1, 2, 3])
@@ -120,7 +174,7 @@ def test_flips_of_signs_are_exact_where_all_fit_and_else_random():
     drawn = sign_flips(d, 255, 0)
     assert drawn == pytest.approx(expected, abs=0.1)
     assert ((drawn * 256) % 1 == 0).all()
-    assert sign_flips(d, 255, 0).tolist() == drawn.tolist()
+    assert sign_flips(d, 255, 0).tolist() == drawn.tolist() != sign_flips(d, 255, 1).tolist()
     assert sign_flips(np.zeros((30, 1)), 99, 0).tolist() == [1.0]
     assert sign_flips(np.ones((30, 1)), 99, 0).tolist() == [0.01]
 
@@ -144,7 +198,7 @@ def test_classes_gain_and_lose_logits_probability_and_predictions(data):
     for j, row in table.iterrows():
         assert row["name"] == names[j]
         assert row["change"] == pytest.approx(d[:, j].mean(), rel=1e-12)
-        half = 1.959964 * d[:, j].std(ddof=1) / np.sqrt(N)
+        half = stats.t.ppf(0.975, N - 1) * d[:, j].std(ddof=1) / np.sqrt(N)
         assert row["change_high"] - row["change"] == pytest.approx(half, rel=1e-6)
         assert row["change"] - row["change_low"] == pytest.approx(half, rel=1e-6)
         for side, x in (("before", softmax[0]), ("after", softmax[1])):
@@ -164,9 +218,10 @@ def test_the_change_of_unpaired_logits_has_an_interval_by_cluster(data):
     dogs, x = concepts["dog"], taken.matrix[:, 0]
     sides = [x[dogs], x[~dogs]]
     alone = find_spurious(taken.matrix, concepts, suspects="dog", outputs=True).classes.set_index("class")
-    variance = sum(side.var() / len(side) for side in sides) * 2 * N / (2 * N - 1)
+    error = np.sqrt(sum(side.var(ddof=1) / len(side) for side in sides))
     row = alone.loc[0]
-    assert row["change_high"] - row["change"] == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-6)
+    half = stats.t.ppf(0.975, min(map(len, sides)) - 1) * error
+    assert row["change_high"] - row["change"] == pytest.approx(half, rel=1e-6)
     wide = found.loc[0, "change_high"] - found.loc[0, "change_low"]
     assert wide > 1.2 * (row["change_high"] - row["change_low"])  # copies are no new dogs
 
@@ -186,6 +241,10 @@ def test_relabelling_finds_the_neurons_whose_formula_has_the_suspect(data):
     assert formulas[1] == "mark"
     assert all("mark" in formula for formula in formulas.values())
     assert [label.auc for label in found] == sorted((label.auc for label in found), reverse=True)
+    equal = concepts.rename({"mark": "other"}).add(
+        "mark", concepts["mark"]
+    )  # the same samples under another name first
+    assert {label.neuron for label in relabel(taken, equal, "mark", min_count=5)} == set(formulas)
     longer = relabel(taken, concepts, "mark", holdout=None, min_count=5)
     assert len(longer) >= len(found)
 
@@ -214,6 +273,7 @@ def test_a_folder_gets_the_tables_and_the_figure(data, tmp_path):
         ({"suspects": "marc"}, UnknownNameError, "no concept 'marc'; near it: 'mark'"),
         ({"suspects": []}, OptionError, "suspects holds none"),
         ({"suspects": "mark", "permutations": -1}, OptionError, "permutations must be"),
+        ({"suspects": "mark", "seed": -1}, OptionError, "seed must be"),
         ({"suspects": "mark", "outputs": "fd"}, UnknownNameError, "no layer 'fd'"),
         ({"suspects": "mark", "outputs": True, "class_names": ["a"]}, OptionError, "1 names for 6 classes"),
         ({"suspects": "mark", "neurons": []}, ValueError, "no neuron to compare"),

@@ -109,7 +109,7 @@ def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown
     return Concepts.from_sets(given) if sets else Concepts.from_array(given, names, unknown=unknown)
 
 
-def matched_rows(taken: Activations, shown: Concepts, align: bool) -> tuple[Concepts, NDArray[np.int64] | None]:
+def matched_rows(taken: Activations, shown: Concepts, align: bool | None) -> tuple[Concepts, NDArray[np.int64] | None]:
     """The concepts of the samples of the activations, and the rows of these that are used; None for all, in order."""
     if taken.skipped and shown.sample_ids is not None:
         left_out = set(taken.skipped)
@@ -137,7 +137,9 @@ def matched_rows(taken: Activations, shown: Concepts, align: bool) -> tuple[Conc
     return shown, None
 
 
-def grouped(taken: Activations, shown: Concepts, weights: ArrayLike | None, align: bool) -> tuple[Concepts, Groups]:
+def grouped(
+    taken: Activations, shown: Concepts, weights: ArrayLike | None, align: bool | None
+) -> tuple[Concepts, Groups]:
     """Match the samples; the concepts left to search, in the order of the activations, and their groups."""
     for owner, sizes, error in (
         ("activations", (taken.n_samples,), ActivationsError),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neuronym.significance import normal_test
 
-__all__ = ["FEWEST", "Pairs", "sign_flips", "signed_rank"]
+__all__ = ["FEWEST", "Pairs", "paired_interval", "sign_flips", "signed_rank"]
 
 Floats = NDArray[np.float64]
 
@@ -22,9 +22,10 @@ _FLIPS = 512  # permutations at a time
 
 @dataclass(frozen=True)
 class Pairs:
-    """The clusters with samples on both sides, and what makes their differences: a sparse matrix, pairs × samples."""
+    """The clusters with samples on both sides: what takes the mean of each side, sparse matrices, pairs × samples."""
 
-    weights: Any
+    inside: Any
+    outside: Any
 
     @classmethod
     def of(cls, inside: NDArray[np.bool_], clusters: NDArray[np.int64] | None) -> Pairs:
@@ -33,22 +34,47 @@ class Pairs:
 
         n_rows = len(inside)
         if clusters is None:
-            return cls(csr_array((0, n_rows)))
-        n_in, n_out = (np.bincount(clusters[side], minlength=int(clusters.max()) + 1) for side in (inside, ~inside))
-        both = np.flatnonzero((n_in > 0) & (n_out > 0))
-        place = np.full(len(n_in), -1)
+            return cls(csr_array((0, n_rows)), csr_array((0, n_rows)))
+        sizes = [np.bincount(clusters[side], minlength=int(clusters.max()) + 1) for side in (inside, ~inside)]
+        both = np.flatnonzero((sizes[0] > 0) & (sizes[1] > 0))
+        place = np.full(len(sizes[0]), -1)
         place[both] = np.arange(len(both))
-        rows = np.flatnonzero(place[clusters] >= 0)
-        of = clusters[rows]
-        share = np.where(inside[rows], 1 / np.maximum(n_in[of], 1), -1 / np.maximum(n_out[of], 1))
-        return cls(csr_array((share, (place[of], rows)), shape=(len(both), n_rows)))
+        means = []
+        for side, size in zip((inside, ~inside), sizes, strict=True):
+            rows = np.flatnonzero(side & (place[clusters] >= 0))
+            of = clusters[rows]
+            means.append(csr_array((1 / size[of], (place[of], rows)), shape=(len(both), n_rows)))
+        return cls(*means)
 
     def __len__(self) -> int:
-        return int(self.weights.shape[0])
+        return int(self.inside.shape[0])
+
+    def means(self, values: NDArray[Any]) -> tuple[Floats, Floats]:
+        """The mean of each pair outside and inside, (n_pairs, n_neurons), of values (n_samples, n_neurons)."""
+        numbers = values.astype(np.float64)
+        return np.asarray(self.outside @ numbers), np.asarray(self.inside @ numbers)
 
     def differences(self, values: NDArray[Any]) -> Floats:
-        """Inside minus outside, (n_pairs, n_neurons), of values (n_samples, n_neurons)."""
-        return np.asarray(self.weights @ values.astype(np.float64))
+        """Inside minus outside, (n_pairs, n_neurons)."""
+        before, after = self.means(values)
+        return after - before
+
+
+def paired_interval(
+    auc: Floats, variance: Floats, n_pairs: int, unpaired: tuple[Floats, Floats]
+) -> tuple[Floats, Floats]:
+    """The 95% interval of an AUC between the sides of pairs, from its variance by pairs, on the logit scale.
+
+    logit A ± t √variance / (A(1 − A)) with Student's t of n_pairs − 1 degrees of freedom; where there is no variance,
+    or A is 0 or 1, the interval for independent samples.
+    """
+    from scipy.special import expit, logit, stdtrit
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = stdtrit(n_pairs - 1, 0.975) * np.sqrt(variance) / (auc * (1 - auc))
+        known = (variance > 0) & (auc > 0) & (auc < 1)
+        low, high = expit(logit(auc) - half), expit(logit(auc) + half)
+    return np.where(known, low, unpaired[0]), np.where(known, high, unpaired[1])
 
 
 def signed_rank(differences: Floats) -> tuple[Floats, Floats]:

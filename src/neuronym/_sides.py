@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from neuronym._groups import Groups
 from neuronym._inputs import check_finite, cluster_rows, grouped, ids_of
-from neuronym._measures import MEASURES, measure, tested
-from neuronym._paired import FEWEST, Pairs, sign_flips, signed_rank
+from neuronym._measures import measure, tested
+from neuronym._paired import FEWEST, Pairs, paired_interval, sign_flips, signed_rank
 from neuronym._progress import watched
 from neuronym.activations import Activations, Name
 from neuronym.concepts import Concepts
@@ -30,10 +30,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sides:
-    """Which samples of a layer show each suspect, and which of them are pairs."""
+    """Which samples of a layer show each suspect, which are compared with them, and which are pairs."""
 
     suspects: Sequence[str]
     inside: Bools  # (n_suspects, n_rows)
+    among: Bools  # (n_suspects, n_rows)
     groups: Groups
     clusters: NDArray[np.int64] | None
     pairs: Sequence[Pairs]  # without any where they are not used
@@ -42,7 +43,7 @@ class Sides:
     def of(
         cls, taken: Activations, shown: Concepts, suspects: Sequence[str], clusters: Any, paired: bool | None
     ) -> Sides:
-        matched, groups = grouped(taken, shown, None, False)
+        matched, groups = grouped(taken, shown, None, None)
         of_cluster = cluster_rows(taken, clusters, ids_of(taken, shown), groups)
         for suspect in suspects:
             if suspect not in matched:
@@ -50,8 +51,19 @@ class Sides:
                     f"suspect {suspect!r} is shown by no or by every sample with activations: nothing can be compared"
                 )
         inside = np.stack([matched[suspect] for suspect in suspects])
-        pairs = [Pairs.of(row, None if paired is False else of_cluster) for row in inside]
+        among, pairs = np.ones_like(inside), []
         for k, suspect in enumerate(suspects):
+            others = np.unique(np.delete(inside, k, axis=0), axis=1, return_inverse=True)[1].ravel()
+            both = np.intersect1d(others[inside[k]], others[~inside[k]])
+            among[k] = np.isin(others, both)
+            if not len(both):
+                raise ConceptsError(
+                    f"suspect {suspect!r} never differs alone from the other suspects: ask for it on its own"
+                )
+            alike = None
+            if paired is not False and of_cluster is not None:  # a partner shows the same of the other suspects
+                alike = np.unique(np.stack([of_cluster, others]), axis=1, return_inverse=True)[1].ravel()
+            pairs.append(Pairs.of(inside[k], alike))
             if paired and len(pairs[k]) < FEWEST:
                 raise OptionError(
                     f"suspect {suspect!r} has {len(pairs[k])} pairs and at least {FEWEST} are needed: give clusters "
@@ -59,7 +71,7 @@ class Sides:
                 )
             if len(pairs[k]) < FEWEST:
                 pairs[k] = Pairs.of(inside[k], None)
-        return cls(suspects, inside, groups, of_cluster, pairs)
+        return cls(suspects, inside, among, groups, of_cluster, pairs)
 
     def numbers(
         self, taken: Activations, columns: NDArray[np.intp], permutations: int, seed: int, progress: bool
@@ -79,19 +91,18 @@ class Sides:
     def _of_block(self, block: NDArray[Any], permutations: int, seed: int) -> list[dict[str, Floats]]:
         check_finite(block, self.groups)
         values = self.groups.used(block)
-        ones = np.ones(len(values), np.int64)
-        rows = np.zeros((len(self.suspects), values.shape[1]), MEASURES)
-        for j in range(values.shape[1]):
-            rows[:, j] = measure(values[:, j], self.inside, ones, self.clusters)
-        return [self._compared(k, values, rows[k], permutations, seed) for k in range(len(self.suspects))]
+        return [self._compared(k, values, permutations, seed) for k in range(len(self.suspects))]
 
-    def _compared(
-        self, k: int, values: NDArray[Any], rows: NDArray[np.void], permutations: int, seed: int
-    ) -> dict[str, Floats]:
-        inside, pairs = self.inside[k], self.pairs[k]
-        low, high = auc_interval(rows["auc"], rows["variance"], rows["units_in"], rows["units_out"])
-        outside = values[~inside].astype(np.float64)
-        found = {"auc": rows["auc"], "auc_low": low, "auc_high": high}
+    def _compared(self, k: int, values: NDArray[Any], permutations: int, seed: int) -> dict[str, Floats]:
+        among, pairs = self.among[k], self.pairs[k]
+        inside, part = self.inside[k][among], values[among]
+        ones, clusters = np.ones(len(part), np.int64), None if self.clusters is None else self.clusters[among]
+        rows = np.concatenate([measure(column, inside[np.newaxis], ones, clusters) for column in part.T])
+        interval = auc_interval(rows["auc"], rows["variance"], rows["units_in"], rows["units_out"])
+        if len(pairs):
+            interval = paired_interval(rows["auc"], rows["variance"], len(pairs), interval)
+        outside = part[~inside].astype(np.float64)
+        found = {"auc": rows["auc"], "auc_low": interval[0], "auc_high": interval[1]}
         unknown = np.full(len(rows), np.nan)
         if len(pairs):
             differences = pairs.differences(values)
@@ -100,7 +111,7 @@ class Sides:
             p, log10_p = signed_rank(differences)
             found["p_flip"] = sign_flips(differences, permutations, seed) if permutations else unknown
         else:
-            found["change"] = values[inside].astype(np.float64).mean(axis=0) - outside.mean(axis=0)
+            found["change"] = part[inside].astype(np.float64).mean(axis=0) - outside.mean(axis=0)
             p, log10_p = tested(rows, self.clusters is not None)
             found |= {"rises": unknown, "p_flip": unknown}
         spread = outside.std(axis=0)
@@ -110,28 +121,24 @@ class Sides:
 
     def classes(self, taken: Activations, k: int, names: Mapping[Name, str]) -> pd.DataFrame:
         """How the logits, probabilities and predictions of classes change by a suspect."""
-        from scipy.special import ndtri, softmax
+        from scipy.special import softmax, stdtrit
 
         table = self.numbers(taken, taken.indices(), 0, 0, False)[k].sort_index()
         logits = np.asarray(self.groups.used(taken.block(taken.indices())), np.float64)
         inside, pairs = self.inside[k], self.pairs[k]
-        rows = np.unique(pairs.weights.indices) if len(pairs) else np.arange(len(logits))
-        before, after = rows[~inside[rows]], rows[inside[rows]]
-        probabilities = softmax(logits, axis=1)
-        predicted = logits.argmax(axis=1)
+        predicted = np.zeros(logits.shape)
+        predicted[np.arange(len(logits)), logits.argmax(axis=1)] = 1
         if len(pairs):
-            error = pairs.differences(logits).std(axis=0, ddof=1) / np.sqrt(len(pairs))
+            means = [pairs.means(numbers) for numbers in (softmax(logits, axis=1), predicted)]
+            error, units = pairs.differences(logits).std(axis=0, ddof=1) / np.sqrt(len(pairs)), len(pairs)
         else:
-            error = _error(logits, inside, self.clusters)
-        half = ndtri(0.975) * error
-        columns = {
-            "change_low": table["change"] - half,
-            "change_high": table["change"] + half,
-            "probability_before": probabilities[before].mean(axis=0),
-            "probability_after": probabilities[after].mean(axis=0),
-            "predicted_before": np.bincount(predicted[before], minlength=logits.shape[1]) / len(before),
-            "predicted_after": np.bincount(predicted[after], minlength=logits.shape[1]) / len(after),
-        }
+            sides = [self.among[k] & ~inside, self.among[k] & inside]
+            means = [(x[sides[0]], x[sides[1]]) for x in (softmax(logits, axis=1), predicted)]
+            error, units = _error(logits, sides, self.clusters)
+        half = (stdtrit(units - 1, 0.975) if units > 1 else np.nan) * error
+        columns = {"change_low": table["change"] - half, "change_high": table["change"] + half}
+        for name, (before, after) in zip(("probability", "predicted"), means, strict=True):
+            columns |= {f"{name}_before": before.mean(axis=0), f"{name}_after": after.mean(axis=0)}
         if names:
             table["name"] = [names.get(neuron, "") for neuron in table["neuron"]]
         table = table.rename(columns={"neuron": "class"}).assign(**columns)
@@ -141,17 +148,25 @@ class Sides:
         return table[kept].sort_values("change", ascending=False, kind="stable", ignore_index=True)
 
 
-def _error(values: Floats, inside: Bools, clusters: NDArray[np.int64] | None) -> Floats:
-    """The standard error of the difference of means inside and outside, each cluster taken as one unit."""
+def _error(values: Floats, sides: Sequence[Bools], clusters: NDArray[np.int64] | None) -> tuple[Floats, int]:
+    """The standard error of a difference of means, each cluster taken as one unit; the units of the smaller side.
+
+    The variance of each side's mean is that of its clusters' sums, n / (n − 1) for n clusters, less twice their
+    covariance where clusters have samples on both sides.
+    """
     from scipy.sparse import csr_array
 
-    share = np.where(inside, 1 / inside.sum(), -1 / (~inside).sum())
-    means = np.where(inside[:, np.newaxis], values[inside].mean(axis=0), values[~inside].mean(axis=0))
     unit = np.arange(len(values)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
-    n_units = int(unit.max()) + 1
-    sums = csr_array((share, (unit, np.arange(len(values)))), shape=(n_units, len(values))) @ (values - means)
-    error: Floats = np.sqrt((sums**2).sum(axis=0) * n_units / max(n_units - 1, 1))
-    return error
+    n_units, sums, numbers = int(unit.max()) + 1, [], []
+    for side in sides:
+        rows = np.flatnonzero(side)
+        share = np.full(len(rows), 1 / len(rows))
+        away = values[rows] - values[rows].mean(axis=0)
+        sums.append(csr_array((share, (unit[rows], np.arange(len(rows)))), shape=(n_units, len(rows))) @ away)
+        numbers.append(len(np.unique(unit[rows])))
+    spread = sum((own**2).sum(axis=0) * n / max(n - 1, 1) for own, n in zip(sums, numbers, strict=True))
+    error: Floats = np.sqrt(np.maximum(spread - 2 * (sums[0] * sums[1]).sum(axis=0), 0))
+    return error, min(numbers)
 
 
 def _ranks(values: Any) -> NDArray[np.int64]:

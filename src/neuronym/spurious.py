@@ -19,7 +19,7 @@ from neuronym._sides import Sides
 from neuronym.activations import Activations, Name
 from neuronym.errors import ConceptsError, OptionError, no_such
 from neuronym.labeling import label
-from neuronym.labels import Labels
+from neuronym.labels import Label, Labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,8 @@ def find_spurious(
     """Rank neurons by how well they tell samples that show a suspect concept from those that do not.
 
     Where samples come in clusters with the suspect and without it, such as a photo and its altered copy, tests compare
-    within clusters, and so do changes. Intervals of AUCs take a cluster as one unit.
+    within clusters, and so do changes. Intervals of AUCs take a cluster as one unit. Of several suspects, each is
+    compared between samples that show the same of the others.
 
     Parameters
     ----------
@@ -148,8 +149,9 @@ def find_spurious(
     wanted = [suspects] if isinstance(suspects, str) else list(suspects)
     if not wanted:
         raise OptionError("suspects holds none: name at least one concept")
-    if permutations < 0:
-        raise OptionError(f"permutations must be a whole number of at least 0, not {permutations!r}")
+    for name, given in (("permutations", permutations), ("seed", seed)):
+        if not isinstance(given, int | np.integer) or given < 0:
+            raise OptionError(f"{name} must be a whole number of at least 0, not {given!r}")
     shown = as_concepts(concepts, names)
     for suspect in wanted:
         if not 0 < shown[suspect].sum() < shown.n_samples:
@@ -205,7 +207,12 @@ def relabel(
     found = label(activations, shown, holdout=holdout, **options)
     if holdout is not None:
         found = found.simplest(alpha)
-    return found.filter(lambda one: one.formula is not None and named & set(one.formula.concepts)).sort("auc")
+
+    def has_one(one: Label) -> bool:
+        every = set() if one.formula is None else set(one.formula.concepts)
+        return bool(named & every.union(*(one.aliases.get(name, ()) for name in every)))
+
+    return found.filter(has_one).sort("auc")
 
 
 def _outputs(outputs: str | bool | None, layers: Mapping[str | None, Any]) -> str | None:
