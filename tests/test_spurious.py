@@ -112,7 +112,9 @@ def test_a_suspect_is_compared_with_samples_that_show_the_same_of_the_others():
     n = 40
     x = rng.normal(size=(n, 3))
     noise = 0.1 * rng.normal(size=(3 * n, 3))
-    values = np.concatenate([x, x + [1, 0, 0], x + [0, 4, 0]]) + noise  # photos, copies with a, copies with b
+    values = (
+        np.concatenate([x + np.array(shift) for shift in ([0, 0, 0], [1, 0, 0], [0, 4, 0])]) + noise
+    )  # photos, copies with a, copies with b
     shown = np.repeat([[False, False], [True, False], [False, True]], n, axis=0)
     taken = Activations(values, clusters=[*range(n)] * 3)
     both = find_spurious(taken, shown, names=["a", "b"], suspects=["a", "b"], outputs=True)

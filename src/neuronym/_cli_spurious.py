@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from neuronym.errors import FileError, OptionError
 
 if TYPE_CHECKING:
     from neuronym.concepts import Concepts
+    from neuronym.labels import Labels
     from neuronym.overlays import Alteration, Altered
     from neuronym.spurious import Findings
 
@@ -65,13 +65,16 @@ def spurious_command(
     ] = None,
     size: Annotated[float | None, typer.Option(help="Of text or logo, as a share of the shorter side.")] = None,
     opacity: Annotated[float | None, typer.Option(help="Of text or logo, up to 1.")] = None,
-    colour: Annotated[str, typer.Option(help="Of the text.")] = "white",
+    colour: Annotated[str | None, typer.Option(help="Of the text; white by default.")] = None,
     place: Annotated[
         Literal["centre", "random", "tiled"] | None, typer.Option(help="Where text or logo is put.")
     ] = None,
     name: Annotated[str, typer.Option(help="What the alteration is called.")] = "altered",
-    fraction: Annotated[float, typer.Option(help="The share of photos that get a copy.")] = 1.0,
+    fraction: Annotated[float | None, typer.Option(help="The share of photos that get a copy; all by default.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of what is drawn.")] = 0,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")
+    ] = False,
     unpaired: Annotated[bool, typer.Option("--unpaired", help="Compare samples as they are, pairs or not.")] = False,
     paired: Annotated[bool, typer.Option("--paired", help="Insist on pairs.")] = False,
     clusters: Annotated[
@@ -92,63 +95,57 @@ def spurious_command(
     Either of activations and concepts that are there, or of a model and photos: then copies are altered, the model is
     run on both, and pairs are compared.
     """
-    from neuronym.spurious import find_spurious, plot_findings
+    from neuronym.layer_store import split_path
+    from neuronym.spurious import find_spurious
     from neuronym.spurious import relabel as relabeled
 
     if paired and unpaired:
         raise OptionError("give one of --paired and --unpaired")
-    named = class_names(classes)
-    targets = _targets(out, overwrite, relabel, outputs is not None)
-    photos: Altered | None = None
+    if classes is not None and outputs is None:
+        raise OptionError("--classes names the neurons of --outputs: give both")
+    asked = {"text": text, "font": font, "colour": colour, "logo": logo, "border": border, "cast": cast, "blur": blur}
+    asked |= {"jpeg": jpeg, "function": function, "artefacts": artefacts, "size": size, "opacity": opacity}
+    asked |= {"place": place, "fraction": fraction, "images": images, "weights": weights, "layers": layers}
+    given = [key for key, value in asked.items() if value is not None]
+    named, photos = class_names(classes), None
     if model is None:
         if activations is None or concepts is None or not suspects:
             raise OptionError("give ACTIVATIONS, CONCEPTS and --suspects, or --model, --images and what to alter")
+        if given:
+            raise OptionError(f"--{given[0]} goes with --model, which runs on photos and altered copies")
         shown: Any = concepts
         taken: Any = activations
+        flag: Any = outputs if split_path(activations) is not None or outputs is None else True
         chosen = listed(suspects)
     else:
         if activations is not None or images is None:
             raise OptionError("with --model give --images, and no activations: they are made")
-        marks = {"size": size, "opacity": opacity, "place": place}
-        how = _alterations(text, font, colour, logo, border, cast, blur, jpeg, function, marks)
-        photos, run = _photos(model, weights, images, artefacts, how, fraction, seed, name)
+        wanted = list(dict.fromkeys([*listed(layers), *listed(outputs)]))
+        if not wanted:
+            raise OptionError("name layers with --layers, or those of the logits with --outputs")
+        how = _alterations(asked)
+        photos, run = _photos(model, weights, images, artefacts, how, fraction, seed, name, skip_unreadable)
         shown = photos.concepts(_of_photos(photo_concepts))
-        taken = run([*listed(layers), *listed(outputs)], out, overwrite, not quiet)
-        chosen = [name, *listed(suspects)]
+        chosen, flag = [name, *listed(suspects)], outputs
+    targets = _targets(out, overwrite, relabel, outputs is not None)
+    if photos is not None:
+        taken = run(wanted, out, overwrite, not quiet)
+    options: dict[str, Any] = {"clusters": False if clusters == "none" else clusters, "progress": not quiet}
     found = find_spurious(
         taken,
         shown,
         suspects=chosen,
-        outputs=outputs,
+        outputs=flag,
         class_names=named,
-        clusters=False if clusters == "none" else clusters,
         paired=True if paired else False if unpaired else None,
         seed=seed,
-        progress=not quiet,
+        **options,
     )
-    if out is not None:
-        found.save(out, overwrite=overwrite)
-        plot_findings(found, targets["findings.png"], photos=photos, overwrite=overwrite)
-    if not quiet:
-        _print(found, as_json)
+    labels = None
     if relabel:
-        labels = relabeled(
-            taken,
-            shown,
-            chosen,
-            length=length,
-            min_fraction=min_fraction,
-            clusters=False if clusters == "none" else clusters,
-            progress=not quiet,
-        )
-        if out is not None:
-            labels.save(targets["labels.csv"], overwrite=overwrite)
-        if not quiet and not as_json:
-            print(
-                f"\n{len(labels)} labels have {' or '.join(chosen)} in their formula\n{labels.head(_RELABEL_AT_MOST)}"
-            )
-    if out is not None and not quiet and not as_json:
-        print(f"\ntables and figure are in {out}")
+        labels = relabeled(taken, shown, chosen, length=length, min_fraction=min_fraction, **options)
+    _finish(found, labels, photos, targets, overwrite)
+    _print(found, labels, chosen, out, as_json, quiet)
 
 
 def _targets(out: Path | None, overwrite: bool, relabel: bool, outputs: bool) -> dict[str, Path]:
@@ -163,48 +160,45 @@ def _targets(out: Path | None, overwrite: bool, relabel: bool, outputs: bool) ->
     return {name: check_target(out / name, overwrite) for name in names}
 
 
-def _alterations(
-    text: str | None,
-    font: Path | None,
-    colour: str,
-    logo: Path | None,
-    border: str | None,
-    cast: str | None,
-    blur: float | None,
-    jpeg: int | None,
-    function: str | None,
-    marks: dict[str, Any],
-) -> list[Alteration]:
+def _finish(
+    found: Findings, labels: Labels | None, photos: Altered | None, targets: dict[str, Path], overwrite: bool
+) -> None:
+    """Write tables, labels and figure; what an earlier run left of those that this one lacks goes."""
+    if not targets:
+        return
+    from neuronym.spurious import plot_findings
+
+    folder = targets["neurons.csv"].parent
+    for name in ("classes.csv", "labels.csv"):
+        if overwrite and name not in targets:
+            (folder / name).unlink(missing_ok=True)
+    found.save(folder, overwrite=overwrite)
+    if labels is not None:
+        labels.save(targets["labels.csv"], overwrite=overwrite)
+    plot_findings(found, targets["findings.png"], photos=photos, overwrite=overwrite)
+
+
+def _alterations(asked: dict[str, Any]) -> list[Alteration]:
+    """What is done to photos, in the order of the options."""
+    from neuronym.models import own_function
     from neuronym.overlays import Blur, Border, Cast, Jpeg, Patch, Text
 
-    given = {key: value for key, value in marks.items() if value is not None}
-    found: list[Alteration] = []
-    if text is not None:
-        found.append(Text(text, font, colour=colour, **given))
-    if logo is not None:
-        found.append(Patch(logo, **given))
-    if border is not None:
-        found.append(Border(colour=border))
-    if cast is not None:
-        found.append(Cast(cast))
-    if blur is not None:
-        found.append(Blur(blur))
-    if jpeg is not None:
-        found.append(Jpeg(jpeg))
-    if function is not None:
-        found.append(_function(function))
-    return found
-
-
-def _function(path: str) -> Alteration:
-    module, _, attribute = path.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        made: Alteration = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise OptionError(f"there is no function {path!r} ({error}): give package.module:function") from error
-    return made
+    marks = {key: asked[key] for key in ("size", "opacity", "place") if asked[key] is not None}
+    spelled = {key: asked[key] for key in ("font", "colour") if asked[key] is not None}
+    if marks and asked["text"] is None and asked["logo"] is None:
+        raise OptionError(f"--{next(iter(marks))} is of a text or logo: give --text or --logo")
+    if spelled and asked["text"] is None:
+        raise OptionError(f"--{next(iter(spelled))} is of a text: give --text")
+    makers: dict[str, Callable[[Any], Alteration]] = {
+        "text": lambda text: Text(text, **spelled, **marks),
+        "logo": lambda path: Patch(path, **marks),
+        "border": lambda colour: Border(colour=colour),
+        "cast": Cast,
+        "blur": Blur,
+        "jpeg": Jpeg,
+        "function": own_function,
+    }
+    return [make(asked[key]) for key, make in makers.items() if asked[key] is not None]
 
 
 def _photos(
@@ -213,9 +207,10 @@ def _photos(
     images: Path,
     artefacts: Path | None,
     how: list[Alteration],
-    fraction: float,
+    fraction: float | None,
     seed: int,
     name: str,
+    skip: bool,
 ) -> tuple[Altered, Any]:
     """The photos with their copies, and what runs the model on them."""
     need_torch()
@@ -229,25 +224,28 @@ def _photos(
         raise OptionError(
             "say how to alter the photos: --text, --logo, --border, --cast, --blur, --jpeg, --function; or --artefacts"
         )
+    if artefacts is not None and fraction is not None:
+        raise OptionError("--fraction is of the photos that are altered, and --artefacts are there as they are")
     loaded = load_model(model, weights)
     if loaded.reads_text:
         raise OptionError(f"{loaded.name} reads texts, and copies are made of images")
-    taken = Images(images, loaded.prepare)
-    photos = (
-        overlay(taken, how, fraction, seed, name=name) if artefacts is None else beside(taken, artefacts, name=name)
-    )
+    taken = Images(images, loaded.prepare, skip_unreadable=skip)
+    share = 1.0 if fraction is None else fraction
+    photos = overlay(taken, how, share, seed, name=name) if how else beside(taken, artefacts or "", name=name)
 
     def run(layers: list[str], out: Path | None, overwrite: bool, progress: bool) -> Any:
-        return told(
-            collect,
-            loaded.model,
-            photos,
-            layers=layers,
-            out=None if out is None else out / "acts.zarr",
-            about={"model": loaded.name, "preprocessing": loaded.preprocessing},
-            overwrite=overwrite,
-            progress=progress,
-        )
+        options: dict[str, Any] = {
+            "layers": layers,
+            "out": None if out is None else out / "acts.zarr",
+            "about": {"model": loaded.name, "preprocessing": loaded.preprocessing},
+            "progress": progress,
+        }
+        try:  # activations that are there and made in the same way are taken, not made again
+            return told(collect, loaded.model, photos, **options)
+        except FileError:
+            if not overwrite:
+                raise
+            return told(collect, loaded.model, photos, overwrite=True, **options)
 
     return photos, run
 
@@ -258,14 +256,23 @@ def _of_photos(path: Path | None) -> Concepts | None:
     return None if path is None else open_concepts(path)
 
 
-def _print(found: Findings, as_json: bool) -> None:
-    if not as_json:
+def _print(
+    found: Findings, labels: Labels | None, chosen: list[str], out: Path | None, as_json: bool, quiet: bool
+) -> None:
+    if as_json:
+        tables = {"neurons": found.neurons, "classes": found.classes}
+        rows: dict[str, Any] = {
+            name: table.astype(object).where(table.notna(), None).to_dict("records")
+            for name, table in tables.items()
+            if table is not None
+        }
+        if labels is not None:
+            rows["labels"] = json.loads(labels.to_json())
+        print(json.dumps(rows, ensure_ascii=False))
+    elif not quiet:
         print(found)
-        return
-    tables = {"neurons": found.neurons, "classes": found.classes}
-    rows = {
-        name: table.astype(object).where(table.notna(), None).to_dict("records")
-        for name, table in tables.items()
-        if table is not None
-    }
-    print(json.dumps(rows, ensure_ascii=False))
+        if labels is not None:
+            print(f"\n{len(labels)} labels have {' or '.join(chosen)} in their formula")
+            print(labels.head(_RELABEL_AT_MOST))
+        if out is not None:
+            print(f"\ntables and figure are in {out}")

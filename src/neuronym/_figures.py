@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuronym._files import kind_of, writing
+from neuronym._fonts import font_for, has_glyphs
 from neuronym.errors import OptionError
 
 if TYPE_CHECKING:
@@ -40,5 +42,25 @@ def save_figure(figure: Figure, path: str | Path, overwrite: bool) -> None:
         If the file is of another kind, exists and ``overwrite`` is off, or cannot be written.
     """
     kind = kind_of(path, FIGURES, "a figure")
+    _find_glyphs(figure)
     with writing(path, overwrite) as temporary:
         figure.savefig(temporary, dpi=120, format=kind.lstrip("."))
+
+
+def _find_glyphs(figure: Figure) -> None:
+    """Give texts that matplotlib's own font has no glyphs for one that is installed and has them."""
+    from matplotlib import font_manager
+    from matplotlib.text import Text
+
+    own = font_manager.findfont("DejaVu Sans")
+    for text in figure.findobj(Text):
+        shown = text.get_text()
+        if shown.isascii() or has_glyphs(own, shown):
+            continue
+        try:
+            path = font_for(shown)
+        except OptionError as error:
+            warnings.warn(f"the figure shows boxes for a text: {error}", stacklevel=4)
+            continue
+        font_manager.fontManager.addfont(path)
+        text.set_fontfamily(["DejaVu Sans", font_manager.FontProperties(fname=path).get_name()])

@@ -14,7 +14,7 @@ from neuronym.errors import FileError, OptionError, counted, some
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-__all__ = ["font_for", "opened_font"]
+__all__ = ["font_for", "has_glyphs", "opened_font"]
 
 _UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")  # controls and spaces need no glyph
 _LAST = ("bold", "italic", "oblique", "light", "thin", "black", "medium", "condensed", "mono", "serif")
@@ -30,7 +30,7 @@ def font_for(text: str, font: str | Path | None = None) -> str:
     FileError
         If the font cannot be read.
     """
-    wanted = {sign for sign in text if unicodedata.category(sign) not in _UNSEEN}
+    wanted = _seen(text)
     if not wanted:
         raise OptionError(f"text must have signs that can be seen, not {text!r}")
     _check_layout(text)
@@ -53,6 +53,15 @@ def font_for(text: str, font: str | Path | None = None) -> str:
         f"none of the {counted(len(paths), 'font')} here has all glyphs of {text!r}: install one, such as Debian's "
         "fonts-noto-cjk for Chinese, Japanese and Korean, or name a file with font (--font)"
     )
+
+
+def _seen(text: str) -> set[str]:
+    return {sign for sign in text if unicodedata.category(sign) not in _UNSEEN}
+
+
+def has_glyphs(font: str, text: str) -> bool:
+    """Whether a font has a glyph for every sign of a text."""
+    return _seen(text) <= _signs(font)
 
 
 def opened_font(path: str, size: int) -> FreeTypeFont:

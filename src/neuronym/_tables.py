@@ -11,6 +11,7 @@ from neuronym._files import kind_of, reading
 from neuronym.errors import FileError, counted, some
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 SAMPLE = "sample"  # the column of sample ids
@@ -162,3 +163,9 @@ def text_column(path: str | Path, name: str | None, what: str) -> tuple[list[str
     if len(cells) < table.num_rows:
         raise FileError(f"{table.num_rows - len(cells)} rows of the column {column} of {str(path)!r} are empty")
     return ids, cells
+
+
+def shown_table(table: pd.DataFrame) -> str:
+    """A table as text, its numbers to four digits."""
+    text: str = table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
+    return text

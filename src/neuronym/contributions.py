@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym._names import places
+from neuronym._tables import shown_table
 from neuronym.activations import Name
 from neuronym.errors import OptionError
 from neuronym.labels import Labels
@@ -98,8 +99,7 @@ class Contributions:
         )
 
     def __str__(self) -> str:
-        text: str = self.table().head(10).to_string(index=False, float_format=lambda value: f"{value:.4g}")
-        return f"{self.head}\n{text}"
+        return f"{self.head}\n{shown_table(self.table().head(10))}"
 
 
 def _named(table: pd.DataFrame, layer: str, labels: Labels | None) -> pd.DataFrame:

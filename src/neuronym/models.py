@@ -16,7 +16,7 @@ from neuronym.images import Preprocess
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Loaded", "load_model", "load_weights"]
+__all__ = ["Loaded", "load_model", "load_weights", "own_function"]
 
 _IMAGENET = Preprocess(224, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), margin=256)
 _LITE = Preprocess(224, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
@@ -63,7 +63,7 @@ def load_model(name: str, weights: str | Path | None = None) -> Loaded:
     elif kind in loaders and rest:
         loaded = _asked(loaders[kind], kind, name, rest, weights is None)
     elif kind and rest:
-        loaded = _function(name, kind, rest)
+        loaded = _function(name)
     else:
         raise OptionError(
             f"there is no model {name!r}: give efficientnet-lite0, torchvision:NAME, timm:NAME, hf:NAME or "
@@ -136,20 +136,10 @@ class _Processed:
         return str(self.processor)
 
 
-def _function(name: str, module: str, function: str) -> Loaded:
+def _function(name: str) -> Loaded:
     import torch
 
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        make = getattr(importlib.import_module(module), function)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # a module that the user's own code lacks
-        raise OptionError(f"cannot load {name}: there is no module {error.name!r} here or installed") from error
-    except AttributeError:
-        raise OptionError(f"cannot load {name}: {module} has no {function}") from None
-    made = make()
+    made = own_function(name)()
     model, prepare = made if isinstance(made, tuple) and len(made) == 2 else (made, _IMAGENET)
     if not isinstance(model, torch.nn.Module):
         raise OptionError(
@@ -157,6 +147,28 @@ def _function(name: str, module: str, function: str) -> Loaded:
             "its input"
         )
     return Loaded(model, name, prepare, reads_text=hasattr(prepare, "convert_ids_to_tokens"))
+
+
+def own_function(name: str) -> Callable[..., Any]:
+    """A function of the user's, ``package.module:function``; the working directory is searched too.
+
+    Raises
+    ------
+    OptionError
+        If there is no such module or function; what the module itself raises is left as it is.
+    """
+    module, _, function = name.partition(":")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        made: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # a module that the user's own code lacks
+        raise OptionError(f"cannot load {name}: there is no module {error.name!r} here or installed") from error
+    except (AttributeError, ValueError):
+        raise OptionError(f"cannot load {name}: {module} has no {function}") from None
+    return made
 
 
 def load_weights(model: torch.nn.Module, path: str | Path) -> None:

@@ -16,6 +16,7 @@ from neuronym._figures import new_figure, save_figure
 from neuronym._files import check_target, writing
 from neuronym._inputs import as_activations, as_concepts, as_layers
 from neuronym._sides import Sides
+from neuronym._tables import shown_table
 from neuronym.activations import Activations, Name
 from neuronym.errors import ConceptsError, OptionError, no_such
 from neuronym.labeling import label
@@ -90,8 +91,7 @@ _CLASSES = ("class", "name", "change", "change_low", "change_high", "rises", "pr
 
 def _text(table: pd.DataFrame, columns: Sequence[str]) -> str:
     kept = table[[name for name in columns if name in table]].dropna(axis="columns", how="all")
-    text: str = kept.to_string(index=False, float_format=lambda value: f"{value:.4g}")
-    return text
+    return shown_table(kept)
 
 
 def find_spurious(
@@ -272,18 +272,20 @@ def plot_findings(
     bottom: Any = figure
     if photos is not None:
         parts: Any = figure.subfigures(2, 1, height_ratios=[3.2, 3.6])
-        _draw_photos(parts[0].subplots(2, n_photos), photos)
+        _draw_photos(parts[0].subplots(2, n_photos, squeeze=False), photos)
         bottom = parts[1]
     panels = bottom.subplots(1, n_panels, squeeze=False)[0]
     own = findings.neurons[findings.neurons["suspect"] == chosen]
     for layer, part in own.groupby("layer", sort=False) if "layer" in own else [("neurons", own)]:
         panels[0].hist(part["auc"], bins=40, range=(0, 1), histtype="step", density=True, label=f"\u200b{layer}")
     panels[0].axvline(0.5, color="0.7", lw=0.8)
-    panels[0].set(xlabel=f"AUC of neurons for {chosen}", ylabel="density")
-    panels[0].legend(fontsize=8)
+    panels[0].set_xlabel(f"AUC of neurons for {chosen}", parse_math=False)
+    panels[0].set_ylabel("density")
+    for text in panels[0].legend(fontsize=8).get_texts():
+        text.set_parse_math(False)
     if findings.classes is not None:
         _draw_classes(panels[1], findings.classes[findings.classes["suspect"] == chosen], n_shown)
-        panels[1].set(xlabel=f"change of the logit by {chosen}")
+        panels[1].set_xlabel(f"change of the logit by {chosen}", parse_math=False)
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
     save_figure(figure, path, overwrite)
@@ -297,7 +299,7 @@ def _draw_classes(axis: Any, classes: pd.DataFrame, n_shown: int) -> None:
     axis.barh(places, shown["change"], color=np.where(shown["change"] > 0, "C0", "C1"))
     errors = [shown["change"] - shown["change_low"], shown["change_high"] - shown["change"]]
     axis.errorbar(shown["change"], places, xerr=errors, fmt="none", color="0.2")
-    axis.set_yticks(places, names, fontsize=8)
+    axis.set_yticks(places, names, fontsize=8, parse_math=False)
 
 
 def _draw_photos(axes: Any, photos: Any) -> None:
