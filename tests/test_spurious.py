@@ -358,15 +358,64 @@ def test_the_command_alters_photos_runs_the_model_and_compares(photos, tmp_path,
     [
         ((), "give ACTIVATIONS, CONCEPTS and --suspects, or --model"),
         (("--model", "mine_spurious:make"), "with --model give --images"),
-        (("--model", "mine_spurious:make", "--images", "photos"), "say how to alter the photos"),
-        (("--model", "mine_spurious:make", "--images", "photos", "--jpeg", "5", "--artefacts", "photos"), "say how"),
-        (("--model", "mine_spurious:make", "--images", "photos", "--function", "mine_spurious:nothing"), "no function"),
+        (("--model", "mine_spurious:make", "--images", "photos", "--text", "x"), "name layers with --layers"),
+        (("--model", "mine_spurious:make", "--images", "photos", "--layers", "1"), "say how to alter the photos"),
         (
-            ("--model", "mine_spurious:make", "--images", "photos", "--text", "捷", "--font", "photos/00.png"),
+            (
+                "--model",
+                "mine_spurious:make",
+                "--images",
+                "photos",
+                "--layers",
+                "1",
+                "--jpeg",
+                "5",
+                "--artefacts",
+                "photos",
+            ),
+            "say how",
+        ),
+        (
+            (
+                "--model",
+                "mine_spurious:make",
+                "--images",
+                "photos",
+                "--layers",
+                "1",
+                "--function",
+                "mine_spurious:nothing",
+            ),
+            "has no nothing",
+        ),
+        (
+            (
+                "--model",
+                "mine_spurious:make",
+                "--images",
+                "photos",
+                "--layers",
+                "1",
+                "--text",
+                "捷",
+                "--font",
+                "photos/00.png",
+            ),
             "the font",
         ),
         (("a.npy", "c.csv", "--suspects", "a", "--paired", "--unpaired"), "one of --paired and --unpaired"),
-        (("a.npy", "c.csv", "--suspects", "a", "--classes", "photos/00.png"), "class names"),
+        (("a.npy", "c.csv", "--suspects", "a", "--outputs", "x", "--classes", "photos/00.png"), "class names"),
+        (("a.npy", "c.csv", "--suspects", "a", "--classes", "photos/00.png"), "give both"),
+        (("a.npy", "c.csv", "--suspects", "a", "--text", "x"), "--text goes with --model"),
+        (
+            ("--model", "m:x", "--images", "photos", "--layers", "1", "--blur", "0.1", "--size", "1"),
+            "give --text or --logo",
+        ),
+        (("--model", "m:x", "--images", "photos", "--layers", "1", "--blur", "0.1", "--colour", "red"), "give --text"),
+        (
+            ("--model", "m:x", "--images", "photos", "--layers", "1", "--artefacts", "photos", "--fraction", "1"),
+            "--fraction",
+        ),
     ],
 )
 def test_the_command_answers_wrong_input_in_one_line(photos, tmp_path, command, monkeypatch, arguments, match):
@@ -387,3 +436,75 @@ def test_a_function_alters_too(photos, tmp_path, command, monkeypatch):
     assert {row["pairs"] for row in json.loads(out)["neurons"]} == {12}
     made = Images(photos, lambda image: torch.zeros(1))
     assert len(made.sample_ids) == 12
+
+
+def test_the_options_of_the_command_do_what_they_say(data, tmp_path, command):
+    taken, concepts = data
+    np.save(tmp_path / "a.npy", taken.matrix)
+    save_concepts(concepts, tmp_path / "c.parquet")
+    pd.DataFrame({"part": taken.clusters}).to_csv(tmp_path / "of.csv", index=False)
+    run = ("spurious", tmp_path / "a.npy", tmp_path / "c.parquet", "--suspects", "mark", "--json")
+
+    def found(*more):
+        code, out, err = command(*run, "--clusters", tmp_path / "of.csv", *more)
+        assert code == 0, err
+        return json.loads(out)
+
+    paired = found()
+    assert {row["pairs"] for row in paired["neurons"]} == {N}
+    assert {row["pairs"] for row in found("--unpaired")["neurons"]} == {0}
+    assert {row["pairs"] for row in json.loads(command(*run, "--clusters", "none")[1])["neurons"]} == {0}
+    assert found("--seed", "1") != paired == found("-q")
+    classes = found("--outputs", "logits")["classes"]
+    assert [row["class"] for row in classes] == find_spurious(taken, concepts, suspects="mark", outputs=True).classes[
+        "class"
+    ].tolist()
+    labels = found("--relabel", "--min-fraction", "0.3", "--length", "1")["labels"]
+    assert labels
+    assert all(row["length"] == 1 and row["fraction"] >= 0.3 for row in labels)
+
+
+def test_a_run_that_is_repeated_takes_its_activations_and_leaves_no_stale_table(photos, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_spurious.py").write_text(MODEL)
+    run = ("spurious", "--model", "mine_spurious:make", "--images", "photos", "--layers", "1", "--out", "found")
+    code, _, err = command(*run, "--outputs", "4", "--border", "white")
+    assert code == 0, err
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "found" / "acts.zarr").rglob("c/*/*")}
+    assert made
+    code, _, err = command(*run, "--outputs", "4", "--border", "white", "--overwrite")
+    assert code == 0, err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "found" / "acts.zarr").rglob("c/*/*")} == made
+    code, _, err = command(*run, "--cast", "red", "--overwrite")
+    assert code == 0, err
+    assert not (tmp_path / "found" / "classes.csv").exists()
+    (photos / "03.png").write_bytes(b"broken")
+    code, _, err = command(*run, "--cast", "red", "--overwrite")
+    assert (code, "--skip-unreadable" in err) == (2, True)
+    code, out, err = command(*run, "--cast", "red", "--overwrite", "--skip-unreadable")
+    assert (code, "altered: 11 pairs" in out) == (0, True), err
+
+
+def test_the_figure_shows_photos_above_their_copies_and_names_as_they_are(photos, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr("neuronym.spurious.save_figure", lambda figure, path, overwrite: kept.append(figure))
+    both = overlay(photos, Border(colour="white"), name="$\\foo$")
+    values = np.random.default_rng(0).normal(size=(24, 8))
+    found = find_spurious(Activations(values, sample_ids=both.sample_ids, clusters=both.clusters), both.concepts(),
+                          suspects="$\\foo$", outputs=True, class_names=["$\\bar$"] * 8)  # fmt: skip
+    plot_findings(found, tmp_path / "f.png", photos=both, n_photos=1)
+    kept[0].savefig(tmp_path / "f.png")
+    above, below = (axis.images[0].get_array() for axis in kept[0].axes[:2])
+    assert np.array_equal(np.asarray(above), np.asarray(both.image(6)))
+    assert np.array_equal(np.asarray(below), np.asarray(both.image(18)))
+
+
+def test_a_figure_finds_glyphs_or_says_that_there_are_none(tmp_path, monkeypatch):
+    from neuronym import _fonts
+    from neuronym._figures import new_figure, save_figure
+
+    figure = new_figure(2, 2)
+    figure.subplots().set_title("捷径")
+    monkeypatch.setattr(_fonts, "_installed", lambda: iter([]))
+    with pytest.warns(UserWarning, match="the figure shows boxes|Glyph"):
+        save_figure(figure, tmp_path / "a.png", False)

@@ -267,7 +267,7 @@ def _print(
             if table is not None
         }
         if labels is not None:
-            rows["labels"] = json.loads(labels.to_json())
+            rows["labels"] = json.loads(labels.to_json())["labels"]
         print(json.dumps(rows, ensure_ascii=False))
     elif not quiet:
         print(found)
