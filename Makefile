@@ -2,10 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo docs test clean
 
 demo: .venv/demo
 	$(BIN)/neuronym demo
+
+docs: .venv/docs
+	rm -rf docs/_build
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
+	$(BIN)/python docs/check_links.py docs/_build
+	@echo 'open docs/_build/index.html'
 
 test: .venv/test
 	$(BIN)/ruff check .
@@ -22,9 +28,13 @@ test: .venv/test
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo]'
 	touch $@
 
+.venv/docs: .venv/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 .venv/test: .venv/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
-	touch $@ .venv/demo
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev,docs]'
+	touch $@ .venv/demo .venv/docs
 
 clean:
-	rm -rf .venv neuronym-demo
+	rm -rf .venv docs/_build docs/api docs/records neuronym-demo

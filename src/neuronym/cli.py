@@ -46,6 +46,7 @@ Examples:
   neuronym show labels.csv --significant 0.05 --simplest 0.05 --out believed.csv
 """
 
+#: The command, as an application of typer.
 app = typer.Typer(
     name="neuronym",
     help="Names for neurons: the formula of concepts that each neuron detects best, and how well.",

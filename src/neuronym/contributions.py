@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Contributions", "Method", "compare", "contributions"]
 
 Floats = NDArray[np.float64]
+#: How contributions are found; ``contributions`` says what each does.
 Method = Literal["auto", "linear", "gradient", "conductance", "integrated"]
 
 _METHODS = ("auto", "linear", "gradient", "conductance", "integrated")

@@ -35,7 +35,8 @@ __all__ = [
 
 Ints = NDArray[np.int64]
 
-LEVEL = 0.05  # what a p-value must be able to reach
+#: What a p-value must be able to reach.
+LEVEL = 0.05
 _ENOUGH = 8  # neurons that tell a repeated sample
 _SPLIT, _BOOTSTRAP = 1, 2  # streams of random numbers
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Observed", "Target", "Where"]
 
+#: A neuron: its layer and its name.
 Target = tuple[str, Name]
-Where = Formula | str | ArrayLike | None  # which samples
+#: Which samples: where a formula is true, of a mask, at places; None for those on which the target is highest.
+Where = Formula | str | ArrayLike | None
 
 _HIGHEST = 20  # samples on which the target is highest, where none are asked for
 _PROBED = 4  # samples that tell whether activations are of the model

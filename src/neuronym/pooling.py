@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["POOLS", "Pool", "pooled"]
 
+#: How maps and sequences become one number per neuron, by name.
 Pool = Literal["mean", "max", "first", "last"]
+#: All of them.
 POOLS = ("mean", "max", "first", "last")
 
 

@@ -24,6 +24,7 @@ __all__ = ["MEASURED", "Stability", "cross_fit", "measured", "stability"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+#: What is measured of a formula, a field each: numbers of samples, AUC and gain with variances, effects.
 MEASURED = np.dtype(
     [*((name, MEASURES[name]) for name in MEASURES.names or ()), ("agreement", np.float64), ("missing", np.float64)]
 )
@@ -124,7 +125,7 @@ class Stability:
     same, concepts : float
         The share of resamples in which the search found the same formula, and one of the same concepts.
     overlap : float
-        The mean Jaccard overlap |φ ∧ φ'| / |φ ∨ φ'| of the formula's extension with those found.
+        The mean Jaccard overlap ``|φ ∧ φ'| / |φ ∨ φ'|`` of the formula's extension with those found.
     formulas : tuple of (formula's code, share)
         The fewest formulas that cover 90% of the resamples, the most frequent first. The empty code is no formula.
     """

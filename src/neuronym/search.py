@@ -29,6 +29,7 @@ from neuronym.scores import AUC, Score
 
 __all__ = ["Direction", "Found", "Rules", "Searcher", "Speller", "extension", "search"]
 
+#: Whether a neuron is high or low inside its formula.
 Direction = Literal["high", "low"]
 
 _OPERATORS: tuple[Literal["and"], Literal["or"]] = ("and", "or")

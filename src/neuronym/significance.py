@@ -21,7 +21,8 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-FARTHEST = 1e-4  # of the smallest p that permutations give, how far a fitted tail is followed
+#: How far a fitted tail is followed: to this share of the smallest p that permutations give.
+FARTHEST = 1e-4
 
 
 def mann_whitney(
@@ -62,7 +63,7 @@ def mann_whitney(
 
 
 def normal_test(z: ArrayLike) -> tuple[Floats, Floats]:
-    """The two-sided p-value of a standard normal |z|, z given as at least 0, and its log10, which never underflows."""
+    """The two-sided p-value of a standard normal z, given as at least 0, and its log10, which never underflows."""
     from scipy.special import log_ndtr, ndtr
 
     away = np.asarray(z, np.float64)
@@ -72,7 +73,7 @@ def normal_test(z: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def cluster_test(t: ArrayLike, units: ArrayLike) -> tuple[Floats, Floats]:
-    """The two-sided p-value of Student's |t| with ``units`` − 1 degrees of freedom, and its log10.
+    """The two-sided p-value of Student's t with ``units`` − 1 degrees of freedom, and its log10.
 
     For an estimate whose variance comes from so many units. NaN for fewer than two.
     """

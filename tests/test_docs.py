@@ -1,0 +1,109 @@
+import ast
+import importlib
+import importlib.util
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import neuronym
+from neuronym import cli
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+MODULES = ["neuronym", *(f"neuronym.{m.name}" for m in pkgutil.iter_modules(neuronym.__path__) if m.name[0] != "_")]
+NEEDED = ("sphinx", "furo", "myst_parser", "numpydoc")
+
+
+def script(name):
+    """A script of the folder docs, as a module."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed: pip install '.[docs]'")
+    out = tmp_path_factory.mktemp("site")
+    build = [sys.executable, "-m", "sphinx", "-E", "-q", "-W", "--keep-going", "-d", out / "trees"]
+    done = subprocess.run([*build, DOCS, out / "html"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out / "html"
+
+
+def test_no_link_of_the_site_leads_nowhere(site):
+    assert script("check_links").broken(site) == []
+
+
+def test_every_public_module_and_name_is_in_the_reference(site):
+    pages = script("check_links")
+    overview = (DOCS / "reference.md").read_text(encoding="utf-8")
+    for module in MODULES:
+        assert f"[`{module}`](../src/" in overview, module
+        page = pages.Page(site / "api" / f"{module}.html")
+        led_to = {target.rpartition("#")[2] for target in page.targets}
+        for name in importlib.import_module(module).__all__:
+            assert f"{module}.{name}" in page.anchors or any(at.endswith(f".{name}") for at in led_to), (module, name)
+
+
+def test_examples_of_docstrings_are_no_parameters(site):
+    page = (site / "api" / "neuronym.html").read_text(encoding="utf-8")
+    assert page.count("&gt;&gt;&gt; ") >= 5
+    assert "<strong>&gt;&gt;&gt;" not in page
+
+
+def test_every_page_is_on_the_site(site):
+    for page in DOCS.glob("*.md"):
+        assert (site / f"{page.stem}.html").exists(), page.name
+
+
+def test_links_that_lead_nowhere_are_told(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a b.html").write_text('<p id="here"><a name="there"></a><a href="#here"><a href="sub/c.html#x">')
+    (tmp_path / "sub/c.html").write_text(
+        '<a href="../a%20b.html#there" id="x"></a><a href="https://example.org/#no"></a><a href="mailto:a@b"></a>'
+        '<a href="#"></a><a href="../a%20b.html?q=1#gone"></a><img src="gone.png"><a href="gone.html#x"></a>'
+        '<a href="../../out.html"></a><a href="#y"></a><script src="../sub"></script>'
+    )
+    (tmp_path.parent / "out.html").write_text("")
+    found = script("check_links").broken(tmp_path)
+    wrong = ["#y", "../../out.html", "../a%20b.html?q=1#gone", "../sub", "gone.html#x", "gone.png"]
+    assert found == [f"sub/c.html: {target}" for target in wrong]
+    assert script("check_links").broken(tmp_path / "sub/none") != []
+
+
+def test_the_page_of_the_command_is_what_its_help_says(monkeypatch):
+    for columns in ("40", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert script("write_cli").page() == (DOCS / "cli.md").read_text(encoding="utf-8"), "python docs/write_cli.py"
+
+
+def test_the_page_of_the_command_has_every_command_and_option():
+    sections = dict(re.findall(r"^##+ (neuronym .*?)\n(.*?)(?=^##|\Z)", (DOCS / "cli.md").read_text(), re.M | re.S))
+    open_ = [("neuronym", get_command(cli.app))]
+    while open_:
+        path, command = open_.pop()
+        open_ += [(f"{path} {name}", below) for name, below in getattr(command, "commands", {}).items()]
+        if path != "neuronym":
+            section = sections.pop(path)
+            assert command.help.split("\n")[0] in section
+            for option in (o for p in command.params if p.param_type_name == "option" for o in p.opts):
+                assert re.search(rf"(?<![-\w]){option}(?![-\w])", section), (path, option)
+    assert sections == {}
+
+
+def test_the_paper_is_mapped_to_tests_that_are_there():
+    page = (DOCS / "paper.md").read_text(encoding="utf-8")
+    named = re.findall(r"\[`(test_\w+)`\]\(\.\./tests/(\w+\.py)\)", page)
+    assert len(named) == page.count("`test_") >= 20
+    for test, file in named:
+        tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+        assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, (test, file)
