@@ -145,7 +145,7 @@ def table_of_ablations(loaded: Loaded, data: Path, tiny: Path, folder: Path, fig
                 ]
             )
             order = np.argsort(top)
-            axis.plot(top[order], "o", ms=3, label=f"{layer}, ten largest contributors")
+            axis.plot(top[order], "o", ms=3, label=f"\u200b{layer}, ten largest contributors")
             axis.plot(np.tile(np.arange(CLASSES)[:, None], random.shape[1]), random[order], ".", ms=2, color="0.6")
         axis.axhline(0, color="0.8", lw=0.8)
         axis.set(title=name, xlabel="class, by change")
