@@ -96,6 +96,7 @@ def drawn(axes, column):
     cells = []
     for image in axes.images:
         left, _, _, top = image.get_extent()
+        assert image.get_clim() == (0, 1)
         cells.append(((int(top), int(left)), image.get_array(), (round(left, 6), round(top, 6)) in frames))
     assert len(frames) == sum(framed for *_, framed in cells)
     return [(np.asarray(array), framed) for _, array, framed in sorted(cells, key=lambda cell: cell[0])]
@@ -166,6 +167,8 @@ def test_one_sample_inside_and_all_zero_are_drawn(data):
     one = Label(0, best=Explanation(Formula.parse("dog"), 1.0, 0.02, 1))
     axes = plots.distribution(one, values, concepts, names=["dog"])
     assert areas(axes) == pytest.approx({IN: 1, OUT: 0})
+    (edges,) = [patch.get_data()[1] for patch in axes.patches if patch.get_fill() and patch.get_data()[0].any()]
+    assert edges == pytest.approx([3.5 - 3.5 / 20, 3.5 + 3.5 / 20])
     assert texts(axes)[:2] == ["inside, 1", "outside, 49 (100% are 0)"]
     assert heading(axes)[1] == "AUC 1.000, 2.0% of samples"
     axes.figure.savefig("/dev/null", format="png")
@@ -300,6 +303,16 @@ def test_the_highest_come_first_framed_where_the_formula_is_true(data, high, ima
     assert (axes.get_xlim(), axes.get_ylim()) == ((0, 3), (3, 0))
 
 
+def test_ties_keep_the_order_of_the_samples(data, high, images):
+    values, _ = data
+    for direction, sign in (("high", -1), ("low", 1)):
+        one = replace(high, neuron=3, direction=direction)
+        order = np.argsort(sign * values[:, 3], kind="stable")[:9]
+        found = drawn(plots.top_samples(one, values, images / N), 3)
+        assert len(set(values[order, 3])) < 4
+        assert all(np.array_equal(array, images[place] / N) for (array, _), place in zip(found, order, strict=True))
+
+
 def test_a_low_label_shows_the_lowest(data, low, images):
     values, concepts = data
     order = np.argsort(values[:, 1], kind="stable")[:4]
@@ -323,7 +336,7 @@ def test_without_concepts_or_formula_nothing_is_framed(data, high, images):
 
 def test_texts_are_written_as_they_are(data, high):
     values, concepts = data
-    written = [f"sample_{place} costs $1 and $\\frac{{2$\n" + "more " * 60 for place in range(N)]
+    written = [f"sample_{place} costs $1$ and $\\frac{{2$\n" + "more " * 60 for place in range(N)]
     order = np.argsort(-values[:, 0], kind="stable")[:5]
     axes = plots.top_samples(high, values, written, concepts=concepts, names=NAMES, n=5)
     shown = [text.get_text() for text in axes.texts]
@@ -735,6 +748,23 @@ def test_all_take_what_label_takes(data, high, tmp_path):
     assert [texts(axes) for axes in drawings({"conv": values}, whole, None, high)] == expected
 
 
+def test_ids_of_concepts_are_those_of_samples_too(data, high):
+    values, concepts = data
+    ids = [f"s{place}" for place in range(N)]
+    shown = Concepts.from_array(concepts, NAMES, sample_ids=ids)
+    written = {name: f"text of {name}" for name in ids[::-1]}
+    axes = plots.top_samples(high, values, written, concepts=shown, n=3)
+    order = np.argsort(-values[:, 0], kind="stable")[:3]
+    assert [text.get_text() for text in axes.texts] == [f"text of s{place}" for place in order]
+
+
+def test_a_part_of_a_table_is_not_matched_by_place(data, high):
+    values, concepts = data
+    part = pd.DataFrame(concepts, columns=NAMES, index=np.arange(100, 100 + N))
+    with pytest.raises(AlignmentError, match="give both the same samples"):
+        plots.roc(high, pd.DataFrame(values), part)
+
+
 def test_samples_in_common_are_kept_where_asked(data, high):
     values, concepts = data
     ids = [f"s{place}" for place in range(N)]
@@ -759,13 +789,13 @@ def test_samples_in_common_are_kept_where_asked(data, high):
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_all_are_saved_with_names_as_they_are(data, high, tmp_path, kind, swept):
     values, concepts = data
-    odd = ["$\\frac{", "grass_$x$", "sky\n", "_night", "a & b%\\"]
+    odd = ["$\\frac{$", "grass_$x$", "sky\n", "_night", "a & b%\\"]
     one = label(values, concepts, names=odd, neurons=[0])[0]
-    assert "$\\frac{" in one.formula.concepts
+    assert "$\\frac{$" in one.formula.concepts
     one = replace(one, layer="_l$^{$")
     several = [one, replace(one, layer="_m")]
     heads = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
-    every = [*drawings(values, concepts, odd, one), plots.tradeoff(swept.assign(layer="$\\frac{"))]
+    every = [*drawings(values, concepts, odd, one), plots.tradeoff(swept.assign(layer="$\\frac{$"))]
     for place, axes in enumerate([*every, plots.layer_overview(several), plots.auc_histogram(several)]):
         axes.figure.savefig(tmp_path / f"{place}.{kind}")
         assert (tmp_path / f"{place}.{kind}").read_bytes().startswith(heads[kind])
@@ -869,6 +899,9 @@ def test_a_neuron_that_is_not_there(data, high):
     other = replace(high, layer="layer3")
     refused(
         lambda: plots.roc(other, layers, concepts, names=NAMES), UnknownNameError, "no layer 'layer3'; near it: 'layer"
+    )
+    refused(
+        lambda: plots.roc(other, {"layer1": values}, concepts, names=NAMES), UnknownNameError, "no layer 'layer3'; near"
     )
     refused(lambda: plots.roc(high, layers, concepts, names=NAMES), OptionError, "the label names no layer, and activ")
     renamed = ["dogs", *NAMES[1:]]
