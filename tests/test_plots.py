@@ -230,6 +230,10 @@ def test_points_on_a_line_are_left_out():
     one = Label(0, best=Explanation(Formula.parse("dog"), 1.0, 0.1, 100))
     curve = plots.roc(one, values, concepts, names=["dog"]).lines[0]
     assert curve.get_xydata().tolist() == [[0, 0], [0, 1], [1, 1]]
+    values = np.array([2, 2, 2, 1, 1, 0, 0])[:, None]  # slopes of 2, 1 and 1
+    concepts = np.array([True, True, False, True, False, True, False])[:, None]
+    curve = plots.roc(one, values, concepts, names=["dog"]).lines[0]
+    assert curve.get_xydata() == pytest.approx(np.array([[0, 0], [1 / 3, 1 / 2], [1, 1]]))
 
 
 # Tradeoff
@@ -359,6 +363,7 @@ def test_texts_of_every_length_stay_in_their_place(data, high, text, n):
         lines = written.get_text().split("\n")
         assert len(lines) == (1 if not text.strip() else 2 if n == 9 else len(lines))
         assert lines[-1].endswith(" …") == bool(text.strip())
+        assert not written.get_in_layout()  # or a text a little too wide would make the whole list narrower
         if text.strip():
             box = written.get_window_extent()
             top, bottom = axes.transData.transform([(0, written.xy[1] - 0.5), (1, written.xy[1] + 0.5)])
@@ -458,6 +463,13 @@ def test_row_numbers_are_no_ids_beside_names_of_files(tmp_path, where):
     assert found[0][1] == (where == "concepts")
 
 
+def test_row_numbers_are_ids_beside_row_numbers():
+    taken = Activations(np.arange(20.0), sample_ids=range(20))
+    table = pd.DataFrame({"sample": np.arange(20)[::-1], "text": [f"text of {place}" for place in range(20)[::-1]]})
+    axes = plots.top_samples(Label(0), taken, table, n=2)
+    assert [text.get_text() for text in axes.texts] == ["text of 19", "text of 18"]
+
+
 def test_images_come_in_many_shapes():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(2)
@@ -479,7 +491,7 @@ def test_images_come_in_many_shapes():
         (grey * 2 - 1, (grey - grey.min()) / (grey.max() - grey.min())),
         (np.full((2, 2), 7.0), np.zeros((2, 2))),
         (grey.tolist(), grey),
-        (palette, None),
+        (palette, np.asarray(palette.convert("RGB")) / 255),
         (Image.new("L", (2, 2), 51), np.full((2, 2), 0.2)),
         (torch.tensor(grey).bfloat16(), torch.tensor(grey).bfloat16().double().numpy()),
     ]
@@ -695,7 +707,8 @@ def test_each_length_has_a_row(data, high, images):
         expected = {IN: np.mean(values[inside, 0] != 0), OUT: np.mean(values[~inside, 0] != 0)}
         assert areas(right) == pytest.approx(expected)
     assert heading(axes[0, 0])[0] == "neuron 0"
-    assert axes[0, 1].get_xlim() == axes[1, 1].get_xlim()
+    top = values[:, 0].max()
+    assert [right.get_xlim() for right in axes[:, 1]] == [pytest.approx((-0.03 * top, 1.03 * top))] * 2
     given = Figure().subplots(2, 2)
     assert plots.formula_steps(one, values, concepts, images, names=NAMES, axes=given) is given
     with pytest.raises(OptionError, match=r"axes must be 2 rows of 2, not of shape \(2,\)"):

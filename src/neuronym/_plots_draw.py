@@ -193,7 +193,7 @@ def draw_samples(
             text = "\n".join(_broken(item, across - 8 / 72, most=lines))
             spot: Any = {"textcoords": "offset points", "va": "center"}
             written = ax.annotate(text, (left, top + 0.5), (4, 0), fontsize=SIZE, **spot, **PLAIN)
-            written.set_in_layout(False)  # or one a little too wide would make all of them narrower
+            written.set_in_layout(False)  # or one a little too wide would make the whole list narrower
         else:
             longest = max(item.shape[:2]) / (1 - 2 * _GAP)
             width, height = item.shape[1] / longest, item.shape[0] / longest
