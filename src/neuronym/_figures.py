@@ -13,9 +13,13 @@ from neuronym.errors import OptionError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "new_figure", "save_figure"]
+__all__ = ["COLOURS", "FIGURES", "MARKERS", "new_figure", "save_figure"]
 
 FIGURES = (".png", ".pdf", ".svg")
+
+# Okabe and Ito's colours, which readers who are colour-blind can tell apart, without yellow, which is pale on white.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+MARKERS = "osD^vPX"
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._figures import new_figure
+from neuronym._plots_draw import draw_density, draw_samples
+from neuronym._plots_samples import Samples
+from neuronym._plots_seen import Seen
 from neuronym.activations import Activations
 from neuronym.concepts import Concepts
 from neuronym.errors import FileError, OptionError
@@ -168,30 +172,18 @@ def _new_folder(out: Path) -> Path:
 
 def _picture(data: Digits, concepts: Concepts, labels: Labels, path: Path) -> None:
     """For a few hidden neurons and an output neuron: the top samples, and activations inside and outside."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     chosen = [*_different(labels.filter(layer="hidden").sort(), _PICTURED), labels["output", 3]]
-    figure = Figure(figsize=(11, 1.3 * len(chosen)), layout=ConstrainedLayoutEngine(hspace=0.3))
-    axes = figure.subplots(len(chosen), _TOP + 1, width_ratios=[*[1] * _TOP, 4], squeeze=False)
-    for row, found in zip(axes, chosen, strict=True):
-        if found.layer is None or found.formula is None or not isinstance(found.neuron, int):
+    figure = new_figure(11, 1.6 * len(chosen))
+    for axes, found in zip(figure.subplots(len(chosen), 2, width_ratios=[2, 1], squeeze=False), chosen, strict=True):
+        if found.formula is None:
             continue
-        values = data.activations[found.layer][:, found.neuron]
-        inside = found.formula.evaluate(concepts)
-        for axis, sample in zip(row[:-1], np.argsort(-values, kind="stable"), strict=False):
-            axis.imshow(data.images[sample], cmap="gray_r")
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set(color="tab:blue" if inside[sample] else "tab:orange", linewidth=3)
-        bins = np.linspace(values.min(), values.max(), 31).tolist()
-        row[-1].hist(values[~inside], bins, density=True, color="tab:orange", alpha=0.6, label="outside")
-        row[-1].hist(values[inside], bins, density=True, color="tab:blue", alpha=0.6, label="inside")
-        row[-1].set(yticks=[], xlabel="activation" if found is chosen[-1] else "")
-        heading = f"{found.layer} {found.neuron}:  {found.formula}   (AUC {found.auc:.3f})"
-        # Outside of the layout, or the first picture would be given the heading's width.
-        row[0].text(0, 1.15, heading, transform=row[0].transAxes).set_in_layout(False)
-    axes[0, -1].legend(frameon=False)
-    axes[0, -1].set_title("activations inside and outside the formula", fontsize="medium")
+        seen = Seen.of(found, data.activations, concepts, None, False)
+        inside = seen.inside(found.formula)
+        places, items = Samples.of(data.images).first(seen, seen.order(), _TOP)
+        draw_samples(axes[0], items, inside[places], _TOP, "gray_r")
+        draw_density(axes[1], seen.values, inside)
+        axes[1].set(yticks=[], xlabel="activation" if found is chosen[-1] else "")
+        axes[0].set_title(f"{found.layer} {found.neuron}:  {found.formula}   (AUC {found.auc:.3f})", loc="left")
     figure.savefig(path, dpi=110)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from neuronym._asked import Asked, Parts
 from neuronym._depths import stand_in
-from neuronym._figures import new_figure, save_figure
+from neuronym._figures import COLOURS, MARKERS, new_figure, save_figure
 from neuronym._files import check_target
 from neuronym._inputs import as_activations, as_concepts, as_layers, check_finite, cluster_rows, grouped, ids_of
 from neuronym._progress import watched
@@ -31,7 +31,7 @@ from neuronym.search import Code, Found, Rules, Searcher
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["plot_tradeoff", "tradeoff"]
+__all__ = ["draw_lengths", "plot_tradeoff", "tradeoff"]
 
 _BLOCK = 32  # neurons in a task
 
@@ -214,11 +214,9 @@ def plot_tradeoff(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fa
     figure = new_figure(9.5, 3.8)
     check_target(path, overwrite)
     by_length, by_fraction = figure.subplots(1, 2)
-    layers = table["layer"].drop_duplicates().tolist() if "layer" in table else [None]
-    least = table["min_fraction"].min()
-    for number, layer in enumerate(layers):
-        own = table if layer is None else table[table["layer"] == layer]
-        color, name = f"C{number}", "" if layer is None else f"layer {layer}: "
+    draw_lengths(by_length, table)
+    for number, (layer, own) in enumerate(_by_layer(table)):
+        color, name = COLOURS[number % len(COLOURS)], "" if layer is None else f"layer {layer}: "
         last = own[own["length"] == own["length"].max()]
         for column, style, text in (
             ("auc_heldout", "o-", "AUC, held out"),
@@ -227,17 +225,36 @@ def plot_tradeoff(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fa
         ):
             if column in own:
                 by_fraction.plot(last["min_fraction"], last[column], style, color=color, ms=4, label=name + text)
-        # One layer is shown for every fraction, several for the least.
-        fractions = sorted(set(own["min_fraction"])) if len(layers) == 1 else [least]
-        for shade, fraction in enumerate(fractions):
-            rows, tint = own[own["min_fraction"] == fraction], f"C{number + shade}"
-            text = f"{name}α = {fraction:g}"
-            by_length.plot(rows["length"], rows["auc_heldout"], "o-", color=tint, ms=4, label=text)
-            by_length.plot(rows["length"], rows["auc"], "o:", color=tint, ms=3)
-    by_length.set(xlabel="length L", ylabel="mean AUC", title="More concepts: held out (—), searched (···)")
-    by_length.set_xticks(sorted(set(table["length"])))
+    by_length.set(title="More concepts: held out (—), searched (···)")
     by_fraction.set(xlabel="minimal fraction α", title="Larger formulas", ylim=(0, 1))
     for axis in (by_length, by_fraction):
-        axis.legend(fontsize=8)
+        for text in axis.legend(fontsize=8).get_texts():
+            text.set_parse_math(False)
         axis.spines[["top", "right"]].set_visible(False)
     save_figure(figure, path, overwrite)
+
+
+def draw_lengths(axis: Any, table: pd.DataFrame) -> None:
+    """Draw AUC by length on an axes, held out as lines and searched as dotted ones.
+
+    One layer is shown for every fraction, several for the least.
+    """
+    layers = _by_layer(table)
+    least = table["min_fraction"].min()
+    shown = [
+        (layer, fraction, own[own["min_fraction"] == fraction])
+        for layer, own in layers
+        for fraction in (sorted(set(own["min_fraction"])) if len(layers) == 1 else [least])
+    ]
+    for number, (layer, fraction, rows) in enumerate(shown):
+        color, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        text = f"α = {fraction:g}" if layer is None else f"layer {layer}: α = {fraction:g}"
+        axis.plot(rows["length"], rows["auc_heldout"], f"{marker}-", color=color, ms=4, label=text)
+        axis.plot(rows["length"], rows["auc"], f"{marker}:", color=color, ms=3)
+    axis.set(xlabel="length L", ylabel="mean AUC")
+    axis.set_xticks(sorted(set(table["length"])))
+
+
+def _by_layer(table: pd.DataFrame) -> list[tuple[str | None, pd.DataFrame]]:
+    """The rows of each layer, in order; of None where the table has no layers."""
+    return [(None, table)] if "layer" not in table else [(str(k), own) for k, own in table.groupby("layer", sort=False)]
