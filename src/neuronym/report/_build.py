@@ -93,7 +93,7 @@ class Builder:
         return {
             "layers": layers,
             "concepts": list(concepts),
-            "names": {name: shown for name, shown in self.names.items() if name in concepts and shown != name},
+            "readable": [self.names.get(name, name) for name in concepts] if self.names else None,
             "formulas": [_coded(formula, concepts) for formula in formulas],
             "columns": columns,
             "reasons": {str(i): reason for i, reason in reasons.items() if reason},
@@ -175,7 +175,7 @@ class Builder:
         if label.formula is not None:
             found["tree"] = tree(label.formula)
         if label.aliases:
-            found["aliases"] = {name: list(others) for name, others in label.aliases.items()}
+            found["aliases"] = [[name, *others] for name, others in label.aliases.items()]
         layer = self.layers.get(label.layer)
         if values is None or layer is None:
             return found

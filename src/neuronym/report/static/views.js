@@ -3,7 +3,7 @@
 (function () {
   var N = neuronym;
 
-  function shown(name) { return N.data.names[name] || name; }
+  function shown(name) { var c = N.data.place.get(name); return c === undefined ? name : N.data.named[c]; }
   function concept(name, negated) {
     return h("span", {}, negated ? "not " : "", N.data.place.has(name) ? h("a", { href: N.conceptLink(name) }, h("bdi", {}, shown(name))) : h("bdi", {}, shown(name)));
   }
@@ -80,7 +80,7 @@
         ["best F1, in hindsight", own.roc ? N.told("f1", own.roc.f1) + " at " + N.told("value", own.roc.threshold) : ""],
       ]),
       own.tree && own.tree[0] !== "concept" ? h("details", { class: "tree" }, h("summary", {}, "As a tree"), h("ul", {}, branches(own.tree))) : null,
-      own.aliases ? h("p", { class: "quiet small" }, Object.keys(own.aliases).map(function (name) { return shown(name) + ": the same samples as " + own.aliases[name].map(shown).join(", ") + ". "; })) : null,
+      own.aliases ? h("p", { class: "quiet small" }, own.aliases.map(function (one) { return shown(one[0]) + ": the same samples as " + one.slice(1).map(shown).join(", ") + ". "; })) : null,
       plots,
     ];
     var title = N.nameOf(i);
