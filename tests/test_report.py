@@ -392,9 +392,9 @@ def test_a_neuron_is_opened_and_the_table_is_found_again_as_it_was(browser, made
         page.wait_for_selector("ul.samples")
         assert page.locator("h1").inner_text() == "low 0"
         page.locator("main a bdi:text-is('dog')").first.click()
-        page.wait_for_selector("h1:text-is('dog')")
+        expect(page.locator("h1")).to_have_text("dog")
         page.locator("main a bdi:text-is('wolf_dog')").first.click()
-        page.wait_for_selector("h1:text-is('wolf_dog')")
+        expect(page.locator("h1")).to_have_text("wolf_dog")
 
 
 @in_browser
