@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._figures import new_figure, save_figure
-from neuronym._files import check_target, kind_of, writing
-from neuronym.activations import Name
+from neuronym._files import check_target, first_line, kind_of, reading, writing
+from neuronym.activations import Name, as_name
+from neuronym.errors import FileError
 
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["GRAPHS", "draw", "title", "write"]
+__all__ = ["GRAPHS", "draw", "read", "title", "write"]
 
 GRAPHS = (".dot", ".graphml", ".json")
 
@@ -49,6 +50,25 @@ def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: str | Pat
             temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
         else:
             temporary.write_text(_dot(graph), encoding="utf-8")
+
+
+def read(path: str | Path) -> tuple[nx.DiGraph[Node], Node, list[str], int]:
+    """The graph, target, layers and number of samples of a ``.json`` that ``write`` wrote."""
+    import networkx as nx
+
+    kind_of(path, (".json",), "a saved circuit")
+    with reading(path, "a circuit"):
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        try:
+            named: Any = nx.node_link_graph(data, edges="edges")
+            nodes = {one: (held["layer"], as_name(held["neuron"])) for one, held in named.nodes(data=True)}
+            for one, held in named.nodes(data=True):
+                held["neuron"] = nodes[one][1]
+            graph = nx.relabel_nodes(named, nodes)
+            layers = {held["level"]: held["layer"] for held in graph.nodes.values()}
+            return graph, nodes[data["target"]], [layers[level] for level in sorted(layers)], int(data["n_samples"])
+        except (KeyError, TypeError, nx.NetworkXError) as error:
+            raise FileError(f"{str(path)!r} is no circuit that was saved: {first_line(error)}") from error
 
 
 def _dot(graph: nx.DiGraph[Node]) -> str:

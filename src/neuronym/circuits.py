@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuronym._depths import as_hierarchy, stand_in
-from neuronym._draw_circuit import draw, title, write
+from neuronym._draw_circuit import draw, read, title, write
 from neuronym._inputs import as_concepts
 from neuronym.ablation import Ablation, ablate
 from neuronym.activations import Name
@@ -40,6 +40,7 @@ __all__ = [
     "circuit",
     "compare",
     "contributions",
+    "open_circuit",
     "plot_circuit",
     "save_circuit",
 ]
@@ -220,6 +221,19 @@ def save_circuit(found: Circuit, path: str | Path, *, overwrite: bool = False) -
         If the file is of another kind, exists and ``overwrite`` is off, or cannot be written.
     """
     write(found.graph, found.target, found.n_samples, path, overwrite)
+
+
+def open_circuit(path: str | Path) -> Circuit:
+    """Read the ``.json`` that ``save_circuit`` wrote.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, or is no circuit.
+    """
+    graph, target, layers, n_samples = read(path)
+    covered = {upper: sum(edge["share"] for edge in graph.pred[upper].values()) for upper in graph if graph.pred[upper]}
+    return Circuit(graph, target, layers, n_samples, covered)
 
 
 def plot_circuit(found: Circuit, path: str | Path, *, overwrite: bool = False) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from neuronym import _cli_circuit, _cli_collect, _cli_compose, _cli_concepts, _cli_spurious, _cli_tradeoff
+from neuronym import _cli_circuit, _cli_collect, _cli_compose, _cli_concepts, _cli_report, _cli_spurious, _cli_tradeoff
 from neuronym._files import check_target, kind_of
 from neuronym._workers import StoppedWarning
 from neuronym.errors import NeuronymError, OptionError, no_such
@@ -62,6 +62,7 @@ app.command("compose", epilog=_cli_compose.COMPOSE_EXAMPLES)(_cli_compose.compos
 app.command("sweep", epilog=_cli_tradeoff.SWEEP_EXAMPLES)(_cli_tradeoff.sweep_command)
 app.command("spurious", epilog=_cli_spurious.SPURIOUS_EXAMPLES)(_cli_spurious.spurious_command)
 app.command("circuit", epilog=_cli_circuit.CIRCUIT_EXAMPLES)(_cli_circuit.circuit_command)
+app.command("report", epilog=_cli_report.REPORT_EXAMPLES)(_cli_report.report_command)
 app.command("layers", epilog=_cli_collect.LAYERS_EXAMPLES)(_cli_collect.layers_command)
 
 

@@ -17,6 +17,7 @@ from neuronym.activations import Activations
 from neuronym.concepts import Concepts
 from neuronym.errors import FileError, OptionError
 from neuronym.labeling import label
+from neuronym.report import report
 from neuronym.store import save_activations, save_concepts
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ def digit_concepts(images: NDArray[np.float64], digits: NDArray[np.int64]) -> Co
 def run(out: str | Path = "neuronym-demo", seed: int = 0) -> Labels:
     """Train, label, print the table, and save labels and a picture in a folder of their own.
 
-    The folder holds ``labels.csv``, ``neurons.png``, and what the command ``neuronym label`` can be tried on:
-    ``hidden.npy`` and ``concepts.parquet``.
+    The folder holds ``labels.csv``, ``neurons.png``, a page to browse the neurons, ``report/index.html``, and what the
+    command ``neuronym label`` can be tried on: ``hidden.npy`` and ``concepts.parquet``.
 
     Where ``out`` exists, ``out-2``, ``out-3``, … is taken instead: nothing is overwritten.
 
@@ -138,7 +139,16 @@ def run(out: str | Path = "neuronym-demo", seed: int = 0) -> Labels:
     _picture(data, concepts, labels, folder / "neurons.png")
     save_activations(Activations(data.activations["hidden"]), folder / "hidden.npy")
     save_concepts(concepts, folder / "concepts.parquet")
+    page = report(
+        labels,
+        folder / "report",
+        activations=data.activations,
+        concepts=concepts,
+        samples=16 - data.images,
+        title="Neurons of a network for handwritten digits",
+    )
     console.print(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}", markup=False)
+    console.print(f"To browse the neurons, open {page.resolve()} in a browser", markup=False)
     return labels
 
 

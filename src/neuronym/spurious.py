@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuronym._figures import new_figure, save_figure
-from neuronym._files import check_target, writing
+from neuronym._files import check_target, reading, writing
 from neuronym._inputs import as_activations, as_concepts, as_layers
 from neuronym._sides import Sides
 from neuronym._tables import shown_table
-from neuronym.activations import Activations, Name
-from neuronym.errors import ConceptsError, OptionError, no_such
+from neuronym.activations import Activations, Name, as_name
+from neuronym.errors import ConceptsError, FileError, OptionError, no_such, some
 from neuronym.labeling import label
 from neuronym.labels import Label, Labels
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Findings", "find_spurious", "plot_findings", "relabel"]
+__all__ = ["Findings", "find_spurious", "open_findings", "plot_findings", "relabel"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,31 @@ class Findings:
 
 _NEURONS = ("neuron", "rank", "auc", "auc_low", "auc_high", "change", "change_sd", "rises", "q")
 _CLASSES = ("class", "name", "change", "change_low", "change_high", "rises", "predicted_before", "predicted_after", "q")
+
+
+def open_findings(folder: str | Path) -> Findings:
+    """Read what ``Findings.save`` wrote.
+
+    Raises
+    ------
+    FileError
+        If ``neurons.csv`` is missing or is no table of findings.
+    """
+    import pandas as pd
+
+    tables: dict[str, pd.DataFrame] = {}
+    for name, key in (("neurons.csv", "neuron"), ("classes.csv", "class")):
+        path = Path(folder) / name
+        if name == "classes.csv" and not path.exists():
+            continue
+        with reading(path, "findings"):
+            table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        missing = {"suspect", key, "rank", "q"} - set(table.columns)
+        if missing:
+            raise FileError(f"{str(path)!r} is no table of findings: it lacks {some(sorted(missing))}")
+        table[key] = [as_name(one) for one in table[key]]
+        tables[key] = table
+    return Findings(tables["neuron"], tables.get("class"))
 
 
 def _text(table: pd.DataFrame, columns: Sequence[str]) -> str:
