@@ -1,0 +1,123 @@
+"""How fast the page to browse neurons is, with 20,000 of them; write the table to benchmarks/BROWSING.md.
+
+python benchmarks/browsing.py
+
+Needs Playwright and a Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from evidence import Table
+from playwright.sync_api import sync_playwright
+from run import HERE, as_text
+
+from neuronym import Activations, Concepts, Labels, label
+from neuronym.report import report
+
+N_NEURONS, N_SAMPLES, N_CONCEPTS, RUNS = 20_000, 2_000, 300, 5
+FLAGS = "--no-sandbox --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+READY = """
+new MutationObserver(() => {
+  if (!window.readyAt && document.documentElement.dataset.ready)
+    requestAnimationFrame(() => setTimeout(() => { window.readyAt = performance.now(); }));
+}).observe(document, {subtree: true, childList: true, attributes: true});
+"""
+TYPED = """() => {
+  const box = document.getElementById('q');
+  window.typedAt = null;
+  box.addEventListener('input', () => {
+    const begun = performance.now();
+    requestAnimationFrame(() => setTimeout(() => { window.typedAt = performance.now() - begun; }));
+  }, {once: true, capture: true});
+  box.focus();
+}"""
+
+
+def synthetic() -> tuple[Labels, dict[str, Activations], Concepts]:
+    """Labels of neurons of four layers, each for two concepts in noise."""
+    rng = np.random.default_rng(0)
+    shown = rng.random((N_SAMPLES, N_CONCEPTS)) < rng.uniform(0.02, 0.3, N_CONCEPTS)
+    concepts = Concepts.from_array(shown, [f"concept number {c}" for c in range(N_CONCEPTS)])
+    layers = {}
+    for k in range(4):
+        values = rng.normal(size=(N_SAMPLES, N_NEURONS // 4)).astype(np.float32)
+        for j in range(values.shape[1]):
+            values[:, j] += 2 * shown[:, rng.integers(N_CONCEPTS)] + shown[:, rng.integers(N_CONCEPTS)]
+        layers[f"layer{k}"] = Activations(values)
+    return label(layers, concepts, n_jobs=-1), layers, concepts
+
+
+def opened(folder: Path, chromium: str) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds until the table is there, until a typed letter has filtered it, and until a neuron is shown."""
+    ready, typed, shown = [], [], []
+    with sync_playwright() as running:
+        for _ in range(RUNS):
+            browser = running.chromium.launch(executable_path=chromium, args=FLAGS.split())
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.add_init_script(READY)
+            page.goto((folder / "index.html").as_uri())
+            page.wait_for_timeout(3000)
+            ready.append(float(page.evaluate("window.readyAt")))
+            for letter in "con":
+                page.evaluate(TYPED)
+                page.keyboard.type(letter)
+                page.wait_for_timeout(500)
+                typed.append(float(page.evaluate("window.typedAt")))
+            start = time.perf_counter()
+            page.locator("#neurons tbody a").first.click()
+            page.wait_for_selector("canvas")
+            shown.append(1000 * (time.perf_counter() - start))
+            browser.close()
+    return ready, typed, shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=HERE / "BROWSING.md")
+    asked = parser.parse_args()
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        parser.error("no Chromium is installed")
+    labels, layers, concepts = synthetic()
+    with tempfile.TemporaryDirectory() as scratch:
+        start = time.perf_counter()
+        page = report(labels, Path(scratch) / "out", activations=layers, concepts=concepts, title="Synthetic")
+        taken = time.perf_counter() - start
+        folder = page.parent
+        whole = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        first = (folder / "data" / "index.js").stat().st_size
+        ready, typed, shown = opened(folder, chromium)
+    rows: list[list[str]] = [
+        ["building the report", f"{taken:.0f} s", ""],
+        ["peak memory of all of it", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB", ""],
+        ["the folder", f"{whole / 1e6:.0f} MB", ""],
+        ["what the first page loads beside libraries", f"{first / 1e6:.2f} MB", "1"],
+        [
+            "the page is interactive after, median (worst)",
+            f"{statistics.median(ready):.0f} ({max(ready):.0f}) ms",
+            "2,000",
+        ],
+        ["a typed letter has filtered after", f"{statistics.median(typed):.0f} ({max(typed):.0f}) ms", "100"],
+        ["a neuron is shown after", f"{statistics.median(shown):.0f} ({max(shown):.0f}) ms", ""],
+    ]
+    note = (
+        f"{N_NEURONS:,} neurons of four layers, {N_SAMPLES:,} samples, {N_CONCEPTS} concepts, opened from the disk in "
+        f"Chromium without a screen, {RUNS} times; times run until after the next frame is drawn."
+    )
+    table: Table = ("Browsing 20,000 neurons", note, ["what", "measured", "goal"], rows)
+    text = as_text([table], "browsing.py")
+    print(text)
+    asked.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
