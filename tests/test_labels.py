@@ -131,3 +131,11 @@ def test_a_real_label_prints_its_path_by_length():
         "runner-up",
         "runner-up",
     ]
+
+
+def test_a_label_shows_itself_in_a_notebook():
+    formula = Formula.parse('"<b>x</b>" & ~y')
+    html = Label(3, "a<b", best=Explanation(formula, 0.9, 0.2, 20))._repr_html_()
+    assert "<strong>neuron a&lt;b 3: &lt;b&gt;x&lt;/b&gt; &amp; ~y</strong>" in html
+    assert "<li>AUC 0.9000, 20 samples (20.00%)" in html
+    assert "<b>" not in html.replace("<strong>", "")

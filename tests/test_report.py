@@ -2,10 +2,13 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+import types
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
+import networkx
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,8 +26,9 @@ from neuronym import (
     save_activations,
     save_concepts,
 )
-from neuronym.report import report
-from neuronym.spurious import find_spurious
+from neuronym.circuits import Circuit, open_circuit, save_circuit
+from neuronym.report import explore, report
+from neuronym.spurious import find_spurious, open_findings
 from reference import auc_by_pairs
 
 N = 300
@@ -43,12 +47,34 @@ def data():
     return Activations(values, sample_ids=ids), concepts
 
 
+def a_circuit():
+    """The high layer's neuron 0, from two of the low one."""
+    graph = networkx.DiGraph()
+    graph.add_node(("high", 0), layer="high", neuron=0, level=0, name="<b>dog</b>")
+    for neuron, value in ((0, 1.5), (1, -0.5)):
+        graph.add_node(("low", neuron), layer="low", neuron=neuron, level=1, formula="dog & ~grass", auc=0.9)
+        graph.add_edge(("low", neuron), ("high", 0), contribution=value, share=abs(value) / 2, method="linear")
+    return Circuit(graph, ("high", 0), ["high", "low"], 7, {("high", 0): 1.0})
+
+
 def pieces(folder, name):
     """What a piece of data holds."""
     text = (Path(folder) / "data" / f"{name}.js").read_text(encoding="ascii")
     named, value = re.fullmatch(r"neuronym\.piece\((\"[^\"]+\"),(.*)\);\n", text, re.DOTALL).groups()
     assert json.loads(named) == name
-    return json.loads(value)
+    found = json.loads(value)
+    if name == "index":
+        found["columns"] = {key: unpacked(column) for key, column in found["columns"].items()}
+    return found
+
+
+def unpacked(column):
+    """A column of the index, as the page reads it."""
+    if "runs" in column:
+        return [start + column["step"] * k for start, n in column["runs"] for k in range(n)]
+    if "codes" in column:
+        return [column["values"][code] for code in column["codes"]]
+    return [x if x is None else x / 10000 for x in column["scaled"]] if "scaled" in column else column["plain"]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +94,7 @@ def made(data, tmp_path_factory):
         hierarchy=Hierarchy([("wolf_dog", "dog"), ("dog", "animal"), ("sky", "thing"), ("animal", "thing")]),
         other=label({"low": taken, "high": taken}, concepts, length=1, min_count=5),
         findings=find_spurious({"low": taken}, concepts, suspects=["night"], outputs="low"),
+        circuits=[a_circuit()],
         title="Test",
         n_samples=5,
     )
@@ -91,7 +118,7 @@ def test_the_index_holds_every_label(made):
             spelled(index["formulas"][k]) if k >= 0 else None
         )
     assert index["reasons"][str(5)] == list(labels)[5].reason
-    assert set(index["sections"]) == {"findings", "compared"}
+    assert set(index["sections"]) == {"findings", "compared", "circuits"}
     depth = dict(zip(index["concepts"], index["depth"], strict=True))
     assert (depth["wolf_dog"], depth["sky"], depth["night"]) == (3, 1, None)
 
@@ -145,7 +172,87 @@ def test_a_concept_has_its_neurons_samples_and_relatives(made, data):
     aucs = [float(auc_by_pairs(taken.matrix[:, list(labels)[i].neuron], concepts["dog"])) for i, _ in own["neurons"]]
     assert [auc for _, auc in own["neurons"]] == pytest.approx(aucs, abs=1e-4)
     assert aucs == sorted(aucs, reverse=True)
-    assert own["formulas"] == [i for i, one in enumerate(labels) if one.formula and "dog" in one.formula.concepts]
+    having = [i for i, one in enumerate(labels) if one.formula and "dog" in one.formula.concepts]
+    assert sorted(own["formulas"]) == having
+    assert own["formulas"] == sorted(having, key=lambda i: -list(labels)[i].auc)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([*range(20), *range(20)], "runs"),
+        ([0] * 20 + [1] * 20, "runs"),
+        ([0.001, None, 0.001, 1.0] * 10, "codes"),
+        ([k / 10000 for k in range(0, 4000, 100)] + [None], "scaled"),
+        ([1e-7 * k for k in range(40)], "plain"),
+        (["a", 5, "b"], "plain"),
+        ([True, 1.0, 2, 3], "plain"),
+        ([None] * 8, "codes"),
+    ],
+)
+def test_columns_are_packed_and_unpacked(values, kind):
+    from neuronym.report._build import _packed
+
+    packed = _packed(values)
+    assert kind in packed
+    assert unpacked(json.loads(json.dumps(packed))) == values
+    assert len(json.dumps(packed)) <= len(json.dumps({"plain": values}))
+
+
+def test_sections_hold_what_was_given(made, data):
+    folder, labels = made
+    (own,) = pieces(folder, "circuits")
+    assert [(node["layer"], node["neuron"], node["level"]) for node in own["nodes"]] == [
+        ("high", 0, 0), ("low", 0, 1), ("low", 1, 1)
+    ]  # fmt: skip
+    assert own["edges"] == [[1, 0, 1.5, 0.75], [2, 0, -0.5, 0.25]]
+    (found,) = pieces(folder, "findings")
+    assert found["suspect"] == "night"
+    expected = find_spurious({"low": data[0]}, data[1], suspects="night", outputs="low")
+    column = found["classes"]["columns"].index("change")
+    assert [row[column] for row in found["classes"]["rows"]] == [float(f"{x:.4g}") for x in expected.classes["change"]]
+    by_place = {row[0]: row for row in pieces(folder, "compared")}
+    for i, one in enumerate(label({"low": data[0], "high": data[0]}, data[1], length=1, min_count=5)):
+        assert by_place[i][2] == (None if one.best is None else float(f"{one.auc:.4g}"))
+    assert len(by_place) == len(labels)
+
+
+def test_circuits_and_findings_are_read_back(tmp_path, data):
+    save_circuit(a_circuit(), tmp_path / "c.json")
+    again = open_circuit(tmp_path / "c.json")
+    assert (again.target, list(again.layers), again.n_samples) == (("high", 0), ["high", "low"], 7)
+    assert dict(again.graph.edges) == dict(a_circuit().graph.edges)
+    assert dict(again.graph.nodes) == dict(a_circuit().graph.nodes)
+    (tmp_path / "d.json").write_text("{}")
+    with pytest.raises(FileError, match="is no circuit that was saved"):
+        open_circuit(tmp_path / "d.json")
+    found = find_spurious({"low": data[0]}, data[1], suspects="night", outputs="low")
+    found.save(tmp_path)
+    saved = open_findings(tmp_path)
+    assert saved.neurons["auc"].tolist() == found.neurons["auc"].tolist()
+    assert saved.classes["class"].tolist() == found.classes["class"].tolist()
+    pd.DataFrame({"a": [1]}).to_csv(tmp_path / "neurons.csv")
+    with pytest.raises(FileError, match="is no table of findings"):
+        open_findings(tmp_path)
+
+
+def test_a_notebook_opens_the_page(tmp_path, monkeypatch):
+    made = []
+
+    class IFrame:
+        def __init__(self, *given):
+            made.append(given)
+
+    display = types.ModuleType("IPython.display")
+    display.IFrame = IFrame
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(explore(Labels([Label(0)]), "out", height=300), IFrame)
+    assert made == [("out/index.html", "100%", 300)]
+    monkeypatch.setitem(sys.modules, "IPython.display", None)
+    with pytest.raises(OptionError, match="IPython is not there"):
+        explore(Labels([Label(0)]), "other")
 
 
 def test_neighbours_are_those_with_like_ranks(made, data):
@@ -399,7 +506,8 @@ def test_a_neuron_is_opened_and_the_table_is_found_again_as_it_was(browser, made
 
 @in_browser
 @pytest.mark.parametrize(
-    "at", ["concepts", "concept/dog", "layers", "compare", "spurious", "neuron/high/1", "nothing", "neuron/x/y"]
+    "at",
+    ["concepts", "concept/dog", "layers", "compare", "circuits", "spurious", "neuron/high/1", "nothing", "neuron/x/y"],
 )
 def test_every_page_opens_light_and_dark_wide_and_narrow(browser, made, at):
     folder, _ = made
@@ -435,7 +543,7 @@ def test_the_keyboard_alone_will_do(browser, made):
 
 
 @in_browser
-@pytest.mark.parametrize("at", ["", "neuron/low/0", "concept/dog", "layers", "spurious", "compare"])
+@pytest.mark.parametrize("at", ["", "neuron/low/0", "concept/dog", "layers", "spurious", "compare", "circuits"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_serious_is_inaccessible(browser, made, at, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")

@@ -235,6 +235,13 @@ class Label:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        head, *lines = str(self).split("\n")
+        items = "".join(f"<li>{escape(line.strip())}</li>" for line in lines)
+        return f"<p><strong>{escape(head)}</strong></p><ul>{items}</ul>"
+
     def _lines(self) -> Iterator[str]:
         missing = math.isnan
         searched = " of those searched" if self.held_out else ""

@@ -84,7 +84,7 @@ class Builder:
             "count": [label.count for label in self.labels],
         }
         for name in _COLUMNS:
-            values = [number(getattr(label, name), 3) for label in self.labels]
+            values = [number(getattr(label, name), 4 if name == "auc_heldout" else 3) for label in self.labels]
             if any(value is not None for value in values):
                 columns[name] = values
         if any(label.direction == "low" for label in self.labels):
@@ -95,7 +95,8 @@ class Builder:
             "concepts": list(concepts),
             "readable": [self.names.get(name, name) for name in concepts] if self.names else None,
             "formulas": [_coded(formula, concepts) for formula in formulas],
-            "columns": columns,
+            "n": len(self.labels),
+            "columns": {name: _packed(values) for name, values in columns.items()},
             "reasons": {str(i): reason for i, reason in reasons.items() if reason},
             "piece": [NEURONS_A_PIECE, CONCEPTS_A_PIECE],
             "depth": self._depths(list(concepts)),
@@ -254,6 +255,8 @@ class Builder:
         for i, label in enumerate(self.labels):
             for name in () if label.formula is None else label.formula.concepts:
                 in_formulas.setdefault(name, []).append(i)
+        aucs = [label.auc for label in self.labels]
+        in_formulas = {name: sorted(own, key=lambda i: -aucs[i]) for name, own in in_formulas.items()}
         above, below = self._relatives(listed)
         for start in range(0, len(listed), CONCEPTS_A_PIECE):
             details, shown = [], set()
@@ -332,3 +335,26 @@ def _coded(formula: Formula, concepts: Mapping[str, int]) -> Any:
         return concepts[formula.name]
     sign = {"and": "&", "or": "|", "not": "~"}[formula.operator]
     return [sign, *(_coded(operand, concepts) for operand in formula.operands)]
+
+
+def _packed(values: list[Any]) -> dict[str, Any]:
+    """A column, shorter: runs of numbers that rise by one or stay; few values by their places; decimals as integers."""
+    whole = all(isinstance(value, int) for value in values)
+    for step in (0, 1) if whole else ():
+        runs: list[list[int]] = []
+        for value in values:
+            if runs and value == runs[-1][0] + step * runs[-1][1]:
+                runs[-1][1] += 1
+            else:
+                runs.append([value, 1])
+        if 4 * len(runs) < len(values):
+            return {"runs": runs, "step": step}
+    distinct = list(dict.fromkeys(values))
+    place = {value: code for code, value in enumerate(distinct)}
+    if 4 * len(distinct) < len(values):
+        return {"values": distinct, "codes": [place[value] for value in values]}
+    if all(value is None or (isinstance(value, float) and 0 <= value <= 1) for value in values):
+        scaled = [None if value is None else round(10000 * value) for value in values]
+        if [None if x is None else x / 10000 for x in scaled] == values:
+            return {"scaled": scaled}
+    return {"plain": values}

@@ -42,8 +42,8 @@ var neuronym = (function () {
   // ---- what the table holds
   function begin(index) {
     data = index;
-    var c = index.columns, n = c.neuron.length;
-    data.n = n;
+    var n = index.n;
+    Object.keys(index.columns).forEach(function (name) { index.columns[name] = unpacked(index.columns[name]); });
     data.key = new Map();
     for (var i = 0; i < n; i++) data.key.set(key(i), i);
     data.title = index.title;
@@ -60,10 +60,19 @@ var neuronym = (function () {
       return { yes: "\n" + found.yes.map(fold).join("\n"), no: "\n" + found.no.map(fold).join("\n") };
     });
     data.own = new Array(n);
-    for (var j = 0; j < n; j++) data.own[j] = fold((layerOf(j) === null ? "" : layerOf(j) + " ") + c.neuron[j]);
+    for (var j = 0; j < n; j++) data.own[j] = fold((layerOf(j) === null ? "" : layerOf(j) + " ") + index.columns.neuron[j]);
     data.length = index.formulas.map(size);
     navigation();
     route();
+  }
+  // A column as it is packed: runs, few values by their places, or decimals as whole numbers.
+  function unpacked(column) {
+    if (column.plain) return column.plain;
+    if (column.scaled) return column.scaled.map(function (x) { return x === null ? null : x / 10000; });
+    if (column.codes) return column.codes.map(function (code) { return column.values[code]; });
+    var found = [];
+    column.runs.forEach(function (run) { for (var k = 0; k < run[1]; k++) found.push(run[0] + column.step * k); });
+    return found;
   }
   function fold(text) { return String(text).toLowerCase().replace(/_/g, " "); }
   function size(f) { return Array.isArray(f) ? f.slice(1).reduce(function (sum, one) { return sum + size(one); }, 0) : 1; }
