@@ -229,7 +229,7 @@
     own.nodes.forEach(function (node, k) { (columns[node.level] = columns[node.level] || []).push(k); });
     var levels = Object.keys(columns).map(Number).sort(function (a, b) { return b - a; });
     levels.forEach(function (l) { tallest = Math.max(tallest, columns[l].length); });
-    var width = 260 * levels.length, height = 46 * tallest + 20, at = {};
+    var width = 340 * levels.length, height = 46 * tallest + 20, at = {};
     var svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("viewBox", "0 0 " + width + " " + height);
     svg.setAttribute("width", width);
@@ -241,10 +241,12 @@
       if (text) made.textContent = text;
       svg.append(made);
     }
-    levels.forEach(function (l, x) { columns[l].forEach(function (k, y) { at[k] = [260 * x + 125, (y + 0.5) * height / columns[l].length]; }); });
+    levels.forEach(function (l, x) { columns[l].forEach(function (k, y) { at[k] = [340 * x + 125, (y + 0.5) * height / columns[l].length]; }); });
+    var widest = {};
+    own.edges.forEach(function (edge) { widest[edge[1]] = Math.max(widest[edge[1]] || 0, edge[3]); });
     own.edges.forEach(function (edge) {
       var a = at[edge[0]], b = at[edge[1]];
-      element("line", { x1: a[0], y1: a[1], x2: b[0], y2: b[1], stroke: edge[2] > 0 ? "var(--in)" : "var(--out)", "stroke-width": 0.8 + 8 * edge[3], "stroke-opacity": 0.7, "stroke-dasharray": edge[2] > 0 ? "none" : "6 4" });
+      element("line", { x1: a[0], y1: a[1], x2: b[0], y2: b[1], stroke: edge[2] > 0 ? "var(--in)" : "var(--out)", "stroke-width": 0.8 + 4 * edge[3] / widest[edge[1]], "stroke-opacity": 0.7, "stroke-dasharray": edge[2] > 0 ? "none" : "6 4" });
     });
     own.nodes.forEach(function (node, k) {
       var p = at[k], cut = function (text) { return text.length > 36 ? text.slice(0, 35) + "…" : text; };
