@@ -136,6 +136,7 @@ def test_a_neuron_has_its_distribution_curve_and_samples(made, data):
             mass = sum(d[side]) * step + d.get(f"{side}_zero", 0)
             assert mass == pytest.approx(1, abs=0.01)
         curve = own["roc"]
+        assert curve["auc"] == pytest.approx(float(auc_by_pairs(values, inside)), abs=1e-4)
         assert np.trapezoid(curve["y"], curve["x"]) == pytest.approx(float(auc_by_pairs(values, inside)), abs=0.02)
         places, shown, truth = own["shown"]["top"]
         assert places == np.argsort(-values, kind="stable")[:5].tolist()
@@ -174,6 +175,7 @@ def test_a_concept_has_its_neurons_samples_and_relatives(made, data):
     assert aucs == sorted(aucs, reverse=True)
     having = [i for i, one in enumerate(labels) if one.formula and "dog" in one.formula.concepts]
     assert sorted(own["formulas"]) == having
+    assert own["n_formulas"] == len(having)
     assert own["formulas"] == sorted(having, key=lambda i: -list(labels)[i].auc)
 
 
@@ -313,6 +315,12 @@ def test_a_report_is_complete_or_absent_and_overwrites_nothing_unasked(tmp_path,
         ({"samples": ["a"]}, "1 samples are given for 300"),
         ({"samples": {"a": "text"}}, "300 of 300 samples are not among the texts"),
         ({"n_samples": 0}, "n_samples must be"),
+        ({"n_samples": 2.5}, "n_samples must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"n_jobs": 0}, "n_jobs must be"),
+        ({"samples": 5}, "not int"),
+        ({"samples": "nope.csv"}, "there is no file 'nope.csv'"),
+        ({"circuits": "c.json"}, "circuits must be Circuit"),
         ({"activations": {"other": np.zeros((N, 6))}}, "the activations of other"),
         ({"samples": np.zeros((N, 2, 2, 2))}, r"not \(2, 2, 2\)"),
         ({"samples": "nothing.xyz"}, "cannot show samples from"),
@@ -338,6 +346,71 @@ def test_the_command_builds_it(tmp_path, data, command):
     assert "distribution" in pieces(tmp_path / "out", "neurons/0")["neurons"][0]
     code, _, err = command("report", tmp_path / "l.csv", "--out", tmp_path / "out")
     assert (code, "exists" in err) == (2, True)
+
+
+def test_layers_in_another_order_show_their_own_samples(tmp_path, data):
+    taken, concepts = data
+    rows = np.random.default_rng(1).permutation(N)
+    layers = {"x": taken, "y": taken.take(rows[:200])}
+    with pytest.warns(UserWarning, match="align=True keeps 200 samples"):
+        labels = label(layers, concepts, min_count=5, align=True)
+    with pytest.warns(UserWarning, match="align=True keeps 200 samples"):
+        report(labels, tmp_path / "out", activations=layers, concepts=concepts, align=True)
+    by_id = dict(zip(taken.sample_ids, taken.matrix, strict=True))
+    for i, one in enumerate(labels):
+        part = pieces(tmp_path / "out", f"neurons/{i // 16}")
+        own = part["neurons"][i % 16]
+        for places, values, truth in own["shown"].values():
+            for place, value, inside in zip(places, values, truth, strict=True):
+                name = part["samples"][str(place)][0]
+                assert value == float(f"{by_id[name][one.neuron]:.4g}")
+                if one.formula is not None:
+                    assert inside == one.formula.evaluate(concepts)[taken.sample_ids.index(name)]
+    with pytest.raises(OptionError, match="layer 'y' is of other samples than the first"):
+        report(labels, tmp_path / "b", activations={"x": taken.matrix, "y": taken.matrix[:9]})
+
+
+def test_low_neurons_are_told_as_low(tmp_path, data):
+    taken, concepts = data
+    labels = label(taken, concepts, min_count=5, direction="both")
+    report(labels, tmp_path / "out", activations=taken, concepts=concepts)
+    part = pieces(tmp_path / "out", "neurons/0")
+    for i, one in enumerate(labels):
+        own = part["neurons"][i]
+        for name, auc, _ in own["single"]["highest"]:
+            high = float(auc_by_pairs(taken.matrix[:, one.neuron], concepts[name]))
+            assert auc == pytest.approx(1 - high if one.direction == "low" else high, abs=1e-4)
+        assert len(own["near"]) == 5
+        values = own["shown"]["top"][1]
+        assert values == sorted(values, reverse=one.direction == "high")
+        if "roc" in own:
+            assert own["roc"]["auc"] == pytest.approx(one.auc, abs=1e-3)
+    assert pieces(tmp_path / "out", "concepts/0")["concepts"][0]["neurons"]
+
+
+def test_concepts_that_are_not_given_have_no_curves(tmp_path, data):
+    taken, concepts = data
+    labels = label(taken, concepts, min_count=5)
+    with pytest.warns(UserWarning, match="formulas have .* not among those given"):
+        report(labels, tmp_path / "out", activations=taken, concepts=concepts.select(["night"]))
+    own = pieces(tmp_path / "out", "neurons/0")["neurons"][1]
+    assert "roc" not in own
+    assert "sky" in own["unknown"]
+    assert set(own["distribution"]) == {"low", "high", "all", "all_zero"}
+
+
+def test_an_image_that_cannot_be_read_is_not_shown(tmp_path, data):
+    taken, concepts = data
+    (tmp_path / "photos").mkdir()
+    for name in taken.sample_ids:
+        Image.new("RGB", (9, 9)).save(tmp_path / "photos" / name)
+    top = int(np.argmax(taken.matrix[:, 0]))
+    (tmp_path / "photos" / taken.sample_ids[top]).write_bytes(b"broken")
+    report(label(taken, concepts, min_count=5), tmp_path / "out", activations=taken, concepts=concepts,
+           samples=tmp_path / "photos", n_jobs=1)  # fmt: skip
+    told = pieces(tmp_path / "out", "neurons/0")["samples"]
+    assert told[str(top)][2] == 0
+    assert sum(one[2] for one in told.values()) == len(told) - 1
 
 
 HOSTILE = [
@@ -436,7 +509,12 @@ def opened(browser, folder, at="", **options):
     page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
     root = folder.resolve().as_uri() + "/"
     page.on("request", lambda asked: None if asked.url.startswith((root, "data:")) else trouble.append(asked.url))
-    page.on("requestfailed", lambda asked: trouble.append(f"failed: {asked.url}"))
+
+    def failed(asked):
+        if "ERR_ABORTED" not in (asked.failure or ""):  # of a page that is left
+            trouble.append(f"failed: {asked.url}")
+
+    page.on("requestfailed", failed)
     page.goto(f"{root}index.html{at}")
     page.wait_for_selector("h1")
     yield page
@@ -518,6 +596,32 @@ def test_every_page_opens_light_and_dark_wide_and_narrow(browser, made, at):
             page.set_viewport_size({"width": 390, "height": 800})
             page.wait_for_timeout(250)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@in_browser
+def test_filters_of_an_address_hold_for_the_next_neuron_and_after_a_reload(browser, made):
+    folder, labels = made
+    with opened(browser, folder, "#/?q=sky&sort=neuron") as page:
+        count = page.locator("#count").inner_text()
+        names = page.locator("#neurons tbody a").all_inner_texts()
+        assert len(names) > 1
+        page.locator("#neurons tbody a").first.click()
+        page.wait_for_selector("ul.samples")
+        page.reload()
+        page.wait_for_selector("a[rel=next]")
+        page.click("a[rel=next]")
+        expect(page.locator("h1")).to_have_text(re.compile(f" {names[1]}$"))
+        page.click("text=All neurons")
+        expect(page.locator("#count")).to_have_text(count)
+        address = page.url
+        page.keyboard.press("Tab")
+        page.evaluate("document.querySelector('.skip').focus()")
+        page.keyboard.press("Enter")
+        assert page.url == address
+    with opened(browser, folder, "#/?believed=1&q=%22dog%22") as page:
+        wanted = sum(one.formula is not None and one.q <= 0.05 and bool(re.search(r"(?<![~\w])dog", str(one.formula)))
+                     for one in labels)  # fmt: skip
+        assert page.locator("#neurons tbody tr").count() == wanted
 
 
 @in_browser

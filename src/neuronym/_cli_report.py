@@ -37,6 +37,7 @@ def report_command(
     n_samples: Annotated[int, typer.Option(help="Samples of each kind shown for a neuron.")] = 12,
     seed: Annotated[int, typer.Option(help="The seed of random draws.")] = 0,
     n_jobs: Annotated[int, typer.Option(help="Thumbnails made at once; -1 is one per processor.")] = -1,
+    align: Annotated[bool, typer.Option("--align", help="Keep the samples that both tables have.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a report that is there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
@@ -63,6 +64,7 @@ def report_command(
         n_samples=n_samples,
         seed=seed,
         n_jobs=n_jobs,
+        align=align,
         overwrite=overwrite,
         progress=not quiet,
     )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neuronym._files import first_line
 from neuronym._inputs import as_concepts, as_layers
 from neuronym._progress import watched
-from neuronym.errors import FileError, OptionError
+from neuronym._workers import check_jobs
+from neuronym.errors import FileError, OptionError, counted, some
 from neuronym.hierarchy import Hierarchy
 from neuronym.labels import Labels
 from neuronym.report._build import Builder, piece
@@ -41,6 +45,7 @@ def report(
     n_samples: int = 12,
     seed: int = 0,
     n_jobs: int | None = -1,
+    align: bool = False,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
@@ -64,6 +69,7 @@ def report(
     n_samples : how many samples of each kind are shown for a neuron
     seed : of random draws
     n_jobs : thumbnails made at once; -1 is one per processor
+    align : keep the samples that activations and concepts have in common, as ``label`` does
     overwrite : replace a report that is there
     progress : show bars on standard error
 
@@ -81,26 +87,31 @@ def report(
     found = labels if isinstance(labels, Labels) else Labels.open(labels)
     if not len(found):
         raise OptionError("there are no labels to report")
-    if n_samples < 1:
-        raise OptionError(f"n_samples must be a whole number of at least 1, not {n_samples!r}")
+    for name, value, least in (("n_samples", n_samples, 1), ("seed", seed, 0)):
+        if not isinstance(value, int) or value < least:
+            raise OptionError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    check_jobs(n_jobs)
     target = _check_folder(Path(out), overwrite)
     second = other if isinstance(other, Labels) or other is None else Labels.open(other)
-    layers = _layers(found, activations, concepts)
+    layers = _layers(found, activations, concepts, align)
     shown = _samples(layers, samples)
     known = Hierarchy.from_csv(hierarchy) if isinstance(hierarchy, str | Path) else hierarchy
     scratch = target.with_name(f".{target.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         scratch.mkdir(parents=False)
-        builder = Builder(found, layers, shown, dict(names or {}), known, n_samples, seed, scratch)
+        builder = Builder(found, layers, shown, dict(names or {}), known, n_samples, seed, scratch, n_jobs)
         index = builder.index()
         done = builder.neurons()
         for _ in watched(done, int, "neurons", len(found)) if progress else done:
             pass
         builder.concepts(index["concepts"])
-        made = builder.thumbnails(n_jobs)
-        for _ in watched(made, int, "thumbnails", len(builder.used)) if progress else made:
-            pass
+        if builder.unknown:
+            warnings.warn(
+                f"formulas have {counted(len(builder.unknown), 'concept')} that are not among those given "
+                f"({some(sorted(builder.unknown))}): their neurons have no curves",
+                stacklevel=2,
+            )
         sections = {
             "circuits": circuits_data(circuits),
             "findings": findings_data(findings),
@@ -146,8 +157,8 @@ def explore(labels: Labels | str | Path, out: str | Path = "report", *, height: 
     return IFrame(str(report(labels, out, **options)), "100%", height)
 
 
-def _layers(labels: Labels, activations: Any, concepts: Any) -> dict[str | None, Layer]:
-    """The layers that the labels are of."""
+def _layers(labels: Labels, activations: Any, concepts: Any, align: bool) -> dict[str | None, Layer]:
+    """The layers that the labels are of, their samples numbered alike."""
     if activations is None:
         return {}
     shown = None if concepts is None else as_concepts(concepts)
@@ -155,12 +166,23 @@ def _layers(labels: Labels, activations: Any, concepts: Any) -> dict[str | None,
     wanted = list(dict.fromkeys(label.layer for label in labels))
     if list(given) == [None] and len(wanted) == 1:  # one matrix for labels of one layer
         given = {wanted[0]: given[None]}
-    layers = {name: Layer.of(name, given[name], shown) for name in wanted if name in given}
+    layers = {name: Layer.of(name, given[name], shown, align) for name in wanted if name in given}
+    for name, layer in layers.items():
+        if not any(label.layer == name and label.neuron in layer.places for label in labels):
+            raise OptionError(f"none of the neurons labelled in {name or 'the labels'} is in the activations given")
     if not layers:
         raise OptionError(
             f"the labels are of the layers {', '.join(map(str, wanted))}, and the activations of "
             f"{', '.join(map(str, given))}: give those that were labelled"
         )
+    known: dict[str, int] = {}
+    first = next(iter(layers.values()))
+    for name, layer in layers.items():
+        alike = layer.ids is not None or len(layer.numbers) == len(first.numbers)
+        if (layer.ids is None) is not (first.ids is None) or not alike:
+            raise OptionError(f"layer {name!r} is of other samples than the first: give ids to all, or the same ones")
+        if layer.ids is not None:
+            layer.numbers = np.array([known.setdefault(i, len(known)) for i in layer.ids], np.int64)
     return layers
 
 
@@ -169,11 +191,11 @@ def _samples(layers: Mapping[str | None, Layer], given: Any) -> Samples | None:
         if given is not None:
             raise OptionError("samples are shown by their activations: give activations too")
         return None
+    ids: dict[str, None] = {}
+    for layer in layers.values():
+        ids |= dict.fromkeys(layer.ids or ())
     first = next(iter(layers.values()))
-    ids = first.taken.sample_ids
-    if ids is None and first.concepts is not None and first.groups is not None and first.groups.rows is None:
-        ids = first.concepts.sample_ids
-    return as_samples(given, ids, first.taken.n_samples)
+    return as_samples(given, list(ids) or None, len(ids) or first.taken.n_samples)
 
 
 def _check_folder(out: Path, overwrite: bool) -> Path:

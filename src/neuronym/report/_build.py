@@ -58,7 +58,10 @@ class Builder:
     n_samples: int
     seed: int
     folder: Path
+    n_jobs: int | None = -1
+    unread: set[int] = field(default_factory=set)
     used: set[int] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
     single: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -146,7 +149,6 @@ class Builder:
                     found["same"] = [i for i in same[label.formula] if i != start + k][:_NEIGHBOURS]
                 details.append(found)
                 self._note_singles(start + k, label, aucs.get(k))
-            self.used |= shown
             piece(
                 self.folder, f"neurons/{start // NEURONS_A_PIECE}", {"neurons": details, "samples": self._told(shown)}
             )
@@ -182,12 +184,15 @@ class Builder:
             return found
         column = values.astype(np.float64)
         inside = None if label.formula is None else layer.inside(label.formula)
+        if label.formula is not None and inside is None and layer.concepts is not None:
+            found["unknown"] = [name for name in label.formula.concepts if name not in layer.concepts]
+            self.unknown.update(found["unknown"])
         low = label.direction == "low"
         found["distribution"] = distribution(column, inside)
         if inside is not None and (curve := roc(column, inside, low)) is not None:
             found["roc"] = curve
         if aucs is not None and layer.concepts is not None:
-            found["single"] = singles(aucs[0], aucs[1], layer.concepts.names)
+            found["single"] = singles(aucs[0], aucs[1], layer.concepts.names, low)
         rows = layer.rows
         found["shown"] = {}
         for kind, own in chosen(column, inside, low, self.n_samples, rng).items():
@@ -200,9 +205,10 @@ class Builder:
     def _note_singles(self, i: int, label: Label, aucs: Any) -> None:
         """Keep the neurons that detect each concept best."""
         layer = self.layers.get(label.layer)
-        if aucs is None or layer is None or layer.concepts is None or label.direction == "low":
+        if aucs is None or layer is None or layer.concepts is None:
             return
         values, counts = aucs
+        values = 1 - values if label.direction == "low" else values
         for c in np.flatnonzero(values > 0.5).tolist():
             name = layer.concepts.names[c]
             self.counts[name] = int(counts[c])
@@ -215,11 +221,13 @@ class Builder:
                 best.append((float(values[c]), i))
 
     def _told(self, shown: set[int]) -> dict[str, Any]:
-        """Samples by their place: name, and text or whether there is an image."""
+        """Samples by their number: name, and text or whether there is an image, which is made now."""
         if self.samples is None:
             return {}
+        self._thumbnails(sorted(shown - self.used))
+        pictured = self.samples.images is not None
         return {
-            str(row): [self.samples.names[row], self.samples.text(row), int(self.samples.images is not None)]
+            str(row): [self.samples.names[row], self.samples.text(row), int(pictured and row not in self.unread)]
             for row in sorted(shown)
         }
 
@@ -227,24 +235,27 @@ class Builder:
         """The neurons with the most similar activations: rank correlations over some of the samples, by layer."""
         found: dict[int, list[list[Any]]] = {}
         rng = np.random.default_rng(self.seed)
+        listed = list(self.labels)
         for name, layer in self.layers.items():
-            own = [i for i, label in enumerate(self.labels) if label.layer == name and label.neuron in layer.places]
-            own = [i for i in own if list(self.labels)[i].direction == "high"] or own
+            own: dict[int, list[int]] = {}  # the labels of each column
+            for i, label in enumerate(listed):
+                if label.layer == name and label.neuron in layer.places:
+                    own.setdefault(layer.places[label.neuron], []).append(i)
             if len(own) < 2:
                 continue
-            listed = list(self.labels)
-            rows = np.sort(rng.permutation(layer.taken.n_samples)[:_CORRELATED])
-            columns = np.array([layer.places[listed[i].neuron] for i in own], np.intp)
-            blocks = (layer.taken.block(columns[a : a + 256])[rows] for a in range(0, len(columns), 256))
+            columns = np.array(sorted(own), np.intp)
+            rows = np.sort(rng.permutation(len(layer.rows))[:_CORRELATED])
+            blocks = (layer.values(columns[a : a + 256])[rows] for a in range(0, len(columns), 256))
             ranks = np.concatenate([_standard_ranks(block) for block in blocks], axis=1)
-            for a in range(0, len(own), 512):
+            for a in range(0, len(columns), 512):
                 alike = ranks[:, a : a + 512].T @ ranks
                 alike[np.arange(len(alike)), np.arange(a, a + len(alike))] = -2
-                n_best = min(_NEIGHBOURS, len(own) - 1)
+                n_best = min(_NEIGHBOURS, len(columns) - 1)
                 best = np.argpartition(-alike, n_best - 1, axis=1)[:, :n_best]
                 for k, places in enumerate(best):
-                    order = places[np.argsort(-alike[k, places], kind="stable")]
-                    found[own[a + k]] = [[own[j], number(float(alike[k, j]), 3)] for j in order.tolist()]
+                    order = places[np.argsort(-alike[k, places], kind="stable")].tolist()
+                    near = [[own[int(columns[j])][0], number(float(alike[k, j]), 3)] for j in order]
+                    found |= dict.fromkeys(own[int(columns[a + k])], near)
         return found
 
     def concepts(self, listed: Sequence[str]) -> None:
@@ -261,7 +272,8 @@ class Builder:
         for start in range(0, len(listed), CONCEPTS_A_PIECE):
             details, shown = [], set()
             for name in listed[start : start + CONCEPTS_A_PIECE]:
-                found: dict[str, Any] = {"formulas": in_formulas.get(name, [])[:200]}
+                having = in_formulas.get(name, [])
+                found: dict[str, Any] = {"formulas": having[:60], "n_formulas": len(having)}
                 best = sorted(self.single.get(name, []), reverse=True)[:_BEST]
                 found["neurons"] = [[i, number(auc)] for auc, i in best]
                 found["parents"], found["children"] = above.get(name, []), below.get(name, [])
@@ -273,7 +285,6 @@ class Builder:
                     found["samples"] = drawn
                     found["aliases"] = list(layer.concepts.aliases.get(name, ()))
                 details.append(found)
-            self.used |= shown
             piece(
                 self.folder,
                 f"concepts/{start // CONCEPTS_A_PIECE}",
@@ -301,21 +312,25 @@ class Builder:
                 level = {p for one in level for p in self.hierarchy.parents.get(one, ())} - seen
         return above, below
 
-    def thumbnails(self, n_jobs: int | None) -> Iterator[int]:
-        """Write the images of the samples that are shown, by number; gives how many are done."""
+    def _thumbnails(self, rows: Sequence[int]) -> None:
+        """Write the images of samples, by number; those that cannot be read are noted."""
+        self.used |= set(rows)
         if self.samples is None or self.samples.images is None:
             return
         (self.folder / "thumbs").mkdir(exist_ok=True)
-        rows = sorted(self.used)
-        parts = [rows[a : a + 32] for a in range(0, len(rows), 32)]
-        yield from in_order(self._thumbs, ((part,) for part in parts), n_jobs)
+        parts = ((rows[a : a + 32],) for a in range(0, len(rows), 32))
+        for unread in in_order(self._thumbs, parts, self.n_jobs):
+            self.unread |= set(unread)
 
-    def _thumbs(self, rows: Sequence[int]) -> int:
+    def _thumbs(self, rows: Sequence[int]) -> list[int]:
+        unread = []
         for row in rows:
             image = None if self.samples is None else self.samples.thumbnail(row)
-            if image is not None:
+            if image is None:
+                unread.append(row)
+            else:
                 image.save(self.folder / "thumbs" / f"{row}.jpg", "JPEG", quality=82)
-        return len(rows)
+        return unread
 
 
 def _standard_ranks(block: NDArray[Any]) -> NDArray[np.float32]:

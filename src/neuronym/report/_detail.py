@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._groups import Groups
-from neuronym._inputs import as_activations, check_finite, grouped
+from neuronym._inputs import as_activations, grouped
 from neuronym.activations import Activations
 from neuronym.concepts import Concepts
+from neuronym.errors import ActivationsError
 from neuronym.formula import Formula
 from neuronym.labels import Label
 from neuronym.scores import AUC
@@ -60,28 +61,35 @@ class Layer:
     concepts: Concepts | None
     groups: Groups | None
     places: Mapping[Any, int]
+    numbers: NDArray[np.int64]  # of its samples, among those of all layers
     _inside: dict[Formula, Bools | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, name: str | None, given: Any, concepts: Concepts | None) -> Layer:
+    def of(cls, name: str | None, given: Any, concepts: Concepts | None, align: bool) -> Layer:
         taken = as_activations(given)
-        shown, groups = (None, None) if concepts is None else grouped(taken, concepts, None, False)
-        return cls(name, taken, shown, groups, {neuron: j for j, neuron in enumerate(taken.names)})
+        shown, groups = (None, None) if concepts is None else grouped(taken, concepts, None, align)
+        places = {neuron: j for j, neuron in enumerate(taken.names)}
+        return cls(name, taken, shown, groups, places, np.arange(taken.n_samples))
+
+    @property
+    def ids(self) -> tuple[str, ...] | None:
+        """The ids of its samples: its own, or those of the concepts that stand beside them row by row."""
+        if self.taken.sample_ids is not None or self.concepts is None or self.groups is None:
+            return self.taken.sample_ids
+        return self.concepts.sample_ids if self.groups.rows is None else None
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """The places of the samples that are used."""
-        if self.groups is None or self.groups.rows is None:
-            return np.arange(self.taken.n_samples)
-        return self.groups.rows
+        """The numbers of the samples that are used."""
+        return self.numbers if self.groups is None else self.groups.used(self.numbers)
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """The activations of some neurons on the samples that are used."""
         block = self.taken.block(columns)
-        if self.groups is not None:
-            check_finite(block, self.groups)
-            return self.groups.used(block)
-        return block
+        used = block if self.groups is None else self.groups.used(block)
+        if used.dtype.kind == "f" and not np.isfinite(used).all():
+            raise ActivationsError(f"activations of {self.name or 'neurons'} hold NaN or infinity: all must be finite")
+        return used
 
     def inside(self, formula: Formula) -> Bools | None:
         """Where a formula is true; None where it has concepts that are not there."""
@@ -108,14 +116,14 @@ class Layer:
 
 def distribution(values: Floats, inside: Bools | None) -> dict[str, Any]:
     """Densities inside and outside of a formula over common bins, zeros apart where there are many."""
-    inside = np.zeros(len(values), np.bool_) if inside is None else inside
     zero = values == 0
     apart = bool(zero.mean() > 0.02 and not zero.all())
     kept = values[~zero] if apart else values
     low, high = float(kept.min()), float(kept.max())
     high = high if high > low else low + 1.0
     found: dict[str, Any] = {"low": number(low, 6), "high": number(high, 6)}
-    for name, side in (("inside", inside), ("outside", ~inside)):
+    sides = {"all": np.ones(len(values), np.bool_)} if inside is None else {"inside": inside, "outside": ~inside}
+    for name, side in sides.items():
         own = values[side & ~zero] if apart else values[side]
         total = max(int(side.sum()), 1)
         counts = np.histogram(own, _BINS, (low, high))[0]
@@ -142,6 +150,7 @@ def roc(values: Floats, inside: Bools, low: bool) -> dict[str, Any] | None:
         keep = np.unique(np.searchsorted(along, np.linspace(0, 1, _POINTS)).clip(0, len(x) - 1))
         x, y = x[keep], y[keep]
     return {
+        "auc": number(float(np.trapezoid(hits / m, alarms / n) + (hits[0] / m) * (alarms[0] / n) / 2)),
         "x": numbers(x),
         "y": numbers(y),
         "threshold": number(float(values[order[ends[best]]])),
@@ -165,8 +174,9 @@ def chosen(
     return found
 
 
-def singles(aucs: NDArray[np.float32], counts: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
-    """The concepts with the highest and lowest AUC, of those that a few samples show and a few do not."""
+def singles(aucs: NDArray[np.float32], counts: NDArray[np.int64], names: Sequence[str], low: bool) -> dict[str, Any]:
+    """The concepts with the highest and lowest AUC, of those that a few samples show; of −f where it is low."""
+    aucs = 1 - aucs if low else aucs
     known = np.flatnonzero((counts >= min(20, max(1, int(counts.max())))) & np.isfinite(aucs))
     order = known[np.argsort(-aucs[known], kind="stable")]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuronym._files import reading
 from neuronym._names import split_ids
 from neuronym.errors import FileError, OptionError
 from neuronym.images import Images
@@ -110,8 +111,12 @@ def as_samples(given: Any, ids: Sequence[str] | None, n_samples: int) -> Samples
     if hasattr(given, "columns"):
         known, texts = _rows(given)
         return Samples(names, texts=texts, rows=_matched(known, ids, n_samples, "rows"))
+    if hasattr(given, "iloc"):  # a Series
+        given = dict(zip(map(str, given.index), given.tolist(), strict=True)) if ids is not None else given.tolist()
     if isinstance(given, Mapping):
         return Samples(names, texts=list(given.values()), rows=_matched(list(given), ids, n_samples, "texts"))
+    if isinstance(given, str) or not hasattr(given, "__len__") or not hasattr(given, "__getitem__"):
+        raise OptionError(f"samples must be images, texts, a folder or a table, not {type(given).__name__}")
     if len(given) != n_samples:
         raise OptionError(f"{len(given)} samples are given for {n_samples} in the activations: one each is needed")
     if len(given) and isinstance(given[0], str):
@@ -127,10 +132,9 @@ def _table(path: str | Path) -> Any:
 
     if Path(path).suffix not in (".csv", ".parquet"):
         raise FileError(f"cannot show samples from {str(path)!r}: give a folder of images, or a .csv or .parquet")
-    if Path(path).suffix == ".parquet":
-        frame = pd.read_parquet(path)
-    else:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    with reading(path, "samples"):
+        parquet = Path(path).suffix == ".parquet"
+        frame = pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=str, keep_default_na=False)
     if list(frame.columns) == ["sample", "text"]:
         return open_texts(path)
     return frame

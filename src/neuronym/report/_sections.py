@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from neuronym.errors import OptionError
 from neuronym.labels import Labels
 from neuronym.report._detail import number, tree
 
@@ -15,6 +16,9 @@ _ROWS = 60  # of a table of findings
 def circuits_data(circuits: Any) -> list[dict[str, Any]] | None:
     """Circuits as nodes and edges."""
     listed = [circuits] if hasattr(circuits, "graph") else list(circuits or ())
+    wrong = [one for one in listed if not hasattr(one, "graph")]
+    if wrong:
+        raise OptionError(f"circuits must be Circuit, as open_circuit gives it of a file, not {wrong[0]!r}")
     found = []
     for one in listed:
         place = {node: k for k, node in enumerate(one.graph)}

@@ -32,10 +32,11 @@ var neuronym = (function () {
 
   function load(name, then) {
     if (there[name]) return then(there[name]);
-    if (waiting[name]) return waiting[name].push(then);
-    waiting[name] = [then];
+    var asked = location.hash, still = function (value) { if (location.hash === asked) then(value); };
+    if (waiting[name]) return waiting[name].push(still);
+    waiting[name] = [still];
     var script = h("script", { src: "data/" + name + ".js" });
-    script.onerror = function () { show("Not found", [h("p", {}, "A part of this report is missing: data/" + name + ".js")]); };
+    script.onerror = function () { delete waiting[name]; script.remove(); show("Not found", [h("p", {}, "A part of this report is missing: data/" + name + ".js")]); };
     document.head.append(script);
   }
 
@@ -57,7 +58,8 @@ var neuronym = (function () {
     });
     data.text = index.formulas.map(function (f, k) {
       var found = data.literals[k];
-      return { yes: "\n" + found.yes.map(fold).join("\n"), no: "\n" + found.no.map(fold).join("\n") };
+      var lines = function (listed) { return "\n" + listed.map(function (c) { return fold(data.named[c]); }).join("\n") + "\n"; };
+      return { yes: lines(found.yes), no: lines(found.no) };
     });
     data.own = new Array(n);
     for (var j = 0; j < n; j++) data.own[j] = fold((layerOf(j) === null ? "" : layerOf(j) + " ") + index.columns.neuron[j]);
@@ -77,7 +79,7 @@ var neuronym = (function () {
   function fold(text) { return String(text).toLowerCase().replace(/_/g, " "); }
   function size(f) { return Array.isArray(f) ? f.slice(1).reduce(function (sum, one) { return sum + size(one); }, 0) : 1; }
   function literals(f, negated, found) {
-    if (!Array.isArray(f)) return (negated ? found.no : found.yes).push(data.named[f]);
+    if (!Array.isArray(f)) return (negated ? found.no : found.yes).push(f);
     f.slice(1).forEach(function (one) { literals(one, negated !== (f[0] === "~"), found); });
   }
   var BINDING = { "|": 0, "&": 1, "~": 2 };
@@ -109,14 +111,19 @@ var neuronym = (function () {
     });
     return { path: path, query: new URLSearchParams(cut < 0 ? "" : text.slice(cut + 1)) };
   }
-  var remembered = "";
+  var remembered = recalled();
+  function recalled() { try { return sessionStorage.getItem("filters " + location.pathname) || ""; } catch (error) { return ""; } }
+  function remember(text) {
+    remembered = text;
+    try { sessionStorage.setItem("filters " + location.pathname, text); } catch (error) { /* not kept over a reload */ }
+  }
   function state(changes) {
     var query = parts().query;
     Object.keys(changes).forEach(function (name) {
       if (changes[name] === "" || changes[name] === null) query.delete(name);
       else query.set(name, changes[name]);
     });
-    remembered = query.toString();
+    remember(query.toString());
     history.replaceState(null, "", "#/" + (remembered ? "?" + remembered : ""));
   }
 
@@ -147,7 +154,6 @@ var neuronym = (function () {
   function route() {
     if (!data) return;
     var at = parts(), name = at.path[0] || "";
-    if (name === "main") return document.getElementById("main").focus();
     var view = name === "" ? overview : views[name];
     if (!view) show("Not found", [h("h1", {}, "Not found"), h("p", {}, h("a", { href: "#/" }, "All neurons"))]);
     else view(at.path.slice(1), at.query);
@@ -179,8 +185,8 @@ var neuronym = (function () {
   function terms(text) {
     var found = [], pattern = /(~?)"([^"]*)"|(~?)(\S+)/g, match;
     while ((match = pattern.exec(text))) {
-      var word = fold(match[2] !== undefined ? match[2] : match[4]);
-      if (word) found.push({ no: (match[1] || match[3]) === "~", word: word });
+      var whole = match[2] !== undefined, word = fold(whole ? match[2] : match[4]);
+      if (word) found.push({ no: (match[1] || match[3]) === "~", word: whole ? "\n" + word + "\n" : word });
     }
     return found;
   }
@@ -195,7 +201,7 @@ var neuronym = (function () {
       if (layer !== null && String(layerOf(i)) !== layer) continue;
       if (low > 0 && !(c.auc[i] >= low)) continue;
       if (least > 0 && !(c.fraction[i] >= least)) continue;
-      if (believed && !(c.q[i] !== null && c.q[i] <= 0.05)) continue;
+      if (believed && c.q && !(c.q[i] !== null && c.q[i] <= 0.05)) continue;
       var k = c.formula[i], fits = true;
       for (var t = 0; t < words.length && fits; t++) {
         fits = (k >= 0 && matches[k][t]) || (!words[t].no && data.own[i].includes(words[t].word));
@@ -233,7 +239,8 @@ var neuronym = (function () {
   }
 
   function overview(_, query) {
-    if (![...query.keys()].length && remembered && history.state !== "fresh") {
+    if ([...query.keys()].length) remember(query.toString());
+    else if (remembered) {
       query = new URLSearchParams(remembered);
       history.replaceState(null, "", "#/?" + remembered);
     }
@@ -329,10 +336,9 @@ var neuronym = (function () {
     data.columns.formula.forEach(function (k) {
       if (k >= 0) new Set(data.literals[k].yes).forEach(function (name) { uses.set(name, (uses.get(name) || 0) + 1); });
     });
-    var frequent = [...uses].sort(function (a, b) { return b[1] - a[1] || (a[0] < b[0] ? -1 : 1); }).slice(0, 15);
-    var back = new Map(data.concepts.map(function (name, c2) { return [data.named[c2], name]; }));
+    var frequent = [...uses].sort(function (a, b) { return b[1] - a[1] || a[0] - b[0]; }).slice(0, 15);
     place.append(h("div", {}, h("h3", {}, "Most frequent concepts"), believable, h("ul", { class: "plain small" }, frequent.map(function (one) {
-      return h("li", {}, h("a", { href: conceptLink(back.get(one[0])) }, h("bdi", {}, one[0])), " " + one[1]);
+      return h("li", {}, h("a", { href: conceptLink(data.concepts[one[0]]) }, h("bdi", {}, data.named[one[0]])), " " + one[1]);
     }))));
     return place;
   }
@@ -342,12 +348,17 @@ var neuronym = (function () {
     return found.length ? found.reduce(function (a, b) { return a + b; }) / found.length : null;
   }
 
+  document.querySelector(".skip").addEventListener("click", function (event) {
+    event.preventDefault(); // the address holds what is shown
+    document.getElementById("main").focus();
+  });
   document.addEventListener("keydown", function (event) {
     if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "/") {
       var box = document.getElementById("q");
       if (box) { event.preventDefault(); box.focus(); } else location.hash = "#/";
     }
+    if (event.target.closest(".scroll")) return; // arrows scroll a wide table
     var next = event.key === "ArrowRight" ? "next" : event.key === "ArrowLeft" ? "previous" : null;
     var to = next && document.querySelector("a[rel=" + (next === "next" ? "next" : "prev") + "]");
     if (to) to.click();

@@ -65,22 +65,24 @@
   function neuron(i, own, names) {
     var c = N.data.columns, low = c.low && c.low[i], rows = N.rows(), at = rows.indexOf(i);
     var before = at > 0 ? rows[at - 1] : null, after = at >= 0 && at + 1 < rows.length ? rows[at + 1] : null;
-    var plots = h("div", { class: "charts" });
+    var plots = h("div", { class: "charts" }), held = own.auc_heldout !== undefined;
     var kinds = { top: low ? "Lowest activations" : "Highest activations", random: "A random draw of samples inside the formula", outside: "Failures: " + (low ? "low" : "high") + ", but outside the formula", missed: "Failures: inside the formula, but " + (low ? "high" : "low") };
     var children = [
       h("p", { class: "pager" }, h("a", { href: "#/" }, "All neurons"), before !== null ? h("a", { rel: "prev", href: N.link(before) }, "← previous") : null, after !== null ? h("a", { rel: "next", href: N.link(after) }, "next →") : null),
       h("h1", {}, h("bdi", {}, N.nameOf(i))),
       h("p", { style: "font-size:1.25rem;margin:.2em 0" }, own.tree ? words(own.tree) : N.formulaOf(i), low ? h("span", { class: "quiet" }, " (the neuron is low inside)") : null),
       facts([
-        ["AUC", N.told("auc", c.auc[i])], ["held out", own.auc_heldout === undefined ? "" : N.told("auc", own.auc_heldout)],
+        [held ? "AUC, samples searched" : "AUC", N.told("auc", c.auc[i])], ["held out", own.auc_heldout === undefined ? "" : N.told("auc", own.auc_heldout)],
         ["95% interval", own.auc_low === undefined ? "" : N.told("auc", own.auc_low) + " to " + N.told("auc", own.auc_high)],
-        ["samples inside", c.count[i] === null ? "" : c.count[i] + " (" + percent(c.fraction[i]) + ")"],
+        [held ? "inside, samples searched" : "samples inside", c.count[i] === null ? "" : c.count[i] + " (" + percent(c.fraction[i]) + ")"],
         ["p search", own.p_search === undefined ? "" : N.told("p", own.p_search)], ["q", own.q === undefined ? "" : N.told("q", own.q)],
         ["stability", own.stability === undefined ? "" : percent(own.stability)],
         ["best F1, in hindsight", own.roc ? N.told("f1", own.roc.f1) + " at " + N.told("value", own.roc.threshold) : ""],
       ]),
       own.tree && own.tree[0] !== "concept" ? h("details", { class: "tree" }, h("summary", {}, "As a tree"), h("ul", {}, branches(own.tree))) : null,
       own.aliases ? h("p", { class: "quiet small" }, own.aliases.map(function (one) { return shown(one[0]) + ": the same samples as " + one.slice(1).map(shown).join(", ") + ". "; })) : null,
+      own.unknown ? h("p", {}, "No curves: " + own.unknown.map(shown).join(", ") + " not among the concepts that were given.") : null,
+      held && own.roc ? h("p", { class: "quiet small" }, "Distribution, ROC curve, samples and single concepts are over all samples, those searched and those held out.") : null,
       plots,
     ];
     var title = N.nameOf(i);
@@ -110,10 +112,11 @@
 
   function figures(place, own, low) {
     if (own.distribution) {
-      var d = own.distribution, bins = d.inside.length, step = (d.high - d.low) / bins;
-      var x = d.inside.map(function (_, b) { return d.low + (b + 0.5) * step; });
-      var zeros = d.inside_zero === undefined ? null : "Exactly 0, and not drawn: " + percent(d.inside_zero) + " of the samples inside and " + percent(d.outside_zero) + " of those outside.";
-      charts.plot(place, "Activation inside and outside the formula", "Densities of the activation inside and outside the formula. " + (zeros || ""), x, [
+      var d = own.distribution, whole = d.all !== undefined, bins = (d.all || d.inside).length, step = (d.high - d.low) / bins;
+      var x = (d.all || d.inside).map(function (_, b) { return d.low + (b + 0.5) * step; });
+      var zeros = whole ? (d.all_zero === undefined ? null : "Exactly 0, and not drawn: " + percent(d.all_zero) + " of the samples.") : d.inside_zero === undefined ? null : "Exactly 0, and not drawn: " + percent(d.inside_zero) + " of the samples inside and " + percent(d.outside_zero) + " of those outside.";
+      if (whole) charts.plot(place, "Activation", "Density of the activation over all samples. " + (zeros || ""), x, [{ label: "all samples", y: d.all, colour: "in", fill: true }], { x: "activation", y: "density", note: zeros });
+      else charts.plot(place, "Activation inside and outside the formula", "Densities of the activation inside and outside the formula. " + (zeros || ""), x, [
         { label: "inside (line)", y: d.inside, colour: "in", fill: true }, { label: "outside (dashed)", y: d.outside, colour: "out", fill: true, dash: [6, 4] },
       ], { x: "activation", y: "density", note: zeros });
     }
@@ -122,11 +125,11 @@
       own.roc.x.forEach(function (a, k) { points.push([a, own.roc.y[k], null]); });
       points.push([own.roc.best[0], null, own.roc.best[1]]);
       points.sort(function (a, b) { return a[0] - b[0] || (a[1] || 0) - (b[1] || 0); });
-      charts.plot(place, "ROC curve", "ROC curve with AUC " + N.told("auc", own.auc) + "; best threshold by F1 at a false alarm rate of " + N.told("x", own.roc.best[0]) + " and a hit rate of " + N.told("y", own.roc.best[1]),
+      charts.plot(place, "ROC curve", "ROC curve with AUC " + N.told("auc", own.roc.auc) + "; best threshold by F1 at a false alarm rate of " + N.told("x", own.roc.best[0]) + " and a hit rate of " + N.told("y", own.roc.best[1]),
         points.map(function (p) { return p[0]; }), [
           { label: "hits and false alarms by threshold", y: points.map(function (p) { return p[1] === null ? undefined : p[1]; }), colour: "in" },
           { label: "threshold with the highest F1", y: points.map(function (p) { return p[2]; }), colour: "out", alone: true, points: { show: true, size: 9, width: 2, stroke: charts.colour("out"), fill: charts.colour("back") } },
-        ], { x: "false alarms: outside, above", y: "hits: inside, above", xrange: [0, 1], yrange: [0, 1.03] });
+        ], { x: "false alarms: outside, " + (low ? "below" : "above"), y: "hits: inside, " + (low ? "below" : "above"), xrange: [0, 1], yrange: [0, 1.03] });
     }
     if (own.path && own.path.length > 1) {
       var held = own.path.some(function (step) { return step.auc_heldout !== undefined; });
@@ -165,11 +168,11 @@
       N.show(shown(name), [
         h("p", { class: "pager" }, h("a", { href: "#/concepts" }, "All concepts"), h("a", { href: "#/?q=" + encodeURIComponent('"' + shown(name) + '"') }, "formulas with it")),
         h("h1", {}, h("bdi", {}, shown(name))),
-        facts([["samples", own.count === undefined ? "" : own.count], ["formulas", own.formulas.length], ["known as", shown(name) === name ? "" : name]]),
+        facts([["samples", own.count === undefined ? "" : own.count], ["formulas", own.n_formulas], ["known as", shown(name) === name ? "" : name]]),
         own.aliases && own.aliases.length ? h("p", { class: "quiet" }, "The same samples show " + own.aliases.map(shown).join(", ") + ".") : null,
         h("div", { class: "columns" },
           own.neurons.length ? h("div", {}, h("h2", {}, "Neurons that detect it best"), neuronTable(own.neurons, "Neurons that detect it best")) : null,
-          own.formulas.length ? h("div", {}, h("h2", {}, "Neurons with it in their formula"), neuronTable(own.formulas.slice(0, 60).map(function (i) { return [i, N.data.columns.auc[i]]; }), "Neurons with it in their formula")) : null,
+          own.formulas.length ? h("div", {}, h("h2", {}, "Neurons with it in their formula"), neuronTable(own.formulas.map(function (i) { return [i, N.data.columns.auc[i]]; }), "Neurons with it in their formula")) : null,
           related(own.parents, "Concepts above"), related(own.children, "Concepts below")),
         own.samples && own.samples.length ? h("h2", {}, "Samples, drawn at random") : null,
         own.samples && own.samples.length ? samples(own.samples, part.samples) : null,
@@ -197,7 +200,7 @@
 
   views.compare = function () {
     N.load("compared", function (listed) {
-      var rows = listed.map(function (one) { return { i: one[0], tree: one[1], auc: one[2], gain: one[2] === null ? null : one[2] - N.data.columns.auc[one[0]] }; });
+      var rows = listed.map(function (one) { return { i: one[0], tree: one[1], auc: one[2], gain: one[2] === null || N.data.columns.auc[one[0]] === null ? null : one[2] - N.data.columns.auc[one[0]] }; });
       rows.sort(function (a, b) { return Math.abs(b.gain || 0) - Math.abs(a.gain || 0); });
       N.show("Two sets", [h("h1", {}, "Two sets of labels"), h("p", { class: "quiet" }, rows.length + " neurons are in both; the largest differences first" + (rows.length > 300 ? ", 300 of them" : "")),
         table([["neuron"], ["this set"], ["AUC", 1], ["the other set"], ["AUC", 1], ["difference", 1]], rows.slice(0, 300).map(function (row) {
