@@ -536,6 +536,8 @@ def test_search_sort_and_filter(browser, made):
         assert len(wanted) > 0
         assert page.locator("#count").inner_text() == f"{len(wanted)} of {len(labels)} neurons"
         assert "q=dog" in page.url
+        shown = page.locator("#neurons td.formula").all_inner_texts()
+        assert sorted(shown) == sorted(str(one.formula) for one in wanted)
         page.fill("#q", "")
         page.click("button[data-sort=fraction]")
         cells = page.locator("#neurons tbody tr td:nth-child(6)").all_inner_texts()
