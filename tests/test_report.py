@@ -18,6 +18,7 @@ from neuronym import (
     Activations,
     Concepts,
     FileError,
+    Formula,
     Hierarchy,
     Label,
     Labels,
@@ -109,9 +110,7 @@ def test_the_index_holds_every_label(made):
     assert index["columns"]["neuron"] == [one.neuron for one in labels]
 
     def spelled(f):
-        if not isinstance(f, list):
-            return {index["concepts"][f]}
-        return set().union(*map(spelled, f[1:]))
+        return {index["concepts"][int(c)] for c in re.findall(r"\d+", f)}
 
     for one, k in zip(labels, index["columns"]["formula"], strict=True):
         assert (set(one.formula.concepts) if one.formula else None) == (
@@ -255,6 +254,19 @@ def test_a_notebook_opens_the_page(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython.display", None)
     with pytest.raises(OptionError, match="IPython is not there"):
         explore(Labels([Label(0)]), "other")
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "~a", "a & ~b", "a | b & ~c", "c & ~(a | b)", "(a | b) & (c | ~a)", "~(a & b) | c"]
+)
+def test_formulas_are_coded_as_they_are_spelled(text):
+    from neuronym.report._build import _coded
+
+    formula = Formula.parse(text)
+    coded = _coded(formula, {"a": 0, "b": 11, "c": 2})
+    again = re.sub(r"\d+", lambda match: {"0": "a", "11": "b", "2": "c"}[match[0]], coded)
+    assert Formula.parse(again) == formula
+    assert " " not in coded
 
 
 def test_neighbours_are_those_with_like_ranks(made, data):

@@ -344,12 +344,18 @@ def _standard_ranks(block: NDArray[Any]) -> NDArray[np.float32]:
     return ranks
 
 
-def _coded(formula: Formula, concepts: Mapping[str, int]) -> Any:
-    """A formula with numbers for concepts: a number, or a sign and operands."""
+_BINDING = {"or": 0, "and": 1, "not": 2, "concept": 3}
+
+
+def _coded(formula: Formula, concepts: Mapping[str, int], outer: int = 0) -> str:
+    """A formula with the numbers of its concepts, as ``3&~(1|2)``."""
     if formula.operator == "concept":
-        return concepts[formula.name]
-    sign = {"and": "&", "or": "|", "not": "~"}[formula.operator]
-    return [sign, *(_coded(operand, concepts) for operand in formula.operands)]
+        return str(concepts[formula.name])
+    own = _BINDING[formula.operator]
+    if formula.operator == "not":
+        return "~" + _coded(formula.operands[0], concepts, own)
+    text = {"and": "&", "or": "|"}[formula.operator].join(_coded(one, concepts, own) for one in formula.operands)
+    return f"({text})" if own < outer else text
 
 
 def _packed(values: list[Any]) -> dict[str, Any]:

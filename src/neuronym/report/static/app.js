@@ -44,6 +44,7 @@ var neuronym = (function () {
   function begin(index) {
     data = index;
     var n = index.n;
+    index.formulas = index.formulas.map(parsed);
     Object.keys(index.columns).forEach(function (name) { index.columns[name] = unpacked(index.columns[name]); });
     data.key = new Map();
     for (var i = 0; i < n; i++) data.key.set(key(i), i);
@@ -66,6 +67,25 @@ var neuronym = (function () {
     data.length = index.formulas.map(size);
     navigation();
     route();
+  }
+  // A formula from its text, as 3&~(1|2), with numbers for concepts.
+  function parsed(text) {
+    var at = 0;
+    function joined(sign, next) {
+      var parts = [next()];
+      while (text[at] === sign) { at++; parts.push(next()); }
+      return parts.length > 1 ? [sign].concat(parts) : parts[0];
+    }
+    function either() { return joined("|", both); }
+    function both() { return joined("&", one); }
+    function one() {
+      if (text[at] === "~") { at++; return ["~", one()]; }
+      if (text[at] === "(") { at++; var inner = either(); at++; return inner; }
+      var start = at;
+      while (text[at] >= "0" && text[at] <= "9") at++;
+      return Number(text.slice(start, at));
+    }
+    return either();
   }
   // A column as it is packed: runs, few values by their places, or decimals as whole numbers.
   function unpacked(column) {
