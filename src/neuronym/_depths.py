@@ -10,12 +10,20 @@ from neuronym.concepts import Concepts
 from neuronym.errors import OptionError
 from neuronym.hierarchy import Hierarchy
 
-__all__ = ["as_hierarchy", "stand_in"]
+__all__ = ["as_hierarchy", "depth", "stand_in"]
 
 
 def as_hierarchy(given: Hierarchy | str | Path) -> Hierarchy:
     """A hierarchy, or that of a file."""
     return given if isinstance(given, Hierarchy) else Hierarchy.from_csv(given)
+
+
+def depth(hierarchy: Hierarchy, name: str) -> int:
+    """How many steps a name is below the top, on the shortest way."""
+    level, steps = {name}, 0
+    while all(hierarchy.parents.get(one) for one in level):
+        level, steps = {parent for one in level for parent in hierarchy.parents[one]}, steps + 1
+    return steps
 
 
 def stand_in(hierarchy: Hierarchy, shown: Concepts) -> list[tuple[float, float]]:
@@ -29,22 +37,11 @@ def stand_in(hierarchy: Hierarchy, shown: Concepts) -> list[tuple[float, float]]
         If the hierarchy knows none of them.
     """
     tops = {parent for parents in hierarchy.parents.values() for parent in parents}
-    depths: dict[str, int] = {}
-
-    def depth(name: str) -> int:
-        level, steps = {name}, 0
-        while name not in depths:
-            if any(not hierarchy.parents.get(one) for one in level):
-                depths[name] = steps
-                break
-            level, steps = {parent for one in level for parent in hierarchy.parents[one]}, steps + 1
-        return depths[name]
-
     told: list[tuple[float, float]] = []
     for name in shown.names:
         spelled = (name, shown.descriptions.get(name, ""), *shown.aliases.get(name, ()))
         known = next((one for one in spelled if one in hierarchy.parents or one in tops), None)
-        told.append((float(known in tops), depth(known)) if known is not None else (np.nan, np.nan))
+        told.append((float(known in tops), depth(hierarchy, known)) if known is not None else (np.nan, np.nan))
     if all(np.isnan(steps) for _, steps in told):
         raise OptionError(f"the hierarchy knows none of the concepts, such as {shown.names[0]!r}")
     return told

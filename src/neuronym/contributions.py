@@ -186,7 +186,7 @@ def contributions(
     rows = observed.chosen(where, target)
     matrix = observed.matrix(layer)
     names = observed.layers[layer].names
-    weights = _linear(observed, matrix, target, place) if method in ("auto", "linear") else None
+    weights = _linear(observed, matrix, column, target, place) if method in ("auto", "linear") else None
     if weights is not None:
         base = np.arange(len(column)) if against is None else observed.chosen(against, target)
         values = weights * (matrix[rows] - matrix[base].mean(axis=0))
@@ -209,7 +209,7 @@ def contributions(
     return Contributions(target, layer, names, chosen, rows, values, total)
 
 
-def _linear(observed: Observed, matrix: Floats, target: Target, place: int) -> Floats | None:
+def _linear(observed: Observed, matrix: Floats, column: Floats, target: Target, place: int) -> Floats | None:
     """The weights from a layer to a target, where the target is a linear function of the layer, else None."""
     import torch
 
@@ -218,7 +218,6 @@ def _linear(observed: Observed, matrix: Floats, target: Target, place: int) -> F
         return None
     weights = module.weight[place].detach().double().cpu().numpy()
     bias = 0.0 if module.bias is None else float(module.bias[place].detach())
-    column = observed.column(target)[1]
     predicted = matrix @ weights + bias
     exact = module.weight.dtype in (torch.float32, torch.float64)
     size = max(np.abs(column).max(), np.abs(predicted).max())

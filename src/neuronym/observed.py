@@ -100,16 +100,22 @@ class Observed:
 
     def column(self, target: Target) -> tuple[int, NDArray[np.float64]]:
         """The place of a neuron, and its activations."""
-        layer, neuron = target
-        if layer not in self.layers:
-            raise no_such("layer", layer, list(self.layers))
-        place = int(self.layers[layer].indices([neuron])[0])
-        return place, self.matrix(layer)[:, place]
+        place = self._place(target)
+        values = self.layers[target[0]].block(np.array([place]))[:, 0].astype(np.float64)
+        if not np.isfinite(values).all():
+            raise ActivationsError(f"neuron {target[1]!r} of {target[0]!r} holds NaN or infinity: all must be finite")
+        return place, values
 
     def named(self, target: Target) -> Target:
         """The layer and neuron as the activations name them."""
-        place, _ = self.column(target)
+        place = self._place(target)  # or the nearest names
         return target[0], self.layers[target[0]].names[place]
+
+    def _place(self, target: Target) -> int:
+        layer, neuron = target
+        if layer not in self.layers:
+            raise no_such("layer", layer, list(self.layers))
+        return int(self.layers[layer].indices([neuron])[0])
 
     def chosen(self, where: Where, target: Target) -> NDArray[np.int64]:
         """The places of samples: those of a formula, of a mask, given ones; by default where the target is highest.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._depths import depth
 from neuronym._workers import in_order
 from neuronym.formula import Formula
 from neuronym.hierarchy import Hierarchy
@@ -109,14 +110,8 @@ class Builder:
         """How many steps each concept is below the top of the hierarchy."""
         if self.hierarchy is None:
             return None
-        found = []
-        for name in concepts:
-            own = self._in_hierarchy(name)
-            level, steps_up = ({own} if own is not None else set()), 0
-            while level and all(self.hierarchy.parents.get(one) for one in level):
-                level, steps_up = {p for one in level for p in self.hierarchy.parents[one]}, steps_up + 1
-            found.append(None if own is None else steps_up)
-        return found
+        known = (self._in_hierarchy(name) for name in concepts)
+        return [None if own is None else depth(self.hierarchy, own) for own in known]
 
     def _in_hierarchy(self, name: str) -> str | None:
         """What the hierarchy calls a concept."""
