@@ -21,7 +21,7 @@ from playwright.sync_api import sync_playwright
 from run import HERE, as_text
 
 from neuronym import Activations, Concepts, Labels, label
-from neuronym.report import report
+from neuronym.report.page import report
 
 N_NEURONS, N_SAMPLES, N_CONCEPTS, RUNS = 20_000, 2_000, 300, 5
 FLAGS = "--no-sandbox --disable-background-networking --disable-component-update --disable-sync --no-first-run"

@@ -23,10 +23,10 @@ from scipy.special import ndtri
 from scipy.stats import ks_2samp, norm
 
 from neuronym import Concepts, Formula, Labels, label
-from neuronym.dependence import exchange, hold_out
-from neuronym.permutation import null_scores
-from neuronym.scores import AUC
-from neuronym.search import Rules, Searcher
+from neuronym.search.beam import Rules, Searcher
+from neuronym.search.scores import AUC
+from neuronym.stats.exchange import exchange, hold_out
+from neuronym.stats.permutation import null_scores
 
 SEED = 2023  # chosen before any of this was run, and not changed since
 N = 10_000

@@ -19,7 +19,7 @@ import numpy as np
 from run import HERE, Table, as_text, seconds
 
 from neuronym import Concepts, label, open_activations
-from neuronym.layer_store import LayerWriter
+from neuronym.io.zarr_store import LayerWriter
 
 N_SAMPLES, N_NEURONS, BATCH = 200_000, 2048, 256
 
@@ -93,9 +93,9 @@ def table_of_store(n_samples: int = N_SAMPLES, n_neurons: int = N_NEURONS) -> Ta
 def table_of_overhead(data: Path, n_images: int = 320, repeats: int = 7) -> Table:
     import torch
 
-    from neuronym.collect import collect
-    from neuronym.images import Images
-    from neuronym.models import load_model
+    from neuronym.io.images import Images
+    from neuronym.network.collecting import collect
+    from neuronym.network.models import load_model
 
     loaded = load_model("efficientnet-lite0")
     loaded.model.eval()

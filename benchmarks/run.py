@@ -28,10 +28,10 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from neuronym import Concepts, Hierarchy, label, open_activations
-from neuronym._groups import Groups, group
-from neuronym._rank_kernels import pack_keys
-from neuronym.scores import AUC
-from neuronym.search import Rules, search
+from neuronym.data.groups import Groups, group
+from neuronym.search.beam import Rules, search
+from neuronym.search.rank_kernels import pack_keys
+from neuronym.search.scores import AUC
 
 HERE = Path(__file__).parent
 RULES = Rules(length=3, beam=3, min_fraction=0.002, max_fraction=0.5, min_count=20, prefixes="constrained")

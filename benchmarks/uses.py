@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from run import HERE, Table, as_text
 
 from neuronym import Concepts, Hierarchy, label
-from neuronym.compose import compare
-from neuronym.tradeoff import plot_tradeoff, tradeoff
+from neuronym.analysis.compose.detectors import compare
+from neuronym.analysis.sweep import plot_tradeoff, tradeoff
 
 SEED, PAIRS = 2023, 30
 

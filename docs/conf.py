@@ -44,7 +44,8 @@ autodoc_type_aliases = {"ArrayLike": "ArrayLike", "NDArray": "NDArray"}
 maximum_signature_line_length = 100
 numpydoc_show_class_members = False
 
-MODULES = ["neuronym", *(f"neuronym.{m.name}" for m in pkgutil.iter_modules(neuronym.__path__) if m.name[0] != "_")]
+PACKAGES = [m.name for m in pkgutil.walk_packages(neuronym.__path__, "neuronym.") if m.ispkg and "._" not in m.name]
+MODULES = ["neuronym", "neuronym.errors", "neuronym.demo", "neuronym.analysis.sweep", *PACKAGES]
 
 
 def home(module: str, name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from neuronym.cli import app
+from neuronym.cli.root import app
 
 PAGE = Path(__file__).parent / "cli.md"
 

@@ -3,7 +3,7 @@ import sys
 import pytest
 from hypothesis import settings
 
-from neuronym import cli
+from neuronym.cli import root as cli
 
 settings.register_profile("neuronym", deadline=None)
 settings.load_profile("neuronym")

@@ -383,7 +383,7 @@ def test_too_little_memory(run, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("neuronym.labeling.label", fail)
+    monkeypatch.setattr("neuronym.labeling.labeling.label", fail)
     with refused(run, tmp_path, "not enough memory") as answers:
         answers.append(run("label", "good.npy", "good.csv", "--quiet", "--out", "labels.csv"))
 

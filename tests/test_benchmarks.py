@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from neuronym import Concepts
-from neuronym.scores import AUC
-from neuronym.search import Rules, search
+from neuronym.search.beam import Rules, search
+from neuronym.search.scores import AUC
 
 ROOT = Path(__file__).parent.parent
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from neuronym import Formula, Labels, cli, label, open_activations, save_concepts
+from neuronym import Formula, Labels, label, open_activations, save_concepts
+from neuronym.cli import root as cli
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"

@@ -23,11 +23,11 @@ from neuronym import (
     Labels,
     OptionError,
     UnknownNameError,
-    cli,
     label,
     open_activations,
     open_concepts,
 )
+from neuronym.cli import root as cli
 
 N = 100
 

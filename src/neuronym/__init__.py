@@ -3,8 +3,10 @@
 Nothing heavy is imported before it is used: ``import neuronym`` loads neither numba, scipy, pandas nor torch.
 """
 
-from neuronym.activations import Activations
-from neuronym.concepts import Concepts
+from neuronym.data.activations import Activations
+from neuronym.data.concepts import Concepts
+from neuronym.data.formula import Formula
+from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import (
     ActivationsError,
     AlignmentError,
@@ -16,11 +18,9 @@ from neuronym.errors import (
     OptionError,
     UnknownNameError,
 )
-from neuronym.formula import Formula
-from neuronym.hierarchy import Hierarchy
-from neuronym.labeling import label
-from neuronym.labels import Explanation, Label, Labels
-from neuronym.store import open_activations, open_concepts, save_activations, save_concepts
+from neuronym.io.files import open_activations, open_concepts, save_activations, save_concepts
+from neuronym.labeling.labeling import label
+from neuronym.labels.labels import Explanation, Label, Labels
 
 __version__ = "0.1.0"
 

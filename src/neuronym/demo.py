@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._figures import new_figure
-from neuronym._plots_draw import draw_density, draw_samples
-from neuronym._plots_samples import Samples
-from neuronym._plots_seen import Seen
-from neuronym.activations import Activations
-from neuronym.concepts import Concepts
+from neuronym.data.activations import Activations
+from neuronym.data.concepts import Concepts
 from neuronym.errors import FileError, OptionError
-from neuronym.labeling import label
-from neuronym.report import report
-from neuronym.store import save_activations, save_concepts
+from neuronym.io.files import save_activations, save_concepts
+from neuronym.labeling.labeling import label
+from neuronym.plots.drawing import draw_density, draw_samples
+from neuronym.plots.figures import new_figure
+from neuronym.plots.samples import Samples
+from neuronym.plots.view import Seen
+from neuronym.report.page import report
 
 if TYPE_CHECKING:
-    from neuronym.labels import Label, Labels
+    from neuronym.labels.labels import Label, Labels
 
 __all__ = ["Digits", "digit_concepts", "run", "train"]
 

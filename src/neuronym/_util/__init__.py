@@ -1,0 +1,1 @@
+"""What every package needs and none is about: files, fonts, tasks and bars."""

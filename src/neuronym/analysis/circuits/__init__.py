@@ -1,0 +1,23 @@
+"""How a neuron is built from lower ones: contributions, ablations, the graph."""
+
+from neuronym.analysis.circuits.ablation import Ablation, ablate
+from neuronym.analysis.circuits.contributing import Contributions, compare, contributions
+from neuronym.analysis.circuits.graph import Circuit, by_depth, circuit, open_circuit, plot_circuit, save_circuit
+from neuronym.analysis.circuits.observed import Observed, Target, Where
+
+__all__ = [
+    "Ablation",
+    "Circuit",
+    "Contributions",
+    "Observed",
+    "Target",
+    "Where",
+    "ablate",
+    "by_depth",
+    "circuit",
+    "compare",
+    "contributions",
+    "open_circuit",
+    "plot_circuit",
+    "save_circuit",
+]

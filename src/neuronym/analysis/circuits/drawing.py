@@ -1,0 +1,130 @@
+"""Graphs of circuits, drawn and written to files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuronym._util.files import check_target, first_line, kind_of, reading, writing
+from neuronym.data.activations import Name, as_name
+from neuronym.errors import FileError
+from neuronym.plots.figures import new_figure, save_figure
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+__all__ = ["GRAPHS", "draw", "read", "title", "write"]
+
+GRAPHS = (".dot", ".graphml", ".json")
+
+Node = tuple[str, Name]
+
+
+def title(graph: nx.DiGraph[Node], node: Node) -> str:
+    """A neuron in words."""
+    held = graph.nodes[node]
+    name = f" {held['name']}" if "name" in held else ""
+    formula = f": {held['formula']} (AUC {held['auc']:.3f})" if "formula" in held else ""
+    return f"{node[0]} {node[1]}{name}{formula}"
+
+
+def _id(node: Node) -> str:
+    return f"{node[0]}/{node[1]}"
+
+
+def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: str | Path, overwrite: bool) -> None:
+    """Write ``.dot``, ``.graphml`` or ``.json``."""
+    import networkx as nx
+
+    kind = kind_of(path, GRAPHS, "a circuit")
+    named: Any = nx.relabel_nodes(graph, {node: _id(node) for node in graph})
+    for held in named.nodes.values():
+        held["neuron"] = str(held["neuron"])  # one type for a column of GraphML
+    with writing(path, overwrite) as temporary:
+        if kind == ".graphml":
+            nx.write_graphml(named, temporary)
+        elif kind == ".json":
+            data = {"target": _id(target), "n_samples": n_samples, **nx.node_link_data(named, edges="edges")}
+            temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
+        else:
+            temporary.write_text(_dot(graph), encoding="utf-8")
+
+
+def read(path: str | Path) -> tuple[nx.DiGraph[Node], Node, list[str], int]:
+    """The graph, target, layers and number of samples of a ``.json`` that ``write`` wrote."""
+    import networkx as nx
+
+    kind_of(path, (".json",), "a saved circuit")
+    with reading(path, "a circuit"):
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        try:
+            named: Any = nx.node_link_graph(data, edges="edges")
+            nodes = {one: (held["layer"], as_name(held["neuron"])) for one, held in named.nodes(data=True)}
+            for one, held in named.nodes(data=True):
+                held["neuron"] = nodes[one][1]
+            graph = nx.relabel_nodes(named, nodes)
+            layers = {held["level"]: held["layer"] for held in graph.nodes.values()}
+            return graph, nodes[data["target"]], [layers[level] for level in sorted(layers)], int(data["n_samples"])
+        except (KeyError, TypeError, nx.NetworkXError) as error:
+            raise FileError(f"{str(path)!r} is no circuit that was saved: {first_line(error)}") from error
+
+
+def _dot(graph: nx.DiGraph[Node]) -> str:
+    def quoted(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    lines = ["digraph circuit {", "  rankdir=BT;", "  node [shape=box];"]
+    lines += [f"  {quoted(_id(node))} [label={quoted(title(graph, node))}];" for node in graph]
+    for lower, upper, edge in graph.edges(data=True):
+        value = edge["contribution"]
+        colour = "blue" if value > 0 else "orange"
+        ends = f"{quoted(_id(lower))} -> {quoted(_id(upper))}"
+        lines.append(f"  {ends} [label={quoted(f'{value:+.3g}')}, color={colour}];")
+    return "\n".join([*lines, "}", ""])
+
+
+def draw(graph: nx.DiGraph[Node], layers: Sequence[str], path: str | Path, overwrite: bool) -> None:
+    """Draw ``.png``, ``.pdf`` or ``.svg``, the first layer on the right."""
+    check_target(path, overwrite)
+    columns = {layer: [neuron for own, neuron in graph if own == layer] for layer in layers}
+    tallest = max(len(neurons) for neurons in columns.values())
+    figure = new_figure(3.4 * len(columns), 1.2 + 0.45 * tallest)
+    axis = figure.subplots()
+    axis.axis("off")
+    spots: dict[Node, tuple[float, float]] = {}
+    for level, (layer, neurons) in enumerate(columns.items()):
+        for row, neuron in enumerate(_untangled(graph, layer, neurons, spots)):
+            spots[layer, neuron] = (-float(level), tallest * (1 - (row + 0.5) / len(neurons)))
+        axis.text(-level, tallest + 0.3, layer, ha="center", fontsize=10, weight="bold", parse_math=False)
+    for lower, upper, edge in graph.edges(data=True):
+        widest = max(other["share"] for other in graph.pred[upper].values())
+        (x0, y0), (x1, y1) = spots[lower], spots[upper]
+        colour, width = "C0" if edge["contribution"] > 0 else "C1", 0.4 + 3 * edge["share"] / widest
+        axis.plot([x0, x1], [y0, y1], color=colour, lw=width, alpha=0.6, zorder=1)
+    for node, (x, y) in spots.items():
+        held = graph.nodes[node]
+        name = f"{node[1]} {held.get('name', '')}".strip()
+        formula = f"\n{_cut(held['formula'])}  {held['auc']:.2f}" if "formula" in held else ""
+        box = {"boxstyle": "round", "fc": "white", "ec": "0.6", "lw": 0.6}
+        axis.text(x, y, _cut(name) + formula, ha="center", va="center", fontsize=7, parse_math=False, bbox=box)
+    axis.set(xlim=(-len(columns) + 0.5, 0.5), ylim=(-0.2, tallest + 0.7))
+    save_figure(figure, path, overwrite)
+
+
+def _cut(text: str, most: int = 44) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _untangled(
+    graph: nx.DiGraph[Node], layer: str, neurons: Sequence[Name], spots: Mapping[Node, tuple[float, float]]
+) -> list[Name]:
+    """Neurons ordered by the mean height of those that they add to, so that edges cross little."""
+
+    def height(neuron: Name) -> float:
+        above = [(edge["share"], spots[upper][1]) for upper, edge in graph.succ[layer, neuron].items()]
+        weight = sum(share for share, _ in above)
+        return -sum(share * y for share, y in above) / weight if weight else 0.0
+
+    return sorted(neurons, key=height)

@@ -1,0 +1,367 @@
+"""Detectors composed by hand: labelled neurons joined by fuzzy logic, with no training.
+
+Each neuron of a layer says how far a concept is there. A t-norm joins such degrees as a formula says, and the result
+detects what no single neuron was trained for (the paper's handcrafted circuits).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym.analysis.compose.choosing import Choice, Part, candidates
+from neuronym.analysis.compose.fuzzy import NORMS, Membership, TNorm, joined
+from neuronym.data.activations import Name
+from neuronym.data.concepts import Concepts
+from neuronym.data.formula import Formula
+from neuronym.errors import ActivationsError, OptionError, no_such
+from neuronym.inputs.align import as_activations, as_concepts, as_layers, cluster_rows, grouped, ids_of, matched_rows
+from neuronym.labeling.options import Asked, Parts
+from neuronym.labels.labels import Labels
+from neuronym.search.beam import extension
+from neuronym.stats.measures import measure
+from neuronym.stats.significance import auc_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from neuronym.network.pooling import Pool
+
+__all__ = ["Chosen", "Detector", "Part", "compare", "compose"]
+
+Mapped = Literal["empirical", "logistic"]
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A formula over neurons.
+
+    Parameters
+    ----------
+    formula : what it detects
+    norm : the t-norm that joins the neurons
+    parts : the neuron of each concept
+    single : the best single neuron for the whole formula
+    auc_searched : float
+        On the samples that the neurons were chosen on.
+    auc_heldout, auc_low, auc_high : float
+        On the other samples, with a 95% interval.
+    """
+
+    formula: Formula
+    norm: TNorm
+    parts: Mapping[str, Part]
+    single: Part
+    auc_searched: float
+    auc_heldout: float
+    auc_low: float
+    auc_high: float
+
+    def scores(self, activations: Any) -> NDArray[np.float64]:
+        """The degree to which each sample shows the formula: float64 in [0, 1], shape (n_samples,).
+
+        Parameters
+        ----------
+        activations : of the layers that the detector was composed from, as ``label`` takes them
+
+        Raises
+        ------
+        UnknownNameError
+            If a layer or neuron of the detector is not there.
+        """
+        layers = {name: as_activations(given) for name, given in as_layers(activations).items()}
+        first = next(iter(layers.values()))
+        degrees = {}
+        for concept, part in self.parts.items():
+            if part.layer not in layers:
+                if part.layer is None:
+                    raise OptionError("the detector was composed from activations without layers: give such again")
+                raise no_such("layer", part.layer, [name for name in layers if name is not None])
+            taken = layers[part.layer]
+            if taken.n_samples != first.n_samples or taken.sample_ids != first.sample_ids:
+                raise ActivationsError(
+                    f"layer {part.layer!r} has other samples than the first: a detector needs the same"
+                )
+            column = taken.block(taken.indices([part.neuron]))[:, 0]
+            if column.dtype.kind == "f" and not np.isfinite(column).all():
+                raise ActivationsError(f"neuron {part.neuron!r} holds NaN or infinity: every activation must be finite")
+            degrees[concept] = part.degree(column)
+        return np.asarray(joined(self.formula, degrees, self.norm, np))
+
+    def auc(self, activations: Any, concepts: Any, *, names: Iterable[str] | None = None) -> float:
+        """The AUC of the detector's scores for its formula, on samples of any kind, ties counted one half.
+
+        Parameters
+        ----------
+        activations, concepts, names : as ``label`` takes them; matched by sample ids where both have them
+        """
+        scores = self.scores(activations)
+        first = as_activations(next(iter(as_layers(activations).values())))
+        shown, rows = matched_rows(first, as_concepts(concepts, names), False)
+        inside = self.formula.evaluate(shown)
+        scores = scores if rows is None else scores[rows]
+        return float(measure(scores, inside[np.newaxis], np.ones(len(scores), np.int64))[0]["auc"])
+
+    def to_torch(self, model: torch.nn.Module, pool: Pool = "mean") -> torch.nn.Module:
+        """A module that runs the model on its input and gives the detector's output: float64, shape (n_samples,).
+
+        The model runs in eval mode without gradients, with hooks for the time of a pass. Its layers must be named, as
+        ``collect`` names them: compose from a dict of layers. Where neurons are numbers, they are channels of the
+        output; where they have names, all of a layer must be there. The empirical mapping is a step function: an
+        activation that differs in its last digits, as in batches of another size, may be one sample further.
+
+        Parameters
+        ----------
+        pool : how outputs of layers become a number per neuron: as in ``collect`` when activations were collected
+
+        Raises
+        ------
+        OptionError
+            If the detector knows no layers, or ``pool`` is none.
+        UnknownNameError
+            If the model lacks a layer.
+        """
+        from neuronym.analysis.compose.module import DetectorModule
+
+        layers = [part.layer for part in self.parts.values()]
+        if None in layers:
+            raise OptionError(
+                "the detector does not know the layer of its neurons: compose it from a dict of layers, "
+                "{layer: activations}"
+            )
+        return DetectorModule(model, self.formula, self.norm, self.parts, pool)
+
+    def __str__(self) -> str:
+        lines = [f"{self.formula} by {self.norm}: AUC {self.auc_searched:.4f}, held out {self.auc_heldout:.4f}"]
+        lines[0] += f" (95% {self.auc_low:.4f} to {self.auc_high:.4f})"
+        lines += [f"  {concept}: {part}" for concept, part in self.parts.items()]
+        return "\n".join([*lines, f"  best single neuron: {self.single}"])
+
+
+def compose(
+    formula: Formula | str,
+    activations: Any,
+    concepts: Any,
+    *,
+    names: Iterable[str] | None = None,
+    neurons: Iterable[Name] | slice | None = None,
+    labels: Labels | str | Path | None = None,
+    norm: str | TNorm = "product",
+    mapping: Mapped = "empirical",
+    direction: Literal["high", "low", "both"] = "high",
+    holdout: float | None = 0.5,
+    clusters: Any = None,
+    seed: int = 0,
+) -> Detector:
+    """Compose a detector of a formula from the best neuron of each of its concepts, with no training.
+
+    Neurons are chosen, and their activations mapped to degrees, on one part of the samples; the other part says how
+    good the detector is, and the best single neuron for the whole formula beside it.
+
+    Parameters
+    ----------
+    formula : of concepts, such as ``"boat & ~house"``
+    activations, concepts, names, neurons, clusters : as ``label`` takes them; layers must have the same samples
+    labels : choose among the neurons whose label is the concept alone, where there are any, else among all of them;
+        each in the direction of its label
+    norm : ``"godel"``, ``"product"``, ``"lukasiewicz"``, ``"hamacher"``, ``"yager"`` or ``"yager(p)"``
+    mapping : ``"empirical"``, the share of the samples below; or ``"logistic"``, of the standardised activation
+    direction : whether neurons must be high or low where the concept is, or may be either
+    holdout : share of the samples (or clusters) that says how good it is
+    seed : of the split
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such concept, t-norm or neuron; the message lists near names.
+    OptionError
+        If a part of the samples shows nothing of the formula, or nothing else.
+
+    >>> rng = np.random.default_rng(0)
+    >>> concepts = rng.random((2000, 3)) < 0.3
+    >>> activations = rng.normal(size=(2000, 3)) + 2 * concepts
+    >>> found = compose("boat | house", activations, concepts, names=["boat", "house", "sea"])
+    >>> found.parts["boat"].neuron, found.parts["house"].neuron, found.auc_heldout > found.single.auc_heldout
+    (0, 1, True)
+    """
+    chosen = Chosen.of(
+        formula,
+        activations,
+        concepts,
+        names=names,
+        neurons=neurons,
+        labels=labels,
+        direction=direction,
+        holdout=holdout,
+        clusters=clusters,
+        seed=seed,
+    )
+    return chosen.detector(norm, mapping)
+
+
+def compare(
+    formula: Formula | str,
+    activations: Any,
+    concepts: Any,
+    *,
+    norms: Sequence[str] = NORMS,
+    mappings: Sequence[Mapped] | Mapped = ("empirical", "logistic"),
+    **options: Any,
+) -> pd.DataFrame:
+    """Compare t-norms with each other and with the best single neuron: a row each; the held-out part decides.
+
+    Parameters
+    ----------
+    formula, activations, concepts, options : as for ``compose``
+
+    Returns
+    -------
+    DataFrame with the columns ``detector, mapping, auc, auc_heldout, auc_low, auc_high``
+    """
+    known = ("names", "neurons", "labels", "direction", "holdout", "clusters", "seed")
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise no_such("option", unknown[0], known)
+    return Chosen.of(formula, activations, concepts, **options).compared(norms, mappings)
+
+
+def _check_shown(concept: str, shown: Concepts, held: NDArray[np.bool_]) -> None:
+    """Refuse a concept that the samples searched cannot tell apart, and warn of one that those held out cannot."""
+    if concept not in shown:
+        raise OptionError(f"concept {concept!r} is shown by no or by every sample: no neuron can tell it")
+    inside = shown[concept]
+    searched, other = inside[~held], inside[held]
+    if searched.all() or not searched.any():
+        raise OptionError(f"concept {concept!r} is shown by no or by every sample searched: change seed or holdout")
+    if other.all() or not other.any():
+        warnings.warn(f"concept {concept!r} is shown by no or by every sample held out", stacklevel=5)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The neurons of a formula, chosen on the rows that are not held out: what detectors are made of.
+
+    ``of`` takes what ``compose`` takes, save t-norm and mapping.
+    """
+
+    formula: Formula
+    parts: Mapping[str, Part]
+    columns: Mapping[str, NDArray[Any]]  # the activations of each part, on all rows
+    single: Part
+    single_measure: NDArray[np.void]
+    truth: NDArray[np.bool_]
+    held: NDArray[np.bool_]
+    clusters: NDArray[np.int64] | None
+
+    @classmethod
+    def of(
+        cls,
+        formula: Formula | str,
+        activations: Any,
+        concepts: Any,
+        *,
+        names: Iterable[str] | None = None,
+        neurons: Iterable[Name] | slice | None = None,
+        labels: Labels | str | Path | None = None,
+        direction: str = "high",
+        holdout: float | None = 0.5,
+        clusters: Any = None,
+        seed: int = 0,
+    ) -> Chosen:
+        """Choose the best neuron of each concept, and of the whole formula."""
+        wanted = formula if isinstance(formula, Formula) else Formula.parse(formula)
+        if direction not in ("high", "low", "both"):
+            raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
+        if holdout is None:
+            raise OptionError("holdout must lie between 0 and 1, not None: the samples held out say how good it is")
+        asked = Asked(holdout=holdout, seed=seed)
+        if labels is not None and not isinstance(labels, Labels):
+            labels = Labels.open(labels)
+        shown = as_concepts(concepts, names)
+        for concept in wanted.concepts:
+            shown.index(concept)  # or the nearest names
+        layers = {name: as_activations(given) for name, given in as_layers(activations).items()}
+        first = next(iter(layers.values()))
+        ids = ids_of(first, shown)
+        for name, taken in layers.items():
+            if taken.n_samples != first.n_samples or ids_of(taken, shown) != ids:
+                raise ActivationsError(
+                    f"layer {name!r} has other samples than the first one: a detector needs the same"
+                )
+        matched, groups = grouped(first, shown, None, False)
+        of_cluster = cluster_rows(first, clusters, ids, groups)
+        parts = Parts.of(groups, of_cluster, None, asked)
+        held = np.zeros(groups.n_rows, np.bool_) if parts.held is None else parts.held
+        for concept in wanted.concepts:
+            _check_shown(concept, matched, held)
+        truth = wanted.evaluate(matched)
+        for part, members in (("searched", ~held), ("held out", held)):
+            if truth[members].all() or not truth[members].any():
+                raise OptionError(
+                    f"the samples {part} show nothing of {wanted}, or nothing else: choose another holdout"
+                )
+        search = Choice(layers, groups, held, of_cluster, neurons, direction)
+        places = {concept: matched.index(concept) for concept in wanted.concepts}
+        found = {
+            concept: search.best(
+                extension(((2 * place,), (0,)), groups), matched[concept], candidates(labels, concept, matched, layers)
+            )
+            for concept, place in places.items()
+        }
+        whole = np.zeros(groups.n_groups, np.bool_)
+        whole[groups.row_groups[truth]] = True
+        single, column = search.best(whole, truth, None)
+        return cls(
+            wanted,
+            {concept: part for concept, (part, _) in found.items()},
+            {concept: column for concept, (_, column) in found.items()},
+            single,
+            search.measured(column[held], truth[held], single.low),
+            truth,
+            held,
+            of_cluster,
+        )
+
+    def interval(self, row: NDArray[np.void]) -> tuple[float, float]:
+        """The 95% interval of a held-out AUC."""
+        low, high = auc_interval(row["auc"], row["variance"], row["units_in"], row["units_out"])
+        return float(low), float(high)
+
+    def detector(self, norm: str | TNorm, mapping: Mapped) -> Detector:
+        """The detector that joins the neurons, mapped to degrees, by a t-norm."""
+        joined_by = norm if isinstance(norm, TNorm) else TNorm.parse(norm)
+        parts = {
+            concept: replace(part, membership=Membership.fitted(mapping, self.columns[concept][~self.held], part.low))
+            for concept, part in self.parts.items()
+        }
+        degrees = {concept: part.degree(self.columns[concept]) for concept, part in parts.items()}
+        scores = joined(self.formula, degrees, joined_by, np)
+        rows = []
+        for members in (~self.held, self.held):
+            own = None if self.clusters is None else self.clusters[members]
+            ones = np.ones(int(members.sum()), np.int64)
+            rows.append(measure(scores[members], self.truth[np.newaxis, members], ones, own)[0])
+        low, high = self.interval(rows[1])
+        aucs = (float(rows[0]["auc"]), float(rows[1]["auc"]))
+        return Detector(self.formula, joined_by, parts, self.single, *aucs, low, high)
+
+    def compared(self, norms: Sequence[str] | str, mappings: Sequence[Mapped] | Mapped) -> pd.DataFrame:
+        """The table of ``compare``."""
+        import pandas as pd
+
+        columns = ["detector", "mapping", "auc", "auc_heldout", "auc_low", "auc_high"]
+        single = (self.single.auc, self.single.auc_heldout, *self.interval(self.single_measure))
+        rows: list[tuple[Any, ...]] = [("best single neuron", "", *single)]
+        for mapping in [mappings] if isinstance(mappings, str) else mappings:
+            for norm in [norms] if isinstance(norms, str) else norms:
+                made = self.detector(norm, mapping)
+                numbers = (made.auc_searched, made.auc_heldout, made.auc_low, made.auc_high)
+                rows.append((str(made.norm), mapping, *numbers))
+        return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,154 @@
+"""Fuzzy logic: t-norms, their co-norms, and degrees of membership; on arrays of numpy and tensors of PyTorch alike."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym.data.formula import Formula
+from neuronym.errors import OptionError, no_such
+
+__all__ = ["NORMS", "Membership", "TNorm", "joined"]
+
+Combine = Callable[[Any, Any, Any, float], Any]
+
+# Each takes a and b in [0, 1], the library that they are of (numpy or torch), and the parameter p.
+_BOTH: dict[str, Combine] = {
+    "godel": lambda a, b, xp, _: xp.minimum(a, b),
+    "product": lambda a, b, _, __: a * b,
+    "lukasiewicz": lambda a, b, xp, _: xp.clip(a + b - 1, 0, None),
+    "yager": lambda a, b, xp, p: 1 - xp.clip(_root_of_powers(1 - a, 1 - b, xp, p), None, 1),
+    "hamacher": lambda a, b, xp, _: _quotient(a * b, a + b - a * b, xp),
+}
+_EITHER: dict[str, Combine] = {
+    "godel": lambda a, b, xp, _: xp.maximum(a, b),
+    "product": lambda a, b, _, __: a + b - a * b,
+    "lukasiewicz": lambda a, b, xp, _: xp.clip(a + b, None, 1),
+    "yager": lambda a, b, xp, p: xp.clip(_root_of_powers(a, b, xp, p), None, 1),
+    # (a + b − 2ab) / (1 − ab), in the form that keeps its digits near 1.
+    "hamacher": lambda a, b, xp, p: 1 - _BOTH["hamacher"](1 - a, 1 - b, xp, p),
+}
+NORMS = tuple(_BOTH)
+
+
+def _root_of_powers(a: Any, b: Any, xp: Any, p: float) -> Any:
+    """(a^p + b^p)^(1/p), with the larger one taken out, so that no power vanishes."""
+    larger = xp.maximum(a, b)
+    scale = xp.where(larger > 0, larger, xp.ones_like(larger))
+    return larger * ((a / scale) ** p + (b / scale) ** p) ** (1 / p)
+
+
+def _quotient(above: Any, below: Any, xp: Any) -> Any:
+    """The quotient, 0 where both are 0."""
+    return above / xp.where(below > 0, below, xp.ones_like(below))
+
+
+@dataclass(frozen=True)
+class TNorm:
+    """A t-norm (and) with its co-norm (or); negation is 1 − x.
+
+    ===========  ==========================================  =====================================
+    name         a and b                                     a or b
+    ===========  ==========================================  =====================================
+    godel        min(a, b)                                   max(a, b)
+    product      a·b                                         a + b − a·b
+    lukasiewicz  max(0, a + b − 1)                           min(1, a + b)
+    yager        1 − min(1, ((1−a)^p + (1−b)^p)^(1/p))       min(1, (a^p + b^p)^(1/p))
+    hamacher     a·b / (a + b − a·b), 0 for 0 and 0          (a + b − 2ab) / (1 − ab), 1 for 1 or 1
+    ===========  ==========================================  =====================================
+
+    Parameters
+    ----------
+    name : one of ``NORMS``
+    p : of Yager's norm, at least 1: from Łukasiewicz's at 1 to Gödel's at infinity
+    """
+
+    name: str = "product"
+    p: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.name not in NORMS:
+            raise no_such("t-norm", self.name, NORMS)
+        if not 1 <= self.p < math.inf:
+            raise OptionError(f"p of Yager's norm must be a number of at least 1, not {self.p!r}")
+
+    @classmethod
+    def parse(cls, text: str) -> TNorm:
+        """Read ``godel``, ``product``, …, ``yager(3)``.
+
+        >>> TNorm.parse("yager(3)")
+        TNorm(name='yager', p=3.0)
+        """
+        found = re.fullmatch(r"\s*(\w+)\s*(?:\(\s*(\d+\.?\d*)\s*\))?\s*", str(text))
+        if found is None or (found[2] and found[1] != "yager"):
+            raise OptionError(f"a t-norm is one of {', '.join(NORMS)}, or yager(p), not {text!r}")
+        return cls(found[1], float(found[2] or 2))
+
+    def both(self, a: Any, b: Any, xp: Any = np) -> Any:
+        """The degree to which both hold, a and b in [0, 1], arrays of the library ``xp``."""
+        return _BOTH[self.name](a, b, xp, self.p)
+
+    def either(self, a: Any, b: Any, xp: Any = np) -> Any:
+        """The degree to which a or b holds."""
+        return _EITHER[self.name](a, b, xp, self.p)
+
+    def __str__(self) -> str:
+        return f"yager({self.p:g})" if self.name == "yager" else self.name
+
+
+@dataclass(frozen=True)
+class Membership:
+    """How far an activation counts as high: a map to [0, 1], fitted to one sample and applied to others.
+
+    Parameters
+    ----------
+    kind : ``"empirical"``, the share of the sample below, ties counted one half; or ``"logistic"``, 1/(1 + e^−z) of
+        the standardised activation z
+    values : float64, for ``"empirical"`` the sample in ascending order; for ``"logistic"`` mean and standard deviation
+    low : whether low activations count instead
+    """
+
+    kind: str
+    values: NDArray[np.float64]
+    low: bool = False
+
+    @classmethod
+    def fitted(cls, kind: str, column: NDArray[Any], low: bool = False) -> Membership:
+        """The map for a sample of activations (n_samples,)."""
+        if kind not in ("empirical", "logistic"):
+            raise OptionError(f"mapping must be 'empirical' or 'logistic', not {kind!r}")
+        sample = column.astype(np.float64)
+        if kind == "empirical":
+            return cls(kind, np.sort(sample), low)
+        return cls(kind, np.array([sample.mean(), sample.std() or 1.0]), low)
+
+    def __call__(self, column: Any, xp: Any = np) -> Any:
+        """The degree of membership of activations (n_samples,), float64."""
+        if xp is np:
+            x, values = np.asarray(column, np.float64), self.values
+        else:
+            x, values = column.double().contiguous(), xp.as_tensor(self.values, device=column.device)
+        if self.kind == "empirical":
+            below = xp.searchsorted(values, x, side="left") + xp.searchsorted(values, x, side="right")
+            degree = (below if xp is np else below.double()) / (2 * len(self.values))
+        else:
+            degree = 1 / (1 + xp.exp(-xp.clip((x - values[0]) / values[1], -700, 700)))
+        return 1 - degree if self.low else degree
+
+
+def joined(formula: Formula, degrees: Mapping[str, Any], norm: TNorm, xp: Any) -> Any:
+    """The degree of a formula from those of its concepts, arrays of the library ``xp``."""
+    if formula.operator == "concept":
+        return degrees[formula.name]
+    first, *others = (joined(operand, degrees, norm, xp) for operand in formula.operands)
+    if formula.operator == "not":
+        return 1 - first
+    for other in others:
+        first = norm.both(first, other, xp) if formula.operator == "and" else norm.either(first, other, xp)
+    return first

@@ -1,0 +1,59 @@
+"""A composed detector as a module of PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from neuronym.analysis.compose.fuzzy import TNorm, joined
+from neuronym.data.formula import Formula
+from neuronym.errors import ActivationsError, OptionError, no_such
+from neuronym.network.hooks import hooked, only_output, resting
+from neuronym.network.pooling import POOLS, Pool, pooled
+
+__all__ = ["DetectorModule"]
+
+
+class DetectorModule(torch.nn.Module):
+    """Runs a model and joins what its neurons say; see ``Detector.to_torch``."""
+
+    def __init__(
+        self, model: torch.nn.Module, formula: Formula, norm: TNorm, parts: Mapping[str, Any], pool: Pool
+    ) -> None:
+        super().__init__()
+        if not callable(pool) and pool not in POOLS:
+            raise OptionError(f"pool must be one of {', '.join(POOLS)} or a function, not {pool!r}")
+        known = dict(model.named_modules())
+        for part in parts.values():
+            if part.layer not in known:
+                raise no_such("layer", part.layer, [name for name in known if name])
+        self.model, self.formula, self.norm, self.parts, self.pool = model, formula, norm, parts, pool
+
+    def forward(self, *inputs: Any, **named: Any) -> torch.Tensor:
+        layers = list(dict.fromkeys(str(part.layer) for part in self.parts.values()))
+        with resting(self.model), hooked(self.model, layers) as caught, torch.no_grad():
+            self.model(*inputs, **named)
+        mask = named.get("attention_mask")
+        outputs = {layer: pooled(only_output(layer, caught), self.pool, layer, mask=mask)[0] for layer in layers}
+        degrees = {
+            concept: part.degree(outputs[part.layer][:, _channel(part, outputs[part.layer])], torch)
+            for concept, part in self.parts.items()
+        }
+        degree: torch.Tensor = joined(self.formula, degrees, self.norm, torch)
+        return degree
+
+
+def _channel(part: Any, output: torch.Tensor) -> int:
+    """The place of a neuron in the output of its layer."""
+    n_channels = output.shape[1]
+    if isinstance(part.neuron, int):
+        if part.neuron < n_channels:
+            return part.neuron
+    elif n_channels == part.n_neurons:
+        return int(part.column)
+    raise ActivationsError(
+        f"layer {part.layer!r} gives {n_channels} neurons, and neuron {part.neuron!r} was one of {part.n_neurons}: "
+        "which it is cannot be told"
+    )

@@ -1,0 +1,258 @@
+"""How a photo is altered: each is called with an image of Pillow and a random generator, and gives an image."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from neuronym._util.fonts import font_for, opened_font
+from neuronym.errors import FileError, OptionError
+from neuronym.io.images import opened_image
+from neuronym.io.sources import image_files
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Blur", "Border", "Cast", "Jpeg", "Patch", "Text"]
+
+Place = Literal["centre", "random", "tiled"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text watermark, in any script that the font has.
+
+    Parameters
+    ----------
+    text : str
+    font : file of a font; by default the first one installed that has all glyphs
+    size : of the font, as a share of the image's shorter side; smaller where the text would not fit in width
+    colour : a name or ``#rrggbb``
+    opacity : from 0, unseen, to 1
+    place : ``"centre"``, ``"random"``, or ``"tiled"``, all over the image
+    angle : degrees, counter-clockwise
+
+    Raises
+    ------
+    OptionError
+        If the font lacks a glyph of the text, or an option is out of its range.
+    """
+
+    text: str
+    font: str | Path | None = None
+    size: float = 0.16
+    colour: str = "white"
+    opacity: float = 0.5
+    place: Place = "centre"
+    angle: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_share("size", self.size)
+        _check_share("opacity", self.opacity)
+        _check_place(self.place)
+        _rgb(self.colour)
+        if not isinstance(self.text, str) or not self.text.isprintable():
+            raise OptionError(f"text must be one line of signs that can be printed, not {self.text!r}")
+        object.__setattr__(self, "font", font_for(self.text, self.font))
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+        mark = self._mark(image.size)
+        return _stamped(image, mark, self.place, rng)
+
+    def _mark(self, size: tuple[int, int]) -> Image:
+        from PIL import Image, ImageDraw
+
+        height = max(1, round(self.size * min(size)))
+        font = opened_font(str(self.font), height)
+        room = 0.96 * size[0]
+        length = font.getlength(self.text)
+        if length > room:
+            font = opened_font(str(self.font), max(1, int(height * room / length)))
+        left, top, right, bottom = font.getbbox(self.text, anchor="ls")
+        mark = Image.new("L", (max(1, round(right - left)), max(1, round(bottom - top))), 0)
+        ImageDraw.Draw(mark).text((-left, -top), self.text, fill=255, font=font, anchor="ls")
+        if self.angle:
+            mark = mark.rotate(self.angle, Image.Resampling.BICUBIC, expand=True)
+        whole = Image.new("RGBA", mark.size, _rgb(self.colour))
+        whole.putalpha(mark.point([round(value * self.opacity) for value in range(256)]))
+        return whole
+
+
+@dataclass(frozen=True)
+class Patch:
+    """An image put on the photo: a logo, or, from a folder, one of its images, drawn for each photo.
+
+    Parameters
+    ----------
+    image : file of an image, transparent where it is, or a folder of such
+    size : its longer side, as a share of the photo's shorter side
+    opacity, place : as for ``Text``
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or the folder holds no images.
+    """
+
+    image: str | Path
+    size: float = 0.3
+    opacity: float = 1.0
+    place: Place = "random"
+
+    def __post_init__(self) -> None:
+        _check_share("size", self.size)
+        _check_share("opacity", self.opacity)
+        _check_place(self.place)
+        for path in self.files:
+            _with_transparency(path)
+
+    @property
+    def files(self) -> list[str]:
+        """The image, or those of the folder."""
+        root = Path(self.image)
+        if not root.is_dir():
+            return [str(root)]
+        found = [str(root / name) for name in image_files(root)]
+        if not found:
+            raise FileError(f"there are no images in {str(self.image)!r}")
+        return found
+
+    def digest(self) -> str:
+        """Tells the images from others."""
+        told = hashlib.blake2b(digest_size=8)
+        for path in self.files:
+            told.update(Path(path).read_bytes())
+        return told.hexdigest()
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+        from PIL.Image import Resampling
+
+        files = self.files
+        patch = _with_transparency(files[int(rng.integers(len(files)))])
+        scale = self.size * min(image.size) / max(patch.size)
+        width, height = (max(1, round(side * scale)) for side in patch.size)
+        mark = patch.resize((width, height), Resampling.LANCZOS)
+        mark.putalpha(mark.getchannel("A").point([round(value * self.opacity) for value in range(256)]))
+        return _stamped(image, mark, self.place, rng)
+
+
+@dataclass(frozen=True)
+class Border:
+    """A border painted over the edge of the photo, ``width`` as a share of its shorter side."""
+
+    width: float = 0.06
+    colour: str = "black"
+
+    def __post_init__(self) -> None:
+        _check_share("width", self.width, 0.5)
+        _rgb(self.colour)
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:  # noqa: ARG002
+        from PIL import Image
+
+        edge = max(1, round(self.width * min(image.size)))
+        whole = Image.new("RGB", image.size, _rgb(self.colour))
+        inner = (edge, edge, max(edge, image.width - edge), max(edge, image.height - edge))
+        whole.paste(image.crop(inner), inner[:2])
+        return whole
+
+
+@dataclass(frozen=True)
+class Cast:
+    """A colour cast: the photo blended with one colour, 0 (as it was) to 1 (that colour alone)."""
+
+    colour: str = "#ff9020"
+    strength: float = 0.3
+
+    def __post_init__(self) -> None:
+        _check_share("strength", self.strength)
+        _rgb(self.colour)
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:  # noqa: ARG002
+        from PIL import Image
+
+        return Image.blend(image, Image.new("RGB", image.size, _rgb(self.colour)), self.strength)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Gaussian blur, its standard deviation as a share of the photo's shorter side."""
+
+    radius: float = 0.02
+
+    def __post_init__(self) -> None:
+        _check_share("radius", self.radius)
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:  # noqa: ARG002
+        from PIL import ImageFilter
+
+        return image.filter(ImageFilter.GaussianBlur(self.radius * min(image.size)))
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """The photo as a JPEG of low quality, 1 (worst) to 95."""
+
+    quality: int = 10
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.quality, int) or not 1 <= self.quality <= 95:
+            raise OptionError(f"quality must be a whole number from 1 to 95, not {self.quality!r}")
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:  # noqa: ARG002
+        from PIL import Image
+
+        packed = io.BytesIO()
+        image.save(packed, "JPEG", quality=self.quality)
+        with Image.open(packed) as opened:
+            return opened.convert("RGB")
+
+
+@lru_cache(maxsize=64)
+def _with_transparency(path: str) -> Image:
+    return opened_image(path, "RGBA")
+
+
+def _stamped(image: Image, mark: Image, place: Place, rng: np.random.Generator) -> Image:
+    """Put a mark with transparency on an image."""
+    from PIL import Image
+
+    whole = Image.new("RGBA", image.size)
+    room = (image.width - mark.width, image.height - mark.height)
+    if place == "tiled":
+        step = (round(1.3 * mark.width) + 1, round(2.5 * mark.height) + 1)
+        shift = int(rng.integers(step[0])), int(rng.integers(step[1]))
+        for row, y in enumerate(range(-shift[1], image.height, step[1])):
+            for x in range(-shift[0] - (row % 2) * step[0] // 2, image.width, step[0]):
+                whole.paste(mark, (x, y))
+    elif place == "random":
+        whole.paste(mark, (int(rng.integers(max(room[0], 0) + 1)), int(rng.integers(max(room[1], 0) + 1))))
+    else:
+        whole.paste(mark, (room[0] // 2, room[1] // 2))
+    return Image.alpha_composite(image.convert("RGBA"), whole).convert("RGB")
+
+
+def _check_share(name: str, value: float, highest: float = 1.0) -> None:
+    if not isinstance(value, int | float) or not 0 < value <= highest:
+        raise OptionError(f"{name} must be a share above 0 and up to {highest:g}, not {value!r}")
+
+
+def _check_place(place: str) -> None:
+    if place not in ("centre", "random", "tiled"):
+        raise OptionError(f"place must be 'centre', 'random' or 'tiled', not {place!r}")
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getcolor(colour, "RGB")  # type: ignore[misc]
+    except ValueError:
+        raise OptionError(f"there is no colour {colour!r}: give a name such as white, or #rrggbb") from None
+    return red, green, blue

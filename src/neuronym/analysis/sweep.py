@@ -1,0 +1,260 @@
+"""How to choose the length L, the fraction α: what more concepts, and larger formulas, gain and cost.
+
+The paper's trade-off of simplicity and precision. Activations are ranked once for all settings, and one search of the
+greatest length answers for all shorter ones, so a sweep costs little more than one run.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym._util.files import check_target
+from neuronym._util.progress import watched
+from neuronym._util.workers import check_jobs, in_order, n_workers
+from neuronym.data.activations import Activations, Name
+from neuronym.data.depths import stand_in
+from neuronym.data.hierarchy import Hierarchy
+from neuronym.errors import ActivationsError, OptionError
+from neuronym.inputs.align import as_activations, as_concepts, as_layers, check_finite, cluster_rows, grouped, ids_of
+from neuronym.labeling.options import Asked, Parts
+from neuronym.plots.figures import COLOURS, MARKERS, new_figure, save_figure
+from neuronym.search.beam import Code, Found, Rules, Searcher
+from neuronym.stats.resampling import measured
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["draw_lengths", "plot_tradeoff", "tradeoff"]
+
+_BLOCK = 32  # neurons in a task
+
+
+def tradeoff(
+    activations: Any,
+    concepts: Any,
+    *,
+    length: int = 5,
+    min_fractions: Sequence[float] = (0.0, 0.005, 0.01, 0.02, 0.05),
+    names: Iterable[str] | None = None,
+    neurons: Iterable[Name] | slice | None = None,
+    hierarchy: Hierarchy | str | Path | None = None,
+    beam: int = 3,
+    max_fraction: float = 0.5,
+    min_count: int = 20,
+    holdout: float | None = 0.5,
+    clusters: Any = None,
+    seed: int = 0,
+    n_jobs: int | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Label neurons with formulas of every length up to ``length``, for each of several minimal fractions.
+
+    Parameters
+    ----------
+    activations, concepts, names, neurons, beam, max_fraction, min_count, clusters, n_jobs, progress : as for ``label``
+    length : the greatest length
+    min_fractions : values of α
+    hierarchy : above the concepts, found by their names or descriptions; for the columns ``hypernyms`` and ``depth``
+    holdout, seed : the share of the samples that says how good formulas are, and the seed of the split
+
+    Returns
+    -------
+    DataFrame with a row per layer, minimal fraction and length, means over neurons
+        ``layer`` (where there are layers), ``min_fraction, length``: the setting; ``neurons``: how many have a formula;
+        ``concepts``: in it; ``auc``: on the samples searched; ``auc_heldout``: on the others; ``fraction`` of the
+        samples; ``hypernyms``: the share of the concepts that are above others in the hierarchy; ``depth``: how many
+        steps they are below its top.
+
+    Raises
+    ------
+    InputError
+        One of its kinds, where activations, concepts or options cannot be used.
+
+    >>> rng = np.random.default_rng(0)
+    >>> concepts = rng.random((1000, 6)) < 0.2
+    >>> activations = rng.normal(size=(1000, 4)) + (concepts[:, :4] | concepts[:, 1:5])
+    >>> table = tradeoff(activations, concepts, length=2, min_fractions=[0.0, 0.25])
+    >>> table[["min_fraction", "length", "neurons"]].values.tolist()
+    [[0.0, 1.0, 4.0], [0.0, 2.0, 4.0], [0.25, 1.0, 0.0], [0.25, 2.0, 4.0]]
+    """
+    import pandas as pd
+
+    listed = [min_fractions] if isinstance(min_fractions, int | float | str) else list(min_fractions)
+    if not listed:
+        raise OptionError("min_fractions holds none: give at least one, such as 0")
+    every = [Rules(length, beam, least, max_fraction, min_count) for least in listed]
+    if holdout is None:
+        raise OptionError("holdout must lie between 0 and 1, not None: the samples held out say what is gained")
+    asked = Asked(holdout=holdout, seed=seed)
+    check_jobs(n_jobs)
+    if isinstance(hierarchy, str | Path):
+        hierarchy = Hierarchy.from_csv(hierarchy)
+    shown = as_concepts(concepts, names)
+    rows = []
+    for layer, given in as_layers(activations).items():
+        taken = as_activations(given)
+        ids = ids_of(taken, shown)
+        matched, groups = grouped(taken, shown, None, False)
+        parts = Parts.of(groups, cluster_rows(taken, clusters, ids, groups), None, asked)
+        above = None if hierarchy is None else stand_in(hierarchy, matched)
+        columns = taken.indices(neurons)
+        if not len(columns):
+            raise ActivationsError("there is no neuron to label")
+        bare = Activations(taken.matrix)
+        blocks = taken.blocks(columns, max(len(columns) // _BLOCK, 4 * n_workers(n_jobs)))
+        done = in_order(_sweep, ((bare, block, every, parts) for block in blocks), n_jobs)
+        if progress:
+            done = watched(done, lambda part: part.shape[1], "neurons", len(columns))
+        numbers = np.concatenate(list(done), axis=1)
+        unknown = np.isfinite(numbers["auc"]) & ~np.isfinite(numbers["auc_heldout"])
+        if unknown.any():
+            share = unknown.sum() / np.isfinite(numbers["auc"]).sum()
+            warnings.warn(
+                f"the samples held out show nothing of {share:.0%} of the formulas{_of(layer)}: auc_heldout is the "
+                "mean of the others, so raise holdout or min_count",
+                stacklevel=2,
+            )
+        for rules, own in zip(every, numbers, strict=True):
+            rows += [_row(layer, rules.min_fraction, step, own[:, step - 1], above) for step in range(1, length + 1)]
+    table = pd.DataFrame(rows)
+    empty = [name for name in ("layer", "hypernyms", "depth") if table[name].isna().all()]
+    return table.drop(columns=empty)
+
+
+def _of(layer: str | None) -> str:
+    return "" if layer is None else f" of layer {layer!r}"
+
+
+_NUMBERS = np.dtype([("auc", "f8"), ("auc_heldout", "f8"), ("fraction", "f8"), ("code", "O")])
+
+
+def _sweep(taken: Activations, columns: NDArray[np.intp], every: Sequence[Rules], parts: Parts) -> NDArray[np.void]:
+    """Numbers of every setting, neuron and length: array of ``_NUMBERS``, (n_settings, n_neurons, length)."""
+    searcher = Searcher(parts.searched, every[0])
+    block = taken.block(columns)
+    check_finite(block, parts.whole)
+    weighed = searcher.score.weigh(block, parts.searched)
+    constant = weighed.constant(parts.searched)
+    length = every[0].length
+    out = np.zeros((len(every), len(columns), length), _NUMBERS)
+    out["auc"] = out["auc_heldout"] = out["fraction"] = np.nan
+    out["code"] = None
+    paths = []
+    for rules in every:
+        found: Found = replace(searcher, rules=rules)(weighed.sums)[0]
+        first = found.lengths.shape[1] - length
+        paths.append([[found.code(j, first + step) for step in range(length)] for j in range(len(columns))])
+        for step in range(length):
+            known = (found.lengths[:, first + step] > 0) & ~constant
+            row = out[len(paths) - 1, :, step]
+            row["auc"][known] = found.scores[known, first + step]
+            row["fraction"][known] = found.counts[known, first + step] / parts.searched.total
+    # Settings find the same formulas again and again: each is measured once per neuron.
+    codes_of: list[list[Code]] = [
+        list(dict.fromkeys(code for path in paths for code in path[j] if code[0])) for j in range(len(columns))
+    ]
+    held = parts.held if parts.held is not None else np.ones(parts.whole.n_rows, np.bool_)
+    on = replace(searcher, groups=parts.whole.part(held))
+    clusters = None if parts.clusters is None else parts.clusters[held]
+    rows = measured(taken, columns, [[own] for own in codes_of], on, clusters)
+    for j, ((own,), listed) in enumerate(zip(rows, codes_of, strict=True)):
+        auc = dict(zip(listed, own["auc"].tolist(), strict=True))
+        for setting, path in enumerate(paths):
+            for step, code in enumerate(path[j]):
+                if code[0] and not constant[j]:
+                    out[setting, j, step]["auc_heldout"] = auc[code]
+                    out[setting, j, step]["code"] = code
+    return out
+
+
+def _row(
+    layer: str | None, min_fraction: float, step: int, own: NDArray[np.void], above: list[tuple[float, float]] | None
+) -> dict[str, Any]:
+    """Means over neurons."""
+    known = [code for code in own["code"] if code is not None]
+    concepts = [literal >> 1 for code in known for literal in code[0]]
+    told = [above[c] for c in concepts] if above is not None else []
+
+    def mean(values: Sequence[float] | NDArray[np.float64]) -> float:
+        finite = np.asarray(values, np.float64)
+        finite = finite[np.isfinite(finite)]
+        return float(finite.mean()) if len(finite) else np.nan
+
+    return {
+        "layer": layer,
+        "min_fraction": min_fraction,
+        "length": step,
+        "neurons": len(known),
+        "concepts": len(concepts) / len(known) if known else np.nan,
+        "auc": mean(own["auc"]),
+        "auc_heldout": mean(own["auc_heldout"]),
+        "fraction": mean(own["fraction"]),
+        "hypernyms": mean([above_others for above_others, _ in told]),
+        "depth": mean([depth for _, depth in told]),
+    }
+
+
+def plot_tradeoff(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
+    """Draw what ``tradeoff`` gives, by length and by minimal fraction, as ``.png``, ``.pdf`` or ``.svg``.
+
+    Raises
+    ------
+    FileError
+        If the file exists and ``overwrite`` is off, or cannot be written.
+    OptionError
+        If matplotlib is missing.
+    """
+    figure = new_figure(9.5, 3.8)
+    check_target(path, overwrite)
+    by_length, by_fraction = figure.subplots(1, 2)
+    draw_lengths(by_length, table)
+    for number, (layer, own) in enumerate(_by_layer(table)):
+        color, name = COLOURS[number % len(COLOURS)], "" if layer is None else f"layer {layer}: "
+        last = own[own["length"] == own["length"].max()]
+        for column, style, text in (
+            ("auc_heldout", "o-", "AUC, held out"),
+            ("fraction", "s--", "fraction"),
+            ("hypernyms", "^:", "share of hypernyms"),
+        ):
+            if column in own:
+                by_fraction.plot(last["min_fraction"], last[column], style, color=color, ms=4, label=name + text)
+    by_length.set(title="More concepts: held out (—), searched (···)")
+    by_fraction.set(xlabel="minimal fraction α", title="Larger formulas", ylim=(0, 1))
+    for axis in (by_length, by_fraction):
+        for text in axis.legend(fontsize=8).get_texts():
+            text.set_parse_math(False)
+        axis.spines[["top", "right"]].set_visible(False)
+    save_figure(figure, path, overwrite)
+
+
+def draw_lengths(axis: Any, table: pd.DataFrame) -> None:
+    """Draw AUC by length on an axes, held out as lines and searched as dotted ones.
+
+    One layer is shown for every fraction, several for the least.
+    """
+    layers = _by_layer(table)
+    least = table["min_fraction"].min()
+    shown = [
+        (layer, fraction, own[own["min_fraction"] == fraction])
+        for layer, own in layers
+        for fraction in (sorted(set(own["min_fraction"])) if len(layers) == 1 else [least])
+    ]
+    for number, (layer, fraction, rows) in enumerate(shown):
+        color, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        text = f"α = {fraction:g}" if layer is None else f"layer {layer}: α = {fraction:g}"
+        axis.plot(rows["length"], rows["auc_heldout"], f"{marker}-", color=color, ms=4, label=text)
+        axis.plot(rows["length"], rows["auc"], f"{marker}:", color=color, ms=3)
+    axis.set(xlabel="length L", ylabel="mean AUC")
+    axis.set_xticks(sorted(set(table["length"])))
+
+
+def _by_layer(table: pd.DataFrame) -> list[tuple[str | None, pd.DataFrame]]:
+    """The rows of each layer, in order; of None where the table has no layers."""
+    return [(None, table)] if "layer" not in table else [(str(k), own) for k, own in table.groupby("layer", sort=False)]

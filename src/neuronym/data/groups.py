@@ -1,0 +1,215 @@
+"""Samples with equal concept rows are interchangeable: group them, and search over groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuronym.data.concepts import Concepts
+from neuronym.errors import OptionError
+
+__all__ = ["Groups", "check_weights", "group", "numbered"]
+
+Ints = NDArray[np.int64]
+
+_MOST = 2**26  # total weight: up to here n(n + 1) is a whole number that a double holds, so AUC is exact
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The samples of a ``Concepts``, grouped by equal rows.
+
+    A *unit* is what samples with an equal row and an equal weight have in common; units of one row form a group.
+    Samples of weight 0 are left out beforehand.
+
+    Parameters
+    ----------
+    total : int
+        N, the sum of the sample weights.
+    rows : int64 array or None
+        The rows of the activations to read; None if that is all of them, in order.
+    units : uint32, shape (n_rows,)
+        The unit of each row.
+    unit_weights, unit_groups : int64, shape (n_units,)
+        The weight of each sample of a unit, and the unit's group.
+    counts, keys : int64, shape (n_groups,)
+        The total weight of a group, and a random number that stands for it in the keys of extensions.
+    group_ptr, group_concepts : int64 (n_groups + 1,) and int32
+        The concepts that a group shows, as compressed rows.
+    concept_ptr, concept_groups : int64 (n_concepts + 1,) and int32
+        The groups that show a concept, as compressed columns.
+    """
+
+    total: int
+    rows: Ints | None
+    units: NDArray[np.uint32]
+    unit_weights: Ints
+    unit_groups: Ints
+    counts: Ints
+    keys: Ints
+    group_ptr: Ints
+    group_concepts: NDArray[np.int32]
+    concept_ptr: Ints
+    concept_groups: NDArray[np.int32]
+
+    @property
+    def n_groups(self) -> int:
+        return len(self.counts)
+
+    @property
+    def n_concepts(self) -> int:
+        return len(self.concept_ptr) - 1
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.units)
+
+    @property
+    def row_groups(self) -> Ints:
+        """The group of each row: int64, shape (n_rows,)."""
+        return self.unit_groups[self.units]
+
+    @property
+    def row_weights(self) -> Ints:
+        """The sample weight of each row: int64, shape (n_rows,)."""
+        return self.unit_weights[self.units]
+
+    def used(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Of values by row of the activations, (n_samples, …), those of the rows that are used, (n_rows, …)."""
+        return values if self.rows is None else values[self.rows]
+
+    def weighted(self, weights: Ints) -> Groups:
+        """The groups to search where each row has another weight, 0 for one that is not there.
+
+        Parameters
+        ----------
+        weights : int64, shape (n_rows,)
+        """
+        counts = np.zeros(self.n_groups, np.int64)
+        np.add.at(counts, self.row_groups, weights)
+        # A group without a sample must not tell two extensions apart.
+        return replace(self, total=int(weights.sum()), counts=counts, keys=np.where(counts > 0, self.keys, 0))
+
+    def part(self, chosen: NDArray[np.bool_]) -> Groups:
+        """The groups of some rows alone, numbered as before.
+
+        Parameters
+        ----------
+        chosen : bool, shape (n_rows,)
+        """
+        rows = np.flatnonzero(chosen) if self.rows is None else self.rows[chosen]
+        kept = self.weighted(np.where(chosen, self.row_weights, 0))
+        return replace(kept, rows=rows, units=self.units[chosen])
+
+    def apart(self) -> Groups:
+        """Each row as a group of its own: for the weight of every sample, not for a search."""
+        each = np.arange(self.n_rows)
+        weights = self.row_weights
+        return replace(self, units=each.astype(np.uint32), unit_weights=weights, unit_groups=each, counts=weights)
+
+
+def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | None = None) -> Groups:
+    """Group samples by equal concept rows.
+
+    Parameters
+    ----------
+    rows : int64, shape (n_samples,), or None
+        The row of the activations that shows each sample of the concepts; None if row i shows sample i.
+    weights : whole numbers of at least 1, shape (n_samples,), or None for 1 each
+        A sample of weight w counts as w equal samples.
+
+    Raises
+    ------
+    OptionError
+        If the weights are no whole numbers, do not fit, or add up to nothing or to more than 2²⁶.
+    """
+    weight = check_weights(weights, concepts.n_samples)
+    by_row = concepts.to_sparse().tocsr()
+    by_row.sort_indices()
+    row_ptr, shown = by_row.indptr.astype(np.int64), by_row.indices.astype(np.int64)
+    of_sample, first = _equal_rows(row_ptr, shown, concepts.n_concepts)
+    unit, unit_first = numbered(np.stack([of_sample, weight], axis=1))
+    lengths = np.diff(row_ptr)[first]
+    group_ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    group_concepts = shown[_ranges(row_ptr[first], lengths)]
+    order = np.argsort(group_concepts, kind="stable")
+    members = np.repeat(np.arange(len(first)), lengths)[order]
+    found = np.bincount(group_concepts, minlength=concepts.n_concepts)
+    counts = np.zeros(len(first), np.int64)
+    np.add.at(counts, of_sample, weight)
+    return Groups(
+        total=int(weight.sum()),
+        rows=rows,
+        units=unit.astype(np.uint32),
+        unit_weights=weight[unit_first],
+        unit_groups=of_sample[unit_first],
+        counts=counts,
+        keys=_random_keys(len(first)),
+        group_ptr=group_ptr,
+        group_concepts=group_concepts.astype(np.int32),
+        concept_ptr=np.concatenate([np.zeros(1, np.int64), np.cumsum(found)]),
+        concept_groups=members.astype(np.int32),
+    )
+
+
+def check_weights(weights: ArrayLike | None, n_samples: int) -> Ints:
+    """Sample weights as int64, checked."""
+    if weights is None:
+        return np.ones(n_samples, np.int64)
+    given = np.asarray(weights)
+    if given.shape != (n_samples,):
+        raise OptionError(f"weights must be one per sample, {n_samples}, but have shape {given.shape}")
+    if given.dtype.kind not in "biuf" or not np.isfinite(given).all() or (given < 0).any() or (given % 1 != 0).any():
+        raise OptionError("weights must be whole numbers of at least 0: a sample of weight 2 counts as two samples")
+    if not 0 < given.sum(dtype=np.float64) <= _MOST:
+        raise OptionError(f"the weights add up to {given.sum(dtype=np.float64):g}: between 1 and {_MOST} is needed")
+    return given.astype(np.int64)
+
+
+def _random_keys(n: int) -> Ints:
+    # Any fixed numbers do: they only tell extensions apart, 64 bits at a time.
+    return np.random.default_rng(20231205).integers(-(2**63), 2**63 - 1, n, dtype=np.int64)
+
+
+def _equal_rows(ptr: Ints, shown: Ints, n_concepts: int) -> tuple[Ints, Ints]:
+    """The group of each row of a compressed matrix, and the first row of each group; exact.
+
+    Rows are told apart by the sum of a random number per concept, and then compared with the first of their group.
+    """
+    keys = _random_keys(n_concepts + 1)
+    with np.errstate(over="ignore"):
+        running = np.concatenate([np.zeros(1, np.int64), np.cumsum(keys[shown])])
+        marks = running[ptr[1:]] - running[ptr[:-1]]
+    lengths = np.diff(ptr)
+    of_row, first = numbered(np.stack([marks, lengths], axis=1))
+    representative = shown[_ranges(ptr[:-1][first][of_row], lengths)]
+    if not np.array_equal(representative, shown):  # two rows share a sum of 64-bit keys: compare whole rows instead
+        texts = [shown[a:b].tobytes() for a, b in pairwise(ptr)]
+        place: dict[bytes, int] = {}
+        of_row = np.array([place.setdefault(text, len(place)) for text in texts], np.int64)
+        first = np.unique(of_row, return_index=True)[1]
+    return of_row, first
+
+
+def numbered(table: Ints) -> tuple[Ints, Ints]:
+    """Number the distinct rows of a table of two columns by their first place: a number per row, and that place."""
+    order = np.lexsort((table[:, 1], table[:, 0]))  # stable: equal rows keep their order
+    ordered = table[order]
+    fresh = np.ones(len(table), np.bool_)
+    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    first = order[fresh]
+    rank = np.argsort(np.argsort(first))
+    numbers = np.empty(len(table), np.int64)
+    numbers[order] = rank[np.cumsum(fresh) - 1]
+    return numbers, np.sort(first)
+
+
+def _ranges(starts: Ints, lengths: Ints) -> Ints:
+    """The whole numbers start … start + length − 1 of every range, one after the other."""
+    ends = np.cumsum(lengths)
+    numbers: Ints = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    return numbers

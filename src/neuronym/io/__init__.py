@@ -1,0 +1,40 @@
+"""Files: activations and concepts, the Zarr store, tables, data sets, images, texts."""
+
+from neuronym.io.files import open_activations, open_concepts, save_activations, save_concepts
+from neuronym.io.images import Images, Preprocess, opened_image
+from neuronym.io.sources import (
+    from_annotations,
+    from_attributes,
+    from_coco,
+    from_dataset,
+    from_folder,
+    from_patterns,
+    image_files,
+    open_attributes,
+)
+from neuronym.io.texts import Texts, open_parents, open_texts, save_tokens
+from neuronym.io.zarr_store import LayerWriter, open_layers
+
+__all__ = [
+    "Images",
+    "LayerWriter",
+    "Preprocess",
+    "Texts",
+    "from_annotations",
+    "from_attributes",
+    "from_coco",
+    "from_dataset",
+    "from_folder",
+    "from_patterns",
+    "image_files",
+    "open_activations",
+    "open_attributes",
+    "open_concepts",
+    "open_layers",
+    "open_parents",
+    "open_texts",
+    "opened_image",
+    "save_activations",
+    "save_concepts",
+    "save_tokens",
+]

@@ -1,0 +1,361 @@
+"""Files of activations and of concepts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym._util.files import kind_of, reading, writing
+from neuronym.data.activations import Activations, side_by_side
+from neuronym.data.binary import Unknown, columns_of_pairs
+from neuronym.data.concepts import Concepts
+from neuronym.errors import ActivationsError, ConceptsError, FileError, counted, some
+from neuronym.io.tables import SAMPLE, header, is_list, is_nested, is_number, read_csv, read_parquet, split_ids
+from neuronym.io.zarr_store import open_layers, split_path
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["open_activations", "open_concepts", "save_activations", "save_concepts"]
+
+ACTIVATIONS = (".npy", ".npz", ".csv", ".parquet")
+CONCEPTS = (".csv", ".parquet")
+
+_METADATA = b"neuronym"
+
+
+def open_activations(path: str | Path, *, sample_ids: Iterable[object] | None = None) -> Activations:
+    """Open a file of activations, samples × neurons.
+
+    - ``store.zarr/layer``: a layer of a Zarr store, read a block of neurons at a time; ``store.zarr`` alone where it
+      has but one;
+    - ``.npy``: a matrix, memory-mapped: it never has to fit in memory;
+    - ``.npz``: the matrix ``activations`` (or the only array), with the names ``neurons`` and the ids ``sample_ids``
+      where they are there;
+    - ``.csv`` and ``.parquet``: a column per neuron with its name above; a first column ``sample`` holds sample ids.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, broken or of another kind. Python objects in it are never unpickled.
+    ActivationsError
+        If what it holds cannot be used.
+    """
+    if split_path(path) is not None:
+        layers = open_layers(path)
+        if len(layers) > 1:
+            raise FileError(f"{str(path)!r} holds {len(layers)} layers ({some(layers)}): name one, as {path}/LAYER")
+        (opened,) = layers.values()
+        return opened if sample_ids is None else Activations(opened.matrix, opened.names, sample_ids=sample_ids)
+    kind = kind_of(path, ACTIVATIONS, "activations")
+    with reading(path, "activations"):
+        if kind == ".npy":
+            return Activations(_mapped(path), sample_ids=sample_ids)
+        if kind == ".npz":
+            opened = _from_npz(path)
+        else:
+            table = _csv_numbers(path) if kind == ".csv" else read_parquet(path)
+            opened = _from_table(table, path)
+    return opened if sample_ids is None else Activations(opened.matrix, opened.names, sample_ids=sample_ids)
+
+
+def _mapped(path: str | Path) -> NDArray[Any]:
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except ValueError as error:
+        if "Python objects" in str(error):
+            raise _objects(path) from error
+        raise
+
+
+def _objects(path: str | Path) -> FileError:
+    return FileError(
+        f"cannot read activations from {str(path)!r}: it holds Python objects, which are never unpickled: "
+        "save an array of numbers"
+    )
+
+
+def _from_npz(path: str | Path) -> Activations:
+    from zipfile import BadZipFile
+    from zlib import error as ZlibError  # noqa: N812
+
+    try:
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise FileError(f"cannot read activations from {str(path)!r}: it is no .npz archive")
+            known = archive.files
+            if "activations" not in known and len(known) != 1:
+                raise FileError(
+                    f"cannot read activations from {str(path)!r}: it holds the arrays {some(known) or 'none'}, "
+                    "and none is called activations"
+                )
+            matrix = archive["activations" if "activations" in known else known[0]]
+            names = archive["neurons"].tolist() if "neurons" in known else None
+            ids = archive["sample_ids"].tolist() if "sample_ids" in known else None
+    except (BadZipFile, ZlibError) as error:
+        raise FileError(f"cannot read activations from {str(path)!r}: the archive is broken ({error})") from error
+    except ValueError as error:
+        if "pickle" in str(error):
+            raise _objects(path) from error
+        raise
+    return Activations(matrix, names, sample_ids=ids)
+
+
+def _from_table(table: pa.Table, path: str | Path) -> Activations:
+    import pyarrow as pa
+
+    ids, names = split_ids(table)
+    places = range(table.num_columns - len(names), table.num_columns)
+    columns = [table.column(place) for place in places]
+    wrong = [name for name, c in zip(names, columns, strict=True) if not is_number(c.type)]
+    if wrong:
+        raise ActivationsError(
+            f"no numbers in {counted(len(wrong), 'column')} of {str(path)!r} ({some(wrong)}): "
+            "sample ids belong in a first column named sample"
+        )
+    arrays = [(c.cast(pa.uint8()) if pa.types.is_boolean(c.type) and c.null_count else c).to_numpy() for c in columns]
+    return Activations(side_by_side(arrays, table.num_rows), names, sample_ids=ids)
+
+
+def _csv_numbers(path: str | Path) -> pa.Table:
+    import pyarrow as pa
+
+    names, _ = header(path)
+    for kind in (pa.int64(), pa.float64()):  # whole numbers above 2⁵³ would not survive as floats
+        types: dict[str, Any] = dict.fromkeys(names, kind)
+        if names[0] == SAMPLE:
+            types[SAMPLE] = pa.string()
+        try:
+            table = read_csv(path, types)
+        except pa.ArrowInvalid:
+            if kind == pa.float64():
+                raise
+            continue
+        if kind == pa.float64() or not any(column.null_count for column in table.columns):
+            return table
+    raise AssertionError("unreachable: the last kind returns or raises")
+
+
+def save_activations(activations: Activations, path: str | Path, *, overwrite: bool = False) -> None:
+    """Save activations as ``.npy``, ``.npz``, ``.csv`` or ``.parquet``; the file is complete or absent.
+
+    Raises
+    ------
+    FileError
+        If the file exists and ``overwrite`` is off, cannot be written, or cannot hold what there is: ``.npy`` holds
+        neither names nor ids.
+    """
+    kind = kind_of(path, ACTIVATIONS, "activations")
+    named = list(activations.names) != list(range(activations.n_neurons))
+    if kind == ".npy" and (named or activations.sample_ids is not None):
+        raise FileError(f"{str(path)!r} would lose names or sample ids: save as .npz or .parquet")
+    with writing(path, overwrite) as temporary:
+        if kind == ".npy":
+            with open(temporary, "wb") as file:
+                np.save(file, activations.matrix, allow_pickle=False)
+        elif kind == ".npz":
+            arrays: dict[str, NDArray[Any]] = {"activations": np.asarray(activations.matrix)}
+            if named:
+                arrays["neurons"] = _texts(map(str, activations.names), path)
+            if activations.sample_ids is not None:
+                arrays["sample_ids"] = _texts(activations.sample_ids, path)
+            with open(temporary, "wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+        else:
+            _save_table(activations, temporary, kind, path)
+
+
+def _texts(texts: Iterable[str], path: str | Path) -> NDArray[Any]:
+    listed = list(texts)
+    array = np.array(listed, dtype=np.str_)
+    if array.tolist() != listed:
+        raise FileError(f"{str(path)!r} cannot hold a name that ends in a NUL character: save as .parquet")
+    return array
+
+
+def _save_table(activations: Activations, temporary: Path, kind: str, path: str | Path) -> None:
+    names = [str(name) for name in activations.names]
+    matrix = np.asarray(activations.matrix)
+    if names and names[0] == SAMPLE and activations.sample_ids is None:
+        raise FileError(f"{str(path)!r} would take the neuron named sample for sample ids: rename it")
+    ids = activations.sample_ids
+    if kind == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        columns = [pa.array(np.ascontiguousarray(matrix[:, j])) for j in range(len(names))]
+        if ids is not None:
+            columns, names = [pa.array(ids, pa.string()), *columns], [SAMPLE, *names]
+        parquet.write_table(pa.Table.from_arrays(columns, names=names), temporary)
+        return
+    whole = matrix.dtype.kind in "bui"
+    if whole and matrix.size and int(matrix.max()) >= 2**63:
+        raise FileError(f"{str(path)!r} cannot hold whole numbers of 2⁶³ and more: save as .parquet")
+    with open(temporary, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerow(names if ids is None else [SAMPLE, *names])
+        writer = csv.writer(file)
+        for i in range(len(matrix)):
+            row = (matrix[i].astype(np.int64) if whole else matrix[i].astype(np.float64)).tolist()
+            writer.writerow(row if ids is None else [ids[i], *row])
+
+
+def open_concepts(path: str | Path, *, unknown: Unknown = "error") -> Concepts:
+    """Open a file of concepts, ``.csv`` or ``.parquet``.
+
+    - what ``save_concepts`` wrote, or any Parquet file with a column ``concepts`` that lists names;
+    - *long*: exactly the columns ``sample, concept``, a row for each concept that a sample shows;
+    - *multi-hot*: a column per concept of true/false or 1/0; a first column ``sample`` holds sample ids.
+
+    What is neither yes nor no is an error, or counts as no (``unknown="no"``), or takes its sample out
+    (``unknown="drop"``).
+
+    Raises
+    ------
+    FileError
+        If the file is missing, broken or of another kind.
+    ConceptsError
+        If what it holds cannot be used.
+    """
+    kind = kind_of(path, CONCEPTS, "concepts")
+    with reading(path, "concepts"):
+        if kind == ".csv":
+            import pyarrow as pa
+
+            names, _ = header(path)
+            table = read_csv(path, dict.fromkeys(names, pa.string()))
+        else:
+            table = read_parquet(path)
+        if [n for n in table.column_names if n != SAMPLE] == ["concepts"] and is_list(table["concepts"].type):
+            return _from_lists(table)
+        if table.column_names == [SAMPLE, "concept"]:
+            return Concepts.from_long(table.column(0).to_pylist(), table.column(1).to_pylist())
+        lists = [name for name, kind in zip(table.column_names, table.schema.types, strict=True) if is_nested(kind)]
+        if lists:
+            raise FileError(
+                f"cannot read concepts from {str(path)!r}: the column {lists[0]!r} holds lists or records: "
+                "a column of lists of names must be called concepts, beside a column sample at most"
+            )
+        return _from_multi_hot(table, unknown)
+
+
+def _from_multi_hot(table: pa.Table, unknown: Unknown) -> Concepts:
+    ids, names = split_ids(table)
+    columns = [_yes_no(table.column(place)) for place in range(table.num_columns - len(names), table.num_columns)]
+    strange = [c for c, column in enumerate(columns) if column.dtype == object]
+    if len(names) == 1 and strange and ids is not None:
+        raise ConceptsError(
+            f"concept {names[0]!r} holds neither yes nor no ({some(set(map(str, columns[0])), 1)}): "
+            "for one concept per row, name the columns sample and concept"
+        )
+    matrix = np.empty((table.num_rows, len(names)), object if strange else np.bool_)
+    for c, column in enumerate(columns):
+        matrix[:, c] = column
+    return Concepts.from_array(matrix, names, sample_ids=ids, unknown=unknown)
+
+
+_SPOKEN = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True, "no": False, "yes": True}
+
+
+def _yes_no(column: Any) -> NDArray[Any]:
+    """A column as bool, or as objects where any cell is neither yes nor no; an empty cell is None."""
+    import pyarrow as pa
+
+    encoded = column.combine_chunks()
+    encoded = encoded if pa.types.is_dictionary(encoded.type) else encoded.dictionary_encode()
+    cells = encoded.dictionary.to_pylist()
+    meant = [_meant(cell) for cell in cells]
+    code = encoded.indices.fill_null(len(cells)).to_numpy(zero_copy_only=False)
+    clean = all(isinstance(value, bool) for value in meant) and not encoded.null_count
+    values = np.array(meant, np.bool_) if clean else np.array([*meant, None], object)
+    told: NDArray[Any] = values[code]
+    return told
+
+
+def _meant(cell: object) -> object:
+    """True or False where a cell says so, None where it is blank, else the cell."""
+    if isinstance(cell, str):
+        return _SPOKEN.get(cell.strip().lower(), cell if cell.strip() else None)
+    return bool(cell) if cell in (0, 1) else cell
+
+
+def _from_lists(table: pa.Table) -> Concepts:
+    import pyarrow as pa
+
+    lists: Any = table["concepts"].combine_chunks()
+    if lists.null_count:
+        raise ConceptsError(f"{counted(lists.null_count, 'row')} without a list of concepts: an empty list says none")
+    encoded = lists.flatten()
+    if pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_decode()
+    if encoded.null_count:
+        raise ConceptsError(f"{counted(encoded.null_count, 'concept')} in the lists without a name: give each one")
+    encoded = encoded.cast(pa.string()).dictionary_encode()
+    listed = encoded.dictionary.to_pylist()
+    described = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+    entries = described.get("concepts") or [{"name": name} for name in sorted(listed)]
+    place = {entry["name"]: c for c, entry in enumerate(entries)}
+    lost = [name for name in listed if name not in place]
+    if lost:
+        raise ConceptsError(
+            f"the file's concept table lacks {counted(len(lost), 'concept')} of the lists ({some(lost)})"
+        )
+    code = np.array([place[name] for name in listed], np.int64)[encoded.indices.to_numpy()]
+    counts = lists.value_lengths().to_numpy()
+    ptr, samples = columns_of_pairs(code, np.repeat(np.arange(len(counts)), counts), len(entries))
+    return Concepts(
+        ptr,
+        samples,
+        table.num_rows,
+        [entry["name"] for entry in entries],
+        sample_ids=table[SAMPLE].to_pylist() if SAMPLE in table.column_names else None,
+        descriptions={e["name"]: e["description"] for e in entries if "description" in e},
+        aliases={e["name"]: e["aliases"] for e in entries if "aliases" in e},
+        origin=described.get("origin"),
+    )
+
+
+def save_concepts(concepts: Concepts, path: str | Path, *, overwrite: bool = False) -> None:
+    """Save concepts as Parquet: a row per sample with the list of its concepts; the file is complete or absent.
+
+    The names, descriptions, aliases and origin stand in the file's metadata, so nothing is lost.
+
+    Raises
+    ------
+    FileError
+        If the file exists and ``overwrite`` is off, or cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    kind_of(path, (".parquet",), "saved concepts")
+    entries: list[dict[str, object]] = []
+    for name in concepts.names:
+        entry: dict[str, object] = {"name": name}
+        if name in concepts.descriptions:
+            entry["description"] = concepts.descriptions[name]
+        if name in concepts.aliases:
+            entry["aliases"] = list(concepts.aliases[name])
+        entries.append(entry)
+    with writing(path, overwrite) as temporary:
+        try:
+            described = json.dumps({"format": 1, "concepts": entries, "origin": concepts.origin})
+        except TypeError as error:
+            raise FileError(
+                f"cannot write {str(path)!r}: the origin of the concepts is no plain data: {error}"
+            ) from error
+        by_row = concepts.to_sparse().tocsr()
+        by_row.sort_indices()
+        names = pa.array(concepts.names, pa.string())
+        values = pa.DictionaryArray.from_arrays(pa.array(by_row.indices, pa.int32()), names)
+        columns: dict[str, Any] = {"concepts": pa.ListArray.from_arrays(pa.array(by_row.indptr, pa.int32()), values)}
+        if concepts.sample_ids is not None:
+            columns = {SAMPLE: pa.array(concepts.sample_ids, pa.string()), **columns}
+        table = pa.table(columns).replace_schema_metadata({_METADATA: described.encode()})
+        parquet.write_table(table, temporary)

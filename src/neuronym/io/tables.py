@@ -1,0 +1,175 @@
+"""Tables in CSV and Parquet, read by Arrow: names of columns, sample ids, cells."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuronym._util.files import kind_of, reading
+from neuronym.errors import FileError, counted, some
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SAMPLE = "sample"  # the column of sample ids
+
+_BLOCK_BYTES = 64 * 2**20  # no row of a CSV file may be longer
+
+
+def header(path: str | Path) -> tuple[list[str], int]:
+    """The names in the first row of a CSV file, and where the next row begins, in bytes."""
+    with open(path, "rb") as file:
+        lines = (line.decode("utf-8-sig" if file.tell() == len(line) else "utf-8") for line in iter(file.readline, b""))
+        names = next(csv.reader(lines, strict=True), [])
+        start = file.tell()
+    if not names:
+        raise FileError(f"cannot read {str(path)!r}: its first line must name the columns")
+    with open(path, "rb") as file:
+        if b'"' not in file.read(start):  # names in quotes are meant as they are
+            _refuse_odd(names, f"cannot read {str(path)!r}: ")
+    return names, start
+
+
+def _refuse_odd(names: list[str], where: str) -> None:
+    """Refuse a first row that shows that the table is another kind of file, or has other columns than it seems."""
+    if len(names) == 1 and any(sign in names[0] for sign in ";\t"):
+        raise FileError(where + f"its columns must be separated by commas; the first line is {names[0][:80]!r}")
+    if len(names) > 1 and names[0].strip() in (SAMPLE, "") and all(name.startswith(" ") for name in names[1:]):
+        raise FileError(
+            where + "the names in the first line have a space before them: write them right after the commas"
+        )
+    if len(names) > 1 and names[0] == "" and all(names[1:]):
+        raise FileError(where + "its first column has no name: call it sample if it holds ids, else leave it out")
+    if all(_is_decimal(name) for name in names):
+        raise FileError(where + f"the first line holds numbers ({some(names)}) where it must name the columns")
+
+
+def _is_decimal(name: str) -> bool:
+    """Whether a text is a number with a fraction, which no column is named by."""
+    try:
+        return float(name) != int(float(name))
+    except (ValueError, OverflowError):
+        return False
+
+
+def read_csv(path: str | Path, types: dict[str, Any]) -> pa.Table:
+    """Read the rows of a CSV file with a type for each of its columns."""
+    import pyarrow as pa
+    import pyarrow.csv as arrow
+
+    names, start = header(path)
+    # Columns are read under their place, since a name may stand twice; the caller judges that.
+    places = {str(place): types[name] for place, name in enumerate(names)}
+    with open(path, "rb") as file:
+        file.seek(start)
+        if not file.read(4096).strip():
+            return pa.table([pa.array([], kind) for kind in places.values()], names=names)
+        file.seek(start)
+        table: pa.Table = arrow.read_csv(
+            file,
+            read_options=arrow.ReadOptions(column_names=list(places), block_size=_BLOCK_BYTES),
+            # An empty line is a row where there is one column: a cell that is missing.
+            parse_options=arrow.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(places) > 1),
+            convert_options=arrow.ConvertOptions(column_types=places, strings_can_be_null=False),
+        )
+    renamed: pa.Table = table.rename_columns(names)
+    return renamed
+
+
+def read_parquet(path: str | Path) -> pa.Table:
+    """The whole table."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    table = parquet.read_table(path, partitioning=None)
+    described = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+    index = described.get("index_columns", [])
+    stored = [name for name in index if isinstance(name, str) and name in table.column_names]
+    own = [name for name in table.column_names if name not in stored]
+    if len(stored) > 1:
+        raise FileError(f"the index of the table {str(path)!r} has {len(stored)} levels: save it with one, or without")
+    if own[:1] == [SAMPLE]:  # as in a DataFrame, this column goes before the index
+        return table.select(own)
+    ids: Any = None
+    if stored:
+        ids = table.column(stored[0])
+    elif len(index) == 1 and isinstance(index[0], dict) and index[0].get("kind") == "range":
+        counted = range(index[0]["start"], index[0]["stop"], index[0]["step"])
+        if len(counted) == table.num_rows and counted != range(table.num_rows):
+            ids = pa.chunked_array([pa.array([str(i) for i in counted], pa.string())])
+    return table if ids is None else table.select(own).add_column(0, SAMPLE, ids)
+
+
+def split_ids(table: pa.Table) -> tuple[list[str] | None, list[str]]:
+    """Sample ids and the names of the other columns."""
+    names = list(table.column_names)
+    if not names or names[0] != SAMPLE:
+        return None, names
+    ids = table.column(0)
+    if ids.null_count:
+        raise FileError(
+            f"{counted(ids.null_count, 'row')} without a sample id: give each one, or leave the column sample out"
+        )
+    return [str(i) for i in ids.to_pylist()], names[1:]
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether values are numbers or yes and no."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def is_nested(kind: pa.DataType) -> bool:
+    """Whether values hold others."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_nested(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether values are lists."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def text_column(path: str | Path, name: str | None, what: str) -> tuple[list[str] | None, list[str]]:
+    """The sample ids, if there are any, and the cells of a column of a table, ``.csv`` or ``.parquet``, as texts.
+
+    Parameters
+    ----------
+    name : the column; without one, the only one beside the sample ids
+    what : what the file is to hold, for messages
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or has no such column.
+    """
+    kind = kind_of(path, (".csv", ".parquet"), what)
+    with reading(path, what):
+        if kind == ".csv":
+            import pyarrow as pa
+
+            table = read_csv(path, dict.fromkeys(header(path)[0], pa.string()))
+        else:
+            table = read_parquet(path)
+        ids, names = split_ids(table)
+        column = names[0] if name is None and len(names) == 1 else name
+        if column is None or names.count(column) != 1:
+            wanted = "one column" if name is None else f"a column {name}"
+            raise FileError(f"{str(path)!r} needs {wanted}, beside a first column sample; it has {some(names)}")
+        cells = [str(cell) for cell in table.column(column).to_pylist() if cell is not None]
+    if len(cells) < table.num_rows:
+        raise FileError(f"{table.num_rows - len(cells)} rows of the column {column} of {str(path)!r} are empty")
+    return ids, cells
+
+
+def shown_table(table: pd.DataFrame) -> str:
+    """A table as text, its numbers to four digits."""
+    text: str = table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
+    return text

@@ -1,0 +1,331 @@
+"""The front door: activations and concepts in, labels out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuronym._util.progress import watched
+from neuronym._util.workers import check_jobs, in_order, n_workers
+from neuronym.data.activations import Activations, Name
+from neuronym.data.binary import Unknown
+from neuronym.data.concepts import Concepts
+from neuronym.data.formula import Formula
+from neuronym.data.groups import Groups
+from neuronym.errors import ActivationsError, OptionError
+from neuronym.inputs.align import (
+    as_activations,
+    as_concepts,
+    as_layers,
+    by_index,
+    cluster_rows,
+    grouped,
+    ids_of,
+    is_frame,
+)
+from neuronym.labeling.evidence import Searched, add_evidence
+from neuronym.labeling.options import Asked, Parts
+from neuronym.labels.labels import Explanation, Label, Labels
+from neuronym.search.beam import Direction, Found, Rules, Searcher, Speller
+from neuronym.stats.exchange import codes, is_by_place, repeated_rows
+from neuronym.stats.significance import mann_whitney
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["label"]
+
+
+def label(
+    activations: Activations | ArrayLike | pd.DataFrame | str | Path | Mapping[str, Any],
+    concepts: Concepts | ArrayLike | pd.DataFrame | str | Path | Any,
+    *,
+    names: Iterable[str] | None = None,
+    neurons: Iterable[Name] | slice | None = None,
+    length: int = 3,
+    beam: int = 3,
+    min_fraction: float = 0.0,
+    max_fraction: float = 0.5,
+    min_count: int = 20,
+    prefixes: Literal["free", "constrained"] = "free",
+    direction: Literal["high", "low", "both"] = "high",
+    negation: bool = True,
+    operators: tuple[str, ...] = ("and", "or"),
+    n_jobs: int | None = None,
+    align: bool = False,
+    progress: bool = False,
+    weights: ArrayLike | None = None,
+    unknown: Unknown = "error",
+    permutations: int | Literal["auto"] = 0,
+    seed: int = 0,
+    tail: bool = False,
+    clusters: Any = None,
+    strata: Any = None,
+    holdout: float | None = None,
+    folds: int | None = None,
+    stability: int = 0,
+    effects: bool = False,
+) -> Labels:
+    """Find for each neuron the formula of concepts that it detects best.
+
+    The similarity is AUC, the probability that the neuron is higher on a sample inside the formula than on one
+    outside; the search is the beam search of the paper, with stepping stones (see ``neuronym.search``).
+
+    Parameters
+    ----------
+    activations : Activations, real array or tensor (n_samples, n_neurons), DataFrame, file, or a dict of these
+    concepts : Concepts, boolean array (n_samples, n_concepts), sparse or dense, DataFrame, list of sets, or a file
+    names : concept names, where ``concepts`` is an array
+    neurons : the names of the neurons to label, or a slice of them; all by default
+    length : the most concepts in a formula, L of the paper
+    beam : how many formulas are extended in each round, B of the paper
+    min_fraction, max_fraction : the share of samples that a reported formula may be true for, α and β of the paper
+    min_count : no formula that the search goes through is true for fewer samples
+    prefixes : ``"constrained"`` asks the fractions of every prefix too, as the published search does
+    direction : whether a neuron is to be high or low inside its formula, or a label for each
+    negation, operators : which of NOT, AND and OR a formula may hold
+    n_jobs : how many blocks of neurons are searched at once, as in scikit-learn; the labels do not depend on it
+    align : keep the samples that activations and concepts have in common, where their ids differ
+    progress : show a bar on standard error
+    weights : whole numbers (n_samples,), in the order of the activations; a sample of weight 2 counts as two
+    unknown : ``"no"`` or ``"drop"`` (the sample) for concept values that are neither yes nor no
+    permutations : how many permutations of the samples are searched for ``p_search`` and ``q``; 0 for none
+        ``"auto"``: where neurons share a null, as those without ties do, 9,999 or 20 per label, whichever is more,
+        so that the smallest p can pass the correction; for a neuron with a null of its own up to 999, fewer where it
+        is hopeless (then p comes from the place of the twentieth permutation that is as good).
+    seed : of all random numbers; the labels do not depend on the number of workers
+    tail : where fewer than 10 permutations are as good, ``p_search`` comes from a generalised Pareto tail fitted to
+        the best ones, if it fits
+    clusters : what each sample belongs to, such as its video, subject or text: one per sample in the order of the
+        activations, a mapping from sample id, or a table (``FILE`` or ``FILE:COLUMN``)
+        Whole clusters are permuted (with others of their size), held out and resampled. By default what the
+        activations say themselves: tokens belong to their text. False takes all samples as independent.
+    strata : groups of samples, given as ``clusters`` are, that permutations stay within: for what concepts and
+        activations both follow, such as the site of a recording. No remedy for samples that depend on each other.
+    holdout : share of the samples (or clusters) that is not searched; AUC, p, interval and effects come from it
+    folds : hold each of so many parts out in turn: the mean AUC on them, and how often the formula is the same
+    stability : how many bootstrap resamples are searched again, to see how often the formula is the same
+    effects : the interval of the AUC, the difference of means, precision, recall and average precision, without
+        holding anything out
+
+    Returns
+    -------
+    Labels
+        A label per neuron, in order. One that is constant, or for which no formula is feasible, has no formula and
+        says why. Stopped by Ctrl-C while it permutes, measures or resamples, it warns and gives what is done.
+
+    Raises
+    ------
+    InputError
+        One of its kinds, where activations, concepts or options cannot be used; see ``neuronym.errors``.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> concepts = rng.random((1000, 3)) < 0.3
+    >>> activations = rng.normal(size=(1000, 1)) + 3 * (concepts[:, [0]] & ~concepts[:, [1]])
+    >>> labels = label(activations, concepts, names=["dog", "grass", "sky"], length=2)
+    >>> labels[0].formula
+    Formula('dog & ~grass')
+    """
+    rules = Rules(length, beam, min_fraction, max_fraction, min_count, prefixes, negation, operators)
+    asked = Asked(permutations, seed, tail, holdout, folds, stability, effects)
+    if direction not in ("high", "low", "both"):
+        raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
+    check_jobs(n_jobs)
+    directions: tuple[Direction, ...] = ("high", "low") if direction == "both" else (direction,)
+    shown = as_concepts(concepts, names, unknown)
+    if neurons is not None and not isinstance(neurons, slice | str | int | np.integer | np.ndarray):
+        neurons = list(neurons)  # asked of every layer
+    rows: list[Label] = []
+    layers = []
+    order: list[tuple[str, ...] | None] = []  # of the samples of the first layer
+    for layer, given in as_layers(activations).items():
+        taken, matched = as_activations(given), shown
+        if is_frame(given) and is_frame(concepts):
+            taken, matched = by_index(taken, matched)
+        ids = ids_of(taken, matched)
+        if not order:
+            order.append(ids)
+        elif ids != order[0] and any(is_by_place(given) for given in (clusters, strata, weights)):
+            raise OptionError(
+                "the layers have their samples in different orders, so one label or weight per sample says nothing: "
+                "give clusters and strata by sample id, and weights layer by layer"
+            )
+        matched, groups = grouped(taken, matched, weights, align)
+        columns = taken.indices(neurons)
+        if not len(columns):
+            raise ActivationsError(
+                "there is no neuron to label: "
+                + ("neurons names none" if taken.n_neurons else "activations must have at least one column")
+            )
+        parts = Parts.of(groups, *_dependence(taken, columns, groups, ids, clusters, strata, asked), asked)
+        searcher = Searcher(parts.searched, rules, directions)
+        speller = Speller(matched.names)
+        done: list[_Part] | None = [] if asked.again else None
+        named = [taken.names[j] for j in columns]
+        found = _search_all(taken, columns, searcher, parts, n_jobs, progress, done)
+        rows += _labels_of(found, named, layer, matched, searcher, speller)
+        if done is not None:
+            layers.append(Searched(taken, columns, parts, searcher, speller, *_joined(done)))
+    add_evidence(rows, layers, asked, n_jobs, progress)
+    return Labels(rows)
+
+
+def _dependence(
+    taken: Activations,
+    columns: NDArray[np.intp],
+    groups: Groups,
+    ids: tuple[str, ...] | None,
+    clusters: Any,
+    strata: Any,
+    asked: Asked,
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+    """Clusters and strata of the rows that are used; samples that repeat others raise a warning where it matters."""
+    of_stratum = None if strata is None else groups.used(codes(strata, ids, taken.n_samples, "strata"))
+    if not asked.again:
+        if clusters is not None and clusters is not False:
+            raise OptionError(
+                "clusters matter to permutations, holdout, folds, stability and effects: ask for one of these"
+            )
+        return None, of_stratum
+    of_cluster = cluster_rows(taken, clusters, ids, groups)
+    repeats = repeated_rows(taken, columns, groups.rows) if of_cluster is None and clusters is None else None
+    if repeats:
+        warnings.warn(repeats, stacklevel=3)
+    return of_cluster, of_stratum
+
+
+def _search_all(
+    taken: Activations,
+    columns: NDArray[np.intp],
+    searcher: Searcher,
+    parts: Parts,
+    n_jobs: int | None,
+    progress: bool,
+    done: list[_Part] | None,
+) -> Iterator[_Part]:
+    """Search every block of neurons, each a task, and give what is found in order as it is done; ``done`` keeps it."""
+    from neuronym.search import beam_kernels, rank_kernels  # noqa: F401  loaded before threads ask for them
+
+    jobs = n_workers(n_jobs)
+    bare = Activations(taken.matrix)  # a task needs no ids
+    others = None if parts.held is None else parts.whole.part(parts.held).rows
+    tasks = ((bare, block, searcher, others) for block in taken.blocks(columns, 1 if jobs == 1 else 4 * jobs))
+    try:
+        found = (part for block in in_order(_search_block, tasks, n_jobs) for part in block)
+        for part in watched(found, lambda part: len(part[1]), "neurons", len(columns)) if progress else found:
+            if done is not None:
+                done.append(part)
+            yield part
+    except _NotFinite:
+        raise _not_finite(taken, columns, parts.whole) from None
+
+
+_PART = 64  # neurons searched at a time
+
+_Part = tuple[list[Found], NDArray[np.float64], NDArray[np.bool_]]
+
+
+class _NotFinite(Exception):  # noqa: N818  a signal from a task to the front door
+    pass
+
+
+def _search_block(
+    taken: Activations, columns: NDArray[np.intp], searcher: Searcher, others: NDArray[np.int64] | None
+) -> list[_Part]:
+    """What is found for the neurons of a block in each direction, their ties, and which are constant, by parts.
+
+    ``others`` are rows that are used later, and must be finite too.
+    """
+    groups, block = searcher.groups, taken.block(columns)
+    if others is not None and block.dtype.kind == "f" and not np.isfinite(block[others]).all():
+        raise _NotFinite
+    parts = []
+    for start in range(0, len(columns), _PART):  # compiled code cannot be interrupted, so it is given little at a time
+        weighed = searcher.score.weigh(block[:, start : start + _PART], groups)
+        if weighed.bad.any():
+            raise _NotFinite
+        parts.append((searcher(weighed.sums), weighed.ties, weighed.constant(groups)))
+    return parts
+
+
+def _joined(parts: list[_Part]) -> tuple[list[Found], NDArray[np.float64], NDArray[np.bool_]]:
+    """All parts of a layer as one."""
+    by_direction = zip(*(found for found, _, _ in parts), strict=True)
+    found = [Found.joined(each) for each in by_direction]
+    return found, np.concatenate([ties for _, ties, _ in parts]), np.concatenate([constant for _, _, constant in parts])
+
+
+def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: Groups) -> ActivationsError:
+    """Name all neurons that hold NaN or infinity in the samples that are used, and how many."""
+    counts: dict[Name, int] = {}
+    for block in taken.blocks(columns):
+        bad = np.count_nonzero(~np.isfinite(groups.used(taken.block(block))), axis=0)
+        counts.update((taken.names[block[j]], int(bad[j])) for j in np.flatnonzero(bad))
+    listed = ", ".join(f"{name}: {count}" for name, count in list(counts.items())[:5])
+    more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+    return ActivationsError(
+        f"activations hold NaN or infinity in {len(counts)} neuron{'s' * (len(counts) > 1)} ({listed}{more}): "
+        "every activation must be finite, so leave out those neurons or samples"
+    )
+
+
+def _labels_of(
+    parts: Iterable[_Part],
+    names: list[Name],
+    layer: str | None,
+    concepts: Concepts,
+    searcher: Searcher,
+    speller: Speller,
+) -> Iterator[Label]:
+    """Labels of the neurons, in order, from the arrays of their parts."""
+    rules, total, directions = searcher.rules, searcher.groups.total, searcher.directions
+    infeasible = rules.infeasible(total)
+    name_of = iter(names)
+    for found, ties, constant in parts:
+        # The test is two-sided, so it reads the same off the sums of either direction.
+        tests = [
+            mann_whitney(f.sums[:, 0], np.where(f.lengths[:, 0] > 0, f.counts[:, 0], 1), total, ties) for f in found
+        ]
+        for j, neuron in zip(range(len(ties)), name_of, strict=False):
+            for direction, f, (p, log10_p) in zip(directions, found, tests, strict=True):
+                if constant[j] or not f.lengths[j, 0]:
+                    yield Label(neuron, layer, direction, reason="constant" if constant[j] else infeasible)
+                    continue
+                best, *others = slots = _explanations(f, j, total, speller, float(p[j]), float(log10_p[j]))
+                used: set[str] = set()
+                if concepts.aliases:
+                    used = {name for slot in slots if slot is not None for name in slot.formula.concepts}
+                yield Label(
+                    neuron,
+                    layer,
+                    direction,
+                    best,
+                    path=tuple(slots[-rules.length :]),
+                    runners_up=tuple(slot for slot in others[: -rules.length] if slot is not None),
+                    aliases={name: concepts.aliases[name] for name in sorted(used) if name in concepts.aliases},
+                )
+
+
+def _explanations(
+    found: Found, j: int, total: int, speller: Speller, p: float, log10_p: float
+) -> list[Explanation | None]:
+    """The formulas of neuron j of a block, slot by slot; p is that of the first."""
+    made: list[Explanation | None] = []
+    known: dict[Formula, Explanation] = {}  # the path repeats its steps, and ends in the best
+    columns = (found.lengths, found.literals, found.operators, found.counts, found.scores)
+    for length, literals, operators, count, score in zip(*(column[j].tolist() for column in columns), strict=True):
+        if not length:
+            made.append(None)
+            continue
+        formula = speller.formula(tuple(literals[:length]), tuple(operators[:length]))
+        if formula not in known:
+            tested = {} if known else {"p": p, "log10_p": log10_p}
+            known[formula] = Explanation(formula, score, count / total, count, **tested)
+        made.append(known[formula])
+    return made

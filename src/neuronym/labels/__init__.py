@@ -1,0 +1,12 @@
+"""The result: labels, their table and their files."""
+
+from neuronym.labels.label import Explanation, Label
+from neuronym.labels.labels import Labels
+from neuronym.labels.summary import Summary
+
+__all__ = [
+    "Explanation",
+    "Label",
+    "Labels",
+    "Summary",
+]

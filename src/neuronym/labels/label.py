@@ -1,0 +1,281 @@
+"""One label: the formula found, how good it is, whether to believe it, and what else came close."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import overload
+
+from neuronym.data.activations import Name
+from neuronym.data.formula import Formula
+from neuronym.stats.significance import FARTHEST
+
+__all__ = ["Explanation", "Label"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A formula and how well one neuron detects it.
+
+    What was not asked for is NaN. Interval and effects are those on held-out samples where some were held out.
+
+    Parameters
+    ----------
+    formula : Formula
+    auc : float
+        P(f(x) < f(y)) for x outside and y inside the formula, ties counted one half; in direction ``low``, of −f. On
+        the samples that were searched.
+    fraction : float
+        The share of samples inside, T(φ) of the paper.
+    count : int
+        The number of samples inside.
+    p, log10_p : float
+        Two-sided Mann-Whitney, as if the formula had been chosen before looking. On the samples that were searched it
+        does not account for the search; on held-out samples there is nothing to account for.
+    auc_heldout : float
+        The AUC on samples that were not searched; with folds, the mean over them, each with its own formula.
+    auc_low, auc_high : float
+        A 95% confidence interval of the AUC, conditional on the formula.
+    gain, p_gain : float
+        In a path: the gain in AUC on held-out samples over the step before, of the first step over ½, and its
+        one-sided p by the paired test of DeLong.
+    difference : float
+        The mean activation inside less that outside, in standard deviations.
+    precision, recall : float
+        At the threshold on the activation with the highest F1, in hindsight.
+    average_precision : float
+    """
+
+    formula: Formula
+    auc: float
+    fraction: float
+    count: int
+    p: float = math.nan
+    log10_p: float = math.nan
+    auc_heldout: float = math.nan
+    auc_low: float = math.nan
+    auc_high: float = math.nan
+    gain: float = math.nan
+    p_gain: float = math.nan
+    difference: float = math.nan
+    precision: float = math.nan
+    recall: float = math.nan
+    average_precision: float = math.nan
+
+    @property
+    def length(self) -> int:
+        """The number of concepts in the formula."""
+        return self.formula.length
+
+    def __str__(self) -> str:
+        p = "not known" if math.isnan(self.p_gain) else f"{self.p_gain:.2g}"
+        gained = "" if math.isnan(self.gain) else f", held-out gain {self.gain:+.4f}, p {p}"
+        return f"{self.formula}  (AUC {self.auc:.4f}, {self.fraction:.2%} of samples{gained})"
+
+
+class _OfBest:
+    """A number of the best formula, NaN where there is none."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, label: None, owner: type) -> _OfBest: ...
+
+    @overload
+    def __get__(self, label: Label, owner: type) -> float: ...
+
+    def __get__(self, label: Label | None, owner: type) -> _OfBest | float:
+        if label is None:
+            return self
+        return math.nan if label.best is None else float(getattr(label.best, self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one neuron detects.
+
+    What was not asked for is NaN, and so is every number of a label without a formula. The numbers of the best
+    formula, ``auc`` to ``average_precision`` as in ``Explanation``, can be asked of the label.
+
+    Parameters
+    ----------
+    neuron : int or str
+    layer : str or None
+    direction : {"high", "low"}
+        Whether the neuron is high or low inside the formula.
+    best : Explanation or None
+        The best formula; None where there is none, for the ``reason`` given.
+    path : tuple of Explanation or None
+        The best formula of length at most 1, 2, …, L.
+    runners_up : tuple of Explanation
+        The next best formulas of other extensions.
+    reason : str or None
+        Why there is no formula.
+    aliases : mapping from a concept in the formulas to the names of concepts that the same samples show
+    p_search : float
+        The probability that the same search finds an AUC at least as high where activations have nothing to do with
+        concepts. With both directions, that it finds one in either.
+    q : float
+        ``p_search`` adjusted by Benjamini and Hochberg for all labels found with this one.
+    permutations : int or None
+        How many permutations ``p_search`` comes from.
+    tail : bool or None
+        Where it was asked for: whether ``p_search`` comes from a generalised Pareto tail fitted to their best AUCs.
+    agreement : float
+        With folds, the share of them that chose this formula.
+    stability, stability_concepts, stability_overlap : float
+        The share of bootstrap resamples in which the search found this formula, one of the same concepts, and the
+        mean Jaccard overlap of its extension with those found.
+    alternatives : tuple of (formula or None, share)
+        The fewest formulas that cover 90% of the resamples, the most frequent first.
+    """
+
+    neuron: Name
+    layer: str | None = None
+    direction: str = "high"
+    best: Explanation | None = None
+    path: tuple[Explanation | None, ...] = ()
+    runners_up: tuple[Explanation, ...] = ()
+    reason: str | None = None
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    p_search: float = math.nan
+    q: float = math.nan
+    permutations: int | None = None
+    tail: bool | None = None
+    agreement: float = math.nan
+    stability: float = math.nan
+    stability_concepts: float = math.nan
+    stability_overlap: float = math.nan
+    alternatives: tuple[tuple[Formula | None, float], ...] = ()
+
+    auc, fraction, p, log10_p, auc_heldout, auc_low, auc_high = (_OfBest() for _ in range(7))
+    difference, precision, recall, average_precision = (_OfBest() for _ in range(4))
+
+    @property
+    def formula(self) -> Formula | None:
+        return None if self.best is None else self.best.formula
+
+    @property
+    def count(self) -> int | None:
+        return None if self.best is None else self.best.count
+
+    @property
+    def length(self) -> int | None:
+        return None if self.best is None else self.best.length
+
+    @property
+    def optimism(self) -> float:
+        """By how much the AUC on the samples that were searched is higher than on those held out."""
+        return self.auc - self.auc_heldout
+
+    @property
+    def held_out(self) -> bool:
+        """Whether interval, p and effects come from samples that the search did not see."""
+        return not math.isnan(self.auc_heldout) and math.isnan(self.agreement)
+
+    @property
+    def p_search_text(self) -> str:
+        """``p_search`` as it is printed: with ≈ from a fitted tail, and ≤ where that is not followed any further."""
+        text = "" if math.isnan(self.p_search) else f"{self.p_search:.2g}"
+        if not self.tail:
+            return text
+        return ("≤ " if self.p_search * (1 + (self.permutations or 0)) <= FARTHEST * (1 + 1e-9) else "≈ ") + text
+
+    @property
+    def p_confirming(self) -> float:
+        """The p as evidence for the label: 1 where held-out samples turn it around, with an AUC below ½."""
+        return 1.0 if self.held_out and self.auc_heldout < 0.5 else self.p
+
+    @property
+    def steps(self) -> tuple[Explanation, ...]:
+        """The path without repetitions, up to the best formula."""
+        known = {step.formula: step for step in self.path if step is not None}
+        return tuple(known.values())
+
+    @property
+    def p_gain(self) -> float:
+        """The largest p of a step of the path: of the literal that is least certain. NaN where one is unknown."""
+        every = [step.p_gain for step in self.steps]
+        return max(every) if every and not any(map(math.isnan, every)) else math.nan
+
+    def shortened(self, alpha: float) -> Label:
+        """The label with the longest formula of the path whose every step gains on held-out samples with p ≤ alpha.
+
+        Without a formula where not even the first step does. What was found about the stability of another formula is
+        left out.
+        """
+        holding = 0
+        while holding < len(self.steps) and self.steps[holding].p_gain <= alpha:
+            holding += 1
+        if self.best is None or holding == len(self.steps):
+            return self
+        kept = self.steps[holding - 1] if holding else None
+        return replace(
+            self,
+            best=kept,
+            path=() if kept is None else self.path[: self.path.index(kept) + 1],
+            runners_up=(),
+            reason=f"no literal holds on held-out samples (p ≤ {alpha:g})" if kept is None else None,
+            agreement=math.nan if math.isnan(self.agreement) else 0.0,
+            stability=math.nan,
+            stability_concepts=math.nan,
+            stability_overlap=math.nan,
+            alternatives=(),
+        )
+
+    def __str__(self) -> str:
+        place = f"{self.layer} " if self.layer is not None else ""
+        turned = ", low inside" if self.direction == "low" else ""
+        head = f"neuron {place}{self.neuron}{turned}: "
+        if self.best is None:
+            return head + f"no formula ({self.reason})"
+        return "\n".join([head + str(self.best.formula), *("  " + line for line in self._lines())])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        head, *lines = str(self).split("\n")
+        items = "".join(f"<li>{escape(line.strip())}</li>" for line in lines)
+        return f"<p><strong>{escape(head)}</strong></p><ul>{items}</ul>"
+
+    def _lines(self) -> Iterator[str]:
+        missing = math.isnan
+        searched = " of those searched" if self.held_out else ""
+        shown = f"AUC {self.auc:.4f}, {self.count} samples ({self.fraction:.2%}{searched})"
+        if not self.held_out:
+            shown += f", log10 p {self.log10_p:.1f} (does not account for the search)"
+        yield shown
+        if not missing(self.p_search):
+            fitted = ", from a fitted tail" if self.tail else ""
+            corrected = "" if missing(self.q) else f", q {self.q:.2g}"
+            yield f"the search: p {self.p_search_text} by {self.permutations} permutations{fitted}{corrected}"
+        if not missing(self.auc_heldout):
+            log10_p = "p not known" if missing(self.log10_p) else f"log10 p {self.log10_p:.1f}"
+            tested = f", {log10_p}" if self.held_out else ""
+            agreed = "" if missing(self.agreement) else f", the same formula in {self.agreement:.0%} of folds"
+            yield f"held out: AUC {self.auc_heldout:.4f}{self._interval()}{tested}{agreed}"
+        elif not missing(self.auc_low):
+            yield f"AUC, 95% interval: {self.auc_low:.4f} to {self.auc_high:.4f}"
+        if not missing(self.difference):
+            yield (
+                f"inside higher by {self.difference:.2f} SDs; best threshold: precision {self.precision:.2f}, "
+                f"recall {self.recall:.2f}; average precision {self.average_precision:.2f}"
+            )
+        if not missing(self.stability):
+            yield (
+                f"resamples: the same formula in {self.stability:.0%}, the same concepts in "
+                f"{self.stability_concepts:.0%}, mean overlap {self.stability_overlap:.2f}"
+            )
+            yield from (f"  {share:.0%}  {formula or 'no formula'}" for formula, share in self.alternatives[:5])
+        for name, others in self.aliases.items():
+            yield f"{name}: the same samples as {', '.join(others)}"
+        for length, step in enumerate(self.path, 1):
+            yield f"length ≤ {length}: {step if step is not None else 'none'}"
+        yield from (f"runner-up: {other}" for other in self.runners_up)
+
+    def _interval(self) -> str:
+        return "" if math.isnan(self.auc_low) else f" (95% {self.auc_low:.4f} to {self.auc_high:.4f})"

@@ -1,0 +1,315 @@
+"""Labels: the labels of many neurons, their table and their files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from neuronym.data.activations import Name, as_name
+from neuronym.data.formula import Formula
+from neuronym.errors import FileError, OptionError, UnknownNameError, no_such
+from neuronym.labels.files import as_json, as_label, as_row, columns_of, read_rows, write_rows
+from neuronym.labels.label import Explanation, Label
+from neuronym.labels.summary import Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Explanation", "Label", "Labels"]
+
+_SHOWN = 20  # rows of a printed table
+_PRINTED = {  # columns of numbers in it, with their titles and formats
+    "auc": ("AUC", ".4f"),
+    "auc_heldout": ("held out", ".4f"),
+    "fraction": ("fraction", ".4f"),
+    "count": ("count", "d"),
+    "log10_p": ("log10 p", ".1f"),
+    "p_search": ("p search", ".2g"),
+    "q": ("q", ".2g"),
+    "p_gain": ("p gain", ".2g"),
+    "stability": ("stability", ".2f"),
+}
+
+
+class Labels:
+    """The labels of neurons, in order.
+
+    ``labels[296]`` is the label of neuron 296, ``labels["layer4", 296]`` that of a layer. A ``Labels`` is iterated
+    like a list and shows itself as a table, in a notebook too.
+
+    Parameters
+    ----------
+    labels : Label, in order
+    """
+
+    def __init__(self, labels: Iterable[Label]) -> None:
+        self._labels = tuple(labels)
+        self._by_neuron: dict[object, list[Label]] = {}
+        for label in self._labels:
+            self._by_neuron.setdefault(label.neuron, []).append(label)
+            self._by_neuron.setdefault((label.layer, label.neuron), []).append(label)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self._labels)
+
+    def __eq__(self, other: object) -> bool:
+        # Rows are compared as text, since NaN differs from itself.
+        return isinstance(other, Labels) and list(self._rows()) == list(other._rows())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getitem__(self, key: Name | tuple[str, Name]) -> Label:
+        if isinstance(key, slice):
+            raise OptionError(
+                "labels are found by neuron: for the first ones use head(n), for a part list(labels)[a:b]"
+            )
+        known = (str(key[0]), as_name(key[1])) if isinstance(key, tuple) else as_name(key)
+        found = self._by_neuron.get(known, [])
+        layers = list(dict.fromkeys(label.layer for label in self))
+        if isinstance(known, tuple) and known[0] not in layers:
+            raise no_such("layer", known[0], layers)
+        if not found:
+            raise no_such("label for neuron", key, [n for n in self._by_neuron if isinstance(n, int | str)])
+        if len(found) > 1:
+            by = "direction" if len({label.layer for label in found}) == 1 else "layer"
+            which = [str(getattr(label, by)) for label in found]
+            ask = "ask for (layer, neuron), or " if by == "layer" else ""
+            raise UnknownNameError(
+                f"{len(found)} labels are for {key!r} ({', '.join(which)}): {ask}choose with filter({by}=…)"
+            )
+        return found[0]
+
+    def of(self, neuron: Name) -> Labels:
+        """The labels of one neuron: one per layer and direction.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none.
+        """
+        found = self._by_neuron.get(as_name(neuron), [])
+        if not found:
+            raise no_such("label for neuron", neuron, list(dict.fromkeys(label.neuron for label in self)))
+        return Labels(found)
+
+    def filter(self, predicate: Callable[[Label], object] | None = None, **equal: object) -> Labels:
+        """Keep the labels for which the predicate holds, and whose attributes equal those given.
+
+        >>> Labels([Label(0, layer="a"), Label(0, layer="b")]).filter(lambda label: label.auc > 0.9, layer="a")
+        Labels: 0 labels
+        """
+        for name in equal:
+            _attribute(name)
+        if isinstance(equal.get("formula"), str):
+            equal["formula"] = Formula.parse(str(equal["formula"]))
+        return Labels(
+            label
+            for label in self
+            if (predicate is None or predicate(label)) and all(getattr(label, n) == v for n, v in equal.items())
+        )
+
+    def sort(self, by: str | Callable[[Label], Any] = "auc", descending: bool | None = None) -> Labels:
+        """Order the labels by an attribute or a function of a label; what is missing comes last.
+
+        AUC falls unless ``descending`` says otherwise, all else rises.
+        """
+        if by in ("best", "path", "runners_up", "aliases"):
+            raise OptionError(f"labels cannot be sorted by {by!r}: sort by a number, a name or a function of a label")
+        value = by if callable(by) else _attribute(by)
+        falling = by == "auc" if descending is None else descending
+        present: list[Label] = []
+        missing: list[Label] = []
+        for label in self:
+            v = value(label)
+            (missing if v is None or (isinstance(v, float) and math.isnan(v)) else present).append(label)
+        keys: dict[object, Callable[[Label], Any]] = {
+            "formula": lambda label: str(label.formula),
+            "neuron": lambda label: (isinstance(label.neuron, str), label.neuron),
+        }
+        key = keys.get(by, value)
+        return Labels([*sorted(present, key=key, reverse=falling), *missing])
+
+    def head(self, n: int = 10) -> Labels:
+        """The first n labels."""
+        return Labels(self._labels[:n])
+
+    def significant(self, q: float = 0.05, by: Literal["p_search", "p"] = "p_search") -> Labels:
+        """Keep the labels that are significant when all are taken together (Benjamini and Hochberg).
+
+        Parameters
+        ----------
+        q : the share of false discoveries among those kept that is accepted, on average
+        by : ``"p_search"``, which accounts for the search, as adjusted when the labels were found; or ``"p"``,
+            adjusted here. ``p`` does not account for the search, unless it comes from held-out samples; then a
+            label whose AUC there is below ½ is refuted and not kept
+
+        Raises
+        ------
+        OptionError
+            If the labels have no such p, or too few permutations to reach this level.
+        """
+        _check_level("q", q)
+        if by not in ("p_search", "p"):
+            raise OptionError(f"by must be 'p_search' or 'p', not {by!r}")
+        found = [label for label in self if label.best is not None]
+        if by == "p":
+            from neuronym.stats.significance import adjusted
+
+            pairs = zip(self, adjusted([label.p_confirming for label in self]).tolist(), strict=True)
+            return Labels(label for label, value in pairs if value <= q)
+        if found and all(math.isnan(label.p_search) for label in found):
+            raise OptionError("the labels have no p_search: find them with label(…, permutations='auto')")
+        most = max((label.permutations or 0 for label in found), default=0)
+        if found and q < 1 / (most + 1) and not any(label.tail for label in found):
+            raise OptionError(
+                f"q={q} is out of reach of {most} permutations, whose smallest p is {1 / (most + 1):.2g}: "
+                "find the labels with more permutations, or with tail=True"
+            )
+        return Labels(label for label in found if label.q <= q)
+
+    def simplest(self, alpha: float = 0.05) -> Labels:
+        """For each neuron the longest formula of the path whose every step gains on held-out samples with p ≤ alpha.
+
+        A label whose first step does not is left without a formula. A literal that is real and gains little may be
+        lost too: this buys formulas without false literals with power.
+
+        Raises
+        ------
+        OptionError
+            If nothing was held out.
+        """
+        _check_level("alpha", alpha)
+        if all(math.isnan(step.p_gain) for label in self for step in label.steps) and any(x.best for x in self):
+            raise OptionError(
+                "the labels have no p_gain: "
+                + (
+                    "what was held out holds too few clusters"
+                    if any(label.held_out for label in self)
+                    else "find them with label(…, holdout=0.5)"
+                )
+            )
+        return Labels(label.shortened(alpha) for label in self)
+
+    def summary(self, q: float = 0.05, alpha: float = 0.05) -> Summary:
+        """How many labels are to be believed, at the levels of ``significant`` and ``simplest``."""
+        _check_level("q", q)
+        _check_level("alpha", alpha)
+        return Summary.of(self, q, alpha)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A DataFrame with a row per label.
+
+        Columns are ``neuron, direction, formula, auc, fraction, count, length, p, log10_p, reason, path, runners_up``,
+        and of the others those that a label fills: ``layer`` before them; after ``log10_p`` the numbers that were
+        asked for, as ``Label`` names them; ``alternatives`` and ``aliases`` at the end. The formula is text, ``path``
+        and ``runners_up`` are lists of dicts.
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame(list(self._rows()), columns=columns_of(self))
+        return frame.astype({name: "Int64" for name in ("count", "length", "permutations") if name in frame})
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Save the labels as ``.csv``, ``.parquet`` or ``.json``, nothing lost; the file is complete or absent.
+
+        Raises
+        ------
+        FileError
+            If the file exists and ``overwrite`` is off, or cannot be written.
+        """
+        write_rows(path, columns_of(self), list(self._rows()), overwrite)
+
+    def to_json(self) -> str:
+        """The text that ``save`` writes to a ``.json`` file."""
+        return as_json(columns_of(self), list(self._rows()))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Labels:
+        """Read the labels that ``save`` wrote.
+
+        Raises
+        ------
+        FileError
+            If the file is missing, broken, or holds no labels.
+        """
+        labels = []
+        for number, row in enumerate(read_rows(path), 1):
+            try:
+                labels.append(as_label(row))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise FileError(f"label {number} of {str(path)!r} is broken: {error}") from error
+        return cls(labels)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        columns = columns_of(self)
+        return (as_row(label, columns) for label in self)
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """The titles of a printed table, and a row of texts for every label."""
+        shown = {"layer": "layer", "neuron": "neuron", "direction": "direction", "formula": "formula"}
+        columns = set(columns_of(self))
+        keys = [name for name in shown if name in columns]
+        if all(label.direction == "high" for label in self):
+            keys.remove("direction")
+        numbers = [name for name in _PRINTED if name in columns]
+        rows = []
+        for label in self:
+            formula = f"({label.reason})" if label.best is None else str(label.formula)
+            key = [formula if name == "formula" else str(getattr(label, name)) for name in keys]
+            cells = {name: _printed(getattr(label, name), _PRINTED[name][1]) for name in numbers}
+            if "p_search" in cells:
+                cells["p_search"] = label.p_search_text
+            rows.append([*key, *cells.values()])
+        return [*keys, *(_PRINTED[name][0] for name in numbers)], rows
+
+    def _summary(self) -> str:
+        missing = sum(label.best is None for label in self)
+        without = f", {missing} without a formula" if missing else ""
+        return f"Labels: {len(self)} label{'s' * (len(self) != 1)}{without}"
+
+    def __repr__(self) -> str:
+        titles, rows = self.head(_SHOWN).cells()
+        if not rows:
+            return self._summary()
+        widths = [max(len(row[i]) for row in [titles, *rows]) for i in range(len(titles))]
+        left = titles.index("formula")
+        lines = [
+            "  ".join(
+                cell.ljust(w) if i <= left else cell.rjust(w)
+                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in [titles, *rows]
+        ]
+        more = [f"… {len(self) - _SHOWN} more"] * (len(self) > _SHOWN)
+        return "\n".join([self._summary(), *(line.rstrip() for line in lines), *more])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        titles, rows = self.head(_SHOWN).cells()
+        head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        more = f"<p>… {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
+        return f"<p>{escape(self._summary())}</p><table><tr>{head}</tr>{body}</table>{more}"
+
+
+def _check_level(name: str, level: object) -> None:
+    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+        raise OptionError(f"{name} must lie between 0 and 1, not {level!r}")
+
+
+def _printed(value: float | None, form: str) -> str:
+    return "" if value is None or math.isnan(value) else format(value, form)
+
+
+def _attribute(name: str) -> Callable[[Label], Any]:
+    from operator import attrgetter
+
+    if name.startswith("_") or (name not in Label.__dataclass_fields__ and callable(getattr(Label, name, len))):
+        raise OptionError(f"a label has no {name!r}: it has {', '.join(Label.__dataclass_fields__)}, formula, auc, …")
+    return attrgetter(name)

@@ -1,0 +1,176 @@
+"""One neuron on the samples that are drawn, with what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym.data.concepts import Concepts
+from neuronym.data.formula import Formula
+from neuronym.errors import ActivationsError, ConceptsError, OptionError, no_such
+from neuronym.inputs.align import as_activations, as_concepts, as_layers, by_index, ids_of, is_frame, matched_rows
+from neuronym.labels.label import Label
+from neuronym.stats.measures import measure
+
+__all__ = ["Seen", "neuron_of"]
+
+Bools = NDArray[np.bool_]
+
+_NARROWEST, _WIDEST = 1e-200, 1e200  # of activations; heights of densities are of one over this
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One neuron on samples whose concepts are known, or on all where no concepts are given; made by ``of``.
+
+    Parameters
+    ----------
+    label : of the neuron
+    values : real numbers, shape (n_samples,), finite and not all equal
+    concepts : of these samples, or None
+    rows : int64, shape (n_samples,)
+        The row of the activations that each sample is.
+    ids : texts, one per row of the activations, or None
+    n_rows : of the activations
+    """
+
+    label: Label
+    values: NDArray[Any]
+    concepts: Concepts | None
+    rows: NDArray[np.int64]
+    ids: tuple[str, ...] | None
+    n_rows: int
+
+    @classmethod
+    def of(cls, label: Label, activations: Any, concepts: Any, names: Iterable[str] | None, align: bool) -> Seen:
+        """Find the neuron of a label, and match its samples with concepts as ``neuronym.label`` does."""
+        given = _layer_of(label, as_layers(activations))
+        taken = as_activations(given)
+        column = taken.block(taken.indices([label.neuron]))[:, 0]
+        ids, rows, shown = taken.sample_ids, None, None
+        if concepts is not None:
+            shown = as_concepts(concepts, names)
+            if is_frame(given) and is_frame(concepts):
+                taken, shown = by_index(taken, shown)
+            ids = ids_of(taken, shown)
+            shown, rows = matched_rows(taken, shown, align)
+        values = column if rows is None else column[rows]
+        _check_values(values, neuron_of(label))
+        every = np.arange(len(column), dtype=np.int64)
+        return cls(label, values, shown, every if rows is None else rows, ids, len(column))
+
+    @property
+    def low(self) -> bool:
+        return self.label.direction == "low"
+
+    def _shown(self) -> Concepts:
+        if self.concepts is None:
+            raise OptionError("concepts are needed, as neuronym.label takes them, not None")
+        return self.concepts
+
+    def formula(self) -> Formula:
+        """The formula of the label.
+
+        Raises
+        ------
+        OptionError
+            If it has none.
+        """
+        if self.label.formula is None:
+            reason = f" ({self.label.reason})" if self.label.reason else ""
+            raise OptionError(f"{neuron_of(self.label)} has no formula{reason}: there is none to draw")
+        return self.label.formula
+
+    def inside(self, formula: Formula) -> Bools:
+        """Where a formula is true, which must be for some samples and not for all.
+
+        Raises
+        ------
+        ConceptsError
+            If it is not.
+        """
+        inside = formula.evaluate(self._shown())
+        if inside.all() or not inside.any():
+            which = "every one" if inside.any() else "none"
+            raise ConceptsError(f"{formula} is true for {which} of the samples: inside and outside cannot be compared")
+        return inside
+
+    def auc(self, inside: Bools) -> float:
+        """The AUC of the neuron in the direction of its label."""
+        ones = np.ones(len(self.values), np.int64)
+        return float(measure(self.values, inside[np.newaxis], ones, low=self.low)[0]["auc"])
+
+    def single(self) -> tuple[list[str], NDArray[np.float64]]:
+        """The concepts that some of the samples show and some do not, and the AUC of the neuron for each.
+
+        By the sum of midranks R of the m samples of n that show it: (R − m (m + 1) / 2) / (m (n − m)).
+
+        Raises
+        ------
+        ConceptsError
+            If there is none.
+        """
+        from scipy.stats import rankdata
+
+        shown = self._shown()
+        n, counts = len(self.values), shown.counts
+        known = np.flatnonzero((counts > 0) & (counts < n))
+        if not len(known):
+            raise ConceptsError("every concept is shown by no or by every sample: nothing can be compared")
+        sums = np.append(0, np.cumsum(rankdata(self.values)[shown.samples]))[shown.ptr]
+        m = counts[known].astype(np.float64)
+        auc = (np.diff(sums)[known] - m * (m + 1) / 2) / (m * (n - m))
+        return [shown.names[c] for c in known], 1 - auc if self.low else auc
+
+    def order(self) -> NDArray[np.intp]:
+        """The samples, first those on which the neuron is highest, or lowest for a label of low activations."""
+        if self.low:
+            return np.argsort(self.values, kind="stable")
+        return len(self.values) - 1 - np.argsort(self.values[::-1], kind="stable")[::-1]
+
+    def called(self, inside: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+        """How many samples inside and outside are above each threshold, the strictest first, and the thresholds.
+
+        Thresholds are the activations that occur; the numbers begin with one more pair, of none called at all.
+        """
+        order = self.order()
+        ordered = self.values[order]
+        last = np.append(ordered[1:] != ordered[:-1], True)  # of each run of equal activations
+        hits = np.cumsum(inside[order], dtype=np.int64)[last]
+        return np.append(0, hits), np.append(0, np.flatnonzero(last) + 1 - hits), ordered[last]
+
+
+def neuron_of(label: Label) -> str:
+    """A neuron in words."""
+    place = f"neuron {label.neuron}" if label.layer is None else f"{label.layer} {label.neuron}"
+    return f"{place}, low inside" if label.direction == "low" else place
+
+
+def _layer_of(label: Label, layers: Mapping[str | None, Any]) -> Any:
+    """The activations of the label's layer, or the only ones where one side has no names of layers."""
+    if not isinstance(label, Label):
+        raise OptionError(f"label must be one Label, such as labels[0], not {type(label).__name__}")
+    if label.layer in layers:
+        return layers[label.layer]
+    if len(layers) == 1 and (label.layer is None or None in layers):
+        return next(iter(layers.values()))
+    named = [layer for layer in layers if layer is not None]
+    if label.layer is None:
+        raise OptionError(f"the label names no layer, and activations have {len(named)}: give those of its layer")
+    raise no_such("layer", label.layer, named)
+
+
+def _check_values(values: NDArray[Any], neuron: str) -> None:
+    if not len(values):
+        raise ActivationsError("activations are empty: they have no samples")
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ActivationsError(f"{neuron} holds NaN or infinity: every activation must be finite")
+    if values.min() == values.max():
+        raise ActivationsError(f"{neuron} is constant ({low:g}) on these samples: it tells none apart")
+    if not _NARROWEST <= high - low <= _WIDEST:
+        raise ActivationsError(f"{neuron} goes from {low:g} to {high:g}, which cannot be drawn: scale its activations")

@@ -1,0 +1,376 @@
+"""The pieces of a report: what the page loads, computed block by block and written as it comes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym._util.workers import in_order
+from neuronym.data.depths import depth
+from neuronym.data.formula import Formula
+from neuronym.data.hierarchy import Hierarchy
+from neuronym.labels.labels import Label, Labels
+from neuronym.report.detail import (
+    Layer,
+    chosen,
+    distribution,
+    label_numbers,
+    number,
+    numbers,
+    roc,
+    singles,
+    steps,
+    tree,
+)
+from neuronym.report.samples import Samples
+
+__all__ = ["Builder", "piece"]
+
+NEURONS_A_PIECE, CONCEPTS_A_PIECE = 16, 16
+_NEIGHBOURS, _CORRELATED = 6, 1500  # neighbours shown; samples that tell them
+_BEST = 30  # neurons of a concept
+_COLUMNS = ("p_search", "q", "auc_heldout", "stability")
+
+
+def piece(folder: Path, name: str, data: Any) -> None:
+    """Write data as a script that a page opened from a file can load."""
+    path = folder / "data" / f"{name}.js"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    path.write_text(f"neuronym.piece({json.dumps(name)},{text});\n", encoding="ascii")
+
+
+@dataclass
+class Builder:
+    """What goes into a report."""
+
+    labels: Labels
+    layers: Mapping[str | None, Layer]
+    samples: Samples | None
+    names: Mapping[str, str]
+    hierarchy: Hierarchy | None
+    n_samples: int
+    seed: int
+    folder: Path
+    n_jobs: int | None = -1
+    unread: set[int] = field(default_factory=set)
+    used: set[int] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    single: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def index(self) -> dict[str, Any]:
+        """The table of all neurons, by column, as short as it can be."""
+        concepts: dict[str, int] = {}
+        formulas: dict[Formula, int] = {}
+        for label in self.labels:
+            if label.formula is not None:
+                formulas.setdefault(label.formula, len(formulas))
+                for name in label.formula.concepts:
+                    concepts.setdefault(name, len(concepts))
+        for layer in self.layers.values():
+            for name in () if layer.concepts is None else layer.concepts.names:
+                concepts.setdefault(name, len(concepts))
+        layers = list(dict.fromkeys(label.layer for label in self.labels))
+        columns: dict[str, list[Any]] = {
+            "layer": [layers.index(label.layer) for label in self.labels],
+            "neuron": [label.neuron for label in self.labels],
+            "formula": [-1 if label.formula is None else formulas[label.formula] for label in self.labels],
+            "auc": [number(label.auc) for label in self.labels],
+            "fraction": [number(label.fraction, 3) for label in self.labels],
+            "count": [label.count for label in self.labels],
+        }
+        for name in _COLUMNS:
+            values = [number(getattr(label, name), 4 if name == "auc_heldout" else 3) for label in self.labels]
+            if any(value is not None for value in values):
+                columns[name] = values
+        if any(label.direction == "low" for label in self.labels):
+            columns["low"] = [int(label.direction == "low") for label in self.labels]
+        reasons = {i: label.reason for i, label in enumerate(self.labels) if label.formula is None}
+        return {
+            "layers": layers,
+            "concepts": list(concepts),
+            "readable": [self.names.get(name, name) for name in concepts] if self.names else None,
+            "formulas": [_coded(formula, concepts) for formula in formulas],
+            "n": len(self.labels),
+            "columns": {name: _packed(values) for name, values in columns.items()},
+            "reasons": {str(i): reason for i, reason in reasons.items() if reason},
+            "piece": [NEURONS_A_PIECE, CONCEPTS_A_PIECE],
+            "depth": self._depths(list(concepts)),
+        }
+
+    def _depths(self, concepts: Sequence[str]) -> list[int | None] | None:
+        """How many steps each concept is below the top of the hierarchy."""
+        if self.hierarchy is None:
+            return None
+        known = (self._in_hierarchy(name) for name in concepts)
+        return [None if own is None else depth(self.hierarchy, own) for own in known]
+
+    def _in_hierarchy(self, name: str) -> str | None:
+        """What the hierarchy calls a concept."""
+        if self.hierarchy is None:
+            return None
+        described = {d for one in self.layers.values() if one.concepts for d in [one.concepts.descriptions.get(name)]}
+        for own in (name, *filter(None, described)):
+            if own in self.hierarchy.parents or own in self.hierarchy.names:
+                return own
+        return None
+
+    def neurons(self) -> Iterator[int]:
+        """Write the pieces of the neurons; gives how many are done, as they are."""
+        rng = np.random.default_rng(self.seed)
+        near = self._neighbours()
+        same: dict[Formula, list[int]] = {}
+        for i, label in enumerate(self.labels):
+            if label.formula is not None:
+                same.setdefault(label.formula, []).append(i)
+        listed = list(self.labels)
+        for start in range(0, len(listed), NEURONS_A_PIECE):
+            part = listed[start : start + NEURONS_A_PIECE]
+            shown: set[int] = set()
+            details = []
+            values, aucs = self._columns(part)
+            for k, label in enumerate(part):
+                found = self._detail(label, values.get(k), aucs.get(k), rng, shown)
+                found["near"] = near.get(start + k, [])
+                if label.formula is not None:
+                    found["same"] = [i for i in same[label.formula] if i != start + k][:_NEIGHBOURS]
+                details.append(found)
+                self._note_singles(start + k, label, aucs.get(k))
+            piece(
+                self.folder, f"neurons/{start // NEURONS_A_PIECE}", {"neurons": details, "samples": self._told(shown)}
+            )
+            yield len(part)
+
+    def _columns(self, part: Sequence[Label]) -> tuple[dict[int, NDArray[Any]], dict[int, Any]]:
+        """The activations of each label's neuron, and its AUC for every concept; read layer by layer."""
+        values: dict[int, NDArray[Any]] = {}
+        aucs: dict[int, Any] = {}
+        for name, layer in self.layers.items():
+            own = [k for k, label in enumerate(part) if label.layer == name and label.neuron in layer.places]
+            columns = np.array([layer.places[part[k].neuron] for k in own], np.intp)
+            if not len(own):
+                continue
+            block = layer.values(columns)
+            found = layer.concept_aucs(columns)
+            for place, k in enumerate(own):
+                values[k] = block[:, place]
+                if found is not None:
+                    aucs[k] = (found[0][place], found[1])
+        return values, aucs
+
+    def _detail(
+        self, label: Label, values: NDArray[Any] | None, aucs: Any, rng: np.random.Generator, shown: set[int]
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {**label_numbers(label), **steps(label)}
+        if label.formula is not None:
+            found["tree"] = tree(label.formula)
+        if label.aliases:
+            found["aliases"] = [[name, *others] for name, others in label.aliases.items()]
+        layer = self.layers.get(label.layer)
+        if values is None or layer is None:
+            return found
+        column = values.astype(np.float64)
+        inside = None if label.formula is None else layer.inside(label.formula)
+        if label.formula is not None and inside is None and layer.concepts is not None:
+            found["unknown"] = [name for name in label.formula.concepts if name not in layer.concepts]
+            self.unknown.update(found["unknown"])
+        low = label.direction == "low"
+        found["distribution"] = distribution(column, inside)
+        if inside is not None and (curve := roc(column, inside, low)) is not None:
+            found["roc"] = curve
+        if aucs is not None and layer.concepts is not None:
+            found["single"] = singles(aucs[0], aucs[1], layer.concepts.names, low)
+        rows = layer.rows
+        found["shown"] = {}
+        for kind, own in chosen(column, inside, low, self.n_samples, rng).items():
+            places = rows[own].tolist()
+            shown.update(places)
+            truth = [None] * len(own) if inside is None else inside[own].astype(int).tolist()
+            found["shown"][kind] = [places, numbers(column[own]), truth]
+        return found
+
+    def _note_singles(self, i: int, label: Label, aucs: Any) -> None:
+        """Keep the neurons that detect each concept best."""
+        layer = self.layers.get(label.layer)
+        if aucs is None or layer is None or layer.concepts is None:
+            return
+        values, counts = aucs
+        values = 1 - values if label.direction == "low" else values
+        for c in np.flatnonzero(values > 0.5).tolist():
+            name = layer.concepts.names[c]
+            self.counts[name] = int(counts[c])
+            best = self.single.setdefault(name, [])
+            if len(best) < 4 * _BEST:
+                best.append((float(values[c]), i))
+            else:
+                best.sort(reverse=True)
+                del best[_BEST:]
+                best.append((float(values[c]), i))
+
+    def _told(self, shown: set[int]) -> dict[str, Any]:
+        """Samples by their number: name, and text or whether there is an image, which is made now."""
+        if self.samples is None:
+            return {}
+        self._thumbnails(sorted(shown - self.used))
+        pictured = self.samples.images is not None
+        return {
+            str(row): [self.samples.names[row], self.samples.text(row), int(pictured and row not in self.unread)]
+            for row in sorted(shown)
+        }
+
+    def _neighbours(self) -> dict[int, list[list[Any]]]:
+        """The neurons with the most similar activations: rank correlations over some of the samples, by layer."""
+        found: dict[int, list[list[Any]]] = {}
+        rng = np.random.default_rng(self.seed)
+        listed = list(self.labels)
+        for name, layer in self.layers.items():
+            own: dict[int, list[int]] = {}  # the labels of each column
+            for i, label in enumerate(listed):
+                if label.layer == name and label.neuron in layer.places:
+                    own.setdefault(layer.places[label.neuron], []).append(i)
+            if len(own) < 2:
+                continue
+            columns = np.array(sorted(own), np.intp)
+            rows = np.sort(rng.permutation(len(layer.rows))[:_CORRELATED])
+            blocks = (layer.values(columns[a : a + 256])[rows] for a in range(0, len(columns), 256))
+            ranks = np.concatenate([_standard_ranks(block) for block in blocks], axis=1)
+            for a in range(0, len(columns), 512):
+                alike = ranks[:, a : a + 512].T @ ranks
+                alike[np.arange(len(alike)), np.arange(a, a + len(alike))] = -2
+                n_best = min(_NEIGHBOURS, len(columns) - 1)
+                best = np.argpartition(-alike, n_best - 1, axis=1)[:, :n_best]
+                for k, places in enumerate(best):
+                    order = places[np.argsort(-alike[k, places], kind="stable")].tolist()
+                    near = [[own[int(columns[j])][0], number(float(alike[k, j]), 3)] for j in order]
+                    found |= dict.fromkeys(own[int(columns[a + k])], near)
+        return found
+
+    def concepts(self, listed: Sequence[str]) -> None:
+        """Write the pieces of the concepts."""
+        rng = np.random.default_rng(self.seed)
+        layer = next((one for one in self.layers.values() if one.concepts is not None), None)
+        in_formulas: dict[str, list[int]] = {}
+        for i, label in enumerate(self.labels):
+            for name in () if label.formula is None else label.formula.concepts:
+                in_formulas.setdefault(name, []).append(i)
+        aucs = [label.auc for label in self.labels]
+        in_formulas = {name: sorted(own, key=lambda i: -aucs[i]) for name, own in in_formulas.items()}
+        above, below = self._relatives(listed)
+        for start in range(0, len(listed), CONCEPTS_A_PIECE):
+            details, shown = [], set()
+            for name in listed[start : start + CONCEPTS_A_PIECE]:
+                having = in_formulas.get(name, [])
+                found: dict[str, Any] = {"formulas": having[:60], "n_formulas": len(having)}
+                best = sorted(self.single.get(name, []), reverse=True)[:_BEST]
+                found["neurons"] = [[i, number(auc)] for auc, i in best]
+                found["parents"], found["children"] = above.get(name, []), below.get(name, [])
+                if layer is not None and layer.concepts is not None and name in layer.concepts:
+                    rows = layer.rows[np.flatnonzero(layer.concepts[name])]
+                    found["count"] = len(rows)
+                    drawn = rng.permutation(rows)[: 2 * self.n_samples].tolist()
+                    shown.update(drawn)
+                    found["samples"] = drawn
+                    found["aliases"] = list(layer.concepts.aliases.get(name, ()))
+                details.append(found)
+            piece(
+                self.folder,
+                f"concepts/{start // CONCEPTS_A_PIECE}",
+                {"concepts": details, "samples": self._told(shown)},
+            )
+
+    def _relatives(self, listed: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """The nearest concepts above and below each, of those that are there."""
+        above: dict[str, list[str]] = {}
+        below: dict[str, list[str]] = {}
+        if self.hierarchy is None:
+            return above, below
+        own = {name: self._in_hierarchy(name) for name in listed}
+        back = {known: name for name, known in own.items() if known is not None}
+        for name, known in own.items():
+            level, seen = set(self.hierarchy.parents.get(known or "", ())), set()
+            while level:
+                hits = sorted(back[one] for one in level if one in back)
+                if hits:
+                    above[name] = hits
+                    for hit in hits:
+                        below.setdefault(hit, []).append(name)
+                    break
+                seen |= level
+                level = {p for one in level for p in self.hierarchy.parents.get(one, ())} - seen
+        return above, below
+
+    def _thumbnails(self, rows: Sequence[int]) -> None:
+        """Write the images of samples, by number; those that cannot be read are noted."""
+        self.used |= set(rows)
+        if self.samples is None or self.samples.images is None:
+            return
+        (self.folder / "thumbs").mkdir(exist_ok=True)
+        parts = ((rows[a : a + 32],) for a in range(0, len(rows), 32))
+        for unread in in_order(self._thumbs, parts, self.n_jobs):
+            self.unread |= set(unread)
+
+    def _thumbs(self, rows: Sequence[int]) -> list[int]:
+        unread = []
+        for row in rows:
+            image = None if self.samples is None else self.samples.thumbnail(row)
+            if image is None:
+                unread.append(row)
+            else:
+                image.save(self.folder / "thumbs" / f"{row}.jpg", "JPEG", quality=82)
+        return unread
+
+
+def _standard_ranks(block: NDArray[Any]) -> NDArray[np.float32]:
+    """Midranks of each column, centred and of length 1."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(block, axis=0).astype(np.float32)
+    ranks -= ranks.mean(axis=0)
+    length = np.sqrt((ranks**2).sum(axis=0))
+    ranks /= np.where(length > 0, length, math.inf)
+    return ranks
+
+
+_BINDING = {"or": 0, "and": 1, "not": 2, "concept": 3}
+
+
+def _coded(formula: Formula, concepts: Mapping[str, int], outer: int = 0) -> str:
+    """A formula with the numbers of its concepts, as ``3&~(1|2)``."""
+    if formula.operator == "concept":
+        return str(concepts[formula.name])
+    own = _BINDING[formula.operator]
+    if formula.operator == "not":
+        return "~" + _coded(formula.operands[0], concepts, own)
+    text = {"and": "&", "or": "|"}[formula.operator].join(_coded(one, concepts, own) for one in formula.operands)
+    return f"({text})" if own < outer else text
+
+
+def _packed(values: list[Any]) -> dict[str, Any]:
+    """A column, shorter: runs of numbers that rise by one or stay; few values by their places; decimals as integers."""
+    whole = all(isinstance(value, int) for value in values)
+    for step in (0, 1) if whole else ():
+        runs: list[list[int]] = []
+        for value in values:
+            if runs and value == runs[-1][0] + step * runs[-1][1]:
+                runs[-1][1] += 1
+            else:
+                runs.append([value, 1])
+        if 4 * len(runs) < len(values):
+            return {"runs": runs, "step": step}
+    distinct = list(dict.fromkeys(values))
+    place = {value: code for code, value in enumerate(distinct)}
+    if 4 * len(distinct) < len(values):
+        return {"values": distinct, "codes": [place[value] for value in values]}
+    if all(value is None or (isinstance(value, float) and 0 <= value <= 1) for value in values):
+        scaled = [None if value is None else round(10000 * value) for value in values]
+        if [None if x is None else x / 10000 for x in scaled] == values:
+            return {"scaled": scaled}
+    return {"plain": values}

@@ -1,0 +1,206 @@
+"""What a report says of one neuron: distributions, ROC curve, samples and single concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym.data.activations import Activations
+from neuronym.data.concepts import Concepts
+from neuronym.data.formula import Formula
+from neuronym.data.groups import Groups
+from neuronym.errors import ActivationsError
+from neuronym.inputs.align import as_activations, grouped
+from neuronym.labels.labels import Label
+from neuronym.search.scores import AUC
+
+__all__ = ["Layer", "number", "tree"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_BINS = 40
+_POINTS = 60  # of a curve
+_SINGLES = 5  # concepts with the highest and lowest AUC
+_BLOCK = 64
+
+
+def number(value: Any, digits: int = 4) -> float | int | None:
+    """A number with a few digits, for JSON; None for NaN."""
+    if value is None or value != value:
+        return None
+    if isinstance(value, int | np.integer):
+        return int(value)
+    return float(f"{float(value):.{digits}g}")
+
+
+def numbers(values: Any, digits: int = 4) -> list[float | int | None]:
+    return [number(value, digits) for value in np.asarray(values).tolist()]
+
+
+def tree(formula: Formula) -> list[Any]:
+    """A formula as nested lists: ``["concept", name]`` or operator and operands."""
+    if formula.operator == "concept":
+        return ["concept", formula.name]
+    return [formula.operator, *(tree(operand) for operand in formula.operands)]
+
+
+@dataclass
+class Layer:
+    """The activations of a layer beside the concepts of the same samples.
+
+    Made by ``of``.
+    """
+
+    name: str | None
+    taken: Activations
+    concepts: Concepts | None
+    groups: Groups | None
+    places: Mapping[Any, int]
+    numbers: NDArray[np.int64]  # of its samples, among those of all layers
+    _inside: dict[Formula, Bools | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str | None, given: Any, concepts: Concepts | None, align: bool) -> Layer:
+        taken = as_activations(given)
+        shown, groups = (None, None) if concepts is None else grouped(taken, concepts, None, align)
+        places = {neuron: j for j, neuron in enumerate(taken.names)}
+        return cls(name, taken, shown, groups, places, np.arange(taken.n_samples))
+
+    @property
+    def ids(self) -> tuple[str, ...] | None:
+        """The ids of its samples: its own, or those of the concepts that stand beside them row by row."""
+        if self.taken.sample_ids is not None or self.concepts is None or self.groups is None:
+            return self.taken.sample_ids
+        return self.concepts.sample_ids if self.groups.rows is None else None
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The numbers of the samples that are used."""
+        return self.numbers if self.groups is None else self.groups.used(self.numbers)
+
+    def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
+        """The activations of some neurons on the samples that are used."""
+        block = self.taken.block(columns)
+        used = block if self.groups is None else self.groups.used(block)
+        if used.dtype.kind == "f" and not np.isfinite(used).all():
+            raise ActivationsError(f"activations of {self.name or 'neurons'} hold NaN or infinity: all must be finite")
+        return used
+
+    def inside(self, formula: Formula) -> Bools | None:
+        """Where a formula is true; None where it has concepts that are not there."""
+        if formula not in self._inside:
+            known = self.concepts is not None and all(name in self.concepts for name in formula.concepts)
+            self._inside[formula] = formula.evaluate(self.concepts) if known and self.concepts is not None else None
+        return self._inside[formula]
+
+    def concept_aucs(self, columns: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+        """The AUC of each neuron for each single concept, (n_neurons, n_concepts), and the counts of the concepts."""
+        if self.concepts is None or self.groups is None:
+            return None
+        from scipy.sparse import csc_array
+
+        groups = self.groups
+        ones = np.ones(len(groups.concept_groups), np.float64)
+        shows = csc_array((ones, groups.concept_groups, groups.concept_ptr), shape=(groups.n_groups, groups.n_concepts))
+        counts = np.asarray(groups.counts @ shows)
+        sums = AUC().weigh(self.taken.block(columns), groups).sums
+        with np.errstate(divide="ignore", invalid="ignore"):
+            aucs = (sums @ shows - counts * (counts + 1)) / (2 * counts * (groups.total - counts))
+        return np.asarray(aucs, np.float32), counts.astype(np.int64)
+
+
+def distribution(values: Floats, inside: Bools | None) -> dict[str, Any]:
+    """Densities inside and outside of a formula over common bins, zeros apart where there are many."""
+    zero = values == 0
+    apart = bool(zero.mean() > 0.02 and not zero.all())
+    kept = values[~zero] if apart else values
+    low, high = float(kept.min()), float(kept.max())
+    high = high if high > low else low + 1.0
+    found: dict[str, Any] = {"low": number(low, 6), "high": number(high, 6)}
+    sides = {"all": np.ones(len(values), np.bool_)} if inside is None else {"inside": inside, "outside": ~inside}
+    for name, side in sides.items():
+        own = values[side & ~zero] if apart else values[side]
+        total = max(int(side.sum()), 1)
+        counts = np.histogram(own, _BINS, (low, high))[0]
+        found[name] = numbers(counts / (total * (high - low) / _BINS), 3)
+        if apart:
+            found[f"{name}_zero"] = number(float(zero[side].sum() / total))
+    return found
+
+
+def roc(values: Floats, inside: Bools, low: bool) -> dict[str, Any] | None:
+    """Points of the ROC curve, and the threshold with the highest F1, in hindsight."""
+    m, n = int(inside.sum()), int((~inside).sum())
+    if not m or not n:
+        return None
+    score = -values if low else values
+    order = np.argsort(-score, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
+    hits, alarms = np.cumsum(inside[order])[ends], np.cumsum(~inside[order])[ends]
+    f1 = 2 * hits / (m + hits + alarms)
+    best = int(np.argmax(f1))
+    x, y = np.append(0, alarms / n), np.append(0, hits / m)
+    if len(x) > _POINTS:  # evenly along the curve
+        along = (x + y) / 2
+        keep = np.unique(np.searchsorted(along, np.linspace(0, 1, _POINTS)).clip(0, len(x) - 1))
+        x, y = x[keep], y[keep]
+    return {
+        "auc": number(float(np.trapezoid(hits / m, alarms / n) + (hits[0] / m) * (alarms[0] / n) / 2)),
+        "x": numbers(x),
+        "y": numbers(y),
+        "threshold": number(float(values[order[ends[best]]])),
+        "best": [number(alarms[best] / n), number(hits[best] / m)],
+        "f1": number(float(f1[best])),
+        "precision": number(float(hits[best] / (hits[best] + alarms[best]))),
+    }
+
+
+def chosen(
+    values: Floats, inside: Bools | None, low: bool, n: int, rng: np.random.Generator
+) -> dict[str, NDArray[np.int64]]:
+    """Samples to show: those on top, a random draw inside, and the failures."""
+    order = np.argsort(values if low else -values, kind="stable")
+    found = {"top": order[:n]}
+    if inside is not None and inside.any():
+        own = np.flatnonzero(inside)
+        found["random"] = rng.permutation(own)[:n]
+        found["outside"] = order[~inside[order]][:n]
+        found["missed"] = order[::-1][inside[order[::-1]]][:n]
+    return found
+
+
+def singles(aucs: NDArray[np.float32], counts: NDArray[np.int64], names: Sequence[str], low: bool) -> dict[str, Any]:
+    """The concepts with the highest and lowest AUC, of those that a few samples show; of −f where it is low."""
+    aucs = 1 - aucs if low else aucs
+    known = np.flatnonzero((counts >= min(20, max(1, int(counts.max())))) & np.isfinite(aucs))
+    order = known[np.argsort(-aucs[known], kind="stable")]
+
+    def listed(places: NDArray[np.intp]) -> list[list[Any]]:
+        return [[names[c], number(float(aucs[c])), int(counts[c])] for c in places.tolist()]
+
+    return {"highest": listed(order[:_SINGLES]), "lowest": listed(order[::-1][:_SINGLES])}
+
+
+def label_numbers(label: Label) -> dict[str, Any]:
+    """The numbers of a label, those that it has."""
+    names = ("auc", "fraction", "count", "length", "p", "log10_p", "p_search", "q", "auc_heldout", "auc_low")
+    more = ("auc_high", "p_gain", "stability", "stability_concepts", "difference", "precision", "recall")
+    return {name: value for name in (*names, *more) if (value := number(getattr(label, name))) is not None}
+
+
+def steps(label: Label) -> dict[str, Any]:
+    """The path by length, and the runners-up."""
+
+    def told(one: Any) -> dict[str, Any]:
+        held = {name: number(getattr(one, name)) for name in ("auc", "fraction", "count", "auc_heldout", "p_gain")}
+        return {"formula": tree(one.formula), **{name: value for name, value in held.items() if value is not None}}
+
+    return {
+        "path": [{"length": n, **told(step)} for n, step in enumerate(label.path, 1) if step is not None],
+        "runners_up": [told(other) for other in label.runners_up],
+    }

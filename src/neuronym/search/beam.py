@@ -1,0 +1,276 @@
+"""The search: for each neuron the formula of concepts that it detects best.
+
+The whole idea. A score of a formula φ depends on φ only through its count n and one weighted sum S (``scores``).
+Both are additive over samples, so the four extensions of φ by a concept c follow from n∧ = n(φ ∧ c) and
+S∧ = S(φ ∧ c), and one sparse pass over the samples of φ gives those for all concepts at once. Samples with equal
+concept rows are interchangeable, so the pass goes over groups of them (``_groups``). What is left per neuron is to
+sort its activations once.
+
+The beam search (section 3 of the paper): the first beam holds the best literals, concepts and their negations. Each
+round extends every member by AND and OR with every literal, keeps the old members as candidates, and keeps the best.
+Beside the feasible formulas the beam keeps infeasible ones as *stepping stones*, unless ``prefixes="constrained"``,
+which is the published search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym.data.formula import Formula
+from neuronym.data.groups import Groups
+from neuronym.errors import OptionError
+from neuronym.search.scores import AUC, Score
+
+__all__ = ["Direction", "Found", "Rules", "Searcher", "Speller", "extension", "search"]
+
+#: Whether a neuron is high or low inside its formula.
+Direction = Literal["high", "low"]
+
+_OPERATORS: tuple[Literal["and"], Literal["or"]] = ("and", "or")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which formulas are searched, and which may be reported.
+
+    Parameters
+    ----------
+    length : int
+        L, the most concepts in a formula.
+    beam : int
+        B, how many feasible formulas are extended in each round, and how many stepping stones.
+    min_fraction, max_fraction : float
+        A reported formula is true for this share of the samples: α and β of the paper, both included.
+    min_count : int
+        Every formula that the search goes through is true for at least so many samples.
+    prefixes : {"free", "constrained"}
+        Whether the fractions are asked of the reported formula alone, or of every prefix that it is built from.
+    negation : bool
+    operators : subset of ("and", "or")
+    """
+
+    length: int = 3
+    beam: int = 3
+    min_fraction: float = 0.0
+    max_fraction: float = 0.5
+    min_count: int = 20
+    prefixes: Literal["free", "constrained"] = "free"
+    negation: bool = True
+    operators: tuple[str, ...] = ("and", "or")
+
+    def __post_init__(self) -> None:
+        for name, lowest in (("length", 1), ("beam", 1), ("min_count", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < lowest:
+                raise OptionError(f"{name} must be a whole number of at least {lowest}, not {value!r}")
+        for name in ("min_fraction", "max_fraction"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
+                raise OptionError(f"{name} must lie between 0 and 1, not {value!r}")
+        if self.min_fraction > self.max_fraction:
+            raise OptionError(
+                f"min_fraction={self.min_fraction} is above max_fraction={self.max_fraction}: no formula can be both"
+            )
+        if self.prefixes not in ("free", "constrained"):
+            raise OptionError(f"prefixes must be 'free' or 'constrained', not {self.prefixes!r}")
+        if not isinstance(self.operators, tuple | list) or any(o not in ("and", "or") for o in self.operators):
+            raise OptionError(f'operators must be a tuple of "and" and "or", such as ("and",), not {self.operators!r}')
+
+    def bounds(self, total: int) -> tuple[int, int]:
+        """The lowest and the highest count n with min_fraction ≤ n/total ≤ max_fraction and n ≥ min_count."""
+        lowest = max(0, int(self.min_fraction * total) - 1)
+        while lowest / total < self.min_fraction:
+            lowest += 1
+        highest = min(total, int(self.max_fraction * total) + 1)
+        while highest / total > self.max_fraction:
+            highest -= 1
+        return max(lowest, self.min_count), highest
+
+    def infeasible(self, total: int) -> str:
+        """Why there is no formula, where none was found."""
+        lowest, highest = self.bounds(total)
+        if lowest > highest:
+            return f"no formula can be true for at least {lowest} and at most {highest} of {total} samples"
+        return f"no formula found that is true for {lowest} to {highest} of {total} samples"
+
+    def capacity(self, n_concepts: int) -> int:
+        """The beam, cut to how many formulas there can be at all."""
+        most = 2 * n_concepts
+        for _ in range(self.length - 1):
+            if most >= self.beam:
+                break
+            most += most * 4 * n_concepts
+        return max(1, min(int(self.beam), most))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the search found for a block of neurons, as plain arrays.
+
+    A formula takes a *slot*. Slots 0 … B are the best formulas, best first; slots B + 1 … B + L are the path, the
+    best one of length at most 1, 2, …, L. An empty slot has length 0.
+
+    Parameters
+    ----------
+    lengths : int64, shape (n_neurons, B + 1 + L)
+    literals : int64, shape (n_neurons, B + 1 + L, min(L, n_concepts))
+        2c for concept c, 2c + 1 for its negation.
+    operators : int64, shape of literals
+        0 for AND, 1 for OR; number i joins literal i to all before it.
+    counts, sums : int64, shape (n_neurons, B + 1 + L)
+    scores : float64, shape (n_neurons, B + 1 + L)
+        NaN in empty slots.
+    """
+
+    lengths: NDArray[np.int64]
+    literals: NDArray[np.int64]
+    operators: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    sums: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Found]) -> Found:
+        """What was found for the neurons of several blocks, one after the other."""
+        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+    def take(self, places: NDArray[np.intp]) -> Found:
+        """What was found for some of the neurons."""
+        return Found(**{f.name: getattr(self, f.name)[places] for f in fields(self)})
+
+    @property
+    def best(self) -> NDArray[np.float64]:
+        """The score of the best formula, −inf where there is none: shape (n_neurons,)."""
+        return np.where(self.lengths[:, 0] > 0, self.scores[:, 0], -np.inf)
+
+    def code(self, j: int, slot: int = 0) -> Code:
+        """The formula in a slot of neuron j: its literals and operators; empty where the slot is."""
+        length = int(self.lengths[j, slot])
+        return tuple(self.literals[j, slot, :length].tolist()), tuple(self.operators[j, slot, :length].tolist())
+
+
+Code = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def extension(code: Code, groups: Groups) -> NDArray[np.bool_]:
+    """In which groups a formula, coded as in ``Found``, is true: shape (n_groups,)."""
+    inside = np.zeros(groups.n_groups, np.bool_)
+    for place, (literal, operator) in enumerate(zip(*code, strict=True)):
+        own = np.full(groups.n_groups, bool(literal & 1))
+        c = literal >> 1
+        own[groups.concept_groups[groups.concept_ptr[c] : groups.concept_ptr[c + 1]]] ^= True
+        inside = own if not place else inside | own if operator else inside & own
+    return inside
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """A search, with all of it that does not depend on the neuron."""
+
+    groups: Groups
+    rules: Rules
+    directions: tuple[Direction, ...] = ("high",)
+    score: Score = field(default_factory=AUC)
+
+    @cached_property
+    def table(self) -> NDArray[np.float64]:
+        return self.score.table(self.groups.total)
+
+    def __call__(self, sums: NDArray[np.int64]) -> list[Found]:
+        """What is found in each direction, from the score's weights summed by group (n_neurons, n_groups)."""
+        turned = {"high": sums, "low": self.score.turned(sums, self.groups)} if "low" in self.directions else {}
+        return [search(turned.get(d, sums), self.groups, self.rules, self.table) for d in self.directions]
+
+    def best(self, sums: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The best score over all directions, −inf where no formula was found: shape (n_neurons,)."""
+        return np.asarray(np.max([found.best for found in self(sums)], axis=0))
+
+
+def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, table: NDArray[np.float64]) -> Found:
+    """Search the best formulas of a block of neurons.
+
+    Parameters
+    ----------
+    sums : int64, shape (n_neurons, n_groups)
+        The score's weights, summed by group: ``score.weigh(block, groups).sums``.
+    groups : Groups
+    table : float64, shape (groups.total + 1, 2)
+        The score's offset and scale by count: ``score.table(groups.total)``.
+    """
+    from neuronym.search.beam_kernels import COUNT, HEAD, LENGTH, SUM, beam_search
+
+    # A formula holds every concept once at most.
+    beam, length = rules.capacity(groups.n_concepts), max(1, min(rules.length, groups.n_concepts))
+    coded = (
+        *rules.bounds(groups.total),
+        rules.min_count,
+        1 + rules.negation,
+        "and" in rules.operators,
+        "or" in rules.operators,
+        rules.prefixes == "free",
+    )
+    best, path = beam_search(
+        sums,
+        groups.counts,
+        groups.keys,
+        groups.group_ptr,
+        groups.group_concepts,
+        groups.concept_ptr,
+        groups.concept_groups,
+        table,
+        np.array(coded, np.int64),
+        length,
+        beam,
+    )
+    slots = np.concatenate([best, path, *[path[:, -1:]] * (rules.length - length)], axis=1)
+    counts, totals, lengths = slots[:, :, COUNT], slots[:, :, SUM], slots[:, :, LENGTH]
+    scores = np.where(lengths > 0, (totals - table[counts, 0]) / table[counts, 1], np.nan)
+    return Found(
+        lengths=lengths,
+        literals=slots[:, :, HEAD : HEAD + length],
+        operators=slots[:, :, HEAD + length :],
+        counts=counts,
+        sums=totals,
+        scores=scores,
+    )
+
+
+class Speller:
+    """Spells out the formulas that slots hold, each literal and each formula once.
+
+    Parameters
+    ----------
+    names : the names of the concepts that were searched
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._literals: dict[int, Formula] = {}
+        self._formulas: dict[Code, Formula] = {}
+
+    def formula(self, literals: tuple[int, ...], operators: tuple[int, ...]) -> Formula:
+        """The formula of at least one literal, coded as in ``Found``."""
+        known = self._formulas.get((literals, operators))
+        if known is not None:
+            return known
+        parts, joined_by = [self._literal(literals[0])], 0
+        for literal, operator in zip(literals[1:], operators[1:], strict=True):
+            if operator != joined_by and len(parts) > 1:
+                parts = [Formula.joined(_OPERATORS[joined_by], parts)]
+            parts.append(self._literal(literal))
+            joined_by = operator
+        made = Formula.joined(_OPERATORS[joined_by], parts)
+        return self._formulas.setdefault((literals, operators), made)
+
+    def _literal(self, code: int) -> Formula:
+        known = self._literals.get(code)
+        if known is None:
+            concept = Formula.concept(self._names[code >> 1])
+            known = self._literals[code] = ~concept if code & 1 else concept
+        return known

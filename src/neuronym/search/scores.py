@@ -1,0 +1,184 @@
+"""Scores: what a formula is ranked by, as a function of its count and one weighted sum.
+
+A score gives every sample an integer weight that depends on the neuron alone, and reads the value of a formula φ off
+its count n(φ) and the sum S(φ) of the weights where it is true:
+
+    score(n, S) = (S − offset[n]) / scale[n].
+
+So the compiled search needs a sum per group of samples and two tables over n, and no branch on which score it is.
+Offsets, scales and sums are whole numbers wherever the score allows: then the quotient of two exact numbers is
+rounded once, and formulas whose scores are equal as fractions have equal bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from neuronym.data.groups import Groups
+
+__all__ = ["AUC", "Score", "Weighed"]
+
+_WIDTH, _KEY_BYTES = 64, 64 * 2**20  # neurons packed at a time by a thread, and the most memory for their keys
+_SORTED = 16  # neurons sorted at a time, which stay in a cache until they are summed
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """The weights of a block of neurons, summed.
+
+    Parameters
+    ----------
+    sums : int64, shape (n_neurons, n_groups)
+        Σ of sample weight · score weight in each group.
+    ties : float64, shape (n_neurons,)
+        Σ t³ − t over runs of t equal activations.
+    bad : int64, shape (n_neurons,)
+        How many activations are NaN or infinite; where any is, the rest means nothing.
+    """
+
+    sums: NDArray[np.int64]
+    ties: NDArray[np.float64]
+    bad: NDArray[np.int64]
+
+    def constant(self, groups: Groups) -> NDArray[np.bool_]:
+        """Which neurons give every sample one value."""
+        total = float(groups.total)
+        return np.asarray((self.ties == total * total * total - total) & (self.bad == 0))
+
+
+class Score(Protocol):
+    """What the search asks of a score."""
+
+    @property
+    def name(self) -> str:
+        """What labels call it."""
+        ...
+
+    def weigh(self, block: NDArray[Any], groups: Groups) -> Weighed:
+        """Sum the weights of a block of activations (n_samples, n_neurons) by group."""
+        ...
+
+    def reweigh(
+        self, block: NDArray[Any], groups: Groups, weightings: Iterable[NDArray[np.int64]]
+    ) -> Iterator[Weighed]:
+        """The same for each of several sample weights (n_rows,), in turn, with the work on the block done once."""
+        ...
+
+    def turned(self, sums: NDArray[np.int64], groups: Groups) -> NDArray[np.int64]:
+        """The sums of the neurons turned around, −f."""
+        ...
+
+    def table(self, total: int) -> NDArray[np.float64]:
+        """Offset and scale for each count 0 … total: shape (total + 1, 2)."""
+        ...
+
+
+@dataclass(frozen=True)
+class AUC:
+    """The area under the ROC curve, P(f(x) < f(y) | φ(x) = 0, φ(y) = 1), ties counted one half.
+
+    The similarity of the paper (its section 3). The weight is twice the midrank, an integer, and
+    AUC = (S − n(n + 1)) / (2n(N − n)).
+    """
+
+    name: str = "auc"
+
+    def weigh(self, block: NDArray[Any], groups: Groups) -> Weighed:
+        n_neurons = block.shape[1]
+        sums = np.empty((n_neurons, groups.n_groups), np.int64)
+        ties, bad = np.empty(n_neurons), np.zeros(n_neurons, np.int64)
+        # Rows of a matrix lie far apart in memory: what is fetched of one should be used at once.
+        width = max(1, min(_WIDTH, n_neurons, _KEY_BYTES // (8 * max(1, len(groups.units)))))
+        keys = np.empty((width, len(groups.units)), np.uint64)
+        for start in range(0, n_neurons, width):
+            stop = min(start + width, n_neurons)
+            part = groups.used(block[:, start:stop])
+            _rank(part, groups, keys[: stop - start], sums[start:stop], ties[start:stop], bad[start:stop])
+        return Weighed(sums, ties, bad)
+
+    def reweigh(
+        self, block: NDArray[Any], groups: Groups, weightings: Iterable[NDArray[np.int64]]
+    ) -> Iterator[Weighed]:
+        from neuronym.search.rank_kernels import rank_sums
+
+        n_neurons, row_groups = block.shape[1], groups.row_groups
+        keys, bad = np.empty((n_neurons, groups.n_rows), np.uint64), np.zeros(n_neurons, np.int64)
+        _pack(groups.used(block), np.arange(groups.n_rows, dtype=np.uint32), keys, bad)
+        keys.sort(axis=1)
+        for weights in weightings:
+            sums, ties = np.empty((n_neurons, groups.n_groups), np.int64), np.empty(n_neurons)
+            rank_sums(keys, weights, row_groups, sums, ties)
+            yield Weighed(sums, ties, bad)
+
+    def turned(self, sums: NDArray[np.int64], groups: Groups) -> NDArray[np.int64]:
+        """The sums of −f: a midrank r becomes N + 1 − r, and an AUC 1 − AUC."""
+        return 2 * (groups.total + 1) * groups.counts - sums
+
+    def table(self, total: int) -> NDArray[np.float64]:
+        n = np.arange(total + 1, dtype=np.float64)
+        table = np.stack([n * (n + 1), 2 * n * (total - n)], axis=1)
+        table[[0, -1], 1] = 1  # nothing and everything are no formulas
+        return table
+
+
+def _rank(
+    block: NDArray[Any],
+    groups: Groups,
+    keys: NDArray[np.uint64],
+    sums: NDArray[np.int64],
+    ties: NDArray[np.float64],
+    bad: NDArray[np.int64],
+) -> None:
+    """Rank a block (n_samples, n_neurons) and sum twice the midranks by group, into ``sums``, ``ties`` and ``bad``."""
+    from neuronym.search.rank_kernels import rank_sums
+
+    sorted_already = _pack(block, groups.units, keys, bad)
+    for start in range(0, len(keys), _SORTED):
+        part = slice(start, start + _SORTED)
+        if not sorted_already:
+            keys[part].sort(axis=1)
+        rank_sums(keys[part], groups.unit_weights, groups.unit_groups, sums[part], ties[part])
+
+
+def _pack(block: NDArray[Any], units: NDArray[np.uint32], keys: NDArray[np.uint64], bad: NDArray[np.int64]) -> bool:
+    """Pack a block (n_samples, n_neurons) into ``keys`` and count what is not finite; whether keys are sorted now."""
+    from neuronym.search.rank_kernels import pack_keys
+
+    narrow = _as_float32(block)
+    if narrow is not None:
+        pack_keys(narrow, units, keys, bad)
+        return False
+    for j in range(block.shape[1]):
+        keys[j] = _wide_keys(np.ascontiguousarray(block[:, j]), units)
+        bad[j] = 0 if block.dtype.kind in "iu" else np.count_nonzero(~np.isfinite(block[:, j]))
+    return True
+
+
+def _as_float32(block: NDArray[Any]) -> NDArray[np.float32] | None:
+    """The block in float32 if that keeps every value, else None."""
+    if block.dtype == np.float32:
+        return block
+    if np.can_cast(block.dtype, np.float32):  # bool, float16, integers of up to 16 bits
+        return block.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrow = block.astype(np.float32)
+        # NaN is left to the count of what is not finite. A float32 holds every whole number up to 2²⁴.
+        same = (
+            (narrow == block) | np.isnan(narrow) if block.dtype.kind == "f" else (block >= -(2**24)) & (block <= 2**24)
+        )
+    return narrow if same.all() else None
+
+
+def _wide_keys(column: NDArray[Any], units: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """Sorted keys of a column that float32 cannot hold: the place of its value among the distinct ones · the unit."""
+    order = np.argsort(column)
+    values = column[order]
+    steps = np.zeros(len(column), np.uint64)
+    np.cumsum(values[1:] != values[:-1], out=steps[1:])
+    return (steps << np.uint64(32)) | units[order]

@@ -1,0 +1,43 @@
+"""Whether to believe it: closed forms, permutations, resampling."""
+
+from neuronym.stats.exchange import Exchange, bootstrap, exchange, hold_out, into_folds
+from neuronym.stats.measures import measure
+from neuronym.stats.paired import Pairs, paired_interval, sign_flips, signed_rank
+from neuronym.stats.permutation import Nulls, PermutationTest, null_scores
+from neuronym.stats.resampling import Stability, cross_fit, measured, stability
+from neuronym.stats.significance import (
+    adjusted,
+    auc_interval,
+    cluster_test,
+    gain_test,
+    mann_whitney,
+    pareto_tail,
+    score_interval,
+)
+
+__all__ = [
+    "Exchange",
+    "Nulls",
+    "Pairs",
+    "PermutationTest",
+    "Stability",
+    "adjusted",
+    "auc_interval",
+    "bootstrap",
+    "cluster_test",
+    "cross_fit",
+    "exchange",
+    "gain_test",
+    "hold_out",
+    "into_folds",
+    "mann_whitney",
+    "measure",
+    "measured",
+    "null_scores",
+    "paired_interval",
+    "pareto_tail",
+    "score_interval",
+    "sign_flips",
+    "signed_rank",
+    "stability",
+]

@@ -1,0 +1,124 @@
+"""Paired tests: what changes between samples of a cluster that show a concept and those that do not."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym.stats.significance import normal_test
+
+__all__ = ["FEWEST", "Pairs", "paired_interval", "sign_flips", "signed_rank"]
+
+Floats = NDArray[np.float64]
+
+FEWEST = 6  # pairs that a two-sided test can reach 0.05 with: 2 / 2⁶ = 0.031
+_EXACT = 50  # pairs up to which the distribution of the signed ranks is exact, where nothing ties
+_FLIPS = 512  # permutations at a time
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The clusters with samples on both sides: what takes the mean of each side, sparse matrices, pairs × samples."""
+
+    inside: Any
+    outside: Any
+
+    @classmethod
+    def of(cls, inside: NDArray[np.bool_], clusters: NDArray[np.int64] | None) -> Pairs:
+        """Pair samples of a cluster inside with those outside; several on a side count by their mean."""
+        from scipy.sparse import csr_array
+
+        n_rows = len(inside)
+        if clusters is None:
+            return cls(csr_array((0, n_rows)), csr_array((0, n_rows)))
+        sizes = [np.bincount(clusters[side], minlength=int(clusters.max()) + 1) for side in (inside, ~inside)]
+        both = np.flatnonzero((sizes[0] > 0) & (sizes[1] > 0))
+        place = np.full(len(sizes[0]), -1)
+        place[both] = np.arange(len(both))
+        means = []
+        for side, size in zip((inside, ~inside), sizes, strict=True):
+            rows = np.flatnonzero(side & (place[clusters] >= 0))
+            of = clusters[rows]
+            means.append(csr_array((1 / size[of], (place[of], rows)), shape=(len(both), n_rows)))
+        return cls(*means)
+
+    def __len__(self) -> int:
+        return int(self.inside.shape[0])
+
+    def means(self, values: NDArray[Any]) -> tuple[Floats, Floats]:
+        """The mean of each pair outside and inside, (n_pairs, n_neurons), of values (n_samples, n_neurons)."""
+        numbers = values.astype(np.float64)
+        return np.asarray(self.outside @ numbers), np.asarray(self.inside @ numbers)
+
+    def differences(self, values: NDArray[Any]) -> Floats:
+        """Inside minus outside, (n_pairs, n_neurons)."""
+        before, after = self.means(values)
+        return after - before
+
+
+def paired_interval(
+    auc: Floats, variance: Floats, n_pairs: int, unpaired: tuple[Floats, Floats]
+) -> tuple[Floats, Floats]:
+    """The 95% interval of an AUC between the sides of pairs, from its variance by pairs, on the logit scale.
+
+    logit A ± t √variance / (A(1 − A)) with Student's t of n_pairs − 1 degrees of freedom; where there is no variance,
+    or A is 0 or 1, the interval for independent samples.
+    """
+    from scipy.special import expit, logit, stdtrit
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = stdtrit(n_pairs - 1, 0.975) * np.sqrt(variance) / (auc * (1 - auc))
+        known = (variance > 0) & (auc > 0) & (auc < 1)
+        low, high = expit(logit(auc) - half), expit(logit(auc) + half)
+    return np.where(known, low, unpaired[0]), np.where(known, high, unpaired[1])
+
+
+def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
+    """Wilcoxon's signed-rank test of each column, two-sided, pairs that do not differ left out: p and its log10.
+
+    By ``scipy.stats.wilcoxon``: exact up to 50 pairs without ties, else by the normal approximation. 1 where no pair
+    differs.
+    """
+    from scipy.stats import wilcoxon
+
+    n_pairs, n_columns = differences.shape
+    p, log10_p = np.ones(n_columns), np.zeros(n_columns)
+    moved = differences.any(axis=0)
+    sizes = np.sort(np.abs(differences), axis=0)
+    plain = moved & (sizes[:1] > 0).all(axis=0) & (np.diff(sizes, axis=0) > 0).all(axis=0) & (n_pairs <= _EXACT)
+    if plain.any():
+        p[plain] = np.asarray(wilcoxon(differences[:, plain], axis=0, method="exact").pvalue)
+        log10_p[plain] = np.log10(p[plain])
+    rest = moved & ~plain
+    if rest.any():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # few pairs: the approximation is meant
+            found: Any = wilcoxon(differences[:, rest], axis=0, method="approx")
+        p[rest], log10_p[rest] = normal_test(np.abs(np.asarray(found.zstatistic)))
+    return p, log10_p
+
+
+def sign_flips(differences: Floats, permutations: int, seed: int) -> Floats:
+    """The p-value of each column's mean when the sign of each pair's difference is drawn anew, two-sided.
+
+    P(``|Σ ±d|`` ≥ ``|Σ d|``); (1 + b) / (1 + permutations) for b of random ones, or exact over all signs where those
+    are no more. All columns share the signs, so dependence between neurons is kept.
+    """
+    n_pairs = len(differences)
+    observed = np.abs(differences.sum(axis=0)) * (1 - 1e-12)  # sums in another order are equal to this precision
+    every = n_pairs < 63 and 2**n_pairs <= permutations
+    total = 2**n_pairs if every else permutations
+    rng = np.random.default_rng([3, seed])
+    reached = np.zeros(differences.shape[1], np.int64)
+    for start in range(0, total, _FLIPS):
+        n_now = min(_FLIPS, total - start)
+        if every:
+            bits = (np.arange(start, start + n_now)[:, np.newaxis] >> np.arange(n_pairs)) & 1
+        else:
+            bits = rng.integers(0, 2, (n_now, n_pairs))
+        reached += (np.abs((2.0 * bits - 1) @ differences) >= observed).sum(axis=0)
+    return reached / total if every else (1 + reached) / (1 + total)

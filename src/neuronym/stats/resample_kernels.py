@@ -1,0 +1,49 @@
+"""Compiled permutation: the sums by group of a neuron whose activations are dealt to other samples."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, types
+
+from neuronym.search.rank_kernels import array_type
+
+_i8, _f8 = types.int64, types.float64
+
+
+@njit(
+    types.void(
+        array_type(_i8, 1),
+        array_type(_i8, 1),
+        array_type(_i8, 1),
+        array_type(_i8, 1),
+        array_type(_f8, 2),
+        array_type(_i8, 1, "C", False),
+        array_type(_i8, 2, "C", False),
+    ),
+    cache=True,
+    nogil=True,
+)
+def permuted_sums(values, row_groups, cluster_ptr, class_ptr, uniform, places, sums):
+    """Sum values (N,) by group (G,) after each of P permutations, into ``sums`` (P, G).
+
+    Values and the group of each row lie cluster by cluster, ``cluster_ptr`` (C + 1,), and clusters class by class,
+    ``class_ptr``. Clusters of a class have one size and trade places as a whole, by the shuffle of Fisher and Yates:
+    from the last to the second, each with one at or before it, drawn by ``uniform`` (P, C) in [0, 1). ``places`` (C,)
+    is scratch.
+    """
+    n_clusters = cluster_ptr.shape[0] - 1
+    for p in range(uniform.shape[0]):
+        for c in range(n_clusters):
+            places[c] = c
+        for g in range(sums.shape[1]):
+            sums[p, g] = 0
+        for k in range(class_ptr.shape[0] - 1):
+            first = class_ptr[k]
+            for c in range(class_ptr[k + 1] - 1, first, -1):
+                other = first + np.intp(uniform[p, c] * (c - first + 1))
+                places[c], places[other] = places[other], places[c]
+        for c in range(n_clusters):
+            source = cluster_ptr[places[c]]
+            for row in range(cluster_ptr[c], cluster_ptr[c + 1]):
+                sums[p, row_groups[row]] += values[source]
+                source += 1

@@ -1,0 +1,236 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neuronym import ConceptsError, FileError, OptionError, UnknownNameError, open_concepts
+from neuronym.io.sources import (
+    from_annotations,
+    from_attributes,
+    from_coco,
+    from_dataset,
+    from_folder,
+    from_patterns,
+    open_attributes,
+)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for name in ("dog/a.JPG", "dog/deeper/b.png", "cat/a.jpg", "cat/notes.txt", "loose.jpg"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return tmp_path / "photos"
+
+
+def test_a_subfolder_is_a_class(photos):
+    concepts = from_folder(photos)
+    assert concepts.sample_ids == ("cat/a.jpg", "dog/a.JPG", "dog/deeper/b.png")
+    assert concepts["dog"].tolist() == [False, True, True]
+    assert concepts["cat"].tolist() == [True, False, False]
+    assert from_folder(photos, endings=[".txt"]).sample_ids == ("cat/notes.txt",)
+
+
+def test_a_folder_without_classes_is_refused(photos, tmp_path):
+    with pytest.raises(FileError, match="there is no folder"):
+        from_folder(tmp_path / "gone")
+    with pytest.raises(ConceptsError, match=r"no subfolders with files .*; 1 file of this kind lie"):
+        from_folder(photos / "dog" / "deeper")
+
+
+def test_lines_of_annotations(tmp_path):
+    path = tmp_path / "val.txt"
+    path.write_text("b.JPEG\tn2\t0\t1\na.JPEG\tn1\t3\t4\n")
+    concepts = from_annotations(path)
+    assert concepts.sample_ids == ("b.JPEG", "a.JPEG")
+    assert concepts["n1"].tolist() == [False, True]
+    path.write_text("b.JPEG\tn2\na.JPEG n1\n")
+    with pytest.raises(FileError, match="1 line such as line 2 have fewer columns"):
+        from_annotations(path)
+    path.write_text("a\tn1\na\tn2\n")
+    with pytest.raises(ConceptsError, match=r"1 sample id more than once \('a'\)"):
+        from_annotations(path)
+
+
+def test_attributes_become_a_concept_for_each_value(tmp_path):
+    frame = pd.DataFrame({"sample": ["x", "y", "z"], "colour": ["red", "blue", None], "size": ["01", "2", "2"]})
+    for concepts in (from_attributes(frame), *(saved(frame, tmp_path / f"t.{kind}") for kind in ("csv", "parquet"))):
+        assert concepts.sample_ids == ("x", "y", "z")
+        assert concepts.names == ("colour=blue", "colour=red", "size=01", "size=2")
+        assert concepts.to_dense().astype(int).tolist() == [[0, 1, 1, 0], [1, 0, 0, 1], [0, 0, 0, 1]]
+    assert from_attributes(frame.drop(columns="sample")).sample_ids is None
+
+
+def saved(frame, path):
+    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path, index=False)
+    return open_attributes(path)
+
+
+COCO = {
+    "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 9, "file_name": "b.jpg"}, {"id": 1, "file_name": "c.jpg"}],
+    "categories": [
+        {"id": 1, "name": "dog", "supercategory": "animal"},
+        {"id": 5, "name": "cat", "supercategory": "animal"},
+        {"id": 6, "name": "cup"},
+    ],
+    "annotations": [
+        {"image_id": 7, "category_id": 1},
+        {"image_id": 7, "category_id": 1},
+        {"image_id": 7, "category_id": 6},
+        {"image_id": 9, "category_id": 5},
+    ],
+}
+
+
+def test_coco_instances(tmp_path):
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(COCO))
+    concepts = from_coco(path)
+    assert concepts.sample_ids == ("a.jpg", "b.jpg", "c.jpg")
+    assert concepts.names == ("animal", "cat", "cup", "dog")
+    assert concepts.to_dense().astype(int).tolist() == [[1, 0, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]]
+    assert from_coco(path, supercategories=False).names == ("cat", "cup", "dog")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "cannot read COCO annotations"),
+        ("[]", "is no COCO instances file"),
+        ('{"images": []}', "is no COCO instances file"),
+        (json.dumps({**COCO, "categories": []}), r"is no COCO instances file.*KeyError: 1"),
+    ],
+)
+def test_what_is_no_coco_is_refused(tmp_path, content, message):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(FileError, match=message):
+        from_coco(tmp_path / "x.json")
+
+
+def test_the_command_from_a_folder_to_concepts(photos, tmp_path, command):
+    out = tmp_path / "c.parquet"
+    code, printed, err = command("concepts", "imagefolder", photos, "--out", out)
+    assert (code, err) == (0, "")
+    assert printed.splitlines() == [
+        "3 samples × 2 concepts, 1.0 concepts a sample, 2 distinct rows",
+        "       2  dog",
+        "       1  cat",
+        f"saved in {out}",
+    ]
+    assert open_concepts(out).names == ("cat", "dog")
+    code, _, err = command("concepts", "imagefolder", photos, "--out", out)
+    assert code == 2
+    assert "exists: choose another name" in err
+
+
+def test_the_command_adds_what_lies_above(tmp_path, command):
+    (tmp_path / "val.txt").write_text("a\tn01443537\nb\tn02012849\nc\tn03126707\n")
+    out = tmp_path / "c.parquet"
+    code, printed, _ = command("concepts", "annotations", tmp_path / "val.txt", "--wordnet", "--out", out)
+    assert code == 0
+    names = open_concepts(out).names
+    assert names[:3] == ("goldfish", "crane (wading_bird)", "crane (lifting_device)")
+    assert "vertebrate" in names
+    assert "equal: entity = " in printed
+    assert open_concepts(out).descriptions["goldfish"] == "n01443537"
+    command("concepts", "annotations", tmp_path / "val.txt", "--wordnet", "--ids", "--out", out, "--overwrite")
+    assert "n01443537" in open_concepts(out).names
+
+
+def test_the_command_with_a_table_as_hierarchy(tmp_path, command):
+    (tmp_path / "c.csv").write_text("pug,cat,cup\n1,0,0\n0,1,0\n0,0,1\n")
+    (tmp_path / "above.csv").write_text("child,parent\npug,animal\ncat,animal\n")
+    asked = ["--hierarchy", tmp_path / "above.csv", "--out", tmp_path / "c.parquet"]
+    assert command("concepts", "table", tmp_path / "c.csv", *asked)[0] == 0
+    assert open_concepts(tmp_path / "c.parquet").names == ("pug", "cat", "cup", "animal")
+    (tmp_path / "other.csv").write_text("child,parent\nx,y\n")
+    asked = ["--hierarchy", tmp_path / "other.csv", "--out", tmp_path / "d.parquet"]
+    code, _, err = command("concepts", "table", tmp_path / "c.csv", *asked)
+    assert (code, err) == (2, "neuronym: the hierarchy knows none of the concepts, such as 'pug'\n")
+    code, _, err = command("concepts", "table", tmp_path / "c.csv", "--wordnet", *asked)
+    assert (code, err) == (2, "neuronym: give one of --wordnet, --wordnet-files and --hierarchy\n")
+
+
+def test_the_command_with_attributes_scores_and_coco(tmp_path, command):
+    out = tmp_path / "c.parquet"
+    (tmp_path / "t.csv").write_text("sample,colour\nx,red\ny,blue\n")
+    assert command("concepts", "table", tmp_path / "t.csv", "--attributes", "--out", out)[0] == 0
+    assert open_concepts(out).names == ("colour=blue", "colour=red")
+    (tmp_path / "s.csv").write_text("sample,dog,cat\nx,0.9,0.1\ny,0.2,0.8\n")
+    again = ["--out", out, "--overwrite"]
+    assert command("concepts", "scores", tmp_path / "s.csv", "--threshold", "0.5", *again)[0] == 0
+    assert open_concepts(out).to_dense().tolist() == [[True, False], [False, True]]
+    assert open_concepts(out).origin["rule"] == "threshold"
+    code, _, err = command("concepts", "scores", tmp_path / "s.csv", *again)
+    assert (code, err) == (2, "neuronym: give one of threshold, quantile and prevalence, not none\n")
+    (tmp_path / "i.json").write_text(json.dumps(COCO))
+    assert command("concepts", "coco", tmp_path / "i.json", "--min-count", "2", *again)[0] == 0
+    assert open_concepts(out).names == ("animal",)
+
+
+def test_the_command_shows_concepts(tmp_path, command):
+    names = [f"c{c}" for c in range(12)]
+    pd.DataFrame(np.triu(np.ones((12, 12), int)), columns=names).to_csv(tmp_path / "c.csv", index=False)
+    code, printed, _ = command("concepts", "show", tmp_path / "c.csv")
+    assert code == 0
+    assert printed.splitlines()[0] == "12 samples × 12 concepts, 6.5 concepts a sample, 12 distinct rows"
+    assert printed.splitlines()[1] == "      12  c11"
+    assert printed.splitlines()[-1] == "          and 2 other concepts of 1 to 2 samples"
+
+
+@pytest.fixture
+def dataset():
+    import datasets
+
+    classes = datasets.ClassLabel(names=["cat", "dog"])
+    features = datasets.Features(
+        {
+            "id": datasets.Value("string"),
+            "animal": classes,
+            "seen": datasets.Sequence(datasets.ClassLabel(names=["sky", "grass", "cat"])),
+            "tags": datasets.Sequence(datasets.Value("string")),
+            "happy": datasets.Value("bool"),
+            "size": datasets.Value("int64"),
+        }
+    )
+    rows = {
+        "id": ["x", "y", "z"],
+        "animal": [1, -1, 0],
+        "seen": [[0, 1], [], [1, 2]],
+        "tags": [["odd"], ["even", "odd"], []],
+        "happy": [True, None, False],
+        "size": [1, 2, 3],
+    }
+    return datasets.Dataset.from_dict(rows, features=features)
+
+
+def test_columns_of_a_dataset_of_hugging_face(dataset):
+    animals = from_dataset(dataset, "animal", sample_ids="id")
+    assert animals.sample_ids == ("x", "y", "z")
+    assert animals.to_frame().to_dict("list") == {"cat": [False, False, True], "dog": [True, False, False]}
+    assert from_dataset(dataset, ["seen"])["grass"].tolist() == [True, False, True]
+    several = from_dataset(dataset.with_format("numpy"), ["animal", "seen", "tags", "happy"], sample_ids=range(3))
+    names = ("animal=cat", "animal=dog", "happy", "seen=cat", "seen=grass", "seen=sky", "tags=even", "tags=odd")
+    assert several.names == names
+    assert several["happy"].tolist() == [True, False, False]
+    assert several["tags=odd"].tolist() == [True, True, False]
+    with pytest.raises(UnknownNameError, match="no column 'animals'; near it: 'animal'"):
+        from_dataset(dataset, "animals")
+    with pytest.raises(UnknownNameError, match="no column 'ids'"):
+        from_dataset(dataset, "animal", sample_ids="ids")
+    with pytest.raises(ConceptsError, match=r"the column 'size' holds .*: classes, texts or bool are expected"):
+        from_dataset(dataset, ["size"])
+    with pytest.raises(ConceptsError, match="names no column"):
+        from_dataset(dataset, [])
+
+
+def test_patterns_are_found_in_texts():
+    found = from_patterns(["one 1", "2", ""], {"digit": r"\d", "word": r"^\w+$"}, sample_ids="abc")
+    assert found["digit"].tolist() == [True, True, False]
+    assert found["word"].tolist() == [False, True, False]
+    assert found.sample_ids == ("a", "b", "c")
+    assert from_patterns([], {"a": "b"}).n_samples == 0
+    with pytest.raises(OptionError, match=r"the pattern of 'a' is no regular expression: '\(\[' \("):
+        from_patterns(["x"], {"a": "(["})

@@ -1,0 +1,136 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers.models.bert import BertConfig, BertModel, BertTokenizer
+from transformers.models.vit import ViTConfig, ViTModel
+
+from neuronym import Activations, Concepts, FileError, OptionError, label
+from neuronym.io.sources import from_patterns
+from neuronym.io.texts import Texts, open_parents, open_texts
+from neuronym.network.collecting import collect
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sat", "on", "a", "mat"]
+WORDS += ["1", "2", "3", "runs", "bad"]
+IDS = [f"t{i}" for i in range(60)]
+
+
+@pytest.fixture(scope="module")
+def bert():
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = BertConfig(vocab_size=len(WORDS), max_position_embeddings=8, **sizes)
+    return BertModel(config), BertTokenizer(vocab={word: place for place, word in enumerate(WORDS)})
+
+
+@pytest.fixture(scope="module")
+def texts():
+    rng = np.random.default_rng(0)
+    return [" ".join(rng.choice(WORDS[5:], rng.integers(1, 12))) for _ in IDS]
+
+
+def hidden(model, tokenizer, text, layer):
+    """The hidden states of one text, without any padding."""
+    tokens = tokenizer([text], return_tensors="pt", truncation=True, max_length=8)
+    with torch.no_grad():
+        return model.eval()(**tokens, output_hidden_states=True).hidden_states[layer + 1][0].numpy()
+
+
+def test_padding_changes_nothing(bert, texts):
+    model, tokenizer = bert
+    data = Texts(texts, tokenizer, batch_size=7, max_length=8)
+    layers = ["encoder.layer.0", "encoder.layer.1"]
+    alone = [[hidden(model, tokenizer, text, layer) for text in texts] for layer in (0, 1)]
+    assert len({len(one) for one in alone[0]}) > 3
+    pools = {"mean": lambda one: one.mean(0), "max": lambda one: one.max(0), "last": lambda one: one[-1]}
+    for pool, pooled in pools.items():
+        found = collect(model, data, layers=layers, pool=pool, sample_ids=IDS)
+        for layer, states in zip(layers, alone, strict=True):
+            assert np.allclose(found[layer].matrix, [pooled(one) for one in states], atol=1e-5), (pool, layer)
+    tokens = collect(model, data, layers=layers, tokens=True, sample_ids=IDS)[layers[1]]
+    assert np.allclose(tokens.matrix, np.concatenate(alone[1]), atol=1e-5)
+    assert list(tokens.sample_ids) == list(data.tokens(IDS)["sample"])
+
+
+def test_tokens_are_labelled_with_concepts_of_tokens_and_of_texts(bert, texts, tmp_path):
+    model, tokenizer = bert
+    data = Texts(texts, tokenizer, batch_size=8, max_length=8)
+    found = collect(model, data, layers=["embeddings"], tokens=True, out=tmp_path / "t.zarr", sample_ids=IDS)
+    table = data.tokens(IDS)
+    words = from_patterns(table["text"], {"number": "^[0-9]$", "animal": "^(cat|dog)$"}, sample_ids=table["sample"])
+    assert words["animal"].tolist() == [word in ("cat", "dog") for word in table["text"]]
+    about = Concepts.from_sets([{"bad"} if "bad" in text else set() for text in texts], sample_ids=IDS)
+    spread = about.to_tokens(table["sample"], table["parent"])
+    # A neuron that is high on animals in bad texts
+    planted = words["animal"] & spread["bad"] | (table["text"] == "[SEP]").to_numpy()
+    assert planted.any()
+    matrix = np.asarray(found["embeddings"].matrix)
+    neuron = matrix[:, :1] + 100 * (words["animal"] & spread["bad"])[:, None]
+    both = Concepts.concatenate([words, spread])
+    (one,) = label(Activations(neuron, sample_ids=found["embeddings"].sample_ids), both, min_count=5)
+    assert one.formula.concepts == ("animal", "bad")
+    assert one.auc == 1
+    assert len(label(tmp_path / "t.zarr", both, min_count=5)) == 16
+
+
+def test_from_texts_to_labels_on_the_command_line(bert, texts, tmp_path, monkeypatch, command):
+    model, tokenizer = bert
+    monkeypatch.chdir(tmp_path)
+    model.save_pretrained("bert")
+    tokenizer.save_pretrained("bert")
+    pd.DataFrame({"sample": IDS, "text": texts}).to_csv("texts.csv", index=False)
+    code, out, _ = command("layers", "--model", "hf:bert")
+    assert code == 0
+    assert "encoder.layer.1  " in out
+    collect = ["collect", "--model", "hf:bert", "--layers", "encoder.layer.1", "--texts", "texts.csv", "--quiet"]
+    code, _, err = command(*collect, "--tokens", "--tokens-out", "tokens.csv", "--out", "acts.zarr")
+    assert code == 0, err
+    code, _, err = command(*collect, "--tokens", "--tokens-out", "tokens.csv", "--out", "acts.zarr")
+    assert code == 0, err  # the same command again
+    tokens = pd.read_csv("tokens.csv", keep_default_na=False)
+    assert list(tokens.columns) == ["sample", "parent", "text"]
+    assert tokens.groupby("parent").size().max() == 8
+    regex = ["concepts", "regex", "tokens.csv", "--out", "words.parquet"]
+    assert command(*regex, "--pattern", "digit=^[0-9]$", "--pattern", "pet=cat|dog")[0] == 0
+    assert "--pattern must be NAME=REGEX, not 'cat'" in command(*regex, "--pattern", "cat", "--overwrite")[2]
+    assert "no regular expression: '('" in command(*regex, "--pattern", "a=(", "--overwrite")[2]
+    assert "two patterns have one name" in command(*regex, "--pattern", "a=b", "--pattern", "a=c", "--overwrite")[2]
+    code, out, _ = command("label", "acts.zarr/encoder.layer.1", "words.parquet", "--json", "--quiet")
+    assert code == 0
+    assert len(json.loads(out)["labels"]) == 16
+    pd.DataFrame({"sample": IDS, "concept": ["odd", "even"] * 30}).to_csv("about.csv", index=False)
+    assert command("concepts", "tokens", "about.csv", "tokens.csv", "--out", "about.parquet")[0] == 0
+    assert command("label", "acts.zarr", "about.parquet", "--quiet")[0] == 0
+    assert "hf:bert reads texts: give --texts" in command(*collect[:5], "--images", ".", "--out", "b.zarr")[2]
+
+
+def test_patches_of_a_vision_transformer_are_tokens(tmp_path):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    model = ViTModel(ViTConfig(image_size=16, patch_size=8, **sizes)).eval()
+    images = torch.randn(10, 3, 16, 16)
+    with torch.no_grad():
+        expected = model(images, output_hidden_states=True).hidden_states
+    options = {"layers": ["layers.0", "layers.1"], "batch_size": 4, "sample_ids": range(10)}
+    found = collect(model, images, pool="first", **options)
+    assert np.allclose(found["layers.0"].matrix, expected[1][:, 0], atol=1e-5)
+    tokens = collect(model, images, tokens=True, out=tmp_path / "vit.zarr", **options)["layers.1"]
+    assert tokens.sample_ids[:6] == ("0#0", "0#1", "0#2", "0#3", "0#4", "1#0")
+    assert np.allclose(tokens.matrix, expected[2].flatten(0, 1), atol=1e-5)
+
+
+def test_tables_of_texts_that_cannot_be_used(tmp_path, bert):
+    path = tmp_path / "t.csv"
+    path.write_text("sample,words\na,b\n")
+    with pytest.raises(FileError, match="needs a column text, beside a first column sample; it has 'words'"):
+        open_texts(path)
+    path.write_text("parent\na\n")
+    with pytest.raises(FileError, match="needs a first column sample"):
+        open_parents(path)
+    pd.DataFrame({"text": ["a", None]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(FileError, match=r"1 rows of the column text .* are empty"):
+        open_texts(tmp_path / "t.parquet")
+    with pytest.raises(OptionError, match="batch_size"):
+        Texts(["a"], bert[1], batch_size=0)

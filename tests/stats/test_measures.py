@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score, precision_recall_curve
+
+from neuronym.labeling.evidence import _numbers
+from neuronym.stats.measures import measure
+from reference import auc_by_pairs, delong
+
+VALUES = st.integers(-3, 3) | st.floats(-100, 100, width=32)
+SAMPLES = st.lists(st.tuples(VALUES, st.booleans(), st.booleans(), st.integers(0, 4)), min_size=6, max_size=40)
+
+
+def unpacked(samples):
+    values, one, other, clusters = (np.array(column) for column in zip(*samples, strict=True))
+    inside = np.array([one, other], bool)
+    assume((inside.sum(axis=1) > 1).all() and ((~inside).sum(axis=1) > 1).all())
+    return values.astype(float), inside, clusters
+
+
+def ones(values):
+    return np.ones(len(values), np.int64)
+
+
+@settings(deadline=None)
+@given(SAMPLES)
+def test_auc_and_variances_are_those_of_the_slow_reference(samples):
+    values, inside, clusters = unpacked(samples)
+    plain = measure(values, inside, ones(values))
+    for row, members in zip(plain, inside, strict=True):
+        assert row["auc"] == float(auc_by_pairs(values, members))
+        assert row["variance"] == pytest.approx(delong(values, members), abs=1e-15)
+        assert (row["positives"], row["negatives"]) == (members.sum(), (~members).sum())
+        doubled = np.rint(2 * rankdata(values)).astype(int)
+        assert row["sums"] == doubled[members].sum()
+    assert plain["gain"][0] == plain["auc"][0] - 0.5
+    assert plain["gain"][1] == plain["auc"][1] - plain["auc"][0]
+    assert plain["gain_variance"][1] == pytest.approx(delong(values, inside[1], inside[0]), abs=1e-15)
+    clustered = measure(values, inside, ones(values), clusters)
+    for row, members in zip(clustered, inside, strict=True):
+        if min(row["units_in"], row["units_out"]) > 1:
+            assert row["variance"] == pytest.approx(delong(values, members, None, clusters), abs=1e-15)
+        else:
+            assert np.isnan(row["variance"])
+    if clustered["gain_units"][1] > 1:
+        expected = delong(values, inside[1], inside[0], clusters)
+        assert clustered["gain_variance"][1] == pytest.approx(expected, abs=1e-15)
+
+
+def test_clusters_add_to_the_variance_what_makes_samples_repeat():
+    rng = np.random.default_rng(0)
+    values, inside = rng.normal(size=400), rng.random((1, 400)) < 0.3
+    alone, five = np.arange(400), np.arange(400) // 5
+    assert measure(values, inside, ones(values), alone)["added"] == pytest.approx(1)
+    assert measure(values, inside, ones(values), five)["added"] == pytest.approx(1, abs=0.4)
+    same = np.repeat(np.arange(80), 5)
+    assert measure(values[same], inside[:, same], ones(values), same)["added"] == pytest.approx(5)
+    assert measure(values, inside, ones(values))["added"] == 1
+
+
+@settings(deadline=None)
+@given(SAMPLES)
+def test_two_formulas_of_the_same_classes_are_the_classical_paired_test(samples):
+    # Turned around: two scores, f and g, on one set of classes. Here f = g, so the difference has no variance.
+    values, inside, _ = unpacked(samples)
+    same = measure(values, inside[[0, 0]], ones(values))
+    assert same["gain"][1] == 0
+    assert same["gain_variance"][1] == 0
+
+
+@settings(deadline=None)
+@given(SAMPLES, st.data())
+def test_a_sample_of_weight_w_counts_as_w(samples, data):
+    values, inside, _ = unpacked(samples)
+    weights = np.array(data.draw(st.lists(st.integers(1, 3), min_size=len(values), max_size=len(values))), np.int64)
+    weighted = measure(values, inside, weights)
+    repeated = measure(np.repeat(values, weights), np.repeat(inside, weights, axis=1), np.ones(weights.sum(), np.int64))
+    for name in weighted.dtype.names:
+        assert weighted[name] == pytest.approx(repeated[name], rel=1e-9, abs=1e-12, nan_ok=True), name
+
+
+@settings(deadline=None)
+@given(SAMPLES)
+def test_low_is_high_of_the_neuron_turned_around(samples):
+    values, inside, _ = unpacked(samples)
+    low, high = measure(values, inside, ones(values), low=True), measure(-values, inside, ones(values))
+    for name in low.dtype.names:
+        assert low[name] == pytest.approx(high[name], rel=1e-9, abs=1e-12, nan_ok=True), name
+    up, down = measure(values, inside, ones(values)), measure(values, ~inside, ones(values))
+    assert up["auc"] + down["auc"] == pytest.approx(1)
+    assert up["variance"] == pytest.approx(down["variance"])
+
+
+def test_low_works_for_whole_numbers_that_have_no_opposite():
+    values = np.array([0, 3, 255, 7, 7, 1], np.uint8)
+    inside = np.array([[True, False, False, True, False, True]])
+    assert (
+        measure(values, inside, ones(values), low=True)["auc"]
+        == measure(-values.astype(int), inside, ones(values))["auc"]
+    )
+
+
+@settings(deadline=None)
+@given(SAMPLES)
+def test_effects_are_those_of_scikit_learn(samples):
+    values, inside, _ = unpacked(samples)
+    assume(len(set(values)) > 1)
+    row = measure(values, inside[:1], ones(values))[0]
+    truth = inside[0]
+    assert row["average_precision"] == pytest.approx(average_precision_score(truth, values))
+    precision, recall, _ = precision_recall_curve(truth, values)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    own = 2 * row["precision"] * row["recall"] / (row["precision"] + row["recall"])
+    assert own == pytest.approx(f1.max())
+    expected = (values[truth].mean() - values[~truth].mean()) / values.std()
+    assert row["difference"] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n_clusters", "inside"), [(6, 3), (20, 4), (60, 10)])
+def test_the_p_by_clusters_holds_for_few(n_clusters, inside):
+    rng = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(n_clusters), 10)
+    members = (clusters < inside)[np.newaxis]
+    p = []
+    for _ in range(600):
+        values = rng.normal(size=n_clusters)[clusters] + 0.5 * rng.normal(size=len(clusters))
+        row = measure(values, members, ones(values), clusters)
+        p.append(float(_numbers(row, clustered=True, held_out=True)["p"][0]))
+    assert np.mean(np.array(p) <= 0.05) < 0.075
+    assert 0.4 < np.mean(p) < 0.6
+
+
+def test_nothing_is_said_of_a_formula_that_no_or_every_sample_shows():
+    inside = np.array([[True] * 4, [False] * 4, [True, True, False, False], [False, True, False, True]])
+    rows = measure(np.arange(4.0), inside, np.ones(4, np.int64))
+    assert np.isnan(rows["auc"]).tolist() == [True, True, False, False]
+    assert np.isnan(rows["gain"]).tolist() == [True, True, True, False]
+    assert rows["positives"].tolist() == [4, 0, 2, 2]
+
+
+def test_one_sample_inside_has_an_auc_and_no_variance():
+    row = measure(np.arange(5.0), np.array([[False, False, False, False, True]]), np.ones(5, np.int64))[0]
+    assert row["auc"] == 1
+    assert np.isnan(row["variance"])

@@ -1,0 +1,397 @@
+import itertools
+import math
+import warnings
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+import neuronym.stats.permutation as permutation
+from neuronym import Activations, Concepts, OptionError, label
+from neuronym._util.workers import StoppedWarning
+from neuronym.data.groups import group
+from neuronym.search.beam import Rules, Searcher
+from neuronym.search.scores import AUC
+from neuronym.stats.exchange import exchange
+from neuronym.stats.permutation import Nulls, PermutationTest, null_scores
+from neuronym.stats.resample_kernels import permuted_sums
+from neuronym.stats.significance import adjusted
+
+N = 400
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    concepts = rng.random((N, 6)) < 0.25
+    values = rng.permuted(np.tile(np.arange(float(N)), (12, 1)), axis=1).T
+    values[:, 3] += 120 * concepts[:, 1]
+    values[:, 3] += np.arange(N) * 1e-6
+    return values, concepts
+
+
+def permuted(values, row_groups, cluster_ptr, class_ptr, n, seed=0):
+    n_clusters = len(cluster_ptr) - 1
+    sums = np.empty((n, row_groups.max() + 1), np.int64)
+    uniform = np.random.default_rng(seed).random((n, n_clusters))
+    arrays = (np.asarray(x, np.int64) for x in (values, row_groups, cluster_ptr, class_ptr))
+    permuted_sums(*arrays, uniform, np.empty(n_clusters, np.int64), sums)
+    return sums
+
+
+def test_every_arrangement_is_as_likely():
+    # Each row is a group, so the sums are the arrangement itself.
+    sums = permuted([1, 10, 100, 1000], np.arange(4), range(5), [0, 4], 24_000)
+    found, times = np.unique(sums, axis=0, return_counts=True)
+    assert len(found) == 24
+    assert chisquare(times).pvalue > 0.001
+
+
+def test_clusters_move_as_a_whole_and_within_their_class():
+    values = [1, 2, 10, 20, 100, 200, 7, 8, 9]
+    sums = permuted(values, np.arange(9), [0, 2, 4, 6, 7, 8, 9], [0, 3, 6], 3000)
+    pairs = {tuple(row) for row in sums[:, :6].reshape(-1, 2)}
+    assert pairs == {(1, 2), (10, 20), (100, 200)}
+    assert len(np.unique(sums[:, :6], axis=0)) == math.factorial(3)
+    assert len(np.unique(sums, axis=0)) == math.factorial(3) ** 2
+    assert set(sums[:, 6:].ravel()) == {7, 8, 9}
+
+
+def test_p_search_is_the_share_of_all_arrangements():
+    # Seven samples: every one of 5,040 arrangements is searched, the slow and certain way.
+    values = np.array([3.0, 1, 4, 1, 5, 9, 2])
+    concepts = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 0, 0]], bool)
+    options = {"length": 2, "beam": 2, "min_count": 2, "max_fraction": 0.6}
+    own = label(values, concepts, **options)[0].auc
+    columns = np.array(list(itertools.permutations(values))).T
+    exact = np.mean([x.auc >= own for x in label(columns, concepts, **options)])
+    found = label(values, concepts, permutations=20_000, seed=1, **options)[0]
+    spread = math.sqrt(exact * (1 - exact) / 20_000)
+    if exact > 20 / 20_000:  # stopped at the twentieth that is as good
+        spread = exact / math.sqrt(20)
+    assert abs(found.p_search - exact) < 4 * spread + 1e-4
+
+
+def test_permutations_that_are_just_as_good_count():
+    # Two neurons of yes and no share a null of few values, and most permutations equal what is found.
+    values = np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0], [0, 0]], float)
+    concepts = np.array([[1], [0], [1], [0], [0], [0], [0]], bool)
+    options = {"length": 1, "min_count": 2, "negation": False}
+    arrangements = np.array(list(itertools.permutations(values[:, 0]))).T
+    exact = np.mean([x.auc >= 0.5 for x in label(arrangements, concepts, **options)])
+    for x in label(values, concepts, permutations=2000, **options):
+        assert x.p_search == pytest.approx(
+            np.mean([y.auc >= x.auc for y in label(arrangements, concepts, **options)]), abs=0.05
+        )
+        assert x.p_search > 0.4
+    assert 0.4 < exact < 0.7
+
+
+def test_the_null_is_that_of_permuted_activations(data):
+    values, concepts = data
+    searcher = Searcher(group(Concepts.from_array(concepts)), Rules())
+    ranks = AUC().weigh(values[:, :1], searcher.groups.apart()).sums[0]
+    trade = exchange(searcher.groups.row_weights)
+    null = null_scores(ranks, trade, searcher, (0, 0), 0, 500)
+    rng = np.random.default_rng(9)
+    slow = [x.auc for x in label(rng.permuted(np.tile(values[:, 0], (500, 1)), axis=1).T, concepts)]
+    assert np.mean(null) == pytest.approx(np.mean(slow), abs=4 * np.std(slow) * math.sqrt(2 / 500))
+    assert np.std(null) == pytest.approx(np.std(slow), rel=0.25)
+
+
+def test_noise_is_not_believed_and_signal_is(data):
+    labels = label(*data, permutations=999)
+    p = [x.p_search for x in labels]
+    assert p[3] == 1 / 1000
+    assert sorted(p)[1] > 0.01
+    assert np.mean([x.p < 0.05 for x in labels]) > 0.5
+    assert [x.neuron for x in labels.significant(0.05)] == [3]
+    assert all(x.permutations == 999 for x in labels)
+
+
+def test_neurons_without_ties_share_a_null_and_p_does_not_depend_on_the_others(data):
+    values, concepts = data
+    every = label(values, concepts, permutations=499, seed=5)
+    assert [x.p_search for x in label(values, concepts, permutations=499, seed=5, neurons=[4, 7])] == [
+        every[4].p_search,
+        every[7].p_search,
+    ]
+    order = np.random.default_rng(1).permutation(N)
+    assert every[4].p_search != label(values, concepts, permutations=499, seed=6)[4].p_search
+    again = label(values[order], concepts[order], permutations=499, seed=5)
+    assert abs(again[4].p_search - every[4].p_search) < 0.1
+
+
+def test_neurons_with_the_same_ties_share_a_null(data, monkeypatch):
+    values, concepts = data
+    calls = []
+    original = permutation.null_scores
+    monkeypatch.setattr(permutation, "null_scores", lambda *given: calls.append(1) or original(*given))
+    halves = np.maximum(values - N // 2, 0)[:, [0, 1, 2, 4, 5]]
+    p = [x.p_search for x in label(halves, concepts, permutations=640)]
+    assert len(calls) == 10
+    assert len(set(p)) == 5
+
+
+def test_a_few_ties_are_broken_and_the_null_is_shared(monkeypatch):
+    rng = np.random.default_rng(0)
+    concepts = rng.random((4000, 6)) < 0.25
+    values = rng.normal(size=(4000, 8))
+    values[0, :4] = values[1, :4]
+    values[2, :2] = values[3, :2]
+    tied = label(values, concepts, permutations=999)
+    values[0] += 1e-9
+    values[2] += 1e-9
+    free = label(values, concepts, permutations=999)
+    for one, other in zip(tied, free, strict=True):
+        assert one.permutations == 999
+        assert abs(one.p_search - other.p_search) <= 0.01
+
+
+@pytest.mark.parametrize("max_fraction", [0.5, 1.0])
+def test_float32_neurons_share_a_null_whatever_the_fractions(max_fraction):
+    rng = np.random.default_rng(0)
+    concepts, values = rng.random((6000, 4)) < 0.25, rng.normal(size=(6000, 6)).astype(np.float32)
+    values[:5] = values[1:6]
+    labels = label(values, concepts, permutations=199, length=1, max_fraction=max_fraction, clusters=False)
+    assert [x.permutations for x in labels] == [199] * 6
+
+
+def test_layers_of_one_data_set_share_their_null(data, monkeypatch):
+    values, concepts = data
+    calls = []
+    original = permutation.null_scores
+    monkeypatch.setattr(permutation, "null_scores", lambda *given: calls.append(1) or original(*given))
+    labels = label({"a": values[:, :6], "b": values[:, 6:], "c": values}, concepts, permutations=640)
+    assert len(calls) == 10
+    alone = label(values, concepts, permutations=640)
+    assert [x.p_search for x in labels.filter(layer="c")] == [x.p_search for x in alone]
+
+
+def test_a_hopeless_neuron_is_given_up_early(data):
+    values, concepts = data
+    lone = np.maximum(values[:, 0] - 150, 0)  # no other has its zeros
+    found = label(lone, concepts, permutations=9_999)[0]
+    assert found.permutations < 9_999
+    searcher = Searcher(group(Concepts.from_array(concepts)), Rules())
+    ranks = np.sort(AUC().weigh(lone[:, None], searcher.groups.apart()).sums[0])
+    trade = exchange(searcher.groups.row_weights)
+    key = (0, permutation._digest(ranks))
+    scores = np.concatenate([null_scores(ranks, trade, searcher, key, chunk, 64) for chunk in range(100)])
+    twentieth = np.flatnonzero(scores >= found.auc)[19] + 1
+    assert found.p_search == 20 / twentieth
+    assert found.permutations == 64 * math.ceil(twentieth / 64)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"direction": "both"}, {"clusters": np.arange(N) // 2}, {"strata": np.arange(N) % 3}]
+)
+def test_the_numbers_do_not_depend_on_the_workers(data, options):
+    values, concepts = data
+    values = np.concatenate([values, np.maximum(values - np.arange(100, 112), 0), np.maximum(values - 200, 0)], axis=1)
+    asked = {"permutations": 150, "seed": 3, "stability": 4, "holdout": 0.5, **options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one, two = (label(values, concepts, n_jobs=n, **asked) for n in (1, 3))
+    assert one == two
+    assert all(x.p_search > 0 for x in one)
+
+
+def test_both_directions_are_tested_together(data):
+    values, concepts = data
+    values = np.concatenate([values, -values[:, [3]]], axis=1)
+    both = label(values, concepts, permutations=499, direction="both")
+    high = label(values, concepts, permutations=499)
+    assert both.filter(direction="high")[3].p_search == 1 / 500
+    assert both.filter(direction="low")[12].p_search == 1 / 500
+    # What is best in either direction is at least what is best in one.
+    assert all(x.p_search >= high[x.neuron].p_search for x in both.filter(direction="high"))
+    q = [x.q for x in both]
+    assert len(q) == 26
+
+
+def test_clusters_of_dependent_samples_are_permuted_as_a_whole():
+    rng = np.random.default_rng(0)
+    video = np.repeat(np.arange(60), 10)
+    concepts = (rng.random((60, 8)) < 0.3)[video]
+    values = rng.normal(size=(60, 30))[video] + 0.1 * rng.normal(size=(600, 30))
+    by_sample = label(values, concepts, permutations=199, min_count=60, clusters=False)
+    by_video = label(values, concepts, permutations=199, min_count=60, clusters=video)
+    assert all(x.p_search == 1 / 200 for x in by_sample)
+    assert np.mean([x.p_search <= 0.05 for x in by_video]) < 0.25
+    assert np.mean([x.p_search for x in by_video]) > 0.3
+
+
+def test_strata_take_out_what_concepts_and_activations_both_follow():
+    rng = np.random.default_rng(0)
+    site = np.repeat([0, 1], 500)
+    concepts = rng.random((1000, 6)) < np.where(site, 0.4, 0.1)[:, None]
+    values = rng.normal(size=(1000, 10)) + 2 * site[:, None]
+    assert all(x.p_search < 0.01 for x in label(values, concepts, permutations=199))
+    within = [x.p_search for x in label(values, concepts, permutations=199, strata=site)]
+    assert np.mean(within) > 0.25
+
+
+def test_weights_are_permuted_among_their_equals(data):
+    values, concepts = data
+    weights = np.repeat([1, 2], N // 2)
+    labels = label(values, concepts, weights=weights, permutations=299)
+    assert labels[3].p_search == 1 / 300
+    assert np.mean([x.p_search for x in labels]) > 0.2
+    with pytest.raises(OptionError, match="almost nothing is left to permute: only samples of equal weights"):
+        label(values, concepts, weights=np.arange(1, N + 1), permutations=99)
+
+
+def test_constant_and_infeasible_neurons_have_no_p(data):
+    values, concepts = data
+    values[:, 0] = 1.0
+    labels = label(values, concepts, permutations=299)
+    assert labels[0].reason == "constant"
+    assert math.isnan(labels[0].p_search)
+    assert math.isnan(labels[0].q)
+    assert labels[0].permutations is None
+    none = label(values, concepts, permutations=99, min_count=200, length=1, negation=False)
+    assert all(math.isnan(x.p_search) for x in none)
+
+
+def test_the_tail_goes_below_what_permutations_reach_and_is_marked(data):
+    values, concepts = data
+    plain, fitted = (label(values, concepts, permutations=999, tail=tail) for tail in (False, True))
+    assert fitted[3].tail
+    assert 0 < fitted[3].p_search < plain[3].p_search
+    assert plain[3].tail is None
+    assert [x.tail for x in fitted if x.p_search > 0.02] == [False] * 11
+    assert "from a fitted tail" in str(fitted[3])
+    assert fitted[3].p_search_text.startswith(("≈ ", "≤ "))
+    assert plain[3].p_search_text == "0.001"
+    assert fitted[3].p_search >= 1e-4 / 1000
+    assert "≈" in repr(fitted) or "≤" in repr(fitted)
+
+
+def test_automatic_permutations_can_pass_the_correction(data):
+    values, concepts = data
+    labels = label(values, concepts, permutations="auto")
+    assert all(x.permutations == 9_999 for x in labels)
+    assert labels[3].q <= 0.05
+    lone = label(np.maximum(values[:, [3]] - 150, 0), concepts, permutations="auto")[3 - 3]
+    assert lone.permutations <= 999
+
+
+def test_a_p_that_cannot_get_small_enough_warns(data):
+    values, concepts = data
+    message = r"the p_search of 1 label \(neuron 3\) is as small as 19 permutations allow, 0.05, and among 12 labels"
+    with pytest.warns(UserWarning, match=message + r".* ask for permutations=240, or for tail=True"):
+        label(values, concepts, permutations=19)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"permutations": 18}, "permutations=18 cannot give a p below 0.053: at least 19 are needed for p ≤ 0.05"),
+        ({"permutations": "many"}, "permutations must be a whole number of at least 0 or 'auto', not 'many'"),
+        ({"permutations": -1}, "permutations must be a whole number of at least 0"),
+        ({"permutations": 1.5}, "permutations must be a whole number"),
+        ({"permutations": 99, "seed": -1}, "seed must be a whole number of at least 0"),
+        ({"tail": True}, "tail=True fits the tail of a permutation null: give at least 120 permutations, not 0"),
+        ({"permutations": 99, "strata": np.arange(N)}, "only samples within their stratum trade places"),
+        ({"permutations": 99, "tail": True}, "give at least 120 permutations, not 99"),
+        ({"permutations": 99, "clusters": np.zeros(N)}, "clusters put all samples into one: nothing can be said"),
+        (
+            {"permutations": 99, "clusters": [0] * 100 + [1] * (N - 100)},
+            r"almost nothing is left to permute: only clusters of equal size trade places, and 2 clusters in 2 classes "
+            r"can be dealt out in 1 way .* or clusters=False \(--clusters none\) or no permutations",
+        ),
+        ({"strata": np.arange(N) % 2}, "strata say what permutations stay within: give permutations too"),
+        ({"clusters": np.arange(N) % 2}, "clusters matter to permutations, holdout, folds, stability and effects"),
+        ({"permutations": np.array([99, 199])}, "permutations must be a whole number of at least 0 or 'auto'"),
+        ({"permutations": 99, "clusters": [1, 2]}, "clusters must be one label per sample"),
+    ],
+)
+def test_what_cannot_be_given_is_refused(data, options, message):
+    with pytest.raises(OptionError, match=message):
+        label(*data, **options)
+
+
+def test_samples_that_mostly_stay_in_place_raise_a_warning(data):
+    values, concepts = data
+    clusters = np.concatenate([np.repeat(np.arange(24), np.arange(1, 25)), np.arange(100, 200)])
+    assert len(clusters) == N
+    with pytest.warns(UserWarning, match=r"75% of the samples stay in place when the others are permuted"):
+        label(values[:, :2], concepts, permutations=99, clusters=clusters)
+
+
+def test_ctrl_c_gives_back_what_is_done(data, monkeypatch):
+    values, concepts = data
+    values = np.concatenate([values, np.maximum(values - np.arange(100, 112), 0)], axis=1)
+    original = permutation.null_scores
+    calls = []
+
+    def stopping(*given):
+        calls.append(given)
+        if len(calls) == 20:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(permutation, "null_scores", stopping)
+    with pytest.warns(UserWarning, match="stopped: the labels hold what was done until then"):
+        labels = label(values, concepts, permutations=640, n_jobs=1)
+    done = [x for x in labels if not math.isnan(x.p_search)]
+    assert 12 <= len(done) < 24
+    assert all(x.best is not None for x in labels)
+    assert all(x.permutations == 640 for x in list(labels)[:12])
+    calls[:] = [()] * 15
+    with pytest.warns(UserWarning, match="stopped"):
+        labels = label(values[:, :12], concepts, permutations=640, n_jobs=1)
+    assert {x.permutations for x in labels} == {4 * 64}
+    assert all(x.p_search >= 1 / (4 * 64 + 1) for x in labels)
+
+
+def test_what_was_not_tested_is_not_said_to_vanish(data, monkeypatch):
+    values, concepts = data
+    lone = np.maximum(values[:, :8] - np.arange(100, 108), 0)
+    original = permutation._alone
+    calls = []
+    monkeypatch.setattr(permutation, "_NEURONS", 1)
+
+    def stopping(*given):
+        calls.append(1)
+        if len(calls) > 3:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(permutation, "_alone", stopping)
+    with pytest.warns(StoppedWarning, match="stopped"):
+        labels = label(lone, concepts, permutations=199, n_jobs=1)
+    tested = [x for x in labels if not math.isnan(x.p_search)]
+    assert 0 < len(tested) < 8
+    summary = labels.summary()
+    assert summary.untested == 8 - len(tested)
+    assert f"not tested, since it was stopped: {summary.untested}" in str(summary)
+    assert summary.vanished <= len(tested)
+    # q counts them, as if they were noise.
+    p = [1.0 if math.isnan(x.p_search) else x.p_search for x in labels]
+    assert [x.q for x in tested] == pytest.approx([q for q, x in zip(adjusted(p), labels, strict=True) if x in tested])
+    assert all(math.isnan(x.q) for x in labels if x not in tested)
+
+
+def test_a_progress_bar_shows_permutations(data, capsys):
+    values, concepts = data
+    values = np.concatenate([values, np.maximum(values[:, :1] - 150, 0)], axis=1)
+    label(values, concepts, permutations=320, progress=True)
+    shown = capsys.readouterr().err
+    assert "320/320" in shown
+    assert "permutations" in shown
+    assert "1/1" in shown
+
+
+def test_the_test_stands_alone(data):
+    values, concepts = data
+    searcher = Searcher(group(Concepts.from_array(concepts)), Rules())
+    weighed = AUC().weigh(values, searcher.groups)
+    best = searcher.best(weighed.sums)[:, None]
+    best[5] = -np.inf
+    nulls = Nulls.none(best.shape)
+    test = PermutationTest(Activations(values), np.arange(12), searcher, exchange(searcher.groups.row_weights), 99, 99)
+    test.run(best, weighed.ties, nulls)
+    assert np.isnan(nulls.p[:, 0]).tolist() == [j == 5 for j in range(12)]
+    assert nulls.permutations.tolist() == [99 * (j != 5) for j in range(12)]
