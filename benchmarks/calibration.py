@@ -25,7 +25,7 @@ from scipy.stats import ks_2samp, norm
 from neuronym import Concepts, Formula, Labels, label
 from neuronym.search.beam import Rules, Searcher
 from neuronym.search.scores import AUC
-from neuronym.stats.exchange import exchange, hold_out
+from neuronym.stats import exchange, hold_out
 from neuronym.stats.permutation import null_scores
 
 SEED = 2023  # chosen before any of this was run, and not changed since

@@ -10,9 +10,9 @@ from neuronym import Activations, ActivationsError, Concepts, Formula, Labels, O
 from neuronym.data.groups import group
 from neuronym.search.beam import Rules, Searcher, extension
 from neuronym.search.scores import AUC
-from neuronym.stats.exchange import bootstrap, hold_out, into_folds
 from neuronym.stats.resampling import cross_fit, measured, stability
 from neuronym.stats.significance import auc_interval, gain_test
+from neuronym.stats.split import bootstrap, hold_out, into_folds
 from reference import auc_by_pairs, delong
 
 N = 600

@@ -16,9 +16,9 @@ from neuronym.data.concepts import Concepts
 from neuronym.data.groups import Groups, check_weights, group
 from neuronym.data.ids import counted_ids, is_count, match_ids
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
+from neuronym.inputs.clusters import codes
 from neuronym.io.files import open_activations, open_concepts
 from neuronym.io.zarr_store import open_layers, split_path
-from neuronym.stats.exchange import codes
 
 __all__ = [
     "as_activations",

@@ -28,11 +28,11 @@ from neuronym.inputs.align import (
     ids_of,
     is_frame,
 )
+from neuronym.inputs.clusters import codes, is_by_place, repeated_rows
 from neuronym.labeling.evidence import Searched, add_evidence
 from neuronym.labeling.options import Asked, Parts
 from neuronym.labels.labels import Explanation, Label, Labels
 from neuronym.search.beam import Direction, Found, Rules, Searcher, Speller
-from neuronym.stats.exchange import codes, is_by_place, repeated_rows
 from neuronym.stats.significance import mann_whitney
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from neuronym.data.groups import Groups
 from neuronym.errors import OptionError
-from neuronym.stats.exchange import LEVEL, Exchange, exchange, hold_out, into_folds
+from neuronym.stats.exchange import LEVEL, Exchange, exchange
+from neuronym.stats.split import hold_out, into_folds
 
 __all__ = ["Asked", "Parts"]
 

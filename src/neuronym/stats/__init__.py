@@ -1,6 +1,6 @@
 """Whether to believe it: closed forms, permutations, resampling."""
 
-from neuronym.stats.exchange import Exchange, bootstrap, exchange, hold_out, into_folds
+from neuronym.stats.exchange import Exchange, exchange
 from neuronym.stats.measures import measure
 from neuronym.stats.paired import Pairs, paired_interval, sign_flips, signed_rank
 from neuronym.stats.permutation import Nulls, PermutationTest, null_scores
@@ -14,6 +14,7 @@ from neuronym.stats.significance import (
     pareto_tail,
     score_interval,
 )
+from neuronym.stats.split import bootstrap, hold_out, into_folds
 
 __all__ = [
     "Exchange",

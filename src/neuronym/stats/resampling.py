@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from neuronym.data.activations import Activations
 from neuronym.search.beam import Code, Found, Searcher, extension
-from neuronym.stats.exchange import bootstrap
 from neuronym.stats.measures import MEASURES, measure
+from neuronym.stats.split import bootstrap
 
 __all__ = ["MEASURED", "Stability", "cross_fit", "measured", "stability"]
 

@@ -20,7 +20,7 @@ from neuronym import (
 from neuronym.analysis.compose.detectors import compare, compose
 from neuronym.data.groups import group
 from neuronym.network.collecting import collect
-from neuronym.stats.exchange import hold_out
+from neuronym.stats.split import hold_out
 from reference import auc_by_pairs
 
 NAMES = ["boat", "house", "sea", "dog"]
