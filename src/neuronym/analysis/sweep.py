@@ -6,7 +6,6 @@ greatest length answers for all shorter ones, so a sweep costs little more than 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym import inputs
 from neuronym._util.files import check_target
+from neuronym._util.messages import warn
 from neuronym._util.progress import watched
 from neuronym._util.workers import check_jobs, in_order, n_workers
 from neuronym.data.activations import Activations, Name
 from neuronym.data.depths import stand_in
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import ActivationsError, OptionError
-from neuronym.inputs.align import as_activations, as_concepts, as_layers, check_finite, cluster_rows, grouped, ids_of
+from neuronym.inputs.alignment import check_finite
 from neuronym.labeling.options import Asked, Parts
 from neuronym.plots.figures import COLOURS, MARKERS, new_figure, save_figure
 from neuronym.search.beam import Code, Found, Rules, Searcher
@@ -52,13 +53,15 @@ def tradeoff(
     clusters: Any = None,
     seed: int = 0,
     n_jobs: int | None = None,
+    align: bool = False,
     progress: bool = False,
 ) -> pd.DataFrame:
     """Label neurons with formulas of every length up to ``length``, for each of several minimal fractions.
 
     Parameters
     ----------
-    activations, concepts, names, neurons, beam, max_fraction, min_count, clusters, n_jobs, progress : as for ``label``
+    activations, concepts, names, neurons, beam, max_fraction, min_count, clusters, n_jobs, align, progress
+        as for ``label``
     length : the greatest length
     min_fractions : values of α
     hierarchy : above the concepts, found by their names or descriptions; for the columns ``hypernyms`` and ``depth``
@@ -96,14 +99,11 @@ def tradeoff(
     check_jobs(n_jobs)
     if isinstance(hierarchy, str | Path):
         hierarchy = Hierarchy.from_csv(hierarchy)
-    shown = as_concepts(concepts, names)
     rows = []
-    for layer, given in as_layers(activations).items():
-        taken = as_activations(given)
-        ids = ids_of(taken, shown)
-        matched, groups = grouped(taken, shown, None, False)
-        parts = Parts.of(groups, cluster_rows(taken, clusters, ids, groups), None, asked)
-        above = None if hierarchy is None else stand_in(hierarchy, matched)
+    for one in inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align):
+        layer, taken = one.layer, one.activations
+        parts = Parts.of(one.groups, one.clusters, None, asked)
+        above = None if hierarchy is None else stand_in(hierarchy, one.searched)
         columns = taken.indices(neurons)
         if not len(columns):
             raise ActivationsError("there is no neuron to label")
@@ -116,10 +116,9 @@ def tradeoff(
         unknown = np.isfinite(numbers["auc"]) & ~np.isfinite(numbers["auc_heldout"])
         if unknown.any():
             share = unknown.sum() / np.isfinite(numbers["auc"]).sum()
-            warnings.warn(
+            warn(
                 f"the samples held out show nothing of {share:.0%} of the formulas{_of(layer)}: auc_heldout is the "
-                "mean of the others, so raise holdout or min_count",
-                stacklevel=2,
+                "mean of the others, so raise holdout or min_count"
             )
         for rules, own in zip(every, numbers, strict=True):
             rows += [_row(layer, rules.min_fraction, step, own[:, step - 1], above) for step in range(1, length + 1)]
@@ -139,7 +138,7 @@ def _sweep(taken: Activations, columns: NDArray[np.intp], every: Sequence[Rules]
     """Numbers of every setting, neuron and length: array of ``_NUMBERS``, (n_settings, n_neurons, length)."""
     searcher = Searcher(parts.searched, every[0])
     block = taken.block(columns)
-    check_finite(block, parts.whole)
+    check_finite(parts.whole.used(block))
     weighed = searcher.score.weigh(block, parts.searched)
     constant = weighed.constant(parts.searched)
     length = every[0].length

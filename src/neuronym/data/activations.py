@@ -173,8 +173,20 @@ class Activations:
         chosen = places(rows, self.n_samples)
         ids = None if self.sample_ids is None else [self.sample_ids[row] for row in chosen]
         clusters = None if self.clusters is None else [self.clusters[row] for row in chosen]
-        matrix = self.matrix[chosen]
-        return Activations(matrix, self.names, sample_ids=ids, skipped=self.skipped, clusters=clusters)
+        return self.replace(matrix=self.matrix[chosen], sample_ids=ids, clusters=clusters)
+
+    def replace(self, **changes: Any) -> Activations:
+        """A copy with some of its parts changed; what is not named is kept, nothing is read.
+
+        Parameters
+        ----------
+        changes : matrix, names, sample_ids, skipped or clusters, as ``Activations`` takes them
+
+        >>> Activations([[1.0], [2.0]], clusters=["a", "a"]).replace(sample_ids=["x", "y"]).clusters
+        ('a', 'a')
+        """
+        kept = ("matrix", "names", "sample_ids", "skipped", "clusters")
+        return Activations(**{**{name: getattr(self, name) for name in kept}, **changes})
 
     def __repr__(self) -> str:
         place = ", on disk" if self.on_disk else ""

@@ -1,9 +1,14 @@
 """What a user gives, turned into matched rows."""
 
-from neuronym.inputs.align import as_activations, as_concepts, as_layers
+from neuronym.inputs.alignment import (
+    Aligned,
+    Rows,
+    align,
+    as_activations,
+    as_concepts,
+    as_layers,
+    layer_of,
+    same_samples,
+)
 
-__all__ = [
-    "as_activations",
-    "as_concepts",
-    "as_layers",
-]
+__all__ = ["Aligned", "Rows", "align", "as_activations", "as_concepts", "as_layers", "layer_of", "same_samples"]

@@ -52,7 +52,7 @@ def open_activations(path: str | Path, *, sample_ids: Iterable[object] | None = 
         if len(layers) > 1:
             raise FileError(f"{str(path)!r} holds {len(layers)} layers ({some(layers)}): name one, as {path}/LAYER")
         (opened,) = layers.values()
-        return opened if sample_ids is None else Activations(opened.matrix, opened.names, sample_ids=sample_ids)
+        return opened if sample_ids is None else opened.replace(sample_ids=sample_ids)
     kind = kind_of(path, ACTIVATIONS, "activations")
     with reading(path, "activations"):
         if kind == ".npy":
@@ -62,7 +62,7 @@ def open_activations(path: str | Path, *, sample_ids: Iterable[object] | None = 
         else:
             table = _csv_numbers(path) if kind == ".csv" else read_parquet(path)
             opened = _from_table(table, path)
-    return opened if sample_ids is None else Activations(opened.matrix, opened.names, sample_ids=sample_ids)
+    return opened if sample_ids is None else opened.replace(sample_ids=sample_ids)
 
 
 def _mapped(path: str | Path) -> NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.messages import warn
 from neuronym._util.progress import watched
 from neuronym._util.workers import StoppedWarning, in_order, n_workers
 from neuronym.data.activations import Activations
@@ -100,7 +100,7 @@ def add_evidence(
     except KeyboardInterrupt:
         stopped = True
         message = "stopped: the labels hold what was done until then, and nothing of the rest"
-        warnings.warn(message, StoppedWarning, stacklevel=3)
+        warn(message, StoppedWarning)
     if asked.permutations:
         # What was found and not tested may be noise.
         p = [1.0 if label.best is not None and math.isnan(label.p_search) else label.p_search for label in labels]
@@ -218,10 +218,9 @@ def _cross_fit(run: _Run) -> None:
                 run.labels[start + offset] = replace(_with_numbers(label, own), agreement=agreement)
                 partly += [label.neuron] * bool(0 < flat["missing"][offset] < 1)
     if partly:
-        warnings.warn(
+        warn(
             f"not every fold holds samples inside and outside of its formula for {counted(len(partly), 'label')} "
-            f"(neuron {some(partly)}): auc_heldout is the mean of the other folds, so ask for fewer",
-            stacklevel=5,
+            f"(neuron {some(partly)}): auc_heldout is the mean of the other folds, so ask for fewer"
         )
 
 
@@ -282,11 +281,10 @@ def _warn_of_reach(labels: Sequence[Label]) -> None:
     if bound:
         n_tests = sum(not math.isnan(label.p_search) for label in labels)
         fewest = min(label.permutations or 0 for label in bound)
-        warnings.warn(
+        warn(
             f"the p_search of {counted(len(bound), 'label')} (neuron {some([x.neuron for x in bound])}) is as small as "
             f"{fewest} permutations allow, {1 / (fewest + 1):.2g}, and among {n_tests} labels that is not significant: "
-            f"ask for permutations={math.ceil(n_tests / LEVEL)}, or for tail=True",
-            stacklevel=4,
+            f"ask for permutations={math.ceil(n_tests / LEVEL)}, or for tail=True"
         )
 
 
@@ -305,8 +303,7 @@ def _warn_of_missing(labels: Sequence[Label]) -> None:
         (unsure, "are too few clusters for", "there is no p for it"),
     ):
         if few:
-            warnings.warn(
+            warn(
                 f"the samples held out {what} the formula of {counted(len(few), 'label')} (neuron "
-                f"{some([x.neuron for x in few])}), so {so}",
-                stacklevel=4,
+                f"{some([x.neuron for x in few])}), so {so}"
             )

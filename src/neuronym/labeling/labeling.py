@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuronym import inputs
+from neuronym._util.messages import warn
 from neuronym._util.progress import watched
 from neuronym._util.workers import check_jobs, in_order, n_workers
 from neuronym.data.activations import Activations, Name
@@ -18,17 +19,8 @@ from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.data.groups import Groups
 from neuronym.errors import ActivationsError, OptionError
-from neuronym.inputs.align import (
-    as_activations,
-    as_concepts,
-    as_layers,
-    by_index,
-    cluster_rows,
-    grouped,
-    ids_of,
-    is_frame,
-)
-from neuronym.inputs.clusters import codes, is_by_place, repeated_rows
+from neuronym.inputs.alignment import Aligned
+from neuronym.inputs.clusters import repeated_rows
 from neuronym.labeling.evidence import Searched, add_evidence
 from neuronym.labeling.options import Asked, Parts
 from neuronym.labels.labels import Explanation, Label, Labels
@@ -138,66 +130,54 @@ def label(
         raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
     check_jobs(n_jobs)
     directions: tuple[Direction, ...] = ("high", "low") if direction == "both" else (direction,)
-    shown = as_concepts(concepts, names, unknown)
+    aligned = inputs.align(
+        activations,
+        concepts,
+        names=names,
+        unknown=unknown,
+        weights=weights,
+        clusters=clusters,
+        strata=strata,
+        keep_common=align,
+    )
     if neurons is not None and not isinstance(neurons, slice | str | int | np.integer | np.ndarray):
         neurons = list(neurons)  # asked of every layer
     rows: list[Label] = []
     layers = []
-    order: list[tuple[str, ...] | None] = []  # of the samples of the first layer
-    for layer, given in as_layers(activations).items():
-        taken, matched = as_activations(given), shown
-        if is_frame(given) and is_frame(concepts):
-            taken, matched = by_index(taken, matched)
-        ids = ids_of(taken, matched)
-        if not order:
-            order.append(ids)
-        elif ids != order[0] and any(is_by_place(given) for given in (clusters, strata, weights)):
-            raise OptionError(
-                "the layers have their samples in different orders, so one label or weight per sample says nothing: "
-                "give clusters and strata by sample id, and weights layer by layer"
-            )
-        matched, groups = grouped(taken, matched, weights, align)
+    for one in aligned:
+        taken, groups = one.activations, one.groups
         columns = taken.indices(neurons)
         if not len(columns):
             raise ActivationsError(
                 "there is no neuron to label: "
                 + ("neurons names none" if taken.n_neurons else "activations must have at least one column")
             )
-        parts = Parts.of(groups, *_dependence(taken, columns, groups, ids, clusters, strata, asked), asked)
+        parts = Parts.of(groups, _clusters(one, columns, asked), one.strata, asked)
         searcher = Searcher(parts.searched, rules, directions)
-        speller = Speller(matched.names)
+        speller = Speller(one.searched.names)
         done: list[_Part] | None = [] if asked.again else None
         named = [taken.names[j] for j in columns]
         found = _search_all(taken, columns, searcher, parts, n_jobs, progress, done)
-        rows += _labels_of(found, named, layer, matched, searcher, speller)
+        rows += _labels_of(found, named, one.layer, one.searched, searcher, speller)
         if done is not None:
             layers.append(Searched(taken, columns, parts, searcher, speller, *_joined(done)))
     add_evidence(rows, layers, asked, n_jobs, progress)
     return Labels(rows)
 
 
-def _dependence(
-    taken: Activations,
-    columns: NDArray[np.intp],
-    groups: Groups,
-    ids: tuple[str, ...] | None,
-    clusters: Any,
-    strata: Any,
-    asked: Asked,
-) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
-    """Clusters and strata of the rows that are used; samples that repeat others raise a warning where it matters."""
-    of_stratum = None if strata is None else groups.used(codes(strata, ids, taken.n_samples, "strata"))
+def _clusters(one: Aligned, columns: NDArray[np.intp], asked: Asked) -> NDArray[np.int64] | None:
+    """The cluster of each row, where it matters; samples that repeat others raise a warning then."""
     if not asked.again:
-        if clusters is not None and clusters is not False:
+        if one.given_clusters is not None and one.given_clusters is not False:
             raise OptionError(
                 "clusters matter to permutations, holdout, folds, stability and effects: ask for one of these"
             )
-        return None, of_stratum
-    of_cluster = cluster_rows(taken, clusters, ids, groups)
-    repeats = repeated_rows(taken, columns, groups.rows) if of_cluster is None and clusters is None else None
-    if repeats:
-        warnings.warn(repeats, stacklevel=3)
-    return of_cluster, of_stratum
+        return None
+    if one.clusters is None and one.given_clusters is None:
+        repeats = repeated_rows(one.activations, columns, one.rows)
+        if repeats:
+            warn(repeats)
+    return one.clusters
 
 
 def _search_all(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.messages import warn
 from neuronym.data.groups import Groups
 from neuronym.errors import OptionError
 from neuronym.stats.exchange import LEVEL, Exchange, exchange
@@ -115,9 +115,8 @@ class Parts:
             own = (None if given is None else given[kept] for given in (clusters, strata))
             trade = exchange(groups.row_weights, *own)
             if trade.fixed > 0.5:
-                warnings.warn(
+                warn(
                     f"{trade.fixed:.0%} of the samples stay in place when the others are permuted, since no other "
-                    "cluster or stratum is like theirs: p_search will hardly find anything",
-                    stacklevel=4,
+                    "cluster or stratum is like theirs: p_search will hardly find anything"
                 )
         return cls(whole, groups, held, clusters, trade, fold)

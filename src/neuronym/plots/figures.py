@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuronym._util.files import kind_of, writing
 from neuronym._util.fonts import font_for, has_glyphs
+from neuronym._util.messages import warn
 from neuronym.errors import OptionError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _find_glyphs(figure: Figure) -> None:
         try:
             path = font_for(shown)
         except OptionError as error:
-            warnings.warn(f"the figure shows boxes for a text: {error}", stacklevel=4)
+            warn(f"the figure shows boxes for a text: {error}")
             continue
         font_manager.fontManager.addfont(path)
         text.set_fontfamily(["DejaVu Sans", font_manager.FontProperties(fname=path).get_name()])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neuronym.data.ids import counted_ids, split_ids
 from neuronym.errors import AlignmentError, OptionError, counted, no_such
-from neuronym.inputs.align import is_frame
+from neuronym.inputs.alignment import is_frame
 from neuronym.io.images import Images, opened_image
 from neuronym.io.texts import open_texts
 from neuronym.plots.view import Seen

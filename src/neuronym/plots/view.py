@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym import inputs
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
-from neuronym.errors import ActivationsError, ConceptsError, OptionError, no_such
-from neuronym.inputs.align import as_activations, as_concepts, as_layers, by_index, ids_of, is_frame, matched_rows
+from neuronym.errors import ActivationsError, ConceptsError, OptionError
 from neuronym.labels.label import Label
 from neuronym.stats.measures import measure
 
@@ -48,20 +48,16 @@ class Seen:
     @classmethod
     def of(cls, label: Label, activations: Any, concepts: Any, names: Iterable[str] | None, align: bool) -> Seen:
         """Find the neuron of a label, and match its samples with concepts as ``neuronym.label`` does."""
-        given = _layer_of(label, as_layers(activations))
-        taken = as_activations(given)
+        if not isinstance(label, Label):
+            raise OptionError(f"label must be one Label, such as labels[0], not {type(label).__name__}")
+        given = inputs.layer_of(label.layer, inputs.as_layers(activations))
+        (one,) = inputs.align({label.layer: given}, concepts, names=names, keep_common=align)
+        taken = one.activations
         column = taken.block(taken.indices([label.neuron]))[:, 0]
-        ids, rows, shown = taken.sample_ids, None, None
-        if concepts is not None:
-            shown = as_concepts(concepts, names)
-            if is_frame(given) and is_frame(concepts):
-                taken, shown = by_index(taken, shown)
-            ids = ids_of(taken, shown)
-            shown, rows = matched_rows(taken, shown, align)
-        values = column if rows is None else column[rows]
+        values = one.used(column)
         _check_values(values, neuron_of(label))
-        every = np.arange(len(column), dtype=np.int64)
-        return cls(label, values, shown, every if rows is None else rows, ids, len(column))
+        places = one.used(np.arange(len(column), dtype=np.int64))
+        return cls(label, values, one.concepts, places, one.ids, len(column))
 
     @property
     def low(self) -> bool:
@@ -148,20 +144,6 @@ def neuron_of(label: Label) -> str:
     """A neuron in words."""
     place = f"neuron {label.neuron}" if label.layer is None else f"{label.layer} {label.neuron}"
     return f"{place}, low inside" if label.direction == "low" else place
-
-
-def _layer_of(label: Label, layers: Mapping[str | None, Any]) -> Any:
-    """The activations of the label's layer, or the only ones where one side has no names of layers."""
-    if not isinstance(label, Label):
-        raise OptionError(f"label must be one Label, such as labels[0], not {type(label).__name__}")
-    if label.layer in layers:
-        return layers[label.layer]
-    if len(layers) == 1 and (label.layer is None or None in layers):
-        return next(iter(layers.values()))
-    named = [layer for layer in layers if layer is not None]
-    if label.layer is None:
-        raise OptionError(f"the label names no layer, and activations have {len(named)}: give those of its layer")
-    raise no_such("layer", label.layer, named)
 
 
 def _check_values(values: NDArray[Any], neuron: str) -> None:

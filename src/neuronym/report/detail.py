@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
-from neuronym.data.groups import Groups
 from neuronym.errors import ActivationsError
-from neuronym.inputs.align import as_activations, grouped
+from neuronym.inputs.alignment import Aligned
 from neuronym.labels.labels import Label
 from neuronym.search.scores import AUC
 
@@ -51,42 +50,47 @@ def tree(formula: Formula) -> list[Any]:
 
 @dataclass
 class Layer:
-    """The activations of a layer beside the concepts of the same samples.
+    """A layer beside the concepts of the same samples, which are numbered alike in all layers.
 
     Made by ``of``.
     """
 
-    name: str | None
-    taken: Activations
-    concepts: Concepts | None
-    groups: Groups | None
+    aligned: Aligned
     places: Mapping[Any, int]
     numbers: NDArray[np.int64]  # of its samples, among those of all layers
     _inside: dict[Formula, Bools | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, name: str | None, given: Any, concepts: Concepts | None, align: bool) -> Layer:
-        taken = as_activations(given)
-        shown, groups = (None, None) if concepts is None else grouped(taken, concepts, None, align)
-        places = {neuron: j for j, neuron in enumerate(taken.names)}
-        return cls(name, taken, shown, groups, places, np.arange(taken.n_samples))
+    def of(cls, aligned: Aligned) -> Layer:
+        taken = aligned.activations
+        return cls(aligned, {neuron: j for j, neuron in enumerate(taken.names)}, np.arange(taken.n_samples))
+
+    @property
+    def name(self) -> str | None:
+        return self.aligned.layer
+
+    @property
+    def taken(self) -> Activations:
+        return self.aligned.activations
+
+    @property
+    def concepts(self) -> Concepts | None:
+        """Those that tell samples apart, equal ones as one; None where none were given."""
+        return None if self.aligned.concepts is None else self.aligned.searched
 
     @property
     def ids(self) -> tuple[str, ...] | None:
         """The ids of its samples: its own, or those of the concepts that stand beside them row by row."""
-        if self.taken.sample_ids is not None or self.concepts is None or self.groups is None:
-            return self.taken.sample_ids
-        return self.concepts.sample_ids if self.groups.rows is None else None
+        return self.aligned.ids
 
     @property
     def rows(self) -> NDArray[np.int64]:
         """The numbers of the samples that are used."""
-        return self.numbers if self.groups is None else self.groups.used(self.numbers)
+        return self.aligned.used(self.numbers)
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """The activations of some neurons on the samples that are used."""
-        block = self.taken.block(columns)
-        used = block if self.groups is None else self.groups.used(block)
+        used = self.aligned.used(self.taken.block(columns))
         if used.dtype.kind == "f" and not np.isfinite(used).all():
             raise ActivationsError(f"activations of {self.name or 'neurons'} hold NaN or infinity: all must be finite")
         return used
@@ -100,11 +104,11 @@ class Layer:
 
     def concept_aucs(self, columns: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
         """The AUC of each neuron for each single concept, (n_neurons, n_concepts), and the counts of the concepts."""
-        if self.concepts is None or self.groups is None:
+        if self.concepts is None:
             return None
         from scipy.sparse import csc_array
 
-        groups = self.groups
+        groups = self.aligned.groups
         ones = np.ones(len(groups.concept_groups), np.float64)
         shows = csc_array((ones, groups.concept_groups, groups.concept_ptr), shape=(groups.n_groups, groups.n_concepts))
         counts = np.asarray(groups.counts @ shows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from neuronym import inputs
 from neuronym._util.files import first_line
+from neuronym._util.messages import warn
 from neuronym._util.progress import watched
 from neuronym._util.workers import check_jobs
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import FileError, OptionError, counted, some
-from neuronym.inputs.align import as_concepts, as_layers
 from neuronym.labels.labels import Labels
 from neuronym.report.building import Builder, piece
 from neuronym.report.detail import Layer
@@ -107,10 +107,9 @@ def report(
             pass
         builder.concepts(index["concepts"])
         if builder.unknown:
-            warnings.warn(
+            warn(
                 f"formulas have {counted(len(builder.unknown), 'concept')} that are not among those given "
-                f"({some(sorted(builder.unknown))}): their neurons have no curves",
-                stacklevel=2,
+                f"({some(sorted(builder.unknown))}): their neurons have no curves"
             )
         sections = {
             "circuits": circuits_data(circuits),
@@ -161,12 +160,13 @@ def _layers(labels: Labels, activations: Any, concepts: Any, align: bool) -> dic
     """The layers that the labels are of, their samples numbered alike."""
     if activations is None:
         return {}
-    shown = None if concepts is None else as_concepts(concepts)
-    given = as_layers(activations)
+    given = inputs.as_layers(activations)
     wanted = list(dict.fromkeys(label.layer for label in labels))
     if list(given) == [None] and len(wanted) == 1:  # one matrix for labels of one layer
         given = {wanted[0]: given[None]}
-    layers = {name: Layer.of(name, given[name], shown, align) for name in wanted if name in given}
+    used = {name: given[name] for name in wanted if name in given}
+    aligned = inputs.align(used, concepts, keep_common=align) if used else []
+    layers = {one.layer: Layer.of(one) for one in aligned}
     for name, layer in layers.items():
         if not any(label.layer == name and label.neuron in layer.places for label in labels):
             raise OptionError(f"none of the neurons labelled in {name or 'the labels'} is in the activations given")

@@ -173,7 +173,7 @@ def test_concepts_are_matched_by_id_whatever_the_order_of_layers(order):
         Observed.of(model, DATA, ["fc"], sample_ids=ids, concepts=SHOWN.with_ids([f"x{i}" for i in range(N)]))
     with pytest.raises(ActivationsError, match="of other samples than data or another layer, or has them in another"):
         Observed.of(model, DATA, ["fc", "pool"], activations={"pool": made["pool"].take(rows)}, sample_ids=ids)
-    with pytest.raises(ValueError, match="39 rows but data 40"):
+    with pytest.raises(ValueError, match="concepts has 39 rows but layer 'fc' of activations has 40"):
         Observed.of(model, DATA, ["fc"], concepts=SHOWN.take(range(39)))
 
 

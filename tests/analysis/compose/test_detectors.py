@@ -168,12 +168,16 @@ def test_layers_and_samples_must_fit(data):
     found = compose("boat", {"a": values}, concepts, names=NAMES)
     with pytest.raises(UnknownNameError, match="no layer 'a'"):
         found.scores({"b": values})
-    with pytest.raises(AlignmentError, match="concepts has 1200 rows but activations has 10"):
+    with pytest.raises(AlignmentError, match="concepts has 1200 rows but layer 'a' of activations has 10"):
         found.auc({"a": values[:10]}, concepts, names=NAMES)
     with pytest.raises(OptionError, match="the detector does not know the layer of its neurons"):
         compose("boat", values, concepts, names=NAMES).to_torch(Net())
-    with pytest.raises(ActivationsError, match="layer 'b' has other samples than the first"):
+    with pytest.raises(AlignmentError, match="concepts has 1200 rows but layer 'b' of activations has 10"):
         compose("boat", {"a": values, "b": values[:10]}, concepts, names=NAMES)
+    ids = [f"s{i}" for i in range(N)]
+    turned = {"a": Activations(values, sample_ids=ids), "b": Activations(values, sample_ids=ids[::-1])}
+    with pytest.raises(ActivationsError, match="layer 'b' has other samples than the first"):
+        compose("boat", turned, Concepts.from_array(concepts, NAMES, sample_ids=ids))
     with pytest.raises(UnknownNameError, match="no option 'norm'"):
         compare("boat", values, concepts, names=NAMES, norm="godel")
     values[3, 2] = np.nan

@@ -21,7 +21,7 @@ from neuronym.data.activations import Name
 from neuronym.data.depths import as_hierarchy, stand_in
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import OptionError, no_such
-from neuronym.inputs.align import as_concepts
+from neuronym.inputs.alignment import as_concepts
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Labels
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuronym import inputs
 from neuronym.data.activations import Activations, Name
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
-from neuronym.data.ids import match_ids, places
-from neuronym.errors import ActivationsError, AlignmentError, OptionError, no_such
-from neuronym.inputs.align import as_activations, as_concepts, as_layers
+from neuronym.data.ids import counted_ids, places
+from neuronym.errors import ActivationsError, OptionError, no_such
+from neuronym.inputs.alignment import is_frame
 from neuronym.network.batches import batches, moved
 from neuronym.network.collecting import collect
 
@@ -73,20 +74,23 @@ class Observed:
                 raise no_such("layer", layer, [name for name in known if name])
         if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
             raise OptionError("data must be a tensor, an array or a Dataset with a length: samples are chosen from it")
-        given = {} if activations is None else as_layers(activations)
+        given = {} if activations is None else inputs.as_layers(activations)
         if None in given:
             raise OptionError("activations must be named by their layers: give a dict, or a store")
-        taken = {layer: as_activations(given[layer]) for layer in wanted if layer in given}
+        taken = {layer: inputs.as_activations(given[layer]) for layer in wanted if layer in given}
         ids = _ids(data, taken, sample_ids)
+        if ids is None and is_frame(concepts) and any(is_frame(given[layer]) for layer in taken):
+            ids = counted_ids(len(data))  # of two tables, one that merely counts its rows has them as ids
         _check_answers(model, data, taken)
         missing = [layer for layer in wanted if layer not in taken]
         if missing:
             taken |= collect(model, data, layers=missing, sample_ids=ids, progress=progress)
-        for layer in set(names or {}) & set(wanted):
-            own = taken[layer]
-            taken[layer] = Activations(own.matrix, (names or {})[layer], sample_ids=own.sample_ids)
-        shown = None if concepts is None else _matched(as_concepts(concepts), ids, len(data))
-        return cls(model, data, {layer: taken[layer] for layer in wanted}, shown)
+        for layer in wanted:
+            own = (names or {}).get(layer, taken[layer].names)
+            taken[layer] = taken[layer].replace(names=own, sample_ids=ids)
+        found = {layer: taken[layer] for layer in wanted}
+        shown = None if concepts is None else inputs.align(found, concepts)[0].concepts
+        return cls(model, data, found, shown)
 
     def matrix(self, layer: str) -> NDArray[np.float64]:
         """The activations of a layer, (n_samples, n_neurons), which must be finite."""
@@ -184,16 +188,6 @@ def _ids(data: Any, taken: Mapping[str, Activations], given: Sequence[str] | Non
             )
         ids = own.sample_ids
     return ids
-
-
-def _matched(shown: Concepts, ids: tuple[str, ...] | None, n_samples: int) -> Concepts:
-    """Concepts in the order of the samples."""
-    if ids is not None and shown.sample_ids is not None:
-        rows = match_ids(ids, shown.sample_ids, "data", "concepts", align=None)
-        return shown if rows is None else shown.take(rows[1])
-    if shown.n_samples != n_samples:
-        raise AlignmentError(f"concepts has {shown.n_samples} rows but data {n_samples}: both need one row per sample")
-    return shown
 
 
 def _check_answers(model: torch.nn.Module, data: Any, taken: Mapping[str, Activations]) -> None:

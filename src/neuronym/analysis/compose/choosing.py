@@ -15,7 +15,7 @@ from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.data.groups import Groups
 from neuronym.errors import ActivationsError, OptionError
-from neuronym.inputs.align import check_finite
+from neuronym.inputs.alignment import check_finite
 from neuronym.labels.labels import Labels
 from neuronym.search.scores import AUC
 from neuronym.stats.measures import measure
@@ -82,7 +82,7 @@ class Choice:
                 columns = columns[[(layer, name, False) in among or (layer, name, True) in among for name in named]]
             for block in taken.blocks(columns) if len(columns) else ():
                 values = taken.block(block)
-                check_finite(values, self.groups)
+                check_finite(self.groups.used(values))
                 sums = auc.weigh(values, part).sums[:, inside].sum(axis=1)
                 high = (sums - n * (n + 1)) / (2 * n * (part.total - n))
                 for low in turned if among is None else (False, True):

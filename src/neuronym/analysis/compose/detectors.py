@@ -6,7 +6,6 @@ detects what no single neuron was trained for (the paper's handcrafted circuits)
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym import inputs
+from neuronym._util.messages import warn
 from neuronym.analysis.compose.choosing import Choice, Part, candidates
 from neuronym.analysis.compose.fuzzy import NORMS, Membership, TNorm, joined
 from neuronym.data.activations import Name
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.errors import ActivationsError, OptionError, no_such
-from neuronym.inputs.align import as_activations, as_concepts, as_layers, cluster_rows, grouped, ids_of, matched_rows
+from neuronym.inputs.alignment import Aligned
 from neuronym.labeling.options import Asked, Parts
 from neuronym.labels.labels import Labels
 from neuronym.search.beam import extension
@@ -76,37 +77,33 @@ class Detector:
         UnknownNameError
             If a layer or neuron of the detector is not there.
         """
-        layers = {name: as_activations(given) for name, given in as_layers(activations).items()}
-        first = next(iter(layers.values()))
-        degrees = {}
+        return self._scores(inputs.align(activations, None))
+
+    def _scores(self, every: Sequence[Aligned]) -> NDArray[np.float64]:
+        inputs.same_samples(every, "a detector")
+        layers, degrees = {one.layer: one.activations for one in every}, {}
         for concept, part in self.parts.items():
             if part.layer not in layers:
                 if part.layer is None:
                     raise OptionError("the detector was composed from activations without layers: give such again")
                 raise no_such("layer", part.layer, [name for name in layers if name is not None])
             taken = layers[part.layer]
-            if taken.n_samples != first.n_samples or taken.sample_ids != first.sample_ids:
-                raise ActivationsError(
-                    f"layer {part.layer!r} has other samples than the first: a detector needs the same"
-                )
             column = taken.block(taken.indices([part.neuron]))[:, 0]
             if column.dtype.kind == "f" and not np.isfinite(column).all():
                 raise ActivationsError(f"neuron {part.neuron!r} holds NaN or infinity: every activation must be finite")
             degrees[concept] = part.degree(column)
         return np.asarray(joined(self.formula, degrees, self.norm, np))
 
-    def auc(self, activations: Any, concepts: Any, *, names: Iterable[str] | None = None) -> float:
+    def auc(self, activations: Any, concepts: Any, *, names: Iterable[str] | None = None, align: bool = False) -> float:
         """The AUC of the detector's scores for its formula, on samples of any kind, ties counted one half.
 
         Parameters
         ----------
-        activations, concepts, names : as ``label`` takes them; matched by sample ids where both have them
+        activations, concepts, names, align : as ``label`` takes them; matched by sample ids where both have them
         """
-        scores = self.scores(activations)
-        first = as_activations(next(iter(as_layers(activations).values())))
-        shown, rows = matched_rows(first, as_concepts(concepts, names), False)
-        inside = self.formula.evaluate(shown)
-        scores = scores if rows is None else scores[rows]
+        every = inputs.align(activations, concepts, names=names, keep_common=align)
+        inside = self.formula.evaluate(every[0].shown)
+        scores = every[0].used(self._scores(every))
         return float(measure(scores, inside[np.newaxis], np.ones(len(scores), np.int64))[0]["auc"])
 
     def to_torch(self, model: torch.nn.Module, pool: Pool = "mean") -> torch.nn.Module:
@@ -159,6 +156,7 @@ def compose(
     holdout: float | None = 0.5,
     clusters: Any = None,
     seed: int = 0,
+    align: bool = False,
 ) -> Detector:
     """Compose a detector of a formula from the best neuron of each of its concepts, with no training.
 
@@ -168,7 +166,7 @@ def compose(
     Parameters
     ----------
     formula : of concepts, such as ``"boat & ~house"``
-    activations, concepts, names, neurons, clusters : as ``label`` takes them; layers must have the same samples
+    activations, concepts, names, neurons, clusters, align : as ``label`` takes them; layers must have the same samples
     labels : choose among the neurons whose label is the concept alone, where there are any, else among all of them;
         each in the direction of its label
     norm : ``"godel"``, ``"product"``, ``"lukasiewicz"``, ``"hamacher"``, ``"yager"`` or ``"yager(p)"``
@@ -202,6 +200,7 @@ def compose(
         holdout=holdout,
         clusters=clusters,
         seed=seed,
+        align=align,
     )
     return chosen.detector(norm, mapping)
 
@@ -225,7 +224,7 @@ def compare(
     -------
     DataFrame with the columns ``detector, mapping, auc, auc_heldout, auc_low, auc_high``
     """
-    known = ("names", "neurons", "labels", "direction", "holdout", "clusters", "seed")
+    known = ("names", "neurons", "labels", "direction", "holdout", "clusters", "seed", "align")
     unknown = [name for name in options if name not in known]
     if unknown:
         raise no_such("option", unknown[0], known)
@@ -241,7 +240,7 @@ def _check_shown(concept: str, shown: Concepts, held: NDArray[np.bool_]) -> None
     if searched.all() or not searched.any():
         raise OptionError(f"concept {concept!r} is shown by no or by every sample searched: change seed or holdout")
     if other.all() or not other.any():
-        warnings.warn(f"concept {concept!r} is shown by no or by every sample held out", stacklevel=5)
+        warn(f"concept {concept!r} is shown by no or by every sample held out")
 
 
 @dataclass(frozen=True)
@@ -274,6 +273,7 @@ class Chosen:
         holdout: float | None = 0.5,
         clusters: Any = None,
         seed: int = 0,
+        align: bool = False,
     ) -> Chosen:
         """Choose the best neuron of each concept, and of the whole formula."""
         wanted = formula if isinstance(formula, Formula) else Formula.parse(formula)
@@ -284,19 +284,12 @@ class Chosen:
         asked = Asked(holdout=holdout, seed=seed)
         if labels is not None and not isinstance(labels, Labels):
             labels = Labels.open(labels)
-        shown = as_concepts(concepts, names)
+        every = inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align)
+        first = inputs.same_samples(every, "a detector")
         for concept in wanted.concepts:
-            shown.index(concept)  # or the nearest names
-        layers = {name: as_activations(given) for name, given in as_layers(activations).items()}
-        first = next(iter(layers.values()))
-        ids = ids_of(first, shown)
-        for name, taken in layers.items():
-            if taken.n_samples != first.n_samples or ids_of(taken, shown) != ids:
-                raise ActivationsError(
-                    f"layer {name!r} has other samples than the first one: a detector needs the same"
-                )
-        matched, groups = grouped(first, shown, None, False)
-        of_cluster = cluster_rows(first, clusters, ids, groups)
+            first.shown.index(concept)  # or the nearest names
+        layers = {one.layer: one.activations for one in every}
+        matched, groups, of_cluster = first.searched, first.groups, first.clusters
         parts = Parts.of(groups, of_cluster, None, asked)
         held = np.zeros(groups.n_rows, np.bool_) if parts.held is None else parts.held
         for concept in wanted.concepts:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuronym import inputs
 from neuronym._util.files import check_target, reading, writing
 from neuronym.analysis.spurious.sides import Sides
 from neuronym.data.activations import Activations, Name, as_name
-from neuronym.errors import ConceptsError, FileError, OptionError, no_such, some
-from neuronym.inputs.align import as_activations, as_concepts, as_layers
+from neuronym.errors import FileError, OptionError, no_such, some
+from neuronym.inputs.alignment import as_concepts
 from neuronym.io.tables import shown_table
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Label, Labels
@@ -132,6 +133,7 @@ def find_spurious(
     paired: bool | None = None,
     permutations: int = 9999,
     seed: int = 0,
+    align: bool = False,
     progress: bool = False,
 ) -> Findings:
     """Rank neurons by how well they tell samples that show a suspect concept from those that do not.
@@ -149,6 +151,7 @@ def find_spurious(
     paired : True insists on pairs, False does without; None takes them where there are at least six
     permutations : of signs, for ``p_flip``; 0 for none
     seed : of these
+    align : keep the samples that activations and concepts have in common, as ``label`` does
     progress : show a bar on standard error
 
     Raises
@@ -177,16 +180,12 @@ def find_spurious(
     for name, given in (("permutations", permutations), ("seed", seed)):
         if not isinstance(given, int | np.integer) or given < 0:
             raise OptionError(f"{name} must be a whole number of at least 0, not {given!r}")
-    shown = as_concepts(concepts, names)
-    for suspect in wanted:
-        if not 0 < shown[suspect].sum() < shown.n_samples:
-            raise ConceptsError(f"suspect {suspect!r} is shown by no or by every sample: nothing can be compared")
-    layers = as_layers(activations)
-    logits = _outputs(outputs, layers)
+    layers = inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align)
+    logits = _outputs(outputs, [one.layer for one in layers])
     tables, classes = [], []
-    for layer, given in layers.items():
-        taken = as_activations(given)
-        sides = Sides.of(taken, shown, wanted, clusters, paired)
+    for one in layers:
+        layer, taken = one.layer, one.activations
+        sides = Sides.of(one, wanted, paired)
         found = sides.numbers(taken, taken.indices(neurons), permutations, seed, progress)
         if layer is not None:
             for table in found:
@@ -226,10 +225,12 @@ def relabel(
         If there is no such concept.
     """
     named = {suspects} if isinstance(suspects, str) else set(suspects)
-    shown = as_concepts(concepts, options.pop("names", None))
+    names = options.pop("names", None)
+    names = None if names is None else list(names)
+    shown = as_concepts(concepts, names, options.get("unknown", "error"))
     for suspect in named:
         shown.index(suspect)
-    found = label(activations, shown, holdout=holdout, **options)
+    found = label(activations, concepts, names=names, holdout=holdout, **options)
     if holdout is not None:
         found = found.simplest(alpha)
 
@@ -240,7 +241,7 @@ def relabel(
     return found.filter(has_one).sort("auc")
 
 
-def _outputs(outputs: str | bool | None, layers: Mapping[str | None, Any]) -> str | None:
+def _outputs(outputs: str | bool | None, layers: Sequence[str | None]) -> str | None:
     """The layer of logits."""
     if isinstance(outputs, str):
         if outputs not in layers:
@@ -248,7 +249,7 @@ def _outputs(outputs: str | bool | None, layers: Mapping[str | None, Any]) -> st
         return outputs
     if outputs and len(layers) > 1:
         raise OptionError(f"outputs must name one of the layers {', '.join(map(str, layers))}")
-    return next(iter(layers)) if outputs else None
+    return layers[0] if outputs else None
 
 
 def _class_names(taken: Activations, given: Mapping[Name, str] | Sequence[str] | None) -> dict[Name, str]:

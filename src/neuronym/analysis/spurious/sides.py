@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from neuronym._util.progress import watched
 from neuronym.data.activations import Activations, Name
-from neuronym.data.concepts import Concepts
 from neuronym.data.groups import Groups
 from neuronym.errors import ActivationsError, ConceptsError, OptionError
-from neuronym.inputs.align import check_finite, cluster_rows, grouped, ids_of
+from neuronym.inputs.alignment import Aligned, check_finite
 from neuronym.stats.measures import measure, tested
 from neuronym.stats.paired import FEWEST, Pairs, paired_interval, sign_flips, signed_rank
 from neuronym.stats.significance import adjusted, auc_interval
@@ -40,12 +39,10 @@ class Sides:
     pairs: Sequence[Pairs]  # without any where they are not used
 
     @classmethod
-    def of(
-        cls, taken: Activations, shown: Concepts, suspects: Sequence[str], clusters: Any, paired: bool | None
-    ) -> Sides:
-        matched, groups = grouped(taken, shown, None, None)
-        of_cluster = cluster_rows(taken, clusters, ids_of(taken, shown), groups)
+    def of(cls, aligned: Aligned, suspects: Sequence[str], paired: bool | None) -> Sides:
+        matched, groups, of_cluster = aligned.searched, aligned.groups, aligned.clusters
         for suspect in suspects:
+            aligned.shown.index(suspect)  # or the nearest names
             if suspect not in matched:
                 raise ConceptsError(
                     f"suspect {suspect!r} is shown by no or by every sample with activations: nothing can be compared"
@@ -89,8 +86,8 @@ class Sides:
         return tables
 
     def _of_block(self, block: NDArray[Any], permutations: int, seed: int) -> list[dict[str, Floats]]:
-        check_finite(block, self.groups)
         values = self.groups.used(block)
+        check_finite(values)
         return [self._compared(k, values, permutations, seed) for k in range(len(self.suspects))]
 
     def _compared(self, k: int, values: NDArray[Any], permutations: int, seed: int) -> dict[str, Floats]:
