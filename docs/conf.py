@@ -70,7 +70,8 @@ def write_stubs() -> None:
     (HERE / "api").mkdir()
     for module in MODULES:
         loaded = importlib.import_module(module)
-        kinds = {name: kind_of(getattr(loaded, name)) for name in loaded.__all__}
+        named = {name: getattr(loaded, name) for name in loaded.__all__}
+        kinds = {name: kind_of(found) for name, found in named.items() if not inspect.ismodule(found)}
         lines = [module, "=" * len(module), "", f".. automodule:: {module}", ""]
         elsewhere = []
         for name in sorted(kinds, key=lambda name: ("function", "class", "data", "exception").index(kinds[name])):

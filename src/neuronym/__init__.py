@@ -1,49 +1,86 @@
 """Names for neurons: the logical formula of concepts that each neuron detects best, and how well.
 
-Nothing heavy is imported before it is used: ``import neuronym`` loads neither numba, scipy, pandas nor torch.
+Everything is loaded when it is first used: ``import neuronym`` alone loads no other package, not even numpy.
 """
 
-from neuronym.data.activations import Activations
-from neuronym.data.concepts import Concepts
-from neuronym.data.formula import Formula
-from neuronym.data.hierarchy import Hierarchy
-from neuronym.errors import (
-    ActivationsError,
-    AlignmentError,
-    ConceptsError,
-    FileError,
-    FormulaError,
-    InputError,
-    NeuronymError,
-    OptionError,
-    UnknownNameError,
-)
-from neuronym.io.files import open_activations, open_concepts, save_activations, save_concepts
-from neuronym.labeling.labeling import label
-from neuronym.labels.labels import Explanation, Label, Labels
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with what is given
+    from neuronym import analysis as analysis
+    from neuronym import data as data
+    from neuronym import demo as demo
+    from neuronym import errors as errors
+    from neuronym import inputs as inputs
+    from neuronym import io as io
+    from neuronym import labeling as labeling
+    from neuronym import labels as labels
+    from neuronym import network as network
+    from neuronym import plots as plots
+    from neuronym import report as report
+    from neuronym import search as search
+    from neuronym import stats as stats
+    from neuronym.analysis import circuits as circuits
+    from neuronym.analysis import compose as compose
+    from neuronym.analysis import spurious as spurious
+    from neuronym.data import Activations as Activations
+    from neuronym.data import Concepts as Concepts
+    from neuronym.data import Formula as Formula
+    from neuronym.data import Hierarchy as Hierarchy
+    from neuronym.errors import ActivationsError as ActivationsError
+    from neuronym.errors import AlignmentError as AlignmentError
+    from neuronym.errors import ConceptsError as ConceptsError
+    from neuronym.errors import FileError as FileError
+    from neuronym.errors import FormulaError as FormulaError
+    from neuronym.errors import InputError as InputError
+    from neuronym.errors import NeuronymError as NeuronymError
+    from neuronym.errors import OptionError as OptionError
+    from neuronym.errors import UnknownNameError as UnknownNameError
+    from neuronym.io import open_activations as open_activations
+    from neuronym.io import open_concepts as open_concepts
+    from neuronym.io import save_activations as save_activations
+    from neuronym.io import save_concepts as save_concepts
+    from neuronym.io import sources as sources
+    from neuronym.labeling import label as label
+    from neuronym.labels import Explanation as Explanation
+    from neuronym.labels import Label as Label
+    from neuronym.labels import Labels as Labels
+    from neuronym.network import collect as collect
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Activations",
-    "ActivationsError",
-    "AlignmentError",
-    "Concepts",
-    "ConceptsError",
-    "Explanation",
-    "FileError",
-    "Formula",
-    "FormulaError",
-    "Hierarchy",
-    "InputError",
-    "Label",
-    "Labels",
-    "NeuronymError",
-    "OptionError",
-    "UnknownNameError",
-    "label",
-    "open_activations",
-    "open_concepts",
-    "save_activations",
-    "save_concepts",
-]
+_PACKAGES = {
+    "neuronym": "analysis data demo errors inputs io labeling labels network plots report search stats",
+    "neuronym.analysis": "circuits compose spurious",
+    "neuronym.io": "sources",
+}
+_NAMES = {
+    "neuronym.data": "Activations Concepts Formula Hierarchy",
+    "neuronym.errors": (
+        "ActivationsError AlignmentError ConceptsError FileError FormulaError InputError NeuronymError OptionError "
+        "UnknownNameError"
+    ),
+    "neuronym.io": "open_activations open_concepts save_activations save_concepts",
+    "neuronym.labeling": "label",
+    "neuronym.labels": "Explanation Label Labels",
+    "neuronym.network": "collect",
+}
+_PACKAGE_OF = {name: f"{home}.{name}" for home, names in _PACKAGES.items() for name in names.split()}
+_HOME_OF = {name: home for home, names in _NAMES.items() for name in names.split()}
+
+__all__ = sorted([*_PACKAGE_OF, *_HOME_OF])
+
+
+def __getattr__(name: str) -> object:
+    if name in _PACKAGE_OF:
+        found: object = import_module(_PACKAGE_OF[name])
+    elif name in _HOME_OF:
+        found = getattr(import_module(_HOME_OF[name]), name)
+    else:
+        raise AttributeError(f"module 'neuronym' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

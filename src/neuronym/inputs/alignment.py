@@ -186,7 +186,7 @@ def align(
     for layer, given in as_layers(activations).items():
         taken, matched = as_activations(given), shown
         if matched is not None and is_frame(given) and is_frame(concepts):
-            taken, matched = _by_index(taken, matched)
+            taken, matched = by_index(taken, matched)
         ids = taken.sample_ids if matched is None else _ids_of(taken, matched)
         if found and ids != found[0].ids and any(is_by_place(one) for one in (clusters, strata, weights)):
             raise OptionError(
@@ -285,7 +285,7 @@ def check_finite(values: NDArray[Any]) -> None:
         raise ActivationsError("activations hold NaN or infinity: every activation must be finite")
 
 
-def _by_index(taken: Activations, shown: Concepts) -> tuple[Activations, Concepts]:
+def by_index(taken: Activations, shown: Concepts) -> tuple[Activations, Concepts]:
     """Of two DataFrames, where one has ids in its index and the other merely counts, the counts are ids too."""
     if taken.sample_ids is None and shown.sample_ids is not None:
         taken = taken.replace(sample_ids=counted_ids(taken.n_samples))

@@ -175,6 +175,20 @@ class Label:
         """Whether interval, p and effects come from samples that the search did not see."""
         return not math.isnan(self.auc_heldout) and math.isnan(self.agreement)
 
+    def contradicts(self, auc: float, count: int, n_samples: int) -> bool:
+        """Whether an AUC measured for the formula on so many samples cannot be that of the activations labelled.
+
+        Of labels with samples held out only what is far from both of their AUCs contradicts; on other samples
+        nothing does.
+        """
+        if self.best is None:
+            return False
+        if self.held_out:
+            return abs(auc - self.auc) > 0.1 and abs(auc - self.auc_heldout) > 0.1
+        return (
+            count == self.best.count and round(count / self.best.fraction) == n_samples and abs(auc - self.auc) > 1e-9
+        )
+
     @property
     def p_search_text(self) -> str:
         """``p_search`` as it is printed: with ≈ from a fitted tail, and ≤ where that is not followed any further."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym import inputs
+from neuronym._util.messages import warn
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.errors import ActivationsError, ConceptsError, OptionError
@@ -50,14 +51,33 @@ class Seen:
         """Find the neuron of a label, and match its samples with concepts as ``neuronym.label`` does."""
         if not isinstance(label, Label):
             raise OptionError(f"label must be one Label, such as labels[0], not {type(label).__name__}")
-        given = inputs.layer_of(label.layer, inputs.as_layers(activations))
+        layers = inputs.as_layers(activations)
+        given = inputs.layer_of(label.layer, layers)
         (one,) = inputs.align({label.layer: given}, concepts, names=names, keep_common=align)
         taken = one.activations
         column = taken.block(taken.indices([label.neuron]))[:, 0]
         values = one.used(column)
         _check_values(values, neuron_of(label))
         places = one.used(np.arange(len(column), dtype=np.int64))
-        return cls(label, values, one.concepts, places, one.ids, len(column))
+        seen = cls(label, values, one.concepts, places, one.ids, len(column))
+        if label.layer not in layers:
+            seen._doubt()
+        return seen
+
+    def _doubt(self) -> None:
+        """Warn where one side names no layer, and the label says something else of these samples."""
+        formula = self.label.formula
+        if formula is None or self.concepts is None or any(name not in self.concepts for name in formula.concepts):
+            return
+        inside = formula.evaluate(self.concepts)
+        if inside.all() or not inside.any():
+            return
+        auc = self.auc(inside)
+        if self.label.contradicts(auc, int(inside.sum()), len(inside)):
+            warn(
+                f"the label of {neuron_of(self.label)} has AUC {self.label.auc:.4f} for {formula}, and the activations "
+                f"given have {auc:.4f}: are they of another layer? Give those that were labelled, by the layer's name"
+            )
 
     @property
     def low(self) -> bool:

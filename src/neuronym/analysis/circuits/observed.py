@@ -13,9 +13,9 @@ from neuronym import inputs
 from neuronym.data.activations import Activations, Name
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
-from neuronym.data.ids import counted_ids, places
+from neuronym.data.ids import places
 from neuronym.errors import ActivationsError, OptionError, no_such
-from neuronym.inputs.alignment import is_frame
+from neuronym.inputs.alignment import by_index, is_frame
 from neuronym.network.batches import batches, moved
 from neuronym.network.collecting import collect
 
@@ -79,8 +79,6 @@ class Observed:
             raise OptionError("activations must be named by their layers: give a dict, or a store")
         taken = {layer: inputs.as_activations(given[layer]) for layer in wanted if layer in given}
         ids = _ids(data, taken, sample_ids)
-        if ids is None and is_frame(concepts) and any(is_frame(given[layer]) for layer in taken):
-            ids = counted_ids(len(data))  # of two tables, one that merely counts its rows has them as ids
         _check_answers(model, data, taken)
         missing = [layer for layer in wanted if layer not in taken]
         if missing:
@@ -88,9 +86,8 @@ class Observed:
         for layer in wanted:
             own = (names or {}).get(layer, taken[layer].names)
             taken[layer] = taken[layer].replace(names=own, sample_ids=ids)
-        found = {layer: taken[layer] for layer in wanted}
-        shown = None if concepts is None else inputs.align(found, concepts)[0].concepts
-        return cls(model, data, found, shown)
+        tables = is_frame(concepts) and any(is_frame(given.get(layer)) for layer in wanted)
+        return cls(model, data, *_matched({layer: taken[layer] for layer in wanted}, concepts, tables))
 
     def matrix(self, layer: str) -> NDArray[np.float64]:
         """The activations of a layer, (n_samples, n_neurons), which must be finite."""
@@ -188,6 +185,19 @@ def _ids(data: Any, taken: Mapping[str, Activations], given: Sequence[str] | Non
             )
         ids = own.sample_ids
     return ids
+
+
+def _matched(
+    layers: Mapping[str, Activations], concepts: Any, tables: bool
+) -> tuple[Mapping[str, Activations], Concepts | None]:
+    """Layers of the same samples, and the concepts of these; of two tables, row numbers are ids too."""
+    if concepts is None:
+        return layers, None
+    shown = inputs.as_concepts(concepts)
+    if tables:
+        first, shown = by_index(next(iter(layers.values())), shown)
+        layers = {layer: own.replace(sample_ids=first.sample_ids) for layer, own in layers.items()}
+    return layers, inputs.align(layers, shown)[0].concepts
 
 
 def _check_answers(model: torch.nn.Module, data: Any, taken: Mapping[str, Activations]) -> None:
