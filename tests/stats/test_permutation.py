@@ -8,7 +8,7 @@ from scipy.stats import chisquare
 
 import neuronym.stats.permutation as permutation
 from neuronym import Activations, Concepts, OptionError, label
-from neuronym._util.workers import StoppedWarning
+from neuronym._util.parallel import StoppedWarning
 from neuronym.data.groups import group
 from neuronym.search.beam import Rules, Searcher
 from neuronym.search.scores import AUC

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from neuronym import inputs
 from neuronym._util.files import check_target
 from neuronym._util.messages import warn
-from neuronym._util.progress import watched
-from neuronym._util.workers import check_jobs, in_order, n_workers
+from neuronym._util.parallel import check_jobs, in_order, n_workers, watched
 from neuronym.data.activations import Activations, Name
 from neuronym.data.depths import stand_in
 from neuronym.data.hierarchy import Hierarchy

@@ -19,7 +19,7 @@ import typer
 
 from neuronym import search
 from neuronym._util.files import check_target, kind_of
-from neuronym._util.workers import StoppedWarning
+from neuronym._util.parallel import StoppedWarning
 from neuronym.cli import circuit as _circuit
 from neuronym.cli import collect as _collect
 from neuronym.cli import compose as _compose

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import warn
-from neuronym._util.progress import watched
-from neuronym._util.workers import StoppedWarning, in_order, n_workers
+from neuronym._util.parallel import StoppedWarning, in_order, n_workers, watched
 from neuronym.data.activations import Activations
 from neuronym.errors import OptionError, counted, some
 from neuronym.labeling.options import Asked, Parts

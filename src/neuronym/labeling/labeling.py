@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuronym import inputs
 from neuronym._util.messages import warn
-from neuronym._util.progress import watched
-from neuronym._util.workers import check_jobs, in_order, n_workers
+from neuronym._util.parallel import check_jobs, in_order, n_workers, watched
 from neuronym.data.activations import Activations, Name
 from neuronym.data.binary import Unknown
 from neuronym.data.concepts import Concepts

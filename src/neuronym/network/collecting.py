@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.progress import watched
+from neuronym._util.parallel import watched
 from neuronym.data.activations import Activations
 from neuronym.data.ids import as_ids, parent
 from neuronym.errors import ActivationsError, OptionError, counted

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.workers import in_order
+from neuronym._util.parallel import in_order
 from neuronym.data.depths import depth
 from neuronym.data.formula import Formula
 from neuronym.data.hierarchy import Hierarchy

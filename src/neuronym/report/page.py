@@ -13,8 +13,7 @@ import numpy as np
 from neuronym import inputs
 from neuronym._util.files import first_line
 from neuronym._util.messages import warn
-from neuronym._util.progress import watched
-from neuronym._util.workers import check_jobs
+from neuronym._util.parallel import check_jobs, watched
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import FileError, OptionError, counted, some
 from neuronym.labels.labels import Labels

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.progress import watched
-from neuronym._util.workers import in_order, n_workers
+from neuronym._util.parallel import in_order, n_workers, watched
 from neuronym.data.activations import Activations
 from neuronym.errors import counted
 from neuronym.search.beam import Searcher

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.progress import watched
+from neuronym._util.parallel import watched
 from neuronym.data.activations import Activations, Name
 from neuronym.data.groups import Groups
 from neuronym.errors import ActivationsError, ConceptsError, OptionError

@@ -1,4 +1,4 @@
-"""Tasks for joblib: many calls of one function, by threads, or by whatever engine the user has set up around them."""
+"""Many calls of one function, by threads or whatever engine of joblib the user has set up around them; and a bar."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from neuronym.errors import OptionError
 
-__all__ = ["StoppedWarning", "check_jobs", "in_order", "n_workers"]
+__all__ = ["StoppedWarning", "check_jobs", "in_order", "n_workers", "watched"]
 
 Result = TypeVar("Result")
+Part = TypeVar("Part")
 
 
 class StoppedWarning(UserWarning):
@@ -43,3 +44,26 @@ def in_order(
     except ValueError:  # some backends give lists alone
         run = Parallel(n_jobs=n_jobs, prefer="threads")
     yield from run(tasks)
+
+
+def watched(
+    parts: Iterable[Part], size: Callable[[Part], int], noun: str, total: int | None, done: int = 0
+) -> Iterator[Part]:
+    """Pass parts on while a bar shows how many of the things in them are done; ``done`` were so before."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(noun + ", {task.fields[rate]}, left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=total, completed=done, rate="–/s")
+        for part in parts:
+            yield part
+            bar.update(task, advance=size(part))
+            progressed = bar.tasks[0]
+            speed = (progressed.completed - done) / max(progressed.elapsed or 0.0, 1e-3)
+            bar.update(task, rate=f"{speed:.0f}/s")
