@@ -106,3 +106,22 @@ def test_the_paper_is_mapped_to_tests_that_are_there():
     for test, file in named:
         tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
         assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, (test, file)
+
+
+def test_the_map_of_the_house_is_that_of_the_house():
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    order, table, walk = page.split("```")[1], *page.split("## ")[:2]
+    source = ROOT / "src/neuronym"
+    packages = {path.parent.name for path in source.glob("*/__init__.py")} | {"errors", "demo"}
+    assert set(re.findall(r"^\| \[`(?:neuronym\.)?(\w+)`\]", table, re.MULTILINE)) == packages
+    assert packages <= set(re.findall(r"\w+", order))
+    named = re.findall(r"\]\(\.\./(src/[^)]+)\)", walk)
+    assert len(named) >= 15
+    for path in re.findall(r"\]\(\.\./([^)]+)\)", page):
+        assert (ROOT / path).is_file(), path
+    # What the walk says of a file is in it.
+    for path, name in re.findall(r"\[`[\w/]+\.py`\]\(\.\./([^)]+)\), `(\w+)[.\w]*`", walk):
+        assert re.search(rf"^(?:def|class) {name}\b", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), (
+            path,
+            name,
+        )

@@ -70,6 +70,6 @@ def test_pages_print_what_they_say_and_lead_somewhere(page):
             exec(compile(code, page.name, "exec"), shared)
         assert [line.rstrip() for line in printed.getvalue().splitlines()] == expected.splitlines()
     assert text.count("```python") == text.count("```text")
-    assert "```python" in text or page.stem in ("cli", "index", "paper", "reference")
+    assert "```python" in text or page.stem in ("architecture", "cli", "index", "paper", "reference")
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert link.startswith("https://") or (page.parent / link.partition("#")[0]).exists(), link
