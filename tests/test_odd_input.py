@@ -241,7 +241,7 @@ def test_a_narrow_terminal_keeps_the_formula(labels, monkeypatch, capsys):
     monkeypatch.setattr(cli.sys.stdout, "isatty", lambda: True, raising=False)
     cli.print_table(labels.filter(direction="high"), "")
     plain = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
-    assert plain.splitlines()[0].split() == ["layer", "neuron", "formula", "AUC"]
+    assert plain.splitlines()[0].split() == ["layer", "neuron", "formula", "auc"]
 
 
 def test_a_terminal_without_unicode_shows_the_rest(tmp_path, monkeypatch):

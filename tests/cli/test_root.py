@@ -38,7 +38,7 @@ def test_the_table_and_the_file(run):
     code, out, err = run("label", "a.npy", "c.csv", "--out", "labels.csv")
     assert code == 0
     lines = out.splitlines()
-    assert lines[0].split() == ["neuron", "formula", "AUC", "fraction", "count", "log10", "p"]
+    assert lines[0].split() == ["neuron", "formula", "auc", "fraction", "count", "log10_p"]
     assert lines[3].startswith('2       dog & ~"new grass"')
     assert "(constant)" in lines[4]
     assert lines[-1] == "… 10 more; all of them are in labels.csv"

@@ -32,7 +32,7 @@ def labels(data):
 
 def test_columns_stand_in_the_order_of_the_contract(data, labels):
     contract = ["neuron", "direction", "formula", "auc", "fraction", "count", "length", "p", "log10_p", "p_search", "q"]
-    contract += ["auc_heldout", "auc_low", "auc_high", "p_gain", "stability"]
+    contract += ["auc_heldout", "auc_low", "auc_high", "p_gain", "average_precision", "stability"]
     columns = list(labels.to_frame().columns)
     assert columns[: len(contract)] == contract
     assert columns[len(contract) : -4] == [
@@ -146,14 +146,14 @@ def test_labels_say_what_their_numbers_account_for(data, labels):
     assert titles == [
         "neuron",
         "formula",
-        "AUC",
-        "held out",
+        "auc",
         "fraction",
         "count",
-        "log10 p",
-        "p search",
+        "log10_p",
+        "p_search",
         "q",
-        "p gain",
+        "auc_heldout",
+        "p_gain",
         "stability",
     ]
 

@@ -87,7 +87,7 @@ def test_the_frame_has_the_columns_of_the_contract(labels):
 def test_the_printed_table(labels):
     assert repr(labels).splitlines() == [
         "Labels: 3 labels, 1 without a formula",
-        "neuron  formula          AUC  fraction  count  log10 p",
+        "neuron  formula          auc  fraction  count  log10_p",
         "0       dog & ~grass  0.9500    0.2500     10     -2.0",
         "1       (constant)",
         "2       cat           0.7000    0.2500     10     -0.3",

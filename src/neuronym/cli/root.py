@@ -336,17 +336,17 @@ def print_table(labels: Labels, rest: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    titles, rows = labels.head(_SHOWN).cells()
+    first = labels.head(_SHOWN)
+    columns, rows = first.columns(), first.cells()[1]
     console = Console(width=None if sys.stdout.isatty() else 160)
     # Where there is little room, the formula has it.
-    numbers = ["AUC"] if console.width < _NARROW else titles[titles.index("formula") + 1 :]
+    shown = [place for place, one in enumerate(columns) if console.width >= _NARROW or one.narrow or not one.numeric]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    shown = [place for place, title in enumerate(titles) if title in numbers or place <= titles.index("formula")]
-    for title in (titles[place] for place in shown):
-        if title in numbers:
-            table.add_column(title, justify="right", no_wrap=True)
+    for one in (columns[place] for place in shown):
+        if one.numeric:
+            table.add_column(one.name, justify="right", no_wrap=True)
         else:
-            table.add_column(title, no_wrap=title == "neuron", overflow="fold")
+            table.add_column(one.name, no_wrap=one.name == "neuron", overflow="fold")
     for row in rows:
         table.add_row(*(Text(row[place]) for place in shown))
     console.print(table)

@@ -16,6 +16,7 @@ from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import FileError
 from neuronym.labels.label import Explanation, Label
+from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, OfBest, filled
 
 __all__ = ["as_json", "as_label", "as_row", "columns_of", "read_rows", "write_rows"]
 
@@ -23,31 +24,21 @@ Row = dict[str, Any]
 
 KINDS = (".csv", ".parquet", ".json")
 
-# The contract's columns, then what stands beside them; those that no label fills are left out, save the first ones.
-_ALWAYS = ("neuron", "direction", "formula", "auc", "fraction", "count", "length", "p", "log10_p", "reason", "path")
-_COLUMNS = (
-    *("layer", "neuron", "direction", "formula", "auc", "fraction", "count", "length", "p", "log10_p", "p_search", "q"),
-    *("auc_heldout", "auc_low", "auc_high", "p_gain", "stability", "stability_concepts", "stability_overlap"),
-    *("agreement", "permutations", "tail", "difference", "precision", "recall", "average_precision"),
-    *("reason", "path", "runners_up", "alternatives", "aliases"),
-)
-# Text stays text, whatever it looks like; nested columns are JSON text in CSV and Parquet.
-_OF_FORMULA = ("p", "log10_p", "auc_heldout", "auc_low", "auc_high", "gain", "p_gain")
-_EFFECTS = ("difference", "precision", "recall", "average_precision")
-_OF_LABEL = ("p_search", "q", "agreement", "stability", "stability_concepts", "stability_overlap")
-_FLOATS = ("auc", "fraction", *_OF_FORMULA, *_EFFECTS, *_OF_LABEL)
-_WHOLE = ("count", "length", "permutations")
-_NESTED = ("path", "runners_up", "aliases", "alternatives")
-_NEEDED = ("neuron", "formula", "auc", "fraction", "count")
+_KINDS = {one.name: one.kind for one in COLUMNS}
+_NEEDED = [one.name for one in COLUMNS if one.needed]
+_FLOATS = ("number", "p")
+# In a path and among the runners-up a formula is a dict; of the best one, the row tells all that the label tells.
+_OF_FORMULA = ("auc", "fraction", "count", "length", *FORMULA_NUMBERS)
+_OF_STEP = [name for name in FORMULA_NUMBERS if not isinstance(getattr(Label, name, None), OfBest)]
 
 
 def columns_of(labels: Iterable[Label]) -> list[str]:
     """The columns that labels fill, in order."""
     listed = list(labels)
     return [
-        name
-        for name in _COLUMNS
-        if name in _ALWAYS or any(_filled(getattr(label, name)) is not None for label in listed)
+        one.name
+        for one in COLUMNS
+        if one.stored and (one.always or any(filled(getattr(label, one.name)) is not None for label in listed))
     ]
 
 
@@ -60,7 +51,7 @@ def as_row(label: Label, columns: Sequence[str]) -> Row:
         "alternatives": lambda: [[None if f is None else str(f), share] for f, share in label.alternatives],
         "aliases": lambda: {name: list(others) for name, others in label.aliases.items()},
     }
-    return {name: made[name]() if name in made else _filled(getattr(label, name)) for name in columns}
+    return {name: made[name]() if name in made else filled(getattr(label, name)) for name in columns}
 
 
 def as_label(row: Row) -> Label:
@@ -72,10 +63,11 @@ def as_label(row: Row) -> Label:
         If the row is broken.
     """
     path = [None if step is None else _from_dict(step) for step in row.get("path") or ()]
-    best = None if row["formula"] is None else _from_dict(row)
+    told = {name: value for name, value in row.items() if name not in _OF_STEP}
+    best = None if row["formula"] is None else _from_dict(told)
     for place, step in enumerate(path):
         if best is not None and step is not None and step.formula == best.formula:  # the row holds all of its numbers
-            path[place] = best = replace(best, gain=step.gain, p_gain=step.p_gain)
+            path[place] = best = replace(best, **{name: getattr(step, name) for name in _OF_STEP})
     return Label(
         as_name(row["neuron"]),
         row.get("layer"),
@@ -85,26 +77,16 @@ def as_label(row: Row) -> Label:
         tuple(_from_dict(other) for other in row.get("runners_up") or ()),
         row.get("reason"),
         {name: tuple(others) for name, others in (row.get("aliases") or {}).items()},
-        permutations=None if row.get("permutations") is None else int(row["permutations"]),
-        tail={None: None, "True": True, "False": False, True: True, False: False}[row.get("tail")],
         alternatives=tuple((_parsed(f) if f else None, float(share)) for f, share in row.get("alternatives") or ()),
-        **{name: _number(row, name) for name in _OF_LABEL},
+        **{name: _plain(row, name) for name in LABEL_NUMBERS},
     )
 
 
-def _filled(value: Any) -> Any:
-    """A value as it stands in a table; None for what is no number and for an empty collection."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return None if value in ((), {}) else value
-
-
 def _as_dict(explanation: Explanation, best: Formula | None) -> Row:
-    """A formula of a nested column; of the best one, the row tells the rest."""
-    more = ("gain", "p_gain") if explanation.formula == best else (*_OF_FORMULA, *_EFFECTS)
-    known = [name for name in more if not math.isnan(getattr(explanation, name))]
-    told = {name: getattr(explanation, name) for name in ("auc", "fraction", "count", "length", *known)}
-    return {"formula": str(explanation.formula), **told}
+    """A formula of a nested column."""
+    named = [name for name in _OF_FORMULA if explanation.formula != best or name in (*_OF_FORMULA[:4], *_OF_STEP)]
+    told = {name: filled(getattr(explanation, name)) for name in named}
+    return {"formula": str(explanation.formula), **{name: value for name, value in told.items() if value is not None}}
 
 
 @lru_cache(maxsize=2**16)
@@ -114,13 +96,19 @@ def _parsed(text: str) -> Formula:
 
 
 def _from_dict(value: Mapping[str, Any]) -> Explanation:
-    more = {name: _number(value, name) for name in (*_OF_FORMULA, *_EFFECTS) if name in value}
+    more = {name: _plain(value, name) for name in FORMULA_NUMBERS if name in value}
     formula = _parsed(value["formula"])
     return Explanation(formula, float(value["auc"]), float(value["fraction"]), int(value["count"]), **more)
 
 
-def _number(row: Mapping[str, Any], name: str) -> float:
-    return math.nan if row.get(name) is None else float(row[name])
+def _plain(row: Mapping[str, Any], name: str) -> Any:
+    """A number, or yes or no, of a row; where there is none, NaN of a number and else None."""
+    value, kind = row.get(name), _KINDS.get(name, "number")
+    if value is None:
+        return math.nan if kind in _FLOATS else None
+    if kind == "bool":
+        return {"True": True, "False": False, True: True, False: False}[value]
+    return int(value) if kind == "whole" else float(value)
 
 
 def write_rows(path: str | Path, columns: Sequence[str], rows: Sequence[Row], overwrite: bool) -> None:
@@ -155,7 +143,7 @@ def as_json(columns: Sequence[str], rows: Sequence[Row]) -> str:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
-    if name in _NESTED:
+    if _KINDS[name] == "nested":
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     return repr(value) if isinstance(value, float) else str(value)
 
@@ -164,9 +152,10 @@ def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> N
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
+    types: dict[str, Any] = {"number": pa.float64(), "p": pa.float64(), "whole": pa.int64(), "bool": pa.bool_()}
     arrays = []
     for name in columns:
-        kind: Any = pa.float64() if name in _FLOATS else pa.int64() if name in _WHOLE else pa.string()
+        kind = types.get(_KINDS[name], pa.string())
         values = [row[name] for row in rows]
         if kind == pa.string():
             values = [None if value is None else _cell(name, value) for value in values]
@@ -239,11 +228,12 @@ def _value(path: str | Path, number: int, name: str, value: Any) -> Any:
     """A cell of a table as the value of its column; an empty one is None."""
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
+    kind = _KINDS.get(name, "text")
     try:
-        if name in _FLOATS:
+        if kind in _FLOATS:
             return float(value)
-        if name in _WHOLE:
+        if kind == "whole":
             return int(value)
-        return json.loads(value) if name in _NESTED else value
+        return json.loads(value) if kind == "nested" else value
     except ValueError as error:
         raise FileError(f"row {number} of {str(path)!r} has {value!r} as {name}: {error}") from error

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import overload
 
 from neuronym.data.activations import Name
 from neuronym.data.formula import Formula
+from neuronym.labels.schema import FormulaNumbers, LabelNumbers, column, documented
 from neuronym.stats.significance import FARTHEST
 
 __all__ = ["Explanation", "Label"]
 
 
+@documented
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(FormulaNumbers):
     """A formula and how well one neuron detects it.
 
     What was not asked for is NaN. Interval and effects are those on held-out samples where some were held out.
@@ -30,38 +31,15 @@ class Explanation:
         The share of samples inside, T(φ) of the paper.
     count : int
         The number of samples inside.
-    p, log10_p : float
-        Two-sided Mann-Whitney, as if the formula had been chosen before looking. On the samples that were searched it
-        does not account for the search; on held-out samples there is nothing to account for.
-    auc_heldout : float
-        The AUC on samples that were not searched; with folds, the mean over them, each with its own formula.
-    auc_low, auc_high : float
-        A 95% confidence interval of the AUC, conditional on the formula.
     gain, p_gain : float
         In a path: the gain in AUC on held-out samples over the step before, of the first step over ½, and its
         one-sided p by the paired test of DeLong.
-    difference : float
-        The mean activation inside less that outside, in standard deviations.
-    precision, recall : float
-        At the threshold on the activation with the highest F1, in hindsight.
-    average_precision : float
     """
 
     formula: Formula
     auc: float
     fraction: float
     count: int
-    p: float = math.nan
-    log10_p: float = math.nan
-    auc_heldout: float = math.nan
-    auc_low: float = math.nan
-    auc_high: float = math.nan
-    gain: float = math.nan
-    p_gain: float = math.nan
-    difference: float = math.nan
-    precision: float = math.nan
-    recall: float = math.nan
-    average_precision: float = math.nan
 
     @property
     def length(self) -> int:
@@ -69,31 +47,14 @@ class Explanation:
         return self.formula.length
 
     def __str__(self) -> str:
-        p = "not known" if math.isnan(self.p_gain) else f"{self.p_gain:.2g}"
+        p = column("p_gain").text(self) or "not known"
         gained = "" if math.isnan(self.gain) else f", held-out gain {self.gain:+.4f}, p {p}"
-        return f"{self.formula}  (AUC {self.auc:.4f}, {self.fraction:.2%} of samples{gained})"
+        return f"{self.formula}  (AUC {column('auc').text(self)}, {self.fraction:.2%} of samples{gained})"
 
 
-class _OfBest:
-    """A number of the best formula, NaN where there is none."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    @overload
-    def __get__(self, label: None, owner: type) -> _OfBest: ...
-
-    @overload
-    def __get__(self, label: Label, owner: type) -> float: ...
-
-    def __get__(self, label: Label | None, owner: type) -> _OfBest | float:
-        if label is None:
-            return self
-        return math.nan if label.best is None else float(getattr(label.best, self.name))
-
-
+@documented
 @dataclass(frozen=True, slots=True)
-class Label:
+class Label(LabelNumbers):
     """What one neuron detects.
 
     What was not asked for is NaN, and so is every number of a label without a formula. The numbers of the best
@@ -114,20 +75,6 @@ class Label:
     reason : str or None
         Why there is no formula.
     aliases : mapping from a concept in the formulas to the names of concepts that the same samples show
-    p_search : float
-        The probability that the same search finds an AUC at least as high where activations have nothing to do with
-        concepts. With both directions, that it finds one in either.
-    q : float
-        ``p_search`` adjusted by Benjamini and Hochberg for all labels found with this one.
-    permutations : int or None
-        How many permutations ``p_search`` comes from.
-    tail : bool or None
-        Where it was asked for: whether ``p_search`` comes from a generalised Pareto tail fitted to their best AUCs.
-    agreement : float
-        With folds, the share of them that chose this formula.
-    stability, stability_concepts, stability_overlap : float
-        The share of bootstrap resamples in which the search found this formula, one of the same concepts, and the
-        mean Jaccard overlap of its extension with those found.
     alternatives : tuple of (formula or None, share)
         The fewest formulas that cover 90% of the resamples, the most frequent first.
     """
@@ -140,18 +87,7 @@ class Label:
     runners_up: tuple[Explanation, ...] = ()
     reason: str | None = None
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
-    p_search: float = math.nan
-    q: float = math.nan
-    permutations: int | None = None
-    tail: bool | None = None
-    agreement: float = math.nan
-    stability: float = math.nan
-    stability_concepts: float = math.nan
-    stability_overlap: float = math.nan
     alternatives: tuple[tuple[Formula | None, float], ...] = ()
-
-    auc, fraction, p, log10_p, auc_heldout, auc_low, auc_high = (_OfBest() for _ in range(7))
-    difference, precision, recall, average_precision = (_OfBest() for _ in range(4))
 
     @property
     def formula(self) -> Formula | None:
@@ -190,12 +126,16 @@ class Label:
         )
 
     @property
+    def p_search_sign(self) -> str:
+        """What is put before ``p_search``: ≈ from a fitted tail, and ≤ where that is not followed any further."""
+        if not self.tail or math.isnan(self.p_search):
+            return ""
+        return "≤ " if self.p_search * (1 + (self.permutations or 0)) <= FARTHEST * (1 + 1e-9) else "≈ "
+
+    @property
     def p_search_text(self) -> str:
-        """``p_search`` as it is printed: with ≈ from a fitted tail, and ≤ where that is not followed any further."""
-        text = "" if math.isnan(self.p_search) else f"{self.p_search:.2g}"
-        if not self.tail:
-            return text
-        return ("≤ " if self.p_search * (1 + (self.permutations or 0)) <= FARTHEST * (1 + 1e-9) else "≈ ") + text
+        """``p_search`` as it is shown, with its sign."""
+        return column("p_search").text(self)
 
     @property
     def p_confirming(self) -> float:
@@ -257,32 +197,32 @@ class Label:
         return f"<p><strong>{escape(head)}</strong></p><ul>{items}</ul>"
 
     def _lines(self) -> Iterator[str]:
-        missing = math.isnan
+        missing, text = math.isnan, self._text
         searched = " of those searched" if self.held_out else ""
-        shown = f"AUC {self.auc:.4f}, {self.count} samples ({self.fraction:.2%}{searched})"
-        if not self.held_out:
-            shown += f", log10 p {self.log10_p:.1f} (does not account for the search)"
+        shown = f"AUC {text('auc')}, {self.count} samples ({self.fraction:.2%}{searched})"
+        if not self.held_out and not missing(self.log10_p):
+            shown += f", log10 p {text('log10_p')} (does not account for the search)"
         yield shown
         if not missing(self.p_search):
             fitted = ", from a fitted tail" if self.tail else ""
-            corrected = "" if missing(self.q) else f", q {self.q:.2g}"
-            yield f"the search: p {self.p_search_text} by {self.permutations} permutations{fitted}{corrected}"
+            corrected = "" if missing(self.q) else f", q {text('q')}"
+            yield f"the search: p {text('p_search')} by {self.permutations} permutations{fitted}{corrected}"
         if not missing(self.auc_heldout):
-            log10_p = "p not known" if missing(self.log10_p) else f"log10 p {self.log10_p:.1f}"
+            log10_p = "p not known" if missing(self.log10_p) else f"log10 p {text('log10_p')}"
             tested = f", {log10_p}" if self.held_out else ""
             agreed = "" if missing(self.agreement) else f", the same formula in {self.agreement:.0%} of folds"
-            yield f"held out: AUC {self.auc_heldout:.4f}{self._interval()}{tested}{agreed}"
+            yield f"held out: AUC {text('auc_heldout')}{self._interval()}{tested}{agreed}"
         elif not missing(self.auc_low):
-            yield f"AUC, 95% interval: {self.auc_low:.4f} to {self.auc_high:.4f}"
+            yield f"AUC, 95% interval: {text('auc_low')} to {text('auc_high')}"
         if not missing(self.difference):
             yield (
-                f"inside higher by {self.difference:.2f} SDs; best threshold: precision {self.precision:.2f}, "
-                f"recall {self.recall:.2f}; average precision {self.average_precision:.2f}"
+                f"inside higher by {text('difference')} SDs; best threshold: precision {text('precision')}, "
+                f"recall {text('recall')}; average precision {text('average_precision')}"
             )
         if not missing(self.stability):
             yield (
                 f"resamples: the same formula in {self.stability:.0%}, the same concepts in "
-                f"{self.stability_concepts:.0%}, mean overlap {self.stability_overlap:.2f}"
+                f"{self.stability_concepts:.0%}, mean overlap {text('stability_overlap')}"
             )
             yield from (f"  {share:.0%}  {formula or 'no formula'}" for formula, share in self.alternatives[:5])
         for name, others in self.aliases.items():
@@ -292,4 +232,7 @@ class Label:
         yield from (f"runner-up: {other}" for other in self.runners_up)
 
     def _interval(self) -> str:
-        return "" if math.isnan(self.auc_low) else f" (95% {self.auc_low:.4f} to {self.auc_high:.4f})"
+        return "" if math.isnan(self.auc_low) else f" (95% {self._text('auc_low')} to {self._text('auc_high')})"
+
+    def _text(self, name: str) -> str:
+        return column(name).text(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ from neuronym.data.formula import Formula
 from neuronym.errors import FileError, OptionError, UnknownNameError, no_such
 from neuronym.labels.files import as_json, as_label, as_row, columns_of, read_rows, write_rows
 from neuronym.labels.label import Explanation, Label
+from neuronym.labels.schema import COLUMNS, Column, column
 from neuronym.labels.summary import Summary
 
 if TYPE_CHECKING:
@@ -20,17 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Explanation", "Label", "Labels"]
 
 _SHOWN = 20  # rows of a printed table
-_PRINTED = {  # columns of numbers in it, with their titles and formats
-    "auc": ("AUC", ".4f"),
-    "auc_heldout": ("held out", ".4f"),
-    "fraction": ("fraction", ".4f"),
-    "count": ("count", "d"),
-    "log10_p": ("log10 p", ".1f"),
-    "p_search": ("p search", ".2g"),
-    "q": ("q", ".2g"),
-    "p_gain": ("p gain", ".2g"),
-    "stability": ("stability", ".2f"),
-}
 
 
 class Labels:
@@ -98,13 +89,18 @@ class Labels:
         return Labels(found)
 
     def filter(self, predicate: Callable[[Label], object] | None = None, **equal: object) -> Labels:
-        """Keep the labels for which the predicate holds, and whose attributes equal those given.
+        """Keep the labels for which the predicate holds, and whose columns equal those given.
+
+        Raises
+        ------
+        OptionError
+            If labels have no such column.
 
         >>> Labels([Label(0, layer="a"), Label(0, layer="b")]).filter(lambda label: label.auc > 0.9, layer="a")
         Labels: 0 labels
         """
         for name in equal:
-            _attribute(name)
+            column(name)
         if isinstance(equal.get("formula"), str):
             equal["formula"] = Formula.parse(str(equal["formula"]))
         return Labels(
@@ -114,13 +110,18 @@ class Labels:
         )
 
     def sort(self, by: str | Callable[[Label], Any] = "auc", descending: bool | None = None) -> Labels:
-        """Order the labels by an attribute or a function of a label; what is missing comes last.
+        """Order the labels by a column or a function of a label; what is missing comes last.
 
         AUC falls unless ``descending`` says otherwise, all else rises.
+
+        Raises
+        ------
+        OptionError
+            If labels have no such column, or it holds more than one value.
         """
-        if by in ("best", "path", "runners_up", "aliases"):
+        if not callable(by) and column(by).kind == "nested":
             raise OptionError(f"labels cannot be sorted by {by!r}: sort by a number, a name or a function of a label")
-        value = by if callable(by) else _attribute(by)
+        value = by if callable(by) else attrgetter(by)
         falling = by == "auc" if descending is None else descending
         present: list[Label] = []
         missing: list[Label] = []
@@ -204,15 +205,14 @@ class Labels:
     def to_frame(self) -> pd.DataFrame:
         """A DataFrame with a row per label.
 
-        Columns are ``neuron, direction, formula, auc, fraction, count, length, p, log10_p, reason, path, runners_up``,
-        and of the others those that a label fills: ``layer`` before them; after ``log10_p`` the numbers that were
-        asked for, as ``Label`` names them; ``alternatives`` and ``aliases`` at the end. The formula is text, ``path``
-        and ``runners_up`` are lists of dicts.
+        Columns are those of ``neuronym.labels.schema.COLUMNS``, in that order, as far as a label fills them; ``neuron,
+        direction, formula, auc, fraction, count, length, p, log10_p, reason, path`` are always there. The formula is
+        text, ``path`` and ``runners_up`` are lists of dicts.
         """
         import pandas as pd
 
         frame = pd.DataFrame(list(self._rows()), columns=columns_of(self))
-        return frame.astype({name: "Int64" for name in ("count", "length", "permutations") if name in frame})
+        return frame.astype({one.name: "Int64" for one in COLUMNS if one.kind == "whole" and one.name in frame})
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Save the labels as ``.csv``, ``.parquet`` or ``.json``, nothing lost; the file is complete or absent.
@@ -249,23 +249,21 @@ class Labels:
         columns = columns_of(self)
         return (as_row(label, columns) for label in self)
 
+    def columns(self) -> list[Column]:
+        """The columns of a printed table of these labels."""
+        there = set(columns_of(self))
+        turned = any(label.direction != "high" for label in self)
+        return [one for one in COLUMNS if one.printed and one.name in there and (turned or one.name != "direction")]
+
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """The titles of a printed table, and a row of texts for every label."""
-        shown = {"layer": "layer", "neuron": "neuron", "direction": "direction", "formula": "formula"}
-        columns = set(columns_of(self))
-        keys = [name for name in shown if name in columns]
-        if all(label.direction == "high" for label in self):
-            keys.remove("direction")
-        numbers = [name for name in _PRINTED if name in columns]
-        rows = []
-        for label in self:
-            formula = f"({label.reason})" if label.best is None else str(label.formula)
-            key = [formula if name == "formula" else str(getattr(label, name)) for name in keys]
-            cells = {name: _printed(getattr(label, name), _PRINTED[name][1]) for name in numbers}
-            if "p_search" in cells:
-                cells["p_search"] = label.p_search_text
-            rows.append([*key, *cells.values()])
-        return [*keys, *(_PRINTED[name][0] for name in numbers)], rows
+        columns = self.columns()
+
+        def cell(one: Column, label: Label) -> str:
+            empty = one.name == "formula" and label.best is None
+            return f"({label.reason})" if empty else one.text(label)
+
+        return [one.name for one in columns], [[cell(one, label) for one in columns] for label in self]
 
     def _summary(self) -> str:
         missing = sum(label.best is None for label in self)
@@ -273,16 +271,14 @@ class Labels:
         return f"Labels: {len(self)} label{'s' * (len(self) != 1)}{without}"
 
     def __repr__(self) -> str:
-        titles, rows = self.head(_SHOWN).cells()
+        first = self.head(_SHOWN)
+        titles, rows = first.cells()
         if not rows:
             return self._summary()
         widths = [max(len(row[i]) for row in [titles, *rows]) for i in range(len(titles))]
-        left = titles.index("formula")
+        sides = [str.rjust if one.numeric else str.ljust for one in first.columns()]
         lines = [
-            "  ".join(
-                cell.ljust(w) if i <= left else cell.rjust(w)
-                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            )
+            "  ".join(side(cell, w) for side, cell, w in zip(sides, row, widths, strict=True))
             for row in [titles, *rows]
         ]
         more = [f"… {len(self) - _SHOWN} more"] * (len(self) > _SHOWN)
@@ -301,15 +297,3 @@ class Labels:
 def _check_level(name: str, level: object) -> None:
     if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
         raise OptionError(f"{name} must lie between 0 and 1, not {level!r}")
-
-
-def _printed(value: float | None, form: str) -> str:
-    return "" if value is None or math.isnan(value) else format(value, form)
-
-
-def _attribute(name: str) -> Callable[[Label], Any]:
-    from operator import attrgetter
-
-    if name.startswith("_") or (name not in Label.__dataclass_fields__ and callable(getattr(Label, name, len))):
-        raise OptionError(f"a label has no {name!r}: it has {', '.join(Label.__dataclass_fields__)}, formula, auc, …")
-    return attrgetter(name)

@@ -17,6 +17,7 @@ from neuronym.data.depths import depth
 from neuronym.data.formula import Formula
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.labels.labels import Label, Labels
+from neuronym.labels.schema import COLUMNS, Column
 from neuronym.report.detail import (
     Layer,
     chosen,
@@ -25,6 +26,7 @@ from neuronym.report.detail import (
     number,
     numbers,
     roc,
+    shortened,
     singles,
     steps,
     tree,
@@ -36,7 +38,7 @@ __all__ = ["Builder", "piece"]
 NEURONS_A_PIECE, CONCEPTS_A_PIECE = 16, 16
 _NEIGHBOURS, _CORRELATED = 6, 1500  # neighbours shown; samples that tell them
 _BEST = 30  # neurons of a concept
-_COLUMNS = ("p_search", "q", "auc_heldout", "stability")
+_CODED = ("layer", "formula", "length")  # of which the page has places in lists, or the length of each formula
 
 
 def piece(folder: Path, name: str, data: Any) -> None:
@@ -81,16 +83,11 @@ class Builder:
         layers = list(dict.fromkeys(label.layer for label in self.labels))
         columns: dict[str, list[Any]] = {
             "layer": [layers.index(label.layer) for label in self.labels],
-            "neuron": [label.neuron for label in self.labels],
             "formula": [-1 if label.formula is None else formulas[label.formula] for label in self.labels],
-            "auc": [number(label.auc) for label in self.labels],
-            "fraction": [number(label.fraction, 3) for label in self.labels],
-            "count": [label.count for label in self.labels],
         }
-        for name in _COLUMNS:
-            values = [number(getattr(label, name), 4 if name == "auc_heldout" else 3) for label in self.labels]
-            if any(value is not None for value in values):
-                columns[name] = values
+        for one in COLUMNS:
+            if one.page and one.name not in _CODED:
+                columns |= self._column(one)
         if any(label.direction == "low" for label in self.labels):
             columns["low"] = [int(label.direction == "low") for label in self.labels]
         reasons = {i: label.reason for i, label in enumerate(self.labels) if label.formula is None}
@@ -100,11 +97,28 @@ class Builder:
             "readable": [self.names.get(name, name) for name in concepts] if self.names else None,
             "formulas": [_coded(formula, concepts) for formula in formulas],
             "n": len(self.labels),
+            "schema": [_described(one) for one in COLUMNS if one.page or one.numeric],
             "columns": {name: _packed(values) for name, values in columns.items()},
             "reasons": {str(i): reason for i, reason in reasons.items() if reason},
             "piece": [NEURONS_A_PIECE, CONCEPTS_A_PIECE],
             "depth": self._depths(list(concepts)),
         }
+
+    def _column(self, column: Column) -> dict[str, list[Any]]:
+        """What the page needs to show a column; nothing where no label fills it."""
+        if not column.numeric:
+            return {column.name: [getattr(label, column.name) for label in self.labels]}
+        values = [shortened(label, column) for label in self.labels]
+        if not column.always and all(value is None for value in values):
+            return {}
+        found: dict[str, list[Any]] = {column.name: values}
+        if column.sign:
+            signs = [getattr(label, column.sign) for label in self.labels]
+            found |= {f"{column.name}_sign": signs} if any(signs) else {}
+        if column.kind == "p" and 0 in values:
+            tiny = [column.text(label) if value == 0 else "" for label, value in zip(self.labels, values, strict=True)]
+            found[f"{column.name}_text"] = tiny
+        return found
 
     def _depths(self, concepts: Sequence[str]) -> list[int | None] | None:
         """How many steps each concept is below the top of the hierarchy."""
@@ -326,6 +340,12 @@ class Builder:
             else:
                 image.save(self.folder / "thumbs" / f"{row}.jpg", "JPEG", quality=82)
         return unread
+
+
+def _described(column: Column) -> dict[str, Any]:
+    """A column as the page shows, sorts and filters it."""
+    told = {"name": column.name, "kind": column.kind, "about": column.about, "form": column.form, "page": column.page}
+    return told if column.at_least is None else {**told, "at_least": column.at_least}
 
 
 def _standard_ranks(block: NDArray[Any]) -> NDArray[np.float32]:

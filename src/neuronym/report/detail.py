@@ -15,6 +15,7 @@ from neuronym.data.formula import Formula
 from neuronym.errors import ActivationsError
 from neuronym.inputs.alignment import Aligned
 from neuronym.labels.labels import Label
+from neuronym.labels.schema import COLUMNS, Column
 from neuronym.search.scores import AUC
 
 __all__ = ["Layer", "number", "tree"]
@@ -190,11 +191,18 @@ def singles(aucs: NDArray[np.float32], counts: NDArray[np.int64], names: Sequenc
     return {"highest": listed(order[:_SINGLES]), "lowest": listed(order[::-1][:_SINGLES])}
 
 
+def shortened(label: Label, column: Column) -> float | int | None:
+    """A number of a label with about as many digits as are shown."""
+    value = getattr(label, column.name)
+    if column.form.endswith("f") and value is not None and value == value:
+        return round(float(value), int(column.form[1:-1]))
+    return number(value, 3)
+
+
 def label_numbers(label: Label) -> dict[str, Any]:
     """The numbers of a label, those that it has."""
-    names = ("auc", "fraction", "count", "length", "p", "log10_p", "p_search", "q", "auc_heldout", "auc_low")
-    more = ("auc_high", "p_gain", "stability", "stability_concepts", "difference", "precision", "recall")
-    return {name: value for name in (*names, *more) if (value := number(getattr(label, name))) is not None}
+    found = {one.name: shortened(label, one) for one in COLUMNS if one.numeric and one.stored}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def steps(label: Label) -> dict[str, Any]:

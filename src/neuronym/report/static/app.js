@@ -186,10 +186,6 @@ var neuronym = (function () {
   window.addEventListener("hashchange", route);
 
   // ---- the table
-  var COLUMNS = {
-    layer: "layer", neuron: "neuron", formula: "formula", auc: "AUC", auc_heldout: "held out", fraction: "fraction", count: "samples",
-    length: "length", p_search: "p search", q: "q", stability: "stability",
-  };
   var STEP = 100;
   function value(name, i) {
     if (name === "formula") return formulaOf(i).toLowerCase();
@@ -198,10 +194,11 @@ var neuronym = (function () {
     return data.columns[name][i];
   }
   function shownColumns() {
-    return Object.keys(COLUMNS).filter(function (name) {
-      return name === "layer" ? data.layers.length > 1 || data.layers[0] !== null : name === "length" || name in data.columns;
+    return data.schema.filter(function (one) {
+      return one.page && (one.name === "layer" ? data.layers.length > 1 || data.layers[0] !== null : one.name === "length" || one.name in data.columns);
     });
   }
+  function numeric(column) { return ["number", "p", "whole"].includes(column.kind); }
   function terms(text) {
     var found = [], pattern = /(~?)"([^"]*)"|(~?)(\S+)/g, match;
     while ((match = pattern.exec(text))) {
@@ -210,8 +207,11 @@ var neuronym = (function () {
     }
     return found;
   }
+  // The columns that are filtered by a least value.
+  function filters() { return shownColumns().filter(function (one) { return one.at_least !== undefined && one.name in data.columns; }); }
   function filtered(query) {
-    var words = terms(query.get("q") || ""), low = Number(query.get("auc") || 0), least = Number(query.get("fraction") || 0);
+    var words = terms(query.get("q") || "");
+    var least = filters().map(function (one) { return [data.columns[one.name], Number(query.get(one.name) || 0)]; }).filter(function (one) { return one[1] > 0; });
     var layer = query.get("layer"), believed = query.get("believed") === "1", c = data.columns;
     var matches = data.text.map(function (one) {
       return words.map(function (term) { return (term.no ? one.no : one.yes).includes(term.word); });
@@ -219,8 +219,7 @@ var neuronym = (function () {
     var rows = [];
     for (var i = 0; i < data.n; i++) {
       if (layer !== null && String(layerOf(i)) !== layer) continue;
-      if (low > 0 && !(c.auc[i] >= low)) continue;
-      if (least > 0 && !(c.fraction[i] >= least)) continue;
+      if (!least.every(function (one) { return one[0][i] !== null && one[0][i] >= one[1]; })) continue;
       if (believed && c.q && !(c.q[i] !== null && c.q[i] <= 0.05)) continue;
       var k = c.formula[i], fits = true;
       for (var t = 0; t < words.length && fits; t++) {
@@ -229,7 +228,7 @@ var neuronym = (function () {
       if (fits) rows.push(i);
     }
     var sort = query.get("sort") || "-auc", falling = sort[0] === "-", name = falling ? sort.slice(1) : sort;
-    if (!shownColumns().includes(name)) { name = "auc"; falling = true; }
+    if (!shownColumns().some(function (one) { return one.name === name; })) { name = "auc"; falling = true; }
     var values = new Array(data.n);
     rows.forEach(function (i) { values[i] = value(name, i); });
     rows.sort(function (a, b) {
@@ -243,19 +242,38 @@ var neuronym = (function () {
     return { rows: rows, sort: name, falling: falling };
   }
 
-  function cell(name, i) {
+  function cell(column, i) {
+    var name = column.name;
     if (name === "neuron") return h("td", { class: "name" }, h("a", { href: link(i) }, h("bdi", {}, data.columns.neuron[i]), data.columns.low && data.columns.low[i] ? " low" : ""));
     if (name === "layer") return h("td", { class: "name" }, h("bdi", {}, layerOf(i)));
     if (name === "formula") return h("td", { class: "formula" }, h("bdi", {}, formulaOf(i)));
-    var v = value(name, i);
-    return h("td", { class: "number" }, v === null || v === undefined ? "" : told(name, v));
+    if (!numeric(column)) return h("td", { class: "name" }, h("bdi", {}, value(name, i)));
+    return h("td", { class: "number" }, textOf(name, i));
+  }
+  // A number of a label: where p is too small for a float, or is no more than near, as the label says it.
+  function textOf(name, i) {
+    var own = data.columns[name + "_text"], sign = data.columns[name + "_sign"];
+    return own && own[i] ? own[i] : (sign ? sign[i] : "") + told(name, value(name, i));
   }
   function told(name, v) {
     if (v === null || v === undefined) return "";
-    if (Number.isInteger(v) && ["count", "length", "rank", "class", "neuron", "pairs"].includes(name)) return String(v);
     if (typeof v !== "number") return String(v);
-    if (/^(p|q|p_.*|log10.*)$/.test(name)) return v === 0 ? "0" : Math.abs(v) < 0.001 ? v.toExponential(1) : v.toPrecision(2);
+    if (/^(p|q|p_.*)$/.test(name) && v === 0) return "< 1e-323";
+    var column = data.schema.find(function (one) { return one.name === name; });
+    if (column && column.form) return formatted(column.form, v);
+    if (Number.isInteger(v) && ["rank", "class", "neuron", "pairs"].includes(name)) return String(v);
+    if (/^(p_.*|log10.*)$/.test(name)) return formatted(".2g", v);
     return Math.abs(v) >= 100 ? v.toFixed(1) : v.toFixed(3);
+  }
+  // A number in a format of Python: d, .4f or .2g.
+  function formatted(form, v) {
+    var digits = Number(form.slice(1, -1));
+    if (form.endsWith("d")) return String(v);
+    if (form.endsWith("f")) return v.toFixed(digits);
+    var parts = v.toExponential(digits - 1).split("e"), power = Number(parts[1]);
+    var plain = function (text) { return text.includes(".") ? text.replace(/\.?0+$/, "") : text; };
+    if (power >= -4 && power < digits) return plain(v.toFixed(digits - 1 - power));
+    return plain(parts[0]) + "e" + (power < 0 ? "-" : "+") + String(Math.abs(power)).padStart(2, "0");
   }
 
   function overview(_, query) {
@@ -271,22 +289,23 @@ var neuronym = (function () {
       var some = document.createDocumentFragment();
       for (; drawnRows < Math.min(to, rows.length); drawnRows++) {
         var i = rows[drawnRows];
-        some.append(h("tr", {}, columns.map(function (name) { return cell(name, i); })));
+        some.append(h("tr", {}, columns.map(function (one) { return cell(one, i); })));
       }
       body.append(some);
       more.hidden = drawnRows >= rows.length;
     }
     function headings(found) {
       head.replaceChildren();
-      columns.forEach(function (name) {
+      columns.forEach(function (one) {
+        var name = one.name;
         var mine = name === found.sort, arrow = mine ? (found.falling ? " ▼" : " ▲") : "";
-        head.append(h("th", { scope: "col", class: ["layer", "neuron", "formula"].includes(name) ? null : "number", "aria-sort": mine ? (found.falling ? "descending" : "ascending") : "none" },
-          h("button", { type: "button", "data-sort": name, onclick: function () {
-            var falls = mine ? !found.falling : !["layer", "neuron", "formula", "p_search", "q", "length"].includes(name);
+        head.append(h("th", { scope: "col", class: numeric(one) ? "number" : null, "aria-sort": mine ? (found.falling ? "descending" : "ascending") : "none" },
+          h("button", { type: "button", "data-sort": name, title: one.about, onclick: function () {
+            var falls = mine ? !found.falling : numeric(one) && one.kind !== "p";
             state({ sort: (falls ? "-" : "") + name });
             update();
             head.querySelector("[data-sort='" + name + "']").focus();
-          } }, COLUMNS[name] + arrow)));
+          } }, name + arrow)));
       });
     }
     function update() {
@@ -301,9 +320,10 @@ var neuronym = (function () {
     }
     more.addEventListener("click", function () { draw(drawnRows + 5 * STEP); });
 
-    function slider(name, label, max) {
+    function slider(column) {
+      var name = column.name, max = column.at_least;
       var shown = h("output", { for: name }, Number(query.get(name) || 0).toFixed(2));
-      return h("label", {}, h("span", {}, label + " ≥ ", shown), h("input", { type: "range", id: name, min: 0, max: max, step: 0.01, value: query.get(name) || 0, oninput: function (event) {
+      return h("label", {}, h("span", {}, name + " ≥ ", shown), h("input", { type: "range", id: name, min: 0, max: max, step: 0.01, value: query.get(name) || 0, oninput: function (event) {
         shown.textContent = Number(event.target.value).toFixed(2);
         state({ [name]: Number(event.target.value) ? event.target.value : "" });
         update();
@@ -317,7 +337,7 @@ var neuronym = (function () {
     show(data.title, [
       h("h1", {}, data.title),
       h("form", { class: "filters", role: "search", onsubmit: function (event) { event.preventDefault(); } },
-        h("label", {}, "concepts, such as dog or ~grass; neurons", search), slider("auc", "AUC", 1), slider("fraction", "fraction", 0.5), layers, believed),
+        h("label", {}, "concepts, such as dog or ~grass; neurons", search), filters().map(slider), layers, believed),
       count,
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Neurons" }, h("table", { id: "neurons" }, h("caption", { class: "unseen" }, "Neurons and their formulas"), h("thead", {}, head), body)),
       h("p", {}, more),
@@ -385,7 +405,7 @@ var neuronym = (function () {
   });
 
   return {
-    piece: piece, load: load, show: show, link: link, nameOf: nameOf, formulaOf: formulaOf, conceptLink: conceptLink, told: told, key: key, layerOf: layerOf,
+    piece: piece, load: load, show: show, link: link, nameOf: nameOf, formulaOf: formulaOf, conceptLink: conceptLink, told: told, textOf: textOf, numeric: numeric, shownColumns: shownColumns, key: key, layerOf: layerOf,
     at: function (view, path) { var now = parts().path; return now[0] === view && now.slice(1, 4).map(encodeURIComponent).join("/") === path; },
     rows: function () { return filtered(new URLSearchParams(remembered)).rows; },
     get data() { return data; },

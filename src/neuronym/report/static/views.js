@@ -25,7 +25,7 @@
   function percent(x) { return x === null || x === undefined ? "" : (100 * x).toFixed(x < 0.1 ? 2 : 1) + "%"; }
   function facts(listed) {
     return h("dl", { class: "facts" }, listed.filter(function (one) { return one[1] !== null && one[1] !== undefined && one[1] !== ""; }).map(function (one) {
-      return h("div", {}, h("dt", {}, one[0]), h("dd", {}, one[1]));
+      return h("div", { title: one[2] }, h("dt", {}, one[0]), h("dd", {}, one[1]));
     }));
   }
   function table(columns, rows, caption) {
@@ -34,7 +34,7 @@
       h("tbody", {}, rows.map(function (row) { return h("tr", {}, row.map(function (one, c) { return h("td", { class: columns[c][1] ? "number" : "name" }, one); })); }))));
   }
   function neuronTable(rows, caption) {
-    return table([["neuron"], ["formula"], ["AUC", 1]], rows.map(function (one) {
+    return table([["neuron"], ["formula"], ["auc", 1]], rows.map(function (one) {
       return [h("a", { href: N.link(one[0]) }, h("bdi", {}, N.nameOf(one[0]))), h("bdi", {}, N.formulaOf(one[0])), one[1] === null ? "" : N.told("auc", one[1])];
     }), caption);
   }
@@ -72,11 +72,8 @@
       h("h1", {}, h("bdi", {}, N.nameOf(i))),
       h("p", { style: "font-size:1.25rem;margin:.2em 0" }, own.tree ? words(own.tree) : N.formulaOf(i), low ? h("span", { class: "quiet" }, " (the neuron is low inside)") : null),
       facts([
-        [held ? "AUC, samples searched" : "AUC", N.told("auc", c.auc[i])], ["held out", own.auc_heldout === undefined ? "" : N.told("auc", own.auc_heldout)],
+        ...N.shownColumns().filter(N.numeric).map(function (one) { return [one.name, N.textOf(one.name, i), one.about]; }),
         ["95% interval", own.auc_low === undefined ? "" : N.told("auc", own.auc_low) + " to " + N.told("auc", own.auc_high)],
-        [held ? "inside, samples searched" : "samples inside", c.count[i] === null ? "" : c.count[i] + " (" + percent(c.fraction[i]) + ")"],
-        ["p search", own.p_search === undefined ? "" : N.told("p", own.p_search)], ["q", own.q === undefined ? "" : N.told("q", own.q)],
-        ["stability", own.stability === undefined ? "" : percent(own.stability)],
         ["best F1, in hindsight", own.roc ? N.told("f1", own.roc.f1) + " at " + N.told("value", own.roc.threshold) : ""],
       ]),
       own.tree && own.tree[0] !== "concept" ? h("details", { class: "tree" }, h("summary", {}, "As a tree"), h("ul", {}, branches(own.tree))) : null,
@@ -90,14 +87,14 @@
       if (own.shown[kind] && own.shown[kind][0].length) children.push(h("h2", {}, kinds[kind]), samples(own.shown[kind], names, low));
     });
     var columns = h("div", { class: "columns" });
-    if (own.path && own.path.length) columns.append(h("div", {}, h("h2", {}, "The best formula by length"), table([["length", 1], ["formula"], ["AUC", 1], ["fraction", 1]], own.path.map(function (step) {
+    if (own.path && own.path.length) columns.append(h("div", {}, h("h2", {}, "The best formula by length"), table([["length", 1], ["formula"], ["auc", 1], ["fraction", 1]], own.path.map(function (step) {
       return [step.length, words(step.formula), N.told("auc", step.auc), N.told("fraction", step.fraction)];
     }), "The best formula by length")));
-    if (own.runners_up && own.runners_up.length) columns.append(h("div", {}, h("h2", {}, "Runners-up"), table([["formula"], ["AUC", 1], ["fraction", 1]], own.runners_up.map(function (step) {
+    if (own.runners_up && own.runners_up.length) columns.append(h("div", {}, h("h2", {}, "Runners-up"), table([["formula"], ["auc", 1], ["fraction", 1]], own.runners_up.map(function (step) {
       return [words(step.formula), N.told("auc", step.auc), N.told("fraction", step.fraction)];
     }), "Runners-up")));
     if (own.single) [["highest", "Single concepts with the highest AUC"], ["lowest", "Single concepts with the lowest AUC"]].forEach(function (one) {
-      columns.append(h("div", {}, h("h2", {}, one[1]), table([["concept"], ["AUC", 1], ["samples", 1]], own.single[one[0]].map(function (row) {
+      columns.append(h("div", {}, h("h2", {}, one[1]), table([["concept"], ["auc", 1], ["count", 1]], own.single[one[0]].map(function (row) {
         return [concept(row[0]), N.told("auc", row[1]), row[2]];
       }), one[1])));
     });
@@ -188,7 +185,7 @@
       var aucs = own.map(function (i) { return c.auc[i]; }).filter(function (x) { return x !== null; }).sort(function (a, b) { return a - b; });
       var mean = function (values) { var v = values.filter(function (x) { return x !== null && x !== undefined; }); return v.length ? v.reduce(function (a, b) { return a + b; }) / v.length : null; };
       rows.push([h("a", { href: "#/?layer=" + encodeURIComponent(String(layer)) }, h("bdi", {}, String(layer))), own.length, N.told("auc", aucs.length ? aucs[aucs.length >> 1] : null), N.told("auc", mean(own.map(function (i) { return c.fraction[i]; }))),
-        N.told("auc", mean(own.map(function (i) { return c.formula[i] < 0 ? null : N.data.length[c.formula[i]]; }))), c.q ? percent(mean(own.map(function (i) { return c.q[i] !== null && c.q[i] <= 0.05 ? 1 : 0; }))) : ""]);
+        N.told("mean", mean(own.map(function (i) { return c.formula[i] < 0 ? null : N.data.length[c.formula[i]]; }))), c.q ? percent(mean(own.map(function (i) { return c.q[i] !== null && c.q[i] <= 0.05 ? 1 : 0; }))) : ""]);
     });
     N.show("Layers", [h("h1", {}, "Layers side by side"), table([["layer"], ["neurons", 1], ["median AUC", 1], ["mean fraction", 1], ["mean length", 1], ["q ≤ 0.05", 1]], rows, "Layers"), place], "layers");
     N.data.layers.forEach(function (layer, l) {
@@ -203,7 +200,7 @@
       var rows = listed.map(function (one) { return { i: one[0], tree: one[1], auc: one[2], gain: one[2] === null || N.data.columns.auc[one[0]] === null ? null : one[2] - N.data.columns.auc[one[0]] }; });
       rows.sort(function (a, b) { return Math.abs(b.gain || 0) - Math.abs(a.gain || 0); });
       N.show("Two sets", [h("h1", {}, "Two sets of labels"), h("p", { class: "quiet" }, rows.length + " neurons are in both; the largest differences first" + (rows.length > 300 ? ", 300 of them" : "")),
-        table([["neuron"], ["this set"], ["AUC", 1], ["the other set"], ["AUC", 1], ["difference", 1]], rows.slice(0, 300).map(function (row) {
+        table([["neuron"], ["this set"], ["auc", 1], ["the other set"], ["auc", 1], ["difference", 1]], rows.slice(0, 300).map(function (row) {
           return [h("a", { href: N.link(row.i) }, h("bdi", {}, N.nameOf(row.i))), h("bdi", {}, N.formulaOf(row.i)), N.told("auc", N.data.columns.auc[row.i]), row.tree ? words(row.tree) : "none", N.told("auc", row.auc), row.gain === null ? "" : (row.gain > 0 ? "+" : "") + row.gain.toFixed(3)];
         }), "Two sets of labels")], "compare");
     });
