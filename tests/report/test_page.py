@@ -17,6 +17,7 @@ from PIL import Image
 from neuronym import (
     Activations,
     Concepts,
+    Explanation,
     FileError,
     Formula,
     Hierarchy,
@@ -29,6 +30,7 @@ from neuronym import (
 )
 from neuronym.analysis.circuits.graph import Circuit, open_circuit, save_circuit
 from neuronym.analysis.spurious.findings import find_spurious, open_findings
+from neuronym.labels.schema import column
 from neuronym.report.page import explore, report
 from reference import auc_by_pairs
 
@@ -564,6 +566,39 @@ def test_search_sort_and_filter(browser, made):
         assert page.locator("#count").inner_text() == f"{high} of {len(labels)} neurons"
         page.select_option("#layer", "low")
         assert page.locator("#neurons tbody tr").count() == sum(one.auc >= 0.8 and one.layer == "low" for one in labels)
+
+
+@in_browser
+def test_columns_are_titled_and_shown_as_in_a_printed_table(browser, tmp_path):
+    best = Explanation(Formula.parse("dog"), 0.91234, 0.1, 10, auc_heldout=0.9)
+    labels = Labels(
+        [
+            Label(0, best=best, p_search=1e-9, q=0.0, tail=True, permutations=99, stability=0.5),
+            Label(1, best=best, p_search=1e-5, q=0.012, tail=False, permutations=99),
+            Label(2, reason="constant"),
+        ]
+    )
+    page = report(labels, tmp_path / "out")
+    titles, rows = labels.cells()
+    with opened(browser, page.parent) as shown:
+        heads = [text.split()[0] for text in shown.locator("#neurons th").all_inner_texts()]
+        assert heads == ["neuron", "formula", "auc", "fraction", "count", "length", "p_search", "q", "auc_heldout",
+                         "stability"]  # fmt: skip
+        for i, row in enumerate(rows):
+            cells = shown.locator(f"#neurons tbody tr:nth-child({i + 1}) td").all_inner_texts()
+            found = dict(zip(heads, cells, strict=True))
+            expected = dict(zip(titles, row, strict=True))
+            for name in set(heads) & set(titles):
+                assert found[name] == expected[name], name
+        assert shown.locator("button[data-sort=q]").get_attribute("title") == column("q").about
+        shown.locator("#neurons tbody a").first.click()
+        shown.wait_for_selector("dl.facts")
+        facts = dict(zip(*(shown.locator(f"dl.facts {tag}").all_inner_texts() for tag in ("dt", "dd")), strict=True))
+        assert (facts["auc"], facts["q"], facts["p_search"]) == (
+            "0.9123",
+            "< 1e-323",
+            rows[0][titles.index("p_search")],
+        )
 
 
 @in_browser
