@@ -245,7 +245,7 @@ LABELS = {
     "a number in words": (
         text("labels.csv", "neuron,formula,auc,fraction,count\n1,dog,high,0.1,10\n"),
         [],
-        "row 1 of '{path}' has 'high' as auc",
+        "label 1 of '{path}' is broken: auc is 'high' where a number is expected",
     ),
     "no formula": (
         text("labels.csv", "neuron,formula,auc,fraction,count\n1,dog &,0.9,0.1,10\n"),
@@ -255,12 +255,12 @@ LABELS = {
     "a formula without AUC": (
         text("labels.csv", "neuron,formula,auc,fraction,count\n1,dog,,0.1,10\n"),
         [],
-        "label 1 of '{path}' is broken",
+        "label 1 of '{path}' is broken: auc is missing",
     ),
     "a path that is none": (
         text("labels.csv", 'neuron,formula,auc,fraction,count,path\n1,dog,0.9,0.1,10,"[{""a"":1}]"\n'),
         [],
-        "label 1 of '{path}' is broken: 'formula'",
+        "label 1 of '{path}' is broken: formula is missing",
     ),
     "no JSON": (text("labels.json", "{"), [], "cannot read labels"),
     "JSON of something else": (text("labels.json", "[1]"), [], "it must be an object with a list called labels"),

@@ -24,6 +24,7 @@ from neuronym import (
     save_activations,
     save_concepts,
 )
+from neuronym.labels.schema import FORMULA_NUMBERS, LABEL_NUMBERS
 
 keep_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -157,7 +158,8 @@ formulas = st.recursive(
 shares = st.floats(0, 1)
 maybe = shares | st.just(float("nan"))
 explanations = st.builds(Explanation, formulas, shares, shares, st.integers(0, 2**40))
-measured = st.builds(Explanation, formulas, shares, shares, st.integers(0, 2**40), *[maybe] * 11)
+more = dict.fromkeys(FORMULA_NUMBERS, maybe)
+measured = st.builds(Explanation, formulas, shares, shares, st.integers(0, 2**40), **more)
 
 
 @st.composite
@@ -178,11 +180,10 @@ def some_labels(draw):
                 tuple(draw(st.lists(explanations, max_size=2))),
                 draw(names) if best is None else None,
                 draw(st.dictionaries(names, st.lists(names, min_size=1, max_size=2).map(tuple), max_size=2)),
-                *(draw(maybe) for _ in range(2)),
-                draw(st.none() | st.integers(0, 10**6)),
-                draw(st.none() | st.booleans()),
-                *(draw(maybe) for _ in range(4)),
                 tuple(draw(st.lists(st.tuples(st.none() | formulas, shares), max_size=2))),
+                permutations=draw(st.none() | st.integers(0, 10**6)),
+                tail=draw(st.none() | st.booleans()),
+                **{name: draw(maybe) for name in LABEL_NUMBERS if name not in ("permutations", "tail")},
             )
         )
     return Labels(rows)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from neuronym.errors import FileError, InputError
 
-__all__ = ["check_target", "first_line", "kind_of", "reading", "writing"]
+__all__ = ["check_target", "first_line", "kind_of", "read_json", "reading", "writing"]
 
 
 def kind_of(path: str | Path, kinds: Sequence[str], what: str) -> str:
@@ -31,21 +33,54 @@ def kind_of(path: str | Path, kinds: Sequence[str], what: str) -> str:
 
 
 @contextmanager
-def reading(path: str | Path, what: str) -> Iterator[None]:
-    """Turn whatever goes wrong inside into a ``FileError`` that names the file."""
+def reading(path: str | Path, what: str, *foreign: type[Exception]) -> Iterator[None]:
+    """Turn what a reader raises on a file that is missing or broken into a ``FileError`` that names the file.
+
+    Only calls of the reader belong inside, and what it gives is checked outside: a bug of ours must not read as a
+    broken file.
+
+    Parameters
+    ----------
+    path : str or Path
+    what : str
+        What the file is to hold, for messages.
+    *foreign : types of Exception
+        What the reader raises beside ``OSError``, ``EOFError``, ``UnicodeDecodeError`` and ``csv.Error``.
+
+    Raises
+    ------
+    FileError
+        If the file is empty, or one of these is raised inside.
+    """
+    known: tuple[type[Exception], ...] = (OSError, EOFError, csv.Error, *foreign)
+    if "\0" in str(path):
+        raise FileError(f"cannot read {what}: a path cannot hold the NUL character of {str(path)!r}")
     try:
         if Path(path).is_file() and not Path(path).stat().st_size:
             raise FileError(f"cannot read {what} from {str(path)!r}: the file is empty")
         yield
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except FileNotFoundError:
         raise FileError(f"cannot read {what}: there is no file {str(path)!r}") from None
     except UnicodeDecodeError as error:
         raise FileError(f"cannot read {what} from {str(path)!r}: it is no text in UTF-8 ({error})") from error
-    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, RecursionError, csv.Error) as error:
+    except known as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else first_line(error)
         raise FileError(f"cannot read {what} from {str(path)!r}: {why}") from error
+
+
+def read_json(path: str | Path, what: str) -> Any:
+    """The contents of a JSON file, of any shape.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read or is no JSON.
+    """
+    # Beside errors of syntax, numbers of too many digits and brackets that are too deep.
+    with reading(path, what, ValueError, RecursionError), open(path, encoding="utf-8") as file:
+        return json.load(file)
 
 
 def first_line(error: Exception) -> str:

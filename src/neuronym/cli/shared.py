@@ -40,8 +40,8 @@ def class_names(path: Path | None) -> list[str] | None:
         return None
     with reading(path, "class names"):
         names = path.read_text(encoding="utf-8").splitlines()
-        if not all(name.strip() for name in names):
-            raise FileError(f"cannot read class names from {str(path)!r}: one name in each line is expected")
+    if not all(name.strip() for name in names):
+        raise FileError(f"cannot read class names from {str(path)!r}: one name in each line is expected")
     readable = Hierarchy.imagenet().readable(name.strip() for name in names)
     return [readable[name.strip()] for name in names]
 

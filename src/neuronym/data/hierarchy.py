@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from neuronym._util.files import reading
 from neuronym.errors import ConceptsError, FileError, counted, some
 
 __all__ = ["Hierarchy"]
+
+_HEX, _DECIMAL = re.compile("[0-9a-fA-F]+"), re.compile("[0-9]+")
 
 
 class Hierarchy:
@@ -123,18 +126,20 @@ class Hierarchy:
         names: dict[str, str] = {}
         edges: list[tuple[str, str]] = []
         with reading(path, "WordNet"), open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.startswith("  "):  # the licence
-                    continue
-                fields = line.split("|", 1)[0].split()
-                try:
-                    names["n" + fields[0]] = fields[4]
-                    first = 5 + 2 * int(fields[3], 16)  # behind the number of words, in base 16, and the words
-                    for start in range(first, first + 4 * int(fields[first - 1]), 4):
-                        if fields[start] in ("@", "@i"):
-                            edges.append(("n" + fields[0], "n" + fields[start + 1]))
-                except (IndexError, ValueError) as error:
-                    raise FileError(f"{path} is no data.noun of WordNet: line {number} cannot be read") from error
+            lines = file.readlines()
+        for number, line in enumerate(lines, 1):
+            if line.startswith("  "):  # the licence
+                continue
+            fields = line.split("|", 1)[0].split()
+            words = fields[3] if len(fields) > 4 else ""  # how many there are, in base 16
+            first = 5 + 2 * int(words, 16) if _HEX.fullmatch(words) else 0  # of the pointers, by fours
+            n_pointers = fields[first - 1] if 5 < first <= len(fields) else ""
+            if not _DECIMAL.fullmatch(n_pointers) or len(fields) < first + 4 * int(n_pointers):
+                raise FileError(f"{path} is no data.noun of WordNet: line {number} cannot be read")
+            names["n" + fields[0]] = fields[4]
+            for start in range(first, first + 4 * int(n_pointers), 4):
+                if fields[start] in ("@", "@i"):
+                    edges.append(("n" + fields[0], "n" + fields[start + 1]))
         return cls(edges, names)
 
     @classmethod

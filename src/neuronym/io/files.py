@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,17 @@ from neuronym.data.activations import Activations, side_by_side
 from neuronym.data.binary import Unknown, columns_of_pairs
 from neuronym.data.concepts import Concepts
 from neuronym.errors import ActivationsError, ConceptsError, FileError, counted, some
-from neuronym.io.tables import SAMPLE, header, is_list, is_nested, is_number, read_csv, read_parquet, split_ids
+from neuronym.io.tables import (
+    SAMPLE,
+    header,
+    is_list,
+    is_nested,
+    is_number,
+    metadata,
+    read_csv,
+    read_parquet,
+    split_ids,
+)
 from neuronym.io.zarr_store import open_layers, split_path
 
 if TYPE_CHECKING:
@@ -27,7 +38,7 @@ __all__ = ["open_activations", "open_concepts", "save_activations", "save_concep
 ACTIVATIONS = (".npy", ".npz", ".csv", ".parquet")
 CONCEPTS = (".csv", ".parquet")
 
-_METADATA = b"neuronym"
+_METADATA = "neuronym"
 
 
 def open_activations(path: str | Path, *, sample_ids: Iterable[object] | None = None) -> Activations:
@@ -54,24 +65,23 @@ def open_activations(path: str | Path, *, sample_ids: Iterable[object] | None = 
         (opened,) = layers.values()
         return opened if sample_ids is None else opened.replace(sample_ids=sample_ids)
     kind = kind_of(path, ACTIVATIONS, "activations")
-    with reading(path, "activations"):
-        if kind == ".npy":
-            return Activations(_mapped(path), sample_ids=sample_ids)
-        if kind == ".npz":
-            opened = _from_npz(path)
-        else:
-            table = _csv_numbers(path) if kind == ".csv" else read_parquet(path)
-            opened = _from_table(table, path)
+    if kind == ".npy":
+        return Activations(_mapped(path), sample_ids=sample_ids)
+    if kind == ".npz":
+        opened = _from_npz(path)
+    else:
+        opened = _from_table(_csv_numbers(path) if kind == ".csv" else read_parquet(path, "activations"), path)
     return opened if sample_ids is None else opened.replace(sample_ids=sample_ids)
 
 
 def _mapped(path: str | Path) -> NDArray[Any]:
-    try:
-        return np.lib.format.open_memmap(path, mode="r")
-    except ValueError as error:
-        if "Python objects" in str(error):
-            raise _objects(path) from error
-        raise
+    with reading(path, "activations", ValueError):
+        try:
+            return np.lib.format.open_memmap(path, mode="r")
+        except ValueError as error:
+            if "Python objects" in str(error):
+                raise _objects(path) from error
+            raise
 
 
 def _objects(path: str | Path) -> FileError:
@@ -82,30 +92,45 @@ def _objects(path: str | Path) -> FileError:
 
 
 def _from_npz(path: str | Path) -> Activations:
+    with _unpacking(path), open(path, "rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise FileError(f"cannot read activations from {str(path)!r}: it is no .npz archive")
+        known = archive.files
+        if "activations" not in known and len(known) != 1:
+            raise FileError(
+                f"cannot read activations from {str(path)!r}: it holds the arrays {some(known) or 'none'}, "
+                "and none is called activations"
+            )
+        matrix = archive["activations" if "activations" in known else known[0]]
+        names = archive["neurons"] if "neurons" in known else None
+        ids = archive["sample_ids"] if "sample_ids" in known else None
+    for name, array in (("neurons", names), ("sample_ids", ids)):
+        if array is not None and array.ndim != 1:
+            raise FileError(
+                f"cannot read activations from {str(path)!r}: {name} must be of one axis, not of shape {array.shape}"
+            )
+    return Activations(
+        matrix, None if names is None else names.tolist(), sample_ids=None if ids is None else ids.tolist()
+    )
+
+
+@contextmanager
+def _unpacking(path: str | Path) -> Iterator[None]:
+    """Turn what numpy raises on a broken archive, or on one of Python objects, into a ``FileError``."""
     from zipfile import BadZipFile
     from zlib import error as ZlibError  # noqa: N812
 
-    try:
-        with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise FileError(f"cannot read activations from {str(path)!r}: it is no .npz archive")
-            known = archive.files
-            if "activations" not in known and len(known) != 1:
-                raise FileError(
-                    f"cannot read activations from {str(path)!r}: it holds the arrays {some(known) or 'none'}, "
-                    "and none is called activations"
-                )
-            matrix = archive["activations" if "activations" in known else known[0]]
-            names = archive["neurons"].tolist() if "neurons" in known else None
-            ids = archive["sample_ids"].tolist() if "sample_ids" in known else None
-    except (BadZipFile, ZlibError) as error:
-        raise FileError(f"cannot read activations from {str(path)!r}: the archive is broken ({error})") from error
-    except ValueError as error:
-        if "pickle" in str(error):
-            raise _objects(path) from error
-        raise
-    return Activations(matrix, names, sample_ids=ids)
+    # A member in a compression or encryption that zipfile lacks raises the last two.
+    with reading(path, "activations", ValueError, NotImplementedError, RuntimeError):
+        try:
+            yield
+        except (BadZipFile, ZlibError) as error:
+            raise FileError(f"cannot read activations from {str(path)!r}: the archive is broken ({error})") from error
+        except ValueError as error:
+            if "pickle" in str(error):
+                raise _objects(path) from error
+            raise
 
 
 def _from_table(table: pa.Table, path: str | Path) -> Activations:
@@ -127,14 +152,14 @@ def _from_table(table: pa.Table, path: str | Path) -> Activations:
 def _csv_numbers(path: str | Path) -> pa.Table:
     import pyarrow as pa
 
-    names, _ = header(path)
+    names, _ = header(path, "activations")
     for kind in (pa.int64(), pa.float64()):  # whole numbers above 2⁵³ would not survive as floats
         types: dict[str, Any] = dict.fromkeys(names, kind)
         if names[0] == SAMPLE:
             types[SAMPLE] = pa.string()
         try:
-            table = read_csv(path, types)
-        except pa.ArrowInvalid:
+            table = read_csv(path, types, "activations")
+        except FileError:
             if kind == pa.float64():
                 raise
             continue
@@ -224,25 +249,24 @@ def open_concepts(path: str | Path, *, unknown: Unknown = "error") -> Concepts:
         If what it holds cannot be used.
     """
     kind = kind_of(path, CONCEPTS, "concepts")
-    with reading(path, "concepts"):
-        if kind == ".csv":
-            import pyarrow as pa
+    if kind == ".csv":
+        import pyarrow as pa
 
-            names, _ = header(path)
-            table = read_csv(path, dict.fromkeys(names, pa.string()))
-        else:
-            table = read_parquet(path)
-        if [n for n in table.column_names if n != SAMPLE] == ["concepts"] and is_list(table["concepts"].type):
-            return _from_lists(table)
-        if table.column_names == [SAMPLE, "concept"]:
-            return Concepts.from_long(table.column(0).to_pylist(), table.column(1).to_pylist())
-        lists = [name for name, kind in zip(table.column_names, table.schema.types, strict=True) if is_nested(kind)]
-        if lists:
-            raise FileError(
-                f"cannot read concepts from {str(path)!r}: the column {lists[0]!r} holds lists or records: "
-                "a column of lists of names must be called concepts, beside a column sample at most"
-            )
-        return _from_multi_hot(table, unknown)
+        table = read_csv(path, dict.fromkeys(header(path, "concepts")[0], pa.string()), "concepts")
+    else:
+        table = read_parquet(path, "concepts")
+    names = table.column_names
+    if names in (["concepts"], [SAMPLE, "concepts"], ["concepts", SAMPLE]) and is_list(table["concepts"].type):
+        return _from_lists(table, path)
+    if names == [SAMPLE, "concept"]:
+        return Concepts.from_long(table.column(0).to_pylist(), table.column(1).to_pylist())
+    lists = [name for name, kind in zip(names, table.schema.types, strict=True) if is_nested(kind)]
+    if lists:
+        raise FileError(
+            f"cannot read concepts from {str(path)!r}: the column {lists[0]!r} holds lists or records: "
+            "a column of lists of names must be called concepts, beside a column sample at most"
+        )
+    return _from_multi_hot(table, unknown)
 
 
 def _from_multi_hot(table: pa.Table, unknown: Unknown) -> Concepts:
@@ -285,7 +309,7 @@ def _meant(cell: object) -> object:
     return bool(cell) if cell in (0, 1) else cell
 
 
-def _from_lists(table: pa.Table) -> Concepts:
+def _from_lists(table: pa.Table, path: str | Path) -> Concepts:
     import pyarrow as pa
 
     lists: Any = table["concepts"].combine_chunks()
@@ -296,10 +320,13 @@ def _from_lists(table: pa.Table) -> Concepts:
         encoded = encoded.dictionary_decode()
     if encoded.null_count:
         raise ConceptsError(f"{counted(encoded.null_count, 'concept')} in the lists without a name: give each one")
-    encoded = encoded.cast(pa.string()).dictionary_encode()
+    with reading(path, "concepts", pa.ArrowException):  # names that are no text
+        encoded = encoded.cast(pa.string()).dictionary_encode()
     listed = encoded.dictionary.to_pylist()
-    described = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+    described = metadata(table, _METADATA, path, "concepts")
     entries = described.get("concepts") or [{"name": name} for name in sorted(listed)]
+    if not isinstance(entries, list) or not all(map(_is_entry, entries)):
+        raise FileError(f"cannot read concepts from {str(path)!r}: its concept table does not name each concept")
     place = {entry["name"]: c for c, entry in enumerate(entries)}
     lost = [name for name in listed if name not in place]
     if lost:
@@ -318,6 +345,17 @@ def _from_lists(table: pa.Table) -> Concepts:
         descriptions={e["name"]: e["description"] for e in entries if "description" in e},
         aliases={e["name"]: e["aliases"] for e in entries if "aliases" in e},
         origin=described.get("origin"),
+    )
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether an entry of a concept table is one: a name, and perhaps a description and aliases."""
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("name"), str)
+        and isinstance(entry.get("description", ""), str)
+        and isinstance(entry.get("aliases", []), list)
+        and all(isinstance(alias, str) for alias in entry.get("aliases", []))
     )
 
 
@@ -357,5 +395,5 @@ def save_concepts(concepts: Concepts, path: str | Path, *, overwrite: bool = Fal
         columns: dict[str, Any] = {"concepts": pa.ListArray.from_arrays(pa.array(by_row.indptr, pa.int32()), values)}
         if concepts.sample_ids is not None:
             columns = {SAMPLE: pa.array(concepts.sample_ids, pa.string()), **columns}
-        table = pa.table(columns).replace_schema_metadata({_METADATA: described.encode()})
+        table = pa.table(columns).replace_schema_metadata({_METADATA.encode(): described.encode()})
         parquet.write_table(table, temporary)

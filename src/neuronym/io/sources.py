@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuronym._util.files import kind_of, reading
+from neuronym._util.files import kind_of, read_json, reading
 from neuronym.data.concepts import Concepts
 from neuronym.data.ids import is_missing, split_ids
 from neuronym.errors import ConceptsError, FileError, OptionError, counted, no_such, some
@@ -45,11 +44,8 @@ def image_files(folder: str | Path, endings: Iterable[str] = IMAGES) -> list[str
     if not root.is_dir():
         raise FileError(f"cannot read images: there is no folder {str(folder)!r}")
     with reading(root, "images"):
-        return sorted(
-            path.relative_to(root).as_posix()
-            for path in root.rglob("*")
-            if path.suffix.lower() in wanted and path.is_file()
-        )
+        found = [path for path in root.rglob("*") if path.suffix.lower() in wanted and path.is_file()]
+    return sorted(path.relative_to(root).as_posix() for path in found)
 
 
 def from_folder(folder: str | Path, *, endings: Iterable[str] = IMAGES) -> Concepts:
@@ -84,16 +80,15 @@ def from_annotations(path: str | Path) -> Concepts:
     FileError
         If the file cannot be read or a line has fewer than two columns.
     """
-    with reading(path, "annotations"):
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-        short = [number for number, row in enumerate(rows, 1) if len(row) < 2]
-        if short:
-            raise FileError(
-                f"cannot read annotations from {str(path)!r}: sample and class, separated by a tab, are expected in "
-                f"every line; {counted(len(short), 'line')} such as line {short[0]} have fewer columns"
-            )
-        return Concepts.from_classes([row[1] for row in rows], sample_ids=[row[0] for row in rows])
+    with reading(path, "annotations"), open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    short = [number for number, row in enumerate(rows, 1) if len(row) < 2]
+    if short:
+        raise FileError(
+            f"cannot read annotations from {str(path)!r}: sample and class, separated by a tab, are expected in "
+            f"every line; {counted(len(short), 'line')} such as line {short[0]} have fewer columns"
+        )
+    return Concepts.from_classes([row[1] for row in rows], sample_ids=[row[0] for row in rows])
 
 
 def from_attributes(frame: pd.DataFrame) -> Concepts:
@@ -123,13 +118,15 @@ def open_attributes(path: str | Path) -> Concepts:
         If the file cannot be read.
     """
     import pandas as pd
+    import pyarrow as pa
 
     kind = kind_of(path, (".csv", ".parquet"), "attributes")
-    with reading(path, "attributes"):
+    with reading(path, "attributes", ValueError, pa.ArrowException):
         if kind == ".parquet":
-            return from_attributes(pd.read_parquet(path))
-        # As text: an id 001 and a category 1 stay what they are; an empty cell is missing.
-        return from_attributes(pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""]))
+            frame = pd.read_parquet(path)
+        else:  # as text: an id 001 and a category 1 stay what they are; an empty cell is missing
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+    return from_attributes(frame)
 
 
 def from_coco(path: str | Path, *, supercategories: bool = True) -> Concepts:
@@ -142,24 +139,39 @@ def from_coco(path: str | Path, *, supercategories: bool = True) -> Concepts:
     FileError
         If the file cannot be read or is no COCO instances file.
     """
-    with reading(path, "COCO annotations"):
-        with open(path, encoding="utf-8") as file:
-            whole: Any = json.load(file)
-        try:
-            images = {image["id"]: str(image["file_name"]) for image in whole["images"]}
-            categories = {category["id"]: category for category in whole["categories"]}
-            shown: dict[str, set[str]] = {name: set() for name in images.values()}
-            for annotation in whole["annotations"]:
-                category = categories[annotation["category_id"]]
-                shown[images[annotation["image_id"]]].add(str(category["name"]))
-                if supercategories and category.get("supercategory"):
-                    shown[images[annotation["image_id"]]].add(str(category["supercategory"]))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise FileError(
-                f"{str(path)!r} is no COCO instances file: images, annotations and categories that refer to each other "
-                f"are expected ({type(error).__name__}: {error})"
-            ) from error
+    whole = read_json(path, "COCO annotations")
+    images = {one["id"]: str(one["file_name"]) for one in _coco(whole, "images", path, "id", "file_name")}
+    categories = {one["id"]: one for one in _coco(whole, "categories", path, "id", "name")}
+    shown: dict[str, set[str]] = {name: set() for name in images.values()}
+    for annotation in _coco(whole, "annotations", path, "image_id", "category_id"):
+        image, category = images.get(annotation["image_id"]), categories.get(annotation["category_id"])
+        if image is None or category is None:
+            raise _no_coco(
+                path, f"an annotation is of {'an image' if image is None else 'a category'} that is not there"
+            )
+        shown[image].add(str(category["name"]))
+        if supercategories and category.get("supercategory"):
+            shown[image].add(str(category["supercategory"]))
     return Concepts.from_sets(shown.values(), sample_ids=shown)
+
+
+def _coco(whole: Any, name: str, path: str | Path, *needed: str) -> list[dict[str, Any]]:
+    """A list of a COCO instances file, each of whose entries has what is needed: ids, which are numbers, and texts."""
+    entries = whole.get(name) if isinstance(whole, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise _no_coco(path, f"there is no list called {name}")
+    for entry in entries:
+        for key in needed:
+            if not isinstance(entry.get(key), int | str):
+                raise _no_coco(path, f"one of its {name} has no {key}")
+    return entries
+
+
+def _no_coco(path: str | Path, why: str) -> FileError:
+    return FileError(
+        f"{str(path)!r} is no COCO instances file: images, annotations and categories that refer to each other "
+        f"are expected, and {why}"
+    )
 
 
 def from_dataset(dataset: Any, columns: Sequence[str], *, sample_ids: Iterable[object] | str | None = None) -> Concepts:

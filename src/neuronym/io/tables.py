@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,18 @@ SAMPLE = "sample"  # the column of sample ids
 _BLOCK_BYTES = 64 * 2**20  # no row of a CSV file may be longer
 
 
-def header(path: str | Path) -> tuple[list[str], int]:
-    """The names in the first row of a CSV file, and where the next row begins, in bytes."""
-    with open(path, "rb") as file:
+def header(path: str | Path, what: str) -> tuple[list[str], int]:
+    """The names in the first row of a CSV file of ``what``, and where the next row begins, in bytes."""
+    with reading(path, what), open(path, "rb") as file:
         lines = (line.decode("utf-8-sig" if file.tell() == len(line) else "utf-8") for line in iter(file.readline, b""))
         names = next(csv.reader(lines, strict=True), [])
         start = file.tell()
+        file.seek(0)
+        quoted = b'"' in file.read(start)
     if not names:
         raise FileError(f"cannot read {str(path)!r}: its first line must name the columns")
-    with open(path, "rb") as file:
-        if b'"' not in file.read(start):  # names in quotes are meant as they are
-            _refuse_odd(names, f"cannot read {str(path)!r}: ")
+    if not quoted:  # names in quotes are meant as they are
+        _refuse_odd(names, f"cannot read {str(path)!r}: ")
     return names, start
 
 
@@ -55,15 +57,21 @@ def _is_decimal(name: str) -> bool:
         return False
 
 
-def read_csv(path: str | Path, types: dict[str, Any]) -> pa.Table:
-    """Read the rows of a CSV file with a type for each of its columns."""
+def read_csv(path: str | Path, types: Mapping[str, Any], what: str) -> pa.Table:
+    """Read the rows of a CSV file of ``what`` with a type for each of its columns.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or a cell is of another type.
+    """
     import pyarrow as pa
     import pyarrow.csv as arrow
 
-    names, start = header(path)
+    names, start = header(path, what)
     # Columns are read under their place, since a name may stand twice; the caller judges that.
     places = {str(place): types[name] for place, name in enumerate(names)}
-    with open(path, "rb") as file:
+    with reading(path, what, pa.ArrowException), open(path, "rb") as file:
         file.seek(start)
         if not file.read(4096).strip():
             return pa.table([pa.array([], kind) for kind in places.values()], names=names)
@@ -79,28 +87,51 @@ def read_csv(path: str | Path, types: dict[str, Any]) -> pa.Table:
     return renamed
 
 
-def read_parquet(path: str | Path) -> pa.Table:
-    """The whole table."""
+def read_parquet(path: str | Path, what: str) -> pa.Table:
+    """The whole table of ``what``; an index that a DataFrame had stands first, as the column ``sample``.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    table = parquet.read_table(path, partitioning=None)
-    described = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
-    index = described.get("index_columns", [])
-    stored = [name for name in index if isinstance(name, str) and name in table.column_names]
-    own = [name for name in table.column_names if name not in stored]
+    with reading(path, what, pa.ArrowException):
+        table = parquet.read_table(path, partitioning=None)
+    index = metadata(table, "pandas", path, what).get("index_columns", [])
+    names = table.column_names
+    stored = [names.index(name) for name in index if isinstance(name, str) and name in names]
+    own = [place for place in range(len(names)) if place not in stored]
     if len(stored) > 1:
         raise FileError(f"the index of the table {str(path)!r} has {len(stored)} levels: save it with one, or without")
-    if own[:1] == [SAMPLE]:  # as in a DataFrame, this column goes before the index
+    if own and names[own[0]] == SAMPLE:  # as in a DataFrame, this column goes before the index
         return table.select(own)
     ids: Any = None
     if stored:
         ids = table.column(stored[0])
     elif len(index) == 1 and isinstance(index[0], dict) and index[0].get("kind") == "range":
-        counted = range(index[0]["start"], index[0]["stop"], index[0]["step"])
+        counted = _range(index[0], path)
         if len(counted) == table.num_rows and counted != range(table.num_rows):
             ids = pa.chunked_array([pa.array([str(i) for i in counted], pa.string())])
     return table if ids is None else table.select(own).add_column(0, SAMPLE, ids)
+
+
+def metadata(table: pa.Table, key: str, path: str | Path, what: str) -> dict[str, Any]:
+    """What is written under a key of the metadata of a Parquet file, an object in JSON; empty where there is none."""
+    with reading(path, what, ValueError, RecursionError):
+        found = json.loads((table.schema.metadata or {}).get(key.encode(), b"{}"))
+    if not isinstance(found, dict):
+        raise FileError(f"cannot read {what} from {str(path)!r}: its metadata {key} is no object")
+    return found
+
+
+def _range(described: Mapping[str, Any], path: str | Path) -> range:
+    start, stop, step = (described.get(name) for name in ("start", "stop", "step"))
+    if not isinstance(start, int) or not isinstance(stop, int) or not isinstance(step, int) or not step:
+        raise FileError(f"cannot read {str(path)!r}: its metadata describe no index that counts")
+    return range(start, stop, step)
 
 
 def split_ids(table: pa.Table) -> tuple[list[str] | None, list[str]]:
@@ -151,19 +182,19 @@ def text_column(path: str | Path, name: str | None, what: str) -> tuple[list[str
         If the file cannot be read or has no such column.
     """
     kind = kind_of(path, (".csv", ".parquet"), what)
-    with reading(path, what):
-        if kind == ".csv":
-            import pyarrow as pa
+    if kind == ".csv":
+        import pyarrow as pa
 
-            table = read_csv(path, dict.fromkeys(header(path)[0], pa.string()))
-        else:
-            table = read_parquet(path)
-        ids, names = split_ids(table)
-        column = names[0] if name is None and len(names) == 1 else name
-        if column is None or names.count(column) != 1:
-            wanted = "one column" if name is None else f"a column {name}"
-            raise FileError(f"{str(path)!r} needs {wanted}, beside a first column sample; it has {some(names)}")
-        cells = [str(cell) for cell in table.column(column).to_pylist() if cell is not None]
+        table = read_csv(path, dict.fromkeys(header(path, what)[0], pa.string()), what)
+    else:
+        table = read_parquet(path, what)
+    ids, names = split_ids(table)
+    column = names[0] if name is None and len(names) == 1 else name
+    if column is None or names.count(column) != 1:
+        wanted = "one column" if name is None else f"a column {name}"
+        raise FileError(f"{str(path)!r} needs {wanted}, beside a first column sample; it has {some(names)}")
+    place = table.num_columns - len(names) + names.index(column)
+    cells = [str(cell) for cell in table.column(place).to_pylist() if cell is not None]
     if len(cells) < table.num_rows:
         raise FileError(f"{table.num_rows - len(cells)} rows of the column {column} of {str(path)!r} are empty")
     return ids, cells

@@ -37,6 +37,7 @@ SUFFIX = ".zarr"
 
 _CHUNK = 4096, 64  # samples, neurons: good to write by samples and to read by neurons
 _PATIENCE, _SHARE = 20.0, 20  # seconds between writes at least, and how much longer than a write itself
+_FOREIGN = ValueError, KeyError, TypeError, NotImplementedError, RuntimeError  # of zarr, on what is broken
 _KEY, _IDS, _CLUSTERS, _MATRIX = "neuronym", "sample_ids", "clusters", "activations"
 
 
@@ -70,33 +71,81 @@ def open_layers(path: str | Path) -> dict[str, Activations]:
     store, layer = found
     if not store.is_dir():
         raise FileError(f"cannot read activations: there is no folder {str(store)!r}")
-    with reading(store, "activations"):
+    with reading(store, "activations", *_FOREIGN):
         try:
             node: Any = zarr.open(str(store), mode="r")
         except FileNotFoundError:
             raise FileError(f"{str(store)!r} is no Zarr store: it has no zarr.json") from None
-        if isinstance(node, zarr.Array):
-            return {store.stem: Activations(ZarrMatrix(store))}
-        state = node.attrs.get(_KEY)
-        if state is None:
-            return _foreign(node, store, layer)
-        if not state["complete"]:
-            raise FileError(
-                f"{str(store)!r} is not finished: {_there(state)}; run what made it again, and it goes on from there"
-            )
-        layers = state["settings"]["layers"]
-        if layer is not None and layer not in layers:
-            raise no_such("layer", layer, layers)
-        ids = node[_IDS][:].tolist() if _IDS in node else None
-        opened = {}
-        for name in layers if layer is None else [layer]:
-            neurons = node[name].attrs[_KEY]["neurons"]
-            matrix = ZarrMatrix(store / name / _MATRIX)
-            clusters = [parent(i) for i in ids] if ids is not None and state["settings"].get("tokens") else None
-            if _CLUSTERS in node:
-                clusters = node[_CLUSTERS][:].tolist()
-            opened[name] = Activations(matrix, neurons, sample_ids=ids, skipped=state["skipped"], clusters=clusters)
-        return opened
+        made = None if isinstance(node, zarr.Array) else node.attrs.get(_KEY)
+    if isinstance(node, zarr.Array):
+        return {store.stem: Activations(_matrix(store, store))}
+    if made is None:
+        return _foreign(node, store, layer)
+    state = _checked(made, store)
+    if not state["complete"]:
+        raise FileError(
+            f"{str(store)!r} is not finished: {_there(state)}; run what made it again, and it goes on from there"
+        )
+    layers = state["settings"]["layers"]
+    if layer is not None and layer not in layers:
+        raise no_such("layer", layer, layers)
+    ids = _texts(node, _IDS, store)
+    clusters = _texts(node, _CLUSTERS, store)
+    if clusters is None and ids is not None and state["settings"].get("tokens"):
+        clusters = [parent(i) for i in ids]
+    return {
+        name: Activations(
+            _matrix(store / name / _MATRIX, store),
+            _neurons(node, name, store),
+            sample_ids=ids,
+            skipped=state["skipped"],
+            clusters=clusters,
+        )
+        for name in (layers if layer is None else [layer])
+    }
+
+
+def _matrix(path: Path, store: Path) -> ZarrMatrix:
+    """An array of a store, of which the metadata alone are read."""
+    matrix = ZarrMatrix(path)
+    with reading(store, "activations", *_FOREIGN):
+        try:
+            _ = matrix.shape
+        except FileNotFoundError:
+            raise FileError(f"cannot read activations from {str(store)!r}: there is no array {str(path)!r}") from None
+    return matrix
+
+
+def _texts(node: Any, name: str, store: Path) -> list[str] | None:
+    """The texts in an array of a store; None where there is no such array."""
+    with reading(store, "activations", *_FOREIGN):
+        return list(node[name][:].tolist()) if name in node else None
+
+
+def _neurons(node: Any, layer: str, store: Path) -> list[int | str] | None:
+    """The names of a layer's neurons; None where they have none."""
+    with reading(store, "activations", *_FOREIGN):
+        told = node[layer].attrs.get(_KEY)
+    names = told.get("neurons", ()) if isinstance(told, dict) else ()
+    if names is not None and not isinstance(names, list):
+        raise FileError(f"cannot read activations from {str(store)!r}: layer {layer!r} does not say its neurons")
+    return names
+
+
+def _checked(state: Any, store: Path) -> dict[str, Any]:
+    """What a store says of itself, if it says all of it."""
+    settings = state.get("settings") if isinstance(state, dict) else None
+    layers = settings.get("layers") if isinstance(settings, dict) else None
+    if (
+        not isinstance(settings, dict)
+        or not isinstance(layers, list)
+        or not all(isinstance(layer, str) for layer in layers)
+        or not isinstance(settings.get("samples"), int | None)
+        or not all(isinstance(state.get(name), int) for name in ("complete", "samples", "rows", "batches"))
+        or not isinstance(state.get("skipped"), list)
+    ):
+        raise FileError(f"{str(store)!r} is broken: its attributes do not say how it was made and how much is there")
+    return dict(state)
 
 
 def _there(state: Mapping[str, Any]) -> str:
@@ -107,14 +156,17 @@ def _there(state: Mapping[str, Any]) -> str:
 
 def _foreign(node: Any, store: Path, layer: str | None) -> dict[str, Activations]:
     """The arrays of a Zarr group that something else wrote."""
+    with reading(store, "activations", *_FOREIGN):
+        arrays = {name: array.ndim for name, array in node.arrays()}
+        there = layer is None or layer in arrays or (layer in node and hasattr(node[layer], "shape"))
     if layer is not None:
-        if layer not in node or not hasattr(node[layer], "shape"):
-            raise no_such("array", layer, [name for name, _ in node.arrays()])
-        return {layer: Activations(ZarrMatrix(store / layer))}
-    names = [name for name, array in node.arrays() if array.ndim == 2]
+        if not there:
+            raise no_such("array", layer, list(arrays))
+        return {layer: Activations(_matrix(store / layer, store))}
+    names = [name for name, n_axes in arrays.items() if n_axes == 2]
     if not names:
         raise FileError(f"{str(store)!r} has no array of two axes, samples × neurons: name one, as {store}/array")
-    return {name: Activations(ZarrMatrix(store / name)) for name in names}
+    return {name: Activations(_matrix(store / name, store)) for name in names}
 
 
 class LayerWriter:
@@ -318,7 +370,7 @@ def _known(path: Path) -> dict[str, Any] | None:
         raise FileError(
             f"cannot write {str(path)!r}: something else than a store of activations is there, so choose another name"
         ) from None
-    return dict(state)
+    return _checked(state, path)
 
 
 def _refuse_other(path: str | Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from neuronym._util.files import kind_of, reading, writing
+from neuronym._util.files import kind_of, read_json, reading, writing
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import FileError
@@ -55,31 +55,122 @@ def as_row(label: Label, columns: Sequence[str]) -> Row:
 
 
 def as_label(row: Row) -> Label:
-    """The label that a row tells of.
+    """The label that a row tells of. Columns that labels do not have are passed over.
 
     Raises
     ------
-    KeyError, TypeError, ValueError, AttributeError
+    InputError
         If the row is broken.
     """
-    path = [None if step is None else _from_dict(step) for step in row.get("path") or ()]
+    formula, direction = _cell_of(row, "formula"), _cell_of(row, "direction") or "high"
+    if direction not in ("high", "low"):
+        raise _odd("direction", direction, "high or low")
+    path = [None if step is None else _explanation(_record(step, "path")) for step in _listed(row, "path")]
     told = {name: value for name, value in row.items() if name not in _OF_STEP}
-    best = None if row["formula"] is None else _from_dict(told)
+    best = None if formula is None else _explanation(told)
     for place, step in enumerate(path):
         if best is not None and step is not None and step.formula == best.formula:  # the row holds all of its numbers
             path[place] = best = replace(best, **{name: getattr(step, name) for name in _OF_STEP})
     return Label(
-        as_name(row["neuron"]),
-        row.get("layer"),
-        row.get("direction") or "high",
+        as_name(_known(row, "neuron")),
+        _cell_of(row, "layer"),
+        direction,
         best,
         tuple(path),
-        tuple(_from_dict(other) for other in row.get("runners_up") or ()),
-        row.get("reason"),
-        {name: tuple(others) for name, others in (row.get("aliases") or {}).items()},
-        alternatives=tuple((_parsed(f) if f else None, float(share)) for f, share in row.get("alternatives") or ()),
-        **{name: _plain(row, name) for name in LABEL_NUMBERS},
+        tuple(_explanation(_record(other, "runners_up")) for other in _listed(row, "runners_up")),
+        _cell_of(row, "reason"),
+        _aliases(row),
+        alternatives=tuple(_alternative(pair) for pair in _listed(row, "alternatives")),
+        **_numbers(row, LABEL_NUMBERS),
     )
+
+
+def _explanation(value: Mapping[str, Any]) -> Explanation:
+    formula = _parsed(_known(value, "formula"))
+    auc, fraction, count = (_known(value, name) for name in ("auc", "fraction", "count"))
+    return Explanation(formula, auc, fraction, count, **_numbers(value, FORMULA_NUMBERS))
+
+
+def _aliases(row: Row) -> dict[str, tuple[str, ...]]:
+    aliases = _record(_cell_of(row, "aliases") or {}, "aliases")
+    for others in aliases.values():
+        if not isinstance(others, list) or not all(isinstance(other, str) for other in others):
+            raise _odd("aliases", others, "a list of names")
+    return {name: tuple(others) for name, others in aliases.items()}
+
+
+def _alternative(pair: Any) -> tuple[Formula | None, float]:
+    if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str | None):
+        raise _odd("alternatives", pair, "a formula and its share")
+    return _parsed(pair[0]) if pair[0] else None, _known({"share": pair[1]}, "share")
+
+
+def _listed(row: Row, name: str) -> list[Any]:
+    value = _cell_of(row, name) or []
+    if not isinstance(value, list):
+        raise _odd(name, value, "a list")
+    return value
+
+
+def _record(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _odd(name, value, "an object")
+    return value
+
+
+def _numbers(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Those of the numbers, and of what is yes or no, that a row holds."""
+    found = {name: _cell_of(row, name) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _known(row: Mapping[str, Any], name: str) -> Any:
+    value = _cell_of(row, name)
+    if value is None:
+        raise FileError(f"{name} is missing")
+    return value
+
+
+def _cell_of(row: Mapping[str, Any], name: str) -> Any:
+    """A cell, which may be text in CSV and Parquet, as the value of its column; an empty one is None."""
+    value, kind = row.get(name), _KINDS.get(name, "number")
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if kind == "nested":
+        return _json(name, value) if isinstance(value, str) else value
+    if kind == "bool":
+        if str(value) not in ("True", "False"):
+            raise _odd(name, value, "True or False")
+        return str(value) == "True"
+    if kind in _FLOATS or kind == "whole":
+        return _number(name, value, kind == "whole")
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise _odd(name, value, "a text")
+    return str(value)
+
+
+def _number(name: str, value: Any, whole: bool) -> float | int:
+    expected = "a whole number" if whole else "a number"
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise _odd(name, value, expected)
+    try:
+        found = float(value)
+        if not whole:
+            return found
+        return int(value) if isinstance(value, str) or found.is_integer() else int(str(value))
+    except (ValueError, OverflowError):
+        raise _odd(name, value, expected) from None
+
+
+def _json(name: str, value: str) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{name} is no JSON: {error}") from error
+
+
+def _odd(name: str, value: Any, expected: str) -> FileError:
+    return FileError(f"{name} is {str(value)[:80]!r} where {expected} is expected")
 
 
 def _as_dict(explanation: Explanation, best: Formula | None) -> Row:
@@ -93,22 +184,6 @@ def _as_dict(explanation: Explanation, best: Formula | None) -> Row:
 def _parsed(text: str) -> Formula:
     """A formula from a file, where the same ones recur."""
     return Formula.parse(text)
-
-
-def _from_dict(value: Mapping[str, Any]) -> Explanation:
-    more = {name: _plain(value, name) for name in FORMULA_NUMBERS if name in value}
-    formula = _parsed(value["formula"])
-    return Explanation(formula, float(value["auc"]), float(value["fraction"]), int(value["count"]), **more)
-
-
-def _plain(row: Mapping[str, Any], name: str) -> Any:
-    """A number, or yes or no, of a row; where there is none, NaN of a number and else None."""
-    value, kind = row.get(name), _KINDS.get(name, "number")
-    if value is None:
-        return math.nan if kind in _FLOATS else None
-    if kind == "bool":
-        return {"True": True, "False": False, True: True, False: False}[value]
-    return int(value) if kind == "whole" else float(value)
 
 
 def write_rows(path: str | Path, columns: Sequence[str], rows: Sequence[Row], overwrite: bool) -> None:
@@ -164,7 +239,7 @@ def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> N
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """Read what ``write_rows`` wrote. Columns that labels do not have are passed over.
+    """The rows that ``write_rows`` wrote, as they are in the file: in CSV, each cell is text.
 
     Raises
     ------
@@ -172,22 +247,17 @@ def read_rows(path: str | Path) -> list[Row]:
         If the file is missing, broken, or holds no labels.
     """
     kind = kind_of(path, KINDS, "labels")
-    with reading(path, "labels"):
-        if kind == ".json":
-            return list(_from_json(path))
-        columns, rows = _parquet_rows(path) if kind == ".parquet" else _csv_rows(path)
-        missing = [name for name in _NEEDED if name not in columns]
-        if missing:
-            raise FileError(f"{str(path)!r} holds no labels: it lacks the columns {', '.join(missing)}")
-        return [
-            {name: _value(path, number, name, value) for name, value in row.items()}
-            for number, row in enumerate(rows, 1)
-        ]
+    if kind == ".json":
+        return _json_rows(path)
+    columns, rows = _parquet_rows(path) if kind == ".parquet" else _csv_rows(path)
+    missing = [name for name in _NEEDED if name not in columns]
+    if missing:
+        raise FileError(f"{str(path)!r} holds no labels: it lacks the columns {', '.join(missing)}")
+    return rows
 
 
-def _from_json(path: str | Path) -> Iterator[Row]:
-    with open(path, encoding="utf-8") as file:
-        whole = json.load(file)
+def _json_rows(path: str | Path) -> list[Row]:
+    whole = read_json(path, "labels")
     rows = whole.get("labels") if isinstance(whole, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise FileError(f"{str(path)!r} holds no labels: it must be an object with a list called labels")
@@ -195,19 +265,22 @@ def _from_json(path: str | Path) -> Iterator[Row]:
         missing = [name for name in _NEEDED if name not in row]
         if missing:
             raise FileError(f"label {number} in {str(path)!r} lacks {', '.join(missing)}")
-        yield row
+    return rows
 
 
 def _csv_rows(path: str | Path) -> tuple[list[str], list[Row]]:
     usual = csv.field_size_limit(2**31 - 1)  # the runners-up of a wide beam are long
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with reading(path, "labels"), open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
-            columns, *rows = list(reader)
-    except csv.Error as error:
-        raise FileError(f"cannot read labels from {str(path)!r}: line {reader.line_num}: {error}") from error
+            table = list(reader)
+    except FileError as error:
+        if isinstance(error.__cause__, csv.Error):
+            raise FileError(f"{error} (line {reader.line_num})") from error.__cause__
+        raise
     finally:
         csv.field_size_limit(usual)
+    columns, rows = (table[0], table[1:]) if table else ([], [])
     broken = [number for number, row in enumerate(rows, 1) if len(row) != len(columns)]
     if broken:
         raise FileError(
@@ -218,22 +291,9 @@ def _csv_rows(path: str | Path) -> tuple[list[str], list[Row]]:
 
 
 def _parquet_rows(path: str | Path) -> tuple[list[str], list[Row]]:
+    import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    table = parquet.read_table(path, partitioning=None)
-    return list(table.column_names), table.to_pylist()
-
-
-def _value(path: str | Path, number: int, name: str, value: Any) -> Any:
-    """A cell of a table as the value of its column; an empty one is None."""
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
-        return None
-    kind = _KINDS.get(name, "text")
-    try:
-        if kind in _FLOATS:
-            return float(value)
-        if kind == "whole":
-            return int(value)
-        return json.loads(value) if kind == "nested" else value
-    except ValueError as error:
-        raise FileError(f"row {number} of {str(path)!r} has {value!r} as {name}: {error}") from error
+    with reading(path, "labels", pa.ArrowException):
+        table = parquet.read_table(path, partitioning=None)
+        return list(table.column_names), table.to_pylist()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from neuronym.data.activations import Name, as_name
 from neuronym.data.formula import Formula
-from neuronym.errors import FileError, OptionError, UnknownNameError, no_such
+from neuronym.errors import FileError, InputError, OptionError, UnknownNameError, no_such
 from neuronym.labels.files import as_json, as_label, as_row, columns_of, read_rows, write_rows
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, Column, column
@@ -241,7 +241,7 @@ class Labels:
         for number, row in enumerate(read_rows(path), 1):
             try:
                 labels.append(as_label(row))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except InputError as error:
                 raise FileError(f"label {number} of {str(path)!r} is broken: {error}") from error
         return cls(labels)
 

@@ -129,10 +129,11 @@ def as_samples(given: Any, ids: Sequence[str] | None, n_samples: int) -> Samples
 def _table(path: str | Path) -> Any:
     """The ids and texts of a table of texts, or a DataFrame."""
     import pandas as pd
+    import pyarrow as pa
 
     if Path(path).suffix not in (".csv", ".parquet"):
         raise FileError(f"cannot show samples from {str(path)!r}: give a folder of images, or a .csv or .parquet")
-    with reading(path, "samples"):
+    with reading(path, "samples", ValueError, pa.ArrowException):
         parquet = Path(path).suffix == ".parquet"
         frame = pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=str, keep_default_na=False)
     if list(frame.columns) == ["sample", "text"]:

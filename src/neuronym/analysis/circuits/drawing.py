@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym._util.files import check_target, first_line, kind_of, reading, writing
+from neuronym._util.files import check_target, kind_of, read_json, writing
 from neuronym.data.activations import Name, as_name
 from neuronym.errors import FileError
 from neuronym.plots.figures import new_figure, save_figure
@@ -57,18 +57,46 @@ def read(path: str | Path) -> tuple[nx.DiGraph[Node], Node, list[str], int]:
     import networkx as nx
 
     kind_of(path, (".json",), "a saved circuit")
-    with reading(path, "a circuit"):
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-        try:
-            named: Any = nx.node_link_graph(data, edges="edges")
-            nodes = {one: (held["layer"], as_name(held["neuron"])) for one, held in named.nodes(data=True)}
-            for one, held in named.nodes(data=True):
-                held["neuron"] = nodes[one][1]
-            graph = nx.relabel_nodes(named, nodes)
-            layers = {held["level"]: held["layer"] for held in graph.nodes.values()}
-            return graph, nodes[data["target"]], [layers[level] for level in sorted(layers)], int(data["n_samples"])
-        except (KeyError, TypeError, nx.NetworkXError) as error:
-            raise FileError(f"{str(path)!r} is no circuit that was saved: {first_line(error)}") from error
+    data = read_json(path, "a circuit")
+    wrong = _wrong(data)
+    if wrong:
+        raise FileError(f"{str(path)!r} is no circuit that was saved: {wrong}")
+    named: Any = nx.node_link_graph(data, edges="edges")
+    nodes = {one: (held["layer"], as_name(held["neuron"])) for one, held in named.nodes(data=True)}
+    for one, held in named.nodes(data=True):
+        held["neuron"] = nodes[one][1]
+    graph = nx.relabel_nodes(named, nodes)
+    layers = {held["level"]: held["layer"] for held in graph.nodes.values()}
+    return graph, nodes[data["target"]], [layers[level] for level in sorted(layers)], data["n_samples"]
+
+
+def _wrong(data: Any) -> str | None:
+    """What a saved circuit lacks."""
+    if not isinstance(data, dict):
+        return "it is no object"
+    if (
+        data.get("directed") is not True
+        or data.get("multigraph") is True
+        or not isinstance(data.get("graph", {}), dict)
+    ):
+        return "it is no directed graph"
+    for name in ("nodes", "edges"):
+        if not isinstance(data.get(name), list) or not all(isinstance(one, dict) for one in data[name]):
+            return f"it has no list called {name}"
+    for node in data["nodes"]:
+        types = {"id": str, "layer": str, "neuron": str, "level": int}
+        lacking = [name for name, kind in types.items() if not isinstance(node.get(name), kind) or node[name] == ""]
+        if lacking:
+            return f"a node lacks {lacking[0]}"
+    known = {node["id"] for node in data["nodes"]}
+    for edge in data["edges"]:
+        if not all(isinstance(edge.get(end), str) and edge[end] in known for end in ("source", "target")):
+            return "an edge is between nodes that are not there"
+        if not all(isinstance(edge.get(name), int | float) for name in ("contribution", "share")):
+            return "an edge lacks its contribution or share"
+    if not isinstance(data.get("target"), str) or data["target"] not in known:
+        return "its target is not among the nodes"
+    return None if isinstance(data.get("n_samples"), int) else "it lacks n_samples"
 
 
 def _dot(graph: nx.DiGraph[Node]) -> str:

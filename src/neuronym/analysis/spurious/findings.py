@@ -105,7 +105,7 @@ def open_findings(folder: str | Path) -> Findings:
         path = Path(folder) / name
         if name == "classes.csv" and not path.exists():
             continue
-        with reading(path, "findings"):
+        with reading(path, "findings", ValueError):
             table = pd.read_csv(path, keep_default_na=False, na_values=[""])
         missing = {"suspect", key, "rank", "q"} - set(table.columns)
         if missing:
