@@ -37,7 +37,7 @@ def test_columns_stand_in_the_order_of_the_contract(data, labels):
     assert columns[: len(contract)] == contract
     assert columns[len(contract) : -4] == [
         *["stability_concepts", "stability_overlap", "permutations"],
-        *["difference", "precision", "recall", "average_precision"],
+        *["difference", "precision", "recall"],
     ]
     assert columns[-4:] == ["reason", "path", "runners_up", "alternatives"]
     assert set(label(*data).to_frame().columns) == {*contract[:9], "reason", "path", "runners_up"}
