@@ -19,8 +19,8 @@ docs: .venv/docs
 # The fast lane: at most ten minutes from nothing. Two processes make up for what measuring coverage costs.
 test: lint
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --cov --cov-report= --cov-fail-under=0
-	@$(BIN)/coverage report --sort=cover >.coverage.txt; status=$$?; \
-	head -n 12 .coverage.txt; echo ...; grep -E '^(TOTAL|Coverage failure)' .coverage.txt; exit $$status
+	@$(BIN)/coverage report --sort=cover >.venv/coverage.txt; status=$$?; \
+	head -n 12 .venv/coverage.txt; echo ...; grep -E '^(TOTAL|Coverage failure)' .venv/coverage.txt; exit $$status
 
 # That, and what takes longer.
 test-all: test
