@@ -1,7 +1,7 @@
 """Check what labels say of themselves against data whose truth is known, and write benchmarks/CALIBRATION.md.
 
-python benchmarks/calibration.py ../shared/data          a minute, printed only
-python benchmarks/calibration.py ../shared/data --full   the record
+python benchmarks/calibration.py DATA          a minute, printed only
+python benchmarks/calibration.py DATA --full   the record
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Measure the store of activations, and what collecting costs beside the model, and write benchmarks/COLLECTING.md.
 
-python benchmarks/collecting.py ../shared/data
+python benchmarks/collecting.py DATA
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What watermarks and ablations do to a real network, EfficientNet-Lite0; write the tables to benchmarks/NETWORK.md.
 
-python benchmarks/network.py ../shared/data
+python benchmarks/network.py DATA
 
 Takes about half an hour on two cores; needs fonts for Chinese, Japanese, Korean and Arabic.
 """

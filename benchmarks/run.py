@@ -1,6 +1,6 @@
 """Measure the search and write the tables to benchmarks/RESULTS.md.
 
-python benchmarks/run.py ../shared/data
+python benchmarks/run.py DATA
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What labels are used for, on real features: settings compared, detectors composed; written to benchmarks/USES.md.
 
-python benchmarks/uses.py ../shared/data
+python benchmarks/uses.py DATA
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Label a real ImageNet model on 10,000 real photos, and compare with the published implementation.
 
-The folder given holds the project's shared data: the validation photos' classes of Tiny ImageNet, the WordNet
-hypernyms above them, and the pooled features and logits of EfficientNet-Lite0 on these photos.
+The folder DATA holds the classes of Tiny ImageNet's validation photos, the WordNet hypernyms above them, and the pooled
+features and logits of EfficientNet-Lite0 on these photos; docs/data.md says how to make it.
 
-    python examples/tiny_imagenet.py ../shared/data
-    python examples/tiny_imagenet.py ../shared/data --stones      # what stepping stones are worth; takes minutes
+    python examples/tiny_imagenet.py DATA
+    python examples/tiny_imagenet.py DATA --stones      # what stepping stones are worth; takes minutes
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from neuronym import Concepts, Formula, Hierarchy, Labels, label, open_activations
+
+PUBLISHED = Path(__file__).parent / "published_aucs.json"
 
 
 def read_concepts(data: Path) -> Concepts:
@@ -58,10 +60,10 @@ class Case:
 
 
 def compare(data: Path, concepts: Concepts) -> list[Case]:
-    """The cases of ``reference/aucs.json``, searched as the published implementation does."""
+    """The cases of ``published_aucs.json``, searched as the published implementation does."""
     column_of = {int(row["class_index"]): int(row["column"]) for row in read_outputs(data)}
     cases = []
-    for case in json.loads((data / "reference/aucs.json").read_text())["cases"]:
+    for case in json.loads(PUBLISHED.read_text())["cases"]:
         activations = open_activations(data / "efficientnet_lite0" / case["array"])
         neuron = case["column"] if case["class_index"] is None else column_of[case["class_index"]]
         for length, best in case["best"].items():

@@ -1,3 +1,5 @@
+import importlib
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,14 +16,17 @@ DATA = ROOT.parent / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the shared data is not at {DATA}")
 
 
-@pytest.fixture(scope="module")
-def example():
+def imported(name):
     sys.path.insert(0, str(ROOT / "examples"))
     try:
-        import tiny_imagenet
+        return importlib.import_module(name)
     finally:
         sys.path.pop(0)
-    return tiny_imagenet
+
+
+@pytest.fixture(scope="module")
+def example():
+    return imported("tiny_imagenet")
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +86,30 @@ def test_stepping_stones_lose_less(example, concepts):
     assert len(losses) == 4
     for min_fraction in (0.006, 0.01):
         assert 0 <= losses[min_fraction, "free"] < 0.1 * losses[min_fraction, "constrained"]
+
+
+def test_the_data_are_made_from_data_sets_as_they_are_published(tmp_path, monkeypatch):
+    lines = (DATA / "tiny-imagenet-200/val/val_annotations.txt").read_text().splitlines(keepends=True)[:8]
+    made, validation = tmp_path / "made", tmp_path / "validation"
+    images = made / "tiny-imagenet-200/val/images"
+    images.mkdir(parents=True)
+    (images.parent / "val_annotations.txt").write_text("".join(lines))
+    for line in lines:
+        name = line.split("\t")[0]
+        shutil.copyfile(DATA / "tiny-imagenet-200/val/images" / name, images / name)
+    for number, wnid in enumerate(["n01484850", "n01440764", "n01484850"]):
+        (validation / wnid).mkdir(parents=True, exist_ok=True)
+        (validation / wnid / f"ILSVRC2012_val_{number:08}.JPEG").write_text(str(number))
+    monkeypatch.setattr(sys, "argv", ["prepare_data.py", str(made), "--validation", str(validation)])
+    imported("prepare_data").main()
+    for name in ("imagenet/classes.txt", "imagenet/hypernyms.csv", "imagenet/synsets.csv"):
+        assert (made / name).read_text() == (DATA / name).read_text()
+    assert np.load(made / "imagenet/val_labels.npy").tolist() == [2, 0, 2]
+    assert sorted(path.read_text() for path in (made / "imagenet-photos").glob("n01*.JPEG")) == ["0", "1"]
+    pooled, logits = (np.load(made / f"efficientnet_lite0/{name}.npy") for name in ("pooled", "logits_known"))
+    assert np.abs(pooled - np.load(DATA / "efficientnet_lite0/pooled.npy")[:8]).max() < 1e-3
+    known = (DATA / "efficientnet_lite0/logits_known.csv").read_text().splitlines()[1:]
+    own = (made / "efficientnet_lite0/logits_known.csv").read_text().splitlines()[1:]
+    columns = [int(row.split(",")[0]) for row in known if row.split(",", 1)[1] in {one.split(",", 1)[1] for one in own}]
+    assert 1 < len(columns) == len(own)
+    assert np.abs(logits - np.load(DATA / "efficientnet_lite0/logits_known.npy")[:8, columns]).max() < 1e-3

@@ -56,8 +56,9 @@ def test_every_command_and_option_is_there():
         command.make_context(command.name, arguments)  # raises where one is not known or missing
 
 
-def test_its_links_lead_somewhere():
-    for link in re.findall(r"\]\(([^)]+)\)", README):
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_its_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text(encoding="utf-8")):
         assert link.startswith("https://") or (ROOT / link).exists(), link
 
 

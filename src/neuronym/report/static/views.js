@@ -1,107 +1,300 @@
 // The pages beside the table: a neuron, a concept, layers, two sets, circuits, spurious findings.
 "use strict";
-(function () {
-  var N = neuronym;
+(() => {
+  const N = neuronym;
 
-  function shown(name) { var c = N.data.place.get(name); return c === undefined ? name : N.data.named[c]; }
-  function concept(name, negated) {
-    return h("span", {}, negated ? "not " : "", N.data.place.has(name) ? h("a", { href: N.conceptLink(name) }, h("bdi", {}, shown(name))) : h("bdi", {}, shown(name)));
+  function shown(name) {
+    const c = N.data.place.get(name);
+    return c === undefined ? name : N.data.named[c];
   }
-  var BINDING = { or: 0, and: 1, not: 2 };
+  function concept(name, negated) {
+    return h(
+      "span",
+      {},
+      negated ? "not " : "",
+      N.data.place.has(name)
+        ? h("a", { href: N.conceptLink(name) }, h("bdi", {}, shown(name)))
+        : h("bdi", {}, shown(name)),
+    );
+  }
+  const BINDING = { or: 0, and: 1, not: 2 };
   // In words: "dog and not grass".
   function words(tree, outer) {
     if (tree[0] === "concept") return concept(tree[1]);
     if (tree[0] === "not") return h("span", {}, "not ", words(tree[1], 2));
-    var parts = [];
-    tree.slice(1).forEach(function (one, i) { if (i) parts.push(" " + tree[0] + " "); parts.push(words(one, BINDING[tree[0]] + 1)); });
+    const parts = [];
+    tree.slice(1).forEach((one, i) => {
+      if (i) parts.push(` ${tree[0]} `);
+      parts.push(words(one, BINDING[tree[0]] + 1));
+    });
     return BINDING[tree[0]] < (outer || 0) ? h("span", {}, "(", parts, ")") : h("span", {}, parts);
   }
   function branches(tree) {
     if (tree[0] === "concept") return h("li", {}, concept(tree[1]));
     if (tree[0] === "not" && tree[1][0] === "concept") return h("li", {}, concept(tree[1][1], true));
-    var title = { and: "all of", or: "any of", not: "not" }[tree[0]];
+    const title = { and: "all of", or: "any of", not: "not" }[tree[0]];
     return h("li", {}, title, h("ul", {}, tree.slice(1).map(branches)));
   }
-  function percent(x) { return x === null || x === undefined ? "" : (100 * x).toFixed(x < 0.1 ? 2 : 1) + "%"; }
+  function percent(x) {
+    return x === null || x === undefined ? "" : `${(100 * x).toFixed(x < 0.1 ? 2 : 1)}%`;
+  }
   function facts(listed) {
-    return h("dl", { class: "facts" }, listed.filter(function (one) { return one[1] !== null && one[1] !== undefined && one[1] !== ""; }).map(function (one) {
-      return h("div", { title: one[2] }, h("dt", {}, one[0]), h("dd", {}, one[1]));
-    }));
+    return h(
+      "dl",
+      { class: "facts" },
+      listed
+        .filter((one) => one[1] !== null && one[1] !== undefined && one[1] !== "")
+        .map((one) => h("div", { title: one[2] }, h("dt", {}, one[0]), h("dd", {}, one[1]))),
+    );
   }
   function table(columns, rows, caption) {
-    return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, h("table", {}, h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, columns.map(function (one) { return h("th", { scope: "col", class: one[1] ? "number" : null }, one[0]); }))),
-      h("tbody", {}, rows.map(function (row) { return h("tr", {}, row.map(function (one, c) { return h("td", { class: columns[c][1] ? "number" : "name" }, one); })); }))));
+    return h(
+      "div",
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+      h(
+        "table",
+        {},
+        h("caption", { class: "unseen" }, caption),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            columns.map((one) => h("th", { scope: "col", class: one[1] ? "number" : null }, one[0])),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          rows.map((row) =>
+            h(
+              "tr",
+              {},
+              row.map((one, c) => h("td", { class: columns[c][1] ? "number" : "name" }, one)),
+            ),
+          ),
+        ),
+      ),
+    );
   }
   function neuronTable(rows, caption) {
-    return table([["neuron"], ["formula"], ["auc", 1]], rows.map(function (one) {
-      return [h("a", { href: N.link(one[0]) }, h("bdi", {}, N.nameOf(one[0]))), h("bdi", {}, N.formulaOf(one[0])), one[1] === null ? "" : N.told("auc", one[1])];
-    }), caption);
+    return table(
+      [["neuron"], ["formula"], ["auc", 1]],
+      rows.map((one) => [
+        h("a", { href: N.link(one[0]) }, h("bdi", {}, N.nameOf(one[0]))),
+        h("bdi", {}, N.formulaOf(one[0])),
+        one[1] === null ? "" : N.told("auc", one[1]),
+      ]),
+      caption,
+    );
   }
 
   // Samples: [places, values, whether inside] or places alone.
-  function samples(own, names, low) {
-    var places = Array.isArray(own[0]) ? own[0] : own, values = Array.isArray(own[0]) ? own[1] : [], truth = Array.isArray(own[0]) ? own[2] : [];
-    var texts = places.some(function (row) { return names[row] && names[row][1]; });
-    return h("ul", { class: "samples" + (texts ? " texts" : "") }, places.map(function (row, i) {
-      var held = names[row] || [String(row), null, 0], inside = truth[i];
-      var image = held[2] ? h("img", { src: "thumbs/" + row + ".jpg", loading: "lazy", width: 112, height: 112, style: "object-fit:contain;height:auto;aspect-ratio:1", alt: "sample " + held[0] }) : null;
-      return h("li", { class: inside === 1 ? "in" : inside === 0 ? "outside" : null }, image,
-        held[1] ? h("p", { style: "margin:0 0 .3em", dir: "auto" }, held[1]) : null,
-        h("bdi", {}, held[0]), values.length ? h("div", { class: "quiet" }, (inside === 1 ? "inside, " : inside === 0 ? "outside, " : "") + N.told("value", values[i])) : null);
-    }));
+  function samples(own, names, _low) {
+    const places = Array.isArray(own[0]) ? own[0] : own,
+      values = Array.isArray(own[0]) ? own[1] : [],
+      truth = Array.isArray(own[0]) ? own[2] : [];
+    const texts = places.some((row) => names[row]?.[1]);
+    return h(
+      "ul",
+      { class: `samples${texts ? " texts" : ""}` },
+      places.map((row, i) => {
+        const held = names[row] || [String(row), null, 0],
+          inside = truth[i];
+        const image = held[2]
+          ? h("img", {
+              src: `thumbs/${row}.jpg`,
+              loading: "lazy",
+              width: 112,
+              height: 112,
+              style: "object-fit:contain;height:auto;aspect-ratio:1",
+              alt: `sample ${held[0]}`,
+            })
+          : null;
+        return h(
+          "li",
+          { class: inside === 1 ? "in" : inside === 0 ? "outside" : null },
+          image,
+          held[1] ? h("p", { style: "margin:0 0 .3em", dir: "auto" }, held[1]) : null,
+          h("bdi", {}, held[0]),
+          values.length
+            ? h(
+                "div",
+                { class: "quiet" },
+                (inside === 1 ? "inside, " : inside === 0 ? "outside, " : "") + N.told("value", values[i]),
+              )
+            : null,
+        );
+      }),
+    );
   }
 
-  views.neuron = function (path) {
-    var wanted = path.slice(0, 3).map(encodeURIComponent).join("/");
-    var i = N.data.key.get(wanted);
-    if (i === undefined) return N.show("Not found", [h("h1", {}, "No such neuron"), h("p", {}, h("a", { href: "#/" }, "All neurons"))]);
-    N.load("neurons/" + Math.floor(i / N.data.piece[0]), function (part) {
+  views.neuron = (path) => {
+    const wanted = path.slice(0, 3).map(encodeURIComponent).join("/");
+    const i = N.data.key.get(wanted);
+    if (i === undefined)
+      return N.show("Not found", [h("h1", {}, "No such neuron"), h("p", {}, h("a", { href: "#/" }, "All neurons"))]);
+    N.load(`neurons/${Math.floor(i / N.data.piece[0])}`, (part) => {
       if (!N.at("neuron", wanted)) return;
       neuron(i, part.neurons[i % N.data.piece[0]], part.samples);
     });
   };
 
   function neuron(i, own, names) {
-    var c = N.data.columns, low = c.low && c.low[i], rows = N.rows(), at = rows.indexOf(i);
-    var before = at > 0 ? rows[at - 1] : null, after = at >= 0 && at + 1 < rows.length ? rows[at + 1] : null;
-    var plots = h("div", { class: "charts" }), held = own.auc_heldout !== undefined;
-    var kinds = { top: low ? "Lowest activations" : "Highest activations", random: "A random draw of samples inside the formula", outside: "Failures: " + (low ? "low" : "high") + ", but outside the formula", missed: "Failures: inside the formula, but " + (low ? "high" : "low") };
-    var children = [
-      h("p", { class: "pager" }, h("a", { href: "#/" }, "All neurons"), before !== null ? h("a", { rel: "prev", href: N.link(before) }, "← previous") : null, after !== null ? h("a", { rel: "next", href: N.link(after) }, "next →") : null),
+    const c = N.data.columns,
+      low = c.low?.[i],
+      rows = N.rows(),
+      at = rows.indexOf(i);
+    const before = at > 0 ? rows[at - 1] : null,
+      after = at >= 0 && at + 1 < rows.length ? rows[at + 1] : null;
+    const plots = h("div", { class: "charts" }),
+      held = own.auc_heldout !== undefined;
+    const kinds = {
+      top: low ? "Lowest activations" : "Highest activations",
+      random: "A random draw of samples inside the formula",
+      outside: `Failures: ${low ? "low" : "high"}, but outside the formula`,
+      missed: `Failures: inside the formula, but ${low ? "high" : "low"}`,
+    };
+    const children = [
+      h(
+        "p",
+        { class: "pager" },
+        h("a", { href: "#/" }, "All neurons"),
+        before !== null ? h("a", { rel: "prev", href: N.link(before) }, "← previous") : null,
+        after !== null ? h("a", { rel: "next", href: N.link(after) }, "next →") : null,
+      ),
       h("h1", {}, h("bdi", {}, N.nameOf(i))),
-      h("p", { style: "font-size:1.25rem;margin:.2em 0" }, own.tree ? words(own.tree) : N.formulaOf(i), low ? h("span", { class: "quiet" }, " (the neuron is low inside)") : null),
+      h(
+        "p",
+        { style: "font-size:1.25rem;margin:.2em 0" },
+        own.tree ? words(own.tree) : N.formulaOf(i),
+        low ? h("span", { class: "quiet" }, " (the neuron is low inside)") : null,
+      ),
       facts([
-        ...N.shownColumns().filter(N.numeric).map(function (one) { return [one.name, N.textOf(one.name, i), one.about]; }),
-        ["95% interval", own.auc_low === undefined ? "" : N.told("auc", own.auc_low) + " to " + N.told("auc", own.auc_high)],
-        ["best F1, in hindsight", own.roc ? N.told("f1", own.roc.f1) + " at " + N.told("value", own.roc.threshold) : ""],
+        ...N.shownColumns()
+          .filter(N.numeric)
+          .map((one) => [one.name, N.textOf(one.name, i), one.about]),
+        [
+          "95% interval",
+          own.auc_low === undefined ? "" : `${N.told("auc", own.auc_low)} to ${N.told("auc", own.auc_high)}`,
+        ],
+        [
+          "best F1, in hindsight",
+          own.roc ? `${N.told("f1", own.roc.f1)} at ${N.told("value", own.roc.threshold)}` : "",
+        ],
       ]),
-      own.tree && own.tree[0] !== "concept" ? h("details", { class: "tree" }, h("summary", {}, "As a tree"), h("ul", {}, branches(own.tree))) : null,
-      own.aliases ? h("p", { class: "quiet small" }, own.aliases.map(function (one) { return shown(one[0]) + ": the same samples as " + one.slice(1).map(shown).join(", ") + ". "; })) : null,
-      own.unknown ? h("p", {}, "No curves: " + own.unknown.map(shown).join(", ") + " not among the concepts that were given.") : null,
-      held && own.roc ? h("p", { class: "quiet small" }, "Distribution, ROC curve, samples and single concepts are over all samples, those searched and those held out.") : null,
+      own.tree && own.tree[0] !== "concept"
+        ? h("details", { class: "tree" }, h("summary", {}, "As a tree"), h("ul", {}, branches(own.tree)))
+        : null,
+      own.aliases
+        ? h(
+            "p",
+            { class: "quiet small" },
+            own.aliases.map((one) => `${shown(one[0])}: the same samples as ${one.slice(1).map(shown).join(", ")}. `),
+          )
+        : null,
+      own.unknown
+        ? h("p", {}, `No curves: ${own.unknown.map(shown).join(", ")} not among the concepts that were given.`)
+        : null,
+      held && own.roc
+        ? h(
+            "p",
+            { class: "quiet small" },
+            "Distribution, ROC curve, samples and single concepts are over all samples, " +
+              "those searched and those held out.",
+          )
+        : null,
       plots,
     ];
-    var title = N.nameOf(i);
-    if (own.shown) ["top", "random", "outside", "missed"].forEach(function (kind) {
-      if (own.shown[kind] && own.shown[kind][0].length) children.push(h("h2", {}, kinds[kind]), samples(own.shown[kind], names, low));
-    });
-    var columns = h("div", { class: "columns" });
-    if (own.path && own.path.length) columns.append(h("div", {}, h("h2", {}, "The best formula by length"), table([["length", 1], ["formula"], ["auc", 1], ["fraction", 1]], own.path.map(function (step) {
-      return [step.length, words(step.formula), N.told("auc", step.auc), N.told("fraction", step.fraction)];
-    }), "The best formula by length")));
-    if (own.runners_up && own.runners_up.length) columns.append(h("div", {}, h("h2", {}, "Runners-up"), table([["formula"], ["auc", 1], ["fraction", 1]], own.runners_up.map(function (step) {
-      return [words(step.formula), N.told("auc", step.auc), N.told("fraction", step.fraction)];
-    }), "Runners-up")));
-    if (own.single) [["highest", "Single concepts with the highest AUC"], ["lowest", "Single concepts with the lowest AUC"]].forEach(function (one) {
-      columns.append(h("div", {}, h("h2", {}, one[1]), table([["concept"], ["auc", 1], ["count", 1]], own.single[one[0]].map(function (row) {
-        return [concept(row[0]), N.told("auc", row[1]), row[2]];
-      }), one[1])));
-    });
-    if (own.near && own.near.length) columns.append(h("div", {}, h("h2", {}, "Neurons with the most similar activations"), table([["neuron"], ["formula"], ["rank correlation", 1]], own.near.map(function (one) {
-      return [h("a", { href: N.link(one[0]) }, h("bdi", {}, N.nameOf(one[0]))), h("bdi", {}, N.formulaOf(one[0])), N.told("r", one[1])];
-    }), "Neurons with similar activations")));
-    if (own.same && own.same.length) columns.append(h("div", {}, h("h2", {}, "Neurons with the same formula"), neuronTable(own.same.map(function (j) { return [j, c.auc[j]]; }), "Neurons with the same formula")));
+    const title = N.nameOf(i);
+    if (own.shown)
+      ["top", "random", "outside", "missed"].forEach((kind) => {
+        if (own.shown[kind]?.[0].length) children.push(h("h2", {}, kinds[kind]), samples(own.shown[kind], names, low));
+      });
+    const columns = h("div", { class: "columns" });
+    if (own.path?.length)
+      columns.append(
+        h(
+          "div",
+          {},
+          h("h2", {}, "The best formula by length"),
+          table(
+            [["length", 1], ["formula"], ["auc", 1], ["fraction", 1]],
+            own.path.map((step) => [
+              step.length,
+              words(step.formula),
+              N.told("auc", step.auc),
+              N.told("fraction", step.fraction),
+            ]),
+            "The best formula by length",
+          ),
+        ),
+      );
+    if (own.runners_up?.length)
+      columns.append(
+        h(
+          "div",
+          {},
+          h("h2", {}, "Runners-up"),
+          table(
+            [["formula"], ["auc", 1], ["fraction", 1]],
+            own.runners_up.map((step) => [
+              words(step.formula),
+              N.told("auc", step.auc),
+              N.told("fraction", step.fraction),
+            ]),
+            "Runners-up",
+          ),
+        ),
+      );
+    if (own.single)
+      [
+        ["highest", "Single concepts with the highest AUC"],
+        ["lowest", "Single concepts with the lowest AUC"],
+      ].forEach((one) => {
+        columns.append(
+          h(
+            "div",
+            {},
+            h("h2", {}, one[1]),
+            table(
+              [["concept"], ["auc", 1], ["count", 1]],
+              own.single[one[0]].map((row) => [concept(row[0]), N.told("auc", row[1]), row[2]]),
+              one[1],
+            ),
+          ),
+        );
+      });
+    if (own.near?.length)
+      columns.append(
+        h(
+          "div",
+          {},
+          h("h2", {}, "Neurons with the most similar activations"),
+          table(
+            [["neuron"], ["formula"], ["rank correlation", 1]],
+            own.near.map((one) => [
+              h("a", { href: N.link(one[0]) }, h("bdi", {}, N.nameOf(one[0]))),
+              h("bdi", {}, N.formulaOf(one[0])),
+              N.told("r", one[1]),
+            ]),
+            "Neurons with similar activations",
+          ),
+        ),
+      );
+    if (own.same?.length)
+      columns.append(
+        h(
+          "div",
+          {},
+          h("h2", {}, "Neurons with the same formula"),
+          neuronTable(
+            own.same.map((j) => [j, c.auc[j]]),
+            "Neurons with the same formula",
+          ),
+        ),
+      );
     children.push(columns);
     N.show(title, children, "");
     figures(plots, own, low);
@@ -109,171 +302,463 @@
 
   function figures(place, own, low) {
     if (own.distribution) {
-      var d = own.distribution, whole = d.all !== undefined, bins = (d.all || d.inside).length, step = (d.high - d.low) / bins;
-      var x = (d.all || d.inside).map(function (_, b) { return d.low + (b + 0.5) * step; });
-      var zeros = whole ? (d.all_zero === undefined ? null : "Exactly 0, and not drawn: " + percent(d.all_zero) + " of the samples.") : d.inside_zero === undefined ? null : "Exactly 0, and not drawn: " + percent(d.inside_zero) + " of the samples inside and " + percent(d.outside_zero) + " of those outside.";
-      if (whole) charts.plot(place, "Activation", "Density of the activation over all samples. " + (zeros || ""), x, [{ label: "all samples", y: d.all, colour: "in", fill: true }], { x: "activation", y: "density", note: zeros });
-      else charts.plot(place, "Activation inside and outside the formula", "Densities of the activation inside and outside the formula. " + (zeros || ""), x, [
-        { label: "inside (line)", y: d.inside, colour: "in", fill: true }, { label: "outside (dashed)", y: d.outside, colour: "out", fill: true, dash: [6, 4] },
-      ], { x: "activation", y: "density", note: zeros });
+      const d = own.distribution,
+        whole = d.all !== undefined,
+        bins = (d.all || d.inside).length,
+        step = (d.high - d.low) / bins;
+      const x = (d.all || d.inside).map((_, b) => d.low + (b + 0.5) * step);
+      const zeros = whole
+        ? d.all_zero === undefined
+          ? null
+          : `Exactly 0, and not drawn: ${percent(d.all_zero)} of the samples.`
+        : d.inside_zero === undefined
+          ? null
+          : `Exactly 0, and not drawn: ${percent(d.inside_zero)} of the samples inside ` +
+            `and ${percent(d.outside_zero)} of those outside.`;
+      if (whole)
+        charts.plot(
+          place,
+          "Activation",
+          `Density of the activation over all samples. ${zeros || ""}`,
+          x,
+          [{ label: "all samples", y: d.all, colour: "in", fill: true }],
+          { x: "activation", y: "density", note: zeros },
+        );
+      else
+        charts.plot(
+          place,
+          "Activation inside and outside the formula",
+          `Densities of the activation inside and outside the formula. ${zeros || ""}`,
+          x,
+          [
+            { label: "inside (line)", y: d.inside, colour: "in", fill: true },
+            { label: "outside (dashed)", y: d.outside, colour: "out", fill: true, dash: [6, 4] },
+          ],
+          { x: "activation", y: "density", note: zeros },
+        );
     }
     if (own.roc) {
-      var points = [];
-      own.roc.x.forEach(function (a, k) { points.push([a, own.roc.y[k], null]); });
+      const points = [];
+      own.roc.x.forEach((a, k) => {
+        points.push([a, own.roc.y[k], null]);
+      });
       points.push([own.roc.best[0], null, own.roc.best[1]]);
-      points.sort(function (a, b) { return a[0] - b[0] || (a[1] || 0) - (b[1] || 0); });
-      charts.plot(place, "ROC curve", "ROC curve with AUC " + N.told("auc", own.roc.auc) + "; best threshold by F1 at a false alarm rate of " + N.told("x", own.roc.best[0]) + " and a hit rate of " + N.told("y", own.roc.best[1]),
-        points.map(function (p) { return p[0]; }), [
-          { label: "hits and false alarms by threshold", y: points.map(function (p) { return p[1] === null ? undefined : p[1]; }), colour: "in" },
-          { label: "threshold with the highest F1", y: points.map(function (p) { return p[2]; }), colour: "out", alone: true, points: { show: true, size: 9, width: 2, stroke: charts.colour("out"), fill: charts.colour("back") } },
-        ], { x: "false alarms: outside, " + (low ? "below" : "above"), y: "hits: inside, " + (low ? "below" : "above"), xrange: [0, 1], yrange: [0, 1.03] });
+      points.sort((a, b) => a[0] - b[0] || (a[1] || 0) - (b[1] || 0));
+      charts.plot(
+        place,
+        "ROC curve",
+        `ROC curve with AUC ${N.told("auc", own.roc.auc)}; best threshold by F1 at a false alarm rate of ` +
+          `${N.told("x", own.roc.best[0])} and a hit rate of ${N.told("y", own.roc.best[1])}`,
+        points.map((p) => p[0]),
+        [
+          {
+            label: "hits and false alarms by threshold",
+            y: points.map((p) => (p[1] === null ? undefined : p[1])),
+            colour: "in",
+          },
+          {
+            label: "threshold with the highest F1",
+            y: points.map((p) => p[2]),
+            colour: "out",
+            alone: true,
+            points: { show: true, size: 9, width: 2, stroke: charts.colour("out"), fill: charts.colour("back") },
+          },
+        ],
+        {
+          x: `false alarms: outside, ${low ? "below" : "above"}`,
+          y: `hits: inside, ${low ? "below" : "above"}`,
+          xrange: [0, 1],
+          yrange: [0, 1.03],
+        },
+      );
     }
     if (own.path && own.path.length > 1) {
-      var held = own.path.some(function (step) { return step.auc_heldout !== undefined; });
-      var series = [{ label: "samples searched", y: own.path.map(function (step) { return step.auc; }), colour: "in", points: { show: true, size: 8 } }];
-      if (held) series.push({ label: "held out", y: own.path.map(function (step) { return step.auc_heldout === undefined ? null : step.auc_heldout; }), colour: "out", dash: [6, 4], points: { show: true, size: 8 } });
-      charts.plot(place, "Simplicity and precision", "AUC by length of the formula: " + own.path.map(function (step) { return step.length + ": " + N.told("auc", step.auc); }).join(", "),
-        own.path.map(function (step) { return step.length; }), series, { x: "length", y: "AUC", xaxis: { splits: own.path.map(function (step) { return step.length; }) } });
+      const held = own.path.some((step) => step.auc_heldout !== undefined);
+      const series = [
+        {
+          label: "samples searched",
+          y: own.path.map((step) => step.auc),
+          colour: "in",
+          points: { show: true, size: 8 },
+        },
+      ];
+      if (held)
+        series.push({
+          label: "held out",
+          y: own.path.map((step) => (step.auc_heldout === undefined ? null : step.auc_heldout)),
+          colour: "out",
+          dash: [6, 4],
+          points: { show: true, size: 8 },
+        });
+      const steps = own.path.map((step) => `${step.length}: ${N.told("auc", step.auc)}`);
+      charts.plot(
+        place,
+        "Simplicity and precision",
+        `AUC by length of the formula: ${steps.join(", ")}`,
+        own.path.map((step) => step.length),
+        series,
+        { x: "length", y: "AUC", xaxis: { splits: own.path.map((step) => step.length) } },
+      );
     }
   }
 
-  views.concepts = function () {
-    var uses = new Map();
-    N.data.formulas.forEach(function (f, k) {
-      var seen = new Set();
-      (function walk(one) { if (Array.isArray(one)) one.slice(1).forEach(walk); else seen.add(one); })(f);
-      seen.forEach(function (c) { uses.set(c, (uses.get(c) || []).concat(k)); });
+  views.concepts = () => {
+    const uses = new Map();
+    N.data.formulas.forEach((f, k) => {
+      const seen = new Set();
+      (function walk(one) {
+        if (Array.isArray(one)) one.slice(1).forEach(walk);
+        else seen.add(one);
+      })(f);
+      seen.forEach((c) => {
+        uses.set(c, (uses.get(c) || []).concat(k));
+      });
     });
-    var per = new Map();
-    N.data.columns.formula.forEach(function (k) { per.set(k, (per.get(k) || 0) + 1); });
-    var rows = N.data.concepts.map(function (name, c) {
-      return [name, (uses.get(c) || []).reduce(function (sum, k) { return sum + per.get(k); }, 0)];
+    const per = new Map();
+    N.data.columns.formula.forEach((k) => {
+      per.set(k, (per.get(k) || 0) + 1);
     });
-    rows.sort(function (a, b) { return b[1] - a[1] || (shown(a[0]) < shown(b[0]) ? -1 : 1); });
-    N.show("Concepts", [h("h1", {}, "Concepts"), h("p", { class: "quiet" }, rows.length + " concepts, and in how many formulas each stands"),
-      table([["concept"], ["formulas", 1]], rows.map(function (row) { return [concept(row[0]), row[1]]; }), "Concepts")], "concepts");
+    const rows = N.data.concepts.map((name, c) => [name, (uses.get(c) || []).reduce((sum, k) => sum + per.get(k), 0)]);
+    rows.sort((a, b) => b[1] - a[1] || (shown(a[0]) < shown(b[0]) ? -1 : 1));
+    N.show(
+      "Concepts",
+      [
+        h("h1", {}, "Concepts"),
+        h("p", { class: "quiet" }, `${rows.length} concepts, and in how many formulas each stands`),
+        table(
+          [["concept"], ["formulas", 1]],
+          rows.map((row) => [concept(row[0]), row[1]]),
+          "Concepts",
+        ),
+      ],
+      "concepts",
+    );
   };
 
-  views.concept = function (path) {
-    var name = path[0], c = N.data.place.get(name);
-    if (c === undefined) return N.show("Not found", [h("h1", {}, "No such concept"), h("p", {}, h("a", { href: "#/concepts" }, "All concepts"))]);
-    N.load("concepts/" + Math.floor(c / N.data.piece[1]), function (part) {
-      var own = part.concepts[c % N.data.piece[1]];
-      var related = function (listed, title) {
-        return listed.length ? h("div", {}, h("h2", {}, title), h("ul", { class: "plain" }, listed.map(function (one) { return h("li", {}, concept(one)); }))) : null;
+  views.concept = (path) => {
+    const name = path[0],
+      c = N.data.place.get(name);
+    if (c === undefined)
+      return N.show("Not found", [
+        h("h1", {}, "No such concept"),
+        h("p", {}, h("a", { href: "#/concepts" }, "All concepts")),
+      ]);
+    N.load(`concepts/${Math.floor(c / N.data.piece[1])}`, (part) => {
+      const own = part.concepts[c % N.data.piece[1]];
+      const related = (listed, title) =>
+        listed.length
+          ? h(
+              "div",
+              {},
+              h("h2", {}, title),
+              h(
+                "ul",
+                { class: "plain" },
+                listed.map((one) => h("li", {}, concept(one))),
+              ),
+            )
+          : null;
+      N.show(
+        shown(name),
+        [
+          h(
+            "p",
+            { class: "pager" },
+            h("a", { href: "#/concepts" }, "All concepts"),
+            h("a", { href: `#/?q=${encodeURIComponent(`"${shown(name)}"`)}` }, "formulas with it"),
+          ),
+          h("h1", {}, h("bdi", {}, shown(name))),
+          facts([
+            ["samples", own.count === undefined ? "" : own.count],
+            ["formulas", own.n_formulas],
+            ["known as", shown(name) === name ? "" : name],
+          ]),
+          own.aliases?.length
+            ? h("p", { class: "quiet" }, `The same samples show ${own.aliases.map(shown).join(", ")}.`)
+            : null,
+          h(
+            "div",
+            { class: "columns" },
+            own.neurons.length
+              ? h(
+                  "div",
+                  {},
+                  h("h2", {}, "Neurons that detect it best"),
+                  neuronTable(own.neurons, "Neurons that detect it best"),
+                )
+              : null,
+            own.formulas.length
+              ? h(
+                  "div",
+                  {},
+                  h("h2", {}, "Neurons with it in their formula"),
+                  neuronTable(
+                    own.formulas.map((i) => [i, N.data.columns.auc[i]]),
+                    "Neurons with it in their formula",
+                  ),
+                )
+              : null,
+            related(own.parents, "Concepts above"),
+            related(own.children, "Concepts below"),
+          ),
+          own.samples?.length ? h("h2", {}, "Samples, drawn at random") : null,
+          own.samples?.length ? samples(own.samples, part.samples) : null,
+        ],
+        "concepts",
+      );
+    });
+  };
+
+  views.layers = () => {
+    const place = h("div", { class: "charts" }),
+      c = N.data.columns,
+      rows = [];
+    N.data.layers.forEach((layer, l) => {
+      const own = [];
+      for (let i = 0; i < N.data.n; i++) if (c.layer[i] === l) own.push(i);
+      const aucs = own
+        .map((i) => c.auc[i])
+        .filter((x) => x !== null)
+        .sort((a, b) => a - b);
+      const mean = (values) => {
+        const v = values.filter((x) => x !== null && x !== undefined);
+        return v.length ? v.reduce((a, b) => a + b) / v.length : null;
       };
-      N.show(shown(name), [
-        h("p", { class: "pager" }, h("a", { href: "#/concepts" }, "All concepts"), h("a", { href: "#/?q=" + encodeURIComponent('"' + shown(name) + '"') }, "formulas with it")),
-        h("h1", {}, h("bdi", {}, shown(name))),
-        facts([["samples", own.count === undefined ? "" : own.count], ["formulas", own.n_formulas], ["known as", shown(name) === name ? "" : name]]),
-        own.aliases && own.aliases.length ? h("p", { class: "quiet" }, "The same samples show " + own.aliases.map(shown).join(", ") + ".") : null,
-        h("div", { class: "columns" },
-          own.neurons.length ? h("div", {}, h("h2", {}, "Neurons that detect it best"), neuronTable(own.neurons, "Neurons that detect it best")) : null,
-          own.formulas.length ? h("div", {}, h("h2", {}, "Neurons with it in their formula"), neuronTable(own.formulas.map(function (i) { return [i, N.data.columns.auc[i]]; }), "Neurons with it in their formula")) : null,
-          related(own.parents, "Concepts above"), related(own.children, "Concepts below")),
-        own.samples && own.samples.length ? h("h2", {}, "Samples, drawn at random") : null,
-        own.samples && own.samples.length ? samples(own.samples, part.samples) : null,
-      ], "concepts");
+      rows.push([
+        h("a", { href: `#/?layer=${encodeURIComponent(String(layer))}` }, h("bdi", {}, String(layer))),
+        own.length,
+        N.told("auc", aucs.length ? aucs[aucs.length >> 1] : null),
+        N.told("auc", mean(own.map((i) => c.fraction[i]))),
+        N.told("mean", mean(own.map((i) => (c.formula[i] < 0 ? null : N.data.length[c.formula[i]])))),
+        c.q ? percent(mean(own.map((i) => (c.q[i] !== null && c.q[i] <= 0.05 ? 1 : 0)))) : "",
+      ]);
+    });
+    N.show(
+      "Layers",
+      [
+        h("h1", {}, "Layers side by side"),
+        table(
+          [["layer"], ["neurons", 1], ["median AUC", 1], ["mean fraction", 1], ["mean length", 1], ["q ≤ 0.05", 1]],
+          rows,
+          "Layers",
+        ),
+        place,
+      ],
+      "layers",
+    );
+    N.data.layers.forEach((layer, l) => {
+      const bins = 30,
+        counts = new Array(bins).fill(0);
+      c.auc.forEach((a, i) => {
+        if (a !== null && c.layer[i] === l) counts[Math.min(bins - 1, Math.floor(((a - 0.4) / 0.6) * bins))]++;
+      });
+      charts.plot(
+        place,
+        String(layer),
+        `Histogram of AUC of layer ${layer}`,
+        counts.map((_, b) => 0.4 + (0.6 * (b + 0.5)) / bins),
+        [{ label: "neurons", y: counts, colour: "in", fill: true, bars: true, width: 0 }],
+        { x: "AUC", y: "neurons", height: 150, xrange: [0.38, 1.02] },
+      );
     });
   };
 
-  views.layers = function () {
-    var place = h("div", { class: "charts" }), c = N.data.columns, rows = [];
-    N.data.layers.forEach(function (layer, l) {
-      var own = [];
-      for (var i = 0; i < N.data.n; i++) if (c.layer[i] === l) own.push(i);
-      var aucs = own.map(function (i) { return c.auc[i]; }).filter(function (x) { return x !== null; }).sort(function (a, b) { return a - b; });
-      var mean = function (values) { var v = values.filter(function (x) { return x !== null && x !== undefined; }); return v.length ? v.reduce(function (a, b) { return a + b; }) / v.length : null; };
-      rows.push([h("a", { href: "#/?layer=" + encodeURIComponent(String(layer)) }, h("bdi", {}, String(layer))), own.length, N.told("auc", aucs.length ? aucs[aucs.length >> 1] : null), N.told("auc", mean(own.map(function (i) { return c.fraction[i]; }))),
-        N.told("mean", mean(own.map(function (i) { return c.formula[i] < 0 ? null : N.data.length[c.formula[i]]; }))), c.q ? percent(mean(own.map(function (i) { return c.q[i] !== null && c.q[i] <= 0.05 ? 1 : 0; }))) : ""]);
-    });
-    N.show("Layers", [h("h1", {}, "Layers side by side"), table([["layer"], ["neurons", 1], ["median AUC", 1], ["mean fraction", 1], ["mean length", 1], ["q ≤ 0.05", 1]], rows, "Layers"), place], "layers");
-    N.data.layers.forEach(function (layer, l) {
-      var bins = 30, counts = new Array(bins).fill(0);
-      c.auc.forEach(function (a, i) { if (a !== null && c.layer[i] === l) counts[Math.min(bins - 1, Math.floor((a - 0.4) / 0.6 * bins))]++; });
-      charts.plot(place, String(layer), "Histogram of AUC of layer " + layer, counts.map(function (_, b) { return 0.4 + 0.6 * (b + 0.5) / bins; }), [{ label: "neurons", y: counts, colour: "in", fill: true, bars: true, width: 0 }], { x: "AUC", y: "neurons", height: 150, xrange: [0.38, 1.02] });
+  views.compare = () => {
+    N.load("compared", (listed) => {
+      const rows = listed.map((one) => ({
+        i: one[0],
+        tree: one[1],
+        auc: one[2],
+        gain: one[2] === null || N.data.columns.auc[one[0]] === null ? null : one[2] - N.data.columns.auc[one[0]],
+      }));
+      rows.sort((a, b) => Math.abs(b.gain || 0) - Math.abs(a.gain || 0));
+      const most = rows.length > 300 ? ", 300 of them" : "";
+      N.show(
+        "Two sets",
+        [
+          h("h1", {}, "Two sets of labels"),
+          h("p", { class: "quiet" }, `${rows.length} neurons are in both; the largest differences first${most}`),
+          table(
+            [["neuron"], ["this set"], ["auc", 1], ["the other set"], ["auc", 1], ["difference", 1]],
+            rows
+              .slice(0, 300)
+              .map((row) => [
+                h("a", { href: N.link(row.i) }, h("bdi", {}, N.nameOf(row.i))),
+                h("bdi", {}, N.formulaOf(row.i)),
+                N.told("auc", N.data.columns.auc[row.i]),
+                row.tree ? words(row.tree) : "none",
+                N.told("auc", row.auc),
+                row.gain === null ? "" : (row.gain > 0 ? "+" : "") + row.gain.toFixed(3),
+              ]),
+            "Two sets of labels",
+          ),
+        ],
+        "compare",
+      );
     });
   };
 
-  views.compare = function () {
-    N.load("compared", function (listed) {
-      var rows = listed.map(function (one) { return { i: one[0], tree: one[1], auc: one[2], gain: one[2] === null || N.data.columns.auc[one[0]] === null ? null : one[2] - N.data.columns.auc[one[0]] }; });
-      rows.sort(function (a, b) { return Math.abs(b.gain || 0) - Math.abs(a.gain || 0); });
-      N.show("Two sets", [h("h1", {}, "Two sets of labels"), h("p", { class: "quiet" }, rows.length + " neurons are in both; the largest differences first" + (rows.length > 300 ? ", 300 of them" : "")),
-        table([["neuron"], ["this set"], ["auc", 1], ["the other set"], ["auc", 1], ["difference", 1]], rows.slice(0, 300).map(function (row) {
-          return [h("a", { href: N.link(row.i) }, h("bdi", {}, N.nameOf(row.i))), h("bdi", {}, N.formulaOf(row.i)), N.told("auc", N.data.columns.auc[row.i]), row.tree ? words(row.tree) : "none", N.told("auc", row.auc), row.gain === null ? "" : (row.gain > 0 ? "+" : "") + row.gain.toFixed(3)];
-        }), "Two sets of labels")], "compare");
-    });
-  };
-
-  views.circuits = function (path) {
-    N.load("circuits", function (listed) {
-      var k = Math.min(Number(path[0] || 0) || 0, listed.length - 1), own = listed[k];
-      var title = function (node) { return node.layer + " " + node.neuron + (node.name ? " " + node.name : ""); };
-      var linked = function (node) {
-        var i = N.data.key.get(encodeURIComponent(node.layer) + "/" + encodeURIComponent(node.neuron));
+  views.circuits = (path) => {
+    N.load("circuits", (listed) => {
+      const k = Math.min(Number(path[0] || 0) || 0, listed.length - 1),
+        own = listed[k];
+      const title = (node) => `${node.layer} ${node.neuron}${node.name ? ` ${node.name}` : ""}`;
+      const linked = (node) => {
+        const i = N.data.key.get(`${encodeURIComponent(node.layer)}/${encodeURIComponent(node.neuron)}`);
         return i === undefined ? h("bdi", {}, title(node)) : h("a", { href: N.link(i) }, h("bdi", {}, title(node)));
       };
-      var rows = own.edges.slice().sort(function (a, b) { return own.nodes[a[1]].level - own.nodes[b[1]].level || Math.abs(b[2]) - Math.abs(a[2]); });
-      N.show("Circuits", [h("h1", {}, "Circuit of " + title(own.nodes[0])),
-        listed.length > 1 ? h("p", { class: "pager" }, listed.map(function (one, j) { return h("a", { href: "#/circuits/" + j }, title(one.nodes[0])); })) : null,
-        h("p", { class: "quiet" }, "Mean contributions over " + own.n_samples + " samples; a line that is dashed takes away."), drawing(own, title),
-        table([["from"], ["formula"], ["to"], ["contribution", 1], ["share", 1]], rows.map(function (edge) {
-          return [linked(own.nodes[edge[0]]), own.nodes[edge[0]].formula || "", linked(own.nodes[edge[1]]), (edge[2] > 0 ? "+" : "") + N.told("c", edge[2]), percent(edge[3])];
-        }), "Contributions")], "circuits");
+      const rows = own.edges
+        .slice()
+        .sort((a, b) => own.nodes[a[1]].level - own.nodes[b[1]].level || Math.abs(b[2]) - Math.abs(a[2]));
+      N.show(
+        "Circuits",
+        [
+          h("h1", {}, `Circuit of ${title(own.nodes[0])}`),
+          listed.length > 1
+            ? h(
+                "p",
+                { class: "pager" },
+                listed.map((one, j) => h("a", { href: `#/circuits/${j}` }, title(one.nodes[0]))),
+              )
+            : null,
+          h(
+            "p",
+            { class: "quiet" },
+            `Mean contributions over ${own.n_samples} samples; a line that is dashed takes away.`,
+          ),
+          drawing(own, title),
+          table(
+            [["from"], ["formula"], ["to"], ["contribution", 1], ["share", 1]],
+            rows.map((edge) => [
+              linked(own.nodes[edge[0]]),
+              own.nodes[edge[0]].formula || "",
+              linked(own.nodes[edge[1]]),
+              (edge[2] > 0 ? "+" : "") + N.told("c", edge[2]),
+              percent(edge[3]),
+            ]),
+            "Contributions",
+          ),
+        ],
+        "circuits",
+      );
     });
   };
 
   function drawing(own, title) {
-    var columns = {}, tallest = 1;
-    own.nodes.forEach(function (node, k) { (columns[node.level] = columns[node.level] || []).push(k); });
-    var levels = Object.keys(columns).map(Number).sort(function (a, b) { return b - a; });
-    levels.forEach(function (l) { tallest = Math.max(tallest, columns[l].length); });
-    var width = 340 * levels.length, height = 46 * tallest + 20, at = {};
-    var svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("viewBox", "0 0 " + width + " " + height);
+    let columns = {},
+      tallest = 1;
+    own.nodes.forEach((node, k) => {
+      columns[node.level] ??= [];
+      columns[node.level].push(k);
+    });
+    const levels = Object.keys(columns)
+      .map(Number)
+      .sort((a, b) => b - a);
+    levels.forEach((l) => {
+      tallest = Math.max(tallest, columns[l].length);
+    });
+    const width = 340 * levels.length,
+      height = 46 * tallest + 20,
+      at = {};
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("width", width);
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", "Graph of the circuit; the table below holds the same");
     function element(tag, attributes, text) {
-      var made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-      Object.keys(attributes).forEach(function (name) { made.setAttribute(name, attributes[name]); });
+      const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+      Object.keys(attributes).forEach((name) => {
+        made.setAttribute(name, attributes[name]);
+      });
       if (text) made.textContent = text;
       svg.append(made);
     }
-    levels.forEach(function (l, x) { columns[l].forEach(function (k, y) { at[k] = [340 * x + 125, (y + 0.5) * height / columns[l].length]; }); });
-    var widest = {};
-    own.edges.forEach(function (edge) { widest[edge[1]] = Math.max(widest[edge[1]] || 0, edge[3]); });
-    own.edges.forEach(function (edge) {
-      var a = at[edge[0]], b = at[edge[1]];
-      element("line", { x1: a[0], y1: a[1], x2: b[0], y2: b[1], stroke: edge[2] > 0 ? "var(--in)" : "var(--out)", "stroke-width": 0.8 + 4 * edge[3] / widest[edge[1]], "stroke-opacity": 0.7, "stroke-dasharray": edge[2] > 0 ? "none" : "6 4" });
+    levels.forEach((l, x) => {
+      columns[l].forEach((k, y) => {
+        at[k] = [340 * x + 125, ((y + 0.5) * height) / columns[l].length];
+      });
     });
-    own.nodes.forEach(function (node, k) {
-      var p = at[k], cut = function (text) { return text.length > 36 ? text.slice(0, 35) + "…" : text; };
-      element("rect", { x: p[0] - 115, y: p[1] - 18, width: 230, height: 36, rx: 5, fill: "var(--soft)", stroke: "var(--line)" });
+    const widest = {};
+    own.edges.forEach((edge) => {
+      widest[edge[1]] = Math.max(widest[edge[1]] || 0, edge[3]);
+    });
+    own.edges.forEach((edge) => {
+      const a = at[edge[0]],
+        b = at[edge[1]];
+      element("line", {
+        x1: a[0],
+        y1: a[1],
+        x2: b[0],
+        y2: b[1],
+        stroke: edge[2] > 0 ? "var(--in)" : "var(--out)",
+        "stroke-width": 0.8 + (4 * edge[3]) / widest[edge[1]],
+        "stroke-opacity": 0.7,
+        "stroke-dasharray": edge[2] > 0 ? "none" : "6 4",
+      });
+    });
+    own.nodes.forEach((node, k) => {
+      const p = at[k],
+        cut = (text) => (text.length > 36 ? `${text.slice(0, 35)}…` : text);
+      element("rect", {
+        x: p[0] - 115,
+        y: p[1] - 18,
+        width: 230,
+        height: 36,
+        rx: 5,
+        fill: "var(--soft)",
+        stroke: "var(--line)",
+      });
       element("text", { x: p[0], y: p[1] - 4, "text-anchor": "middle" }, cut(title(node)));
-      element("text", { x: p[0], y: p[1] + 11, "text-anchor": "middle" }, node.formula ? cut(node.formula) + "  " + N.told("auc", node.auc) : "");
+      element(
+        "text",
+        { x: p[0], y: p[1] + 11, "text-anchor": "middle" },
+        node.formula ? `${cut(node.formula)}  ${N.told("auc", node.auc)}` : "",
+      );
     });
     return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Graph" }, svg);
   }
 
-  views.spurious = function () {
-    N.load("findings", function (listed) {
-      var children = [h("h1", {}, "Spurious features")];
-      var numbers = function (own) { return own.columns.map(function (name) { return [name.replace(/_/g, " "), name === "name" ? 0 : 1]; }); };
-      listed.forEach(function (one) {
-        children.push(h("h2", {}, h("bdi", {}, one.suspect)), h("p", { class: "quiet" }, one.pairs ? one.pairs + " pairs of a sample with it and without it" : "No pairs: samples are compared as they are"));
-        if (one.classes) children.push(h("h3", {}, "Classes that gain and lose"), table(numbers(one.classes), one.classes.rows.map(function (row) {
-          return row.map(function (v, c) { return N.told(one.classes.columns[c], v); });
-        }), "Classes for " + one.suspect));
-        one.neurons.forEach(function (part) {
-          children.push(h("h3", {}, part.layer === null ? "Neurons" : "Neurons of " + part.layer), table(numbers(part), part.rows.map(function (row) {
-            return row.map(function (v, c) {
-              if (part.columns[c] !== "neuron") return N.told(part.columns[c], v);
-              var i = N.data.key.get(encodeURIComponent(part.layer === null ? "-" : part.layer) + "/" + encodeURIComponent(v));
-              return i === undefined ? String(v) : h("a", { href: N.link(i) }, String(v));
-            });
-          }), "Neurons for " + one.suspect));
+  views.spurious = () => {
+    N.load("findings", (listed) => {
+      const children = [h("h1", {}, "Spurious features")];
+      const numbers = (own) => own.columns.map((name) => [name.replace(/_/g, " "), name === "name" ? 0 : 1]);
+      listed.forEach((one) => {
+        children.push(
+          h("h2", {}, h("bdi", {}, one.suspect)),
+          h(
+            "p",
+            { class: "quiet" },
+            one.pairs
+              ? `${one.pairs} pairs of a sample with it and without it`
+              : "No pairs: samples are compared as they are",
+          ),
+        );
+        if (one.classes)
+          children.push(
+            h("h3", {}, "Classes that gain and lose"),
+            table(
+              numbers(one.classes),
+              one.classes.rows.map((row) => row.map((v, c) => N.told(one.classes.columns[c], v))),
+              `Classes for ${one.suspect}`,
+            ),
+          );
+        one.neurons.forEach((part) => {
+          children.push(
+            h("h3", {}, part.layer === null ? "Neurons" : `Neurons of ${part.layer}`),
+            table(
+              numbers(part),
+              part.rows.map((row) =>
+                row.map((v, c) => {
+                  if (part.columns[c] !== "neuron") return N.told(part.columns[c], v);
+                  const i = N.data.key.get(
+                    `${encodeURIComponent(part.layer === null ? "-" : part.layer)}/${encodeURIComponent(v)}`,
+                  );
+                  return i === undefined ? String(v) : h("a", { href: N.link(i) }, String(v));
+                }),
+              ),
+              `Neurons for ${one.suspect}`,
+            ),
+          );
         });
       });
       N.show("Spurious features", children, "spurious");
