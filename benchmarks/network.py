@@ -20,12 +20,13 @@ from run import HERE, as_text
 
 from neuronym import Concepts, Hierarchy, label
 from neuronym.analysis.circuits.graph import Observed, ablate, by_depth, contributions
-from neuronym.analysis.spurious.findings import Findings, find_spurious, plot_findings
+from neuronym.analysis.spurious import Findings, find_spurious
 from neuronym.analysis.spurious.overlays import Alteration, Altered, Blur, Border, Jpeg, Text, overlay
 from neuronym.io.images import Images
 from neuronym.io.zarr_store import open_layers
 from neuronym.network.collecting import collect
 from neuronym.network.models import Loaded, load_model
+from neuronym.plots import plot_findings
 
 SEED, CLASSES, NEURONS = 2023, 50, 10
 CARTON = 478

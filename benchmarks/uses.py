@@ -16,7 +16,8 @@ from run import HERE, Table, as_text
 
 from neuronym import Concepts, Hierarchy, label
 from neuronym.analysis.compose.detectors import compare
-from neuronym.analysis.sweep import plot_tradeoff, tradeoff
+from neuronym.analysis.sweep import tradeoff
+from neuronym.plots import plot_tradeoff
 
 SEED, PAIRS = 2023, 30
 

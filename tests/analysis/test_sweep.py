@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from neuronym import Activations, ActivationsError, Concepts, FileError, Hierarchy, OptionError, label, save_concepts
-from neuronym.analysis.sweep import plot_tradeoff, tradeoff
+from neuronym.analysis.sweep import tradeoff
+from neuronym.plots import plot_tradeoff
 
 N = 900
 NAMES = ["pug", "poodle", "dog", "cat", "animal", "car"]

@@ -26,13 +26,13 @@ from neuronym import (
     OptionError,
     UnknownNameError,
     label,
+    plots,
     save_activations,
     save_concepts,
 )
 from neuronym.analysis.spurious.overlays import Blur, overlay
 from neuronym.analysis.sweep import tradeoff
 from neuronym.io.images import Images, opened_image
-from neuronym.plots import pictures as plots
 from neuronym.plots.figures import COLOURS
 from reference import auc_by_pairs
 
@@ -990,9 +990,10 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_every_function_has_its_picture_in_the_docs():
     page = (DOCS / "plots.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"\]\(plots_(\w+)\.png\)", page)) == set(plots.__all__)
-    assert all((DOCS / f"plots_{name}.png").exists() for name in plots.__all__)
-    for name in plots.__all__:
+    on_axes = {name for name in plots.__all__ if not name.startswith("plot_")}  # the others write a file of their own
+    assert set(re.findall(r"\]\(plots_(\w+)\.png\)", page)) == on_axes
+    assert all((DOCS / f"plots_{name}.png").exists() for name in on_axes)
+    for name in on_axes:
         code = re.search(rf"```python\n([^`]*)```\s+```text\n[^`]*```\s+!\[[^]]+\]\(plots_{name}\.png\)", page)[1]
         assert f"plots.{name}(" in code
 

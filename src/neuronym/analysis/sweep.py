@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym import inputs
-from neuronym._util.files import check_target
 from neuronym._util.messages import warn
 from neuronym._util.parallel import check_jobs, in_order, n_workers, watched
 from neuronym.data.activations import Activations, Name
@@ -24,14 +23,13 @@ from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import check_finite
 from neuronym.labeling.options import Asked, Parts
-from neuronym.plots.figures import COLOURS, MARKERS, new_figure, save_figure
 from neuronym.search.beam import Code, Found, Rules, Searcher
 from neuronym.stats.resampling import measured
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["draw_lengths", "plot_tradeoff", "tradeoff"]
+__all__ = ["tradeoff"]
 
 _BLOCK = 32  # neurons in a task
 
@@ -45,9 +43,9 @@ def tradeoff(
     names: Iterable[str] | None = None,
     neurons: Iterable[Name] | slice | None = None,
     hierarchy: Hierarchy | str | Path | None = None,
-    beam: int = 3,
-    max_fraction: float = 0.5,
-    min_count: int = 20,
+    beam: int = Rules.beam,
+    max_fraction: float = Rules.max_fraction,
+    min_count: int = Rules.min_count,
     holdout: float | None = 0.5,
     clusters: Any = None,
     seed: int = 0,
@@ -197,62 +195,3 @@ def _row(
         "hypernyms": mean([above_others for above_others, _ in told]),
         "depth": mean([depth for _, depth in told]),
     }
-
-
-def plot_tradeoff(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
-    """Draw what ``tradeoff`` gives, by length and by minimal fraction, as ``.png``, ``.pdf`` or ``.svg``.
-
-    Raises
-    ------
-    FileError
-        If the file exists and ``overwrite`` is off, or cannot be written.
-    OptionError
-        If matplotlib is missing.
-    """
-    figure = new_figure(9.5, 3.8)
-    check_target(path, overwrite)
-    by_length, by_fraction = figure.subplots(1, 2)
-    draw_lengths(by_length, table)
-    for number, (layer, own) in enumerate(_by_layer(table)):
-        color, name = COLOURS[number % len(COLOURS)], "" if layer is None else f"layer {layer}: "
-        last = own[own["length"] == own["length"].max()]
-        for column, style, text in (
-            ("auc_heldout", "o-", "AUC, held out"),
-            ("fraction", "s--", "fraction"),
-            ("hypernyms", "^:", "share of hypernyms"),
-        ):
-            if column in own:
-                by_fraction.plot(last["min_fraction"], last[column], style, color=color, ms=4, label=name + text)
-    by_length.set(title="More concepts: held out (—), searched (···)")
-    by_fraction.set(xlabel="minimal fraction α", title="Larger formulas", ylim=(0, 1))
-    for axis in (by_length, by_fraction):
-        for text in axis.legend(fontsize=8).get_texts():
-            text.set_parse_math(False)
-        axis.spines[["top", "right"]].set_visible(False)
-    save_figure(figure, path, overwrite)
-
-
-def draw_lengths(axis: Any, table: pd.DataFrame) -> None:
-    """Draw AUC by length on an axes, held out as lines and searched as dotted ones.
-
-    One layer is shown for every fraction, several for the least.
-    """
-    layers = _by_layer(table)
-    least = table["min_fraction"].min()
-    shown = [
-        (layer, fraction, own[own["min_fraction"] == fraction])
-        for layer, own in layers
-        for fraction in (sorted(set(own["min_fraction"])) if len(layers) == 1 else [least])
-    ]
-    for number, (layer, fraction, rows) in enumerate(shown):
-        color, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        text = f"α = {fraction:g}" if layer is None else f"layer {layer}: α = {fraction:g}"
-        axis.plot(rows["length"], rows["auc_heldout"], f"{marker}-", color=color, ms=4, label=text)
-        axis.plot(rows["length"], rows["auc"], f"{marker}:", color=color, ms=3)
-    axis.set(xlabel="length L", ylabel="mean AUC")
-    axis.set_xticks(sorted(set(table["length"])))
-
-
-def _by_layer(table: pd.DataFrame) -> list[tuple[str | None, pd.DataFrame]]:
-    """The rows of each layer, in order; of None where the table has no layers."""
-    return [(None, table)] if "layer" not in table else [(str(k), own) for k, own in table.groupby("layer", sort=False)]

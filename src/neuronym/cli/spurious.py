@@ -166,7 +166,7 @@ def _finish(
     """Write tables, labels and figure; what an earlier run left of those that this one lacks goes."""
     if not targets:
         return
-    from neuronym.analysis.spurious.findings import plot_findings
+    from neuronym.plots import plot_findings
 
     folder = targets["neurons.csv"].parent
     for name in ("classes.csv", "labels.csv"):

@@ -1,7 +1,10 @@
-"""Pictures of labels, on axes of matplotlib."""
+"""Pictures of labels, and of what they are used for, on axes of matplotlib."""
 
+from neuronym.plots.circuit import plot_circuit
+from neuronym.plots.findings import plot_findings
 from neuronym.plots.layers import auc_histogram, layer_overview
-from neuronym.plots.pictures import concept_bars, distribution, formula_steps, roc, top_samples, tradeoff
+from neuronym.plots.pictures import concept_bars, distribution, formula_steps, roc, top_samples
+from neuronym.plots.sweep import plot_tradeoff, tradeoff
 
 __all__ = [
     "auc_histogram",
@@ -9,6 +12,9 @@ __all__ = [
     "distribution",
     "formula_steps",
     "layer_overview",
+    "plot_circuit",
+    "plot_findings",
+    "plot_tradeoff",
     "roc",
     "top_samples",
     "tradeoff",

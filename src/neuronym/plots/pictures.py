@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym.analysis.sweep import draw_lengths
 from neuronym.errors import OptionError
 from neuronym.labels.labels import Label
 from neuronym.plots.drawing import (
@@ -37,7 +36,6 @@ from neuronym.plots.samples import Samples
 from neuronym.plots.view import Seen, neuron_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 __all__ = [
@@ -48,7 +46,6 @@ __all__ = [
     "layer_overview",
     "roc",
     "top_samples",
-    "tradeoff",
 ]
 
 Bools = NDArray[np.bool_]
@@ -144,32 +141,6 @@ def roc(
     axes.spines[["top", "right"]].set_visible(False)
     legend(axes, loc="lower right")
     head(axes, _named(label))
-    return axes
-
-
-def tradeoff(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw what ``neuronym.tradeoff.tradeoff`` gives: AUC by length, held out as lines and searched as dotted ones.
-
-    Parameters
-    ----------
-    table : one layer is drawn for every least fraction, several for the least of them
-    ax : where to draw; a new axes without one
-
-    Raises
-    ------
-    OptionError
-        If the table is empty or lacks columns.
-    """
-    needed = ["min_fraction", "length", "auc", "auc_heldout"]
-    lacking = [name for name in needed if name not in getattr(table, "columns", ())]
-    if lacking or not len(table):
-        what = f"lacks {', '.join(lacking)}" if lacking else "has no rows"
-        raise OptionError(f"the table {what}: give one that neuronym.tradeoff.tradeoff made")
-    axes = axes_of(ax, 2.6)
-    draw_lengths(axes, table)
-    axes.spines[["top", "right"]].set_visible(False)
-    legend(axes)
-    head(axes, "held out (—), searched (···)")
     return axes
 
 

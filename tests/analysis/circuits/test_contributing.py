@@ -241,3 +241,16 @@ def test_methods_are_those_of_captum(observed, method, kind):
     assert found.values == pytest.approx(expected.detach().double().sum((2, 3)).numpy(), rel=1e-3, abs=1e-6)
     with pytest.raises(OptionError, match="n_steps must be"):
         contributions(observed, target=("fc", 2), layer="act", method=method, n_steps=0)
+
+
+def test_gradients_read_no_layer_as_a_whole(observed, monkeypatch):
+    asked = {"target": ("fc", 2), "layer": "pool"}
+    before = contributions(observed, method="gradient", **asked).mean
+    read = []
+    matrix = Observed.matrix
+    monkeypatch.setattr(Observed, "matrix", lambda self, layer: read.append(layer) or matrix(self, layer))
+    assert np.array_equal(contributions(observed, method="gradient", **asked).mean, before)
+    contributions(observed, target=("fc", 2), layer="low")  # not linear: no need to look
+    assert read == []
+    contributions(observed, method="linear", **asked)
+    assert read == ["pool"]

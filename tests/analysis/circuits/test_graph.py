@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 
 from neuronym import Concepts, FileError, Hierarchy, Label, Labels, OptionError, UnknownNameError, label
-from neuronym.analysis.circuits.graph import Observed, by_depth, circuit, contributions, plot_circuit, save_circuit
+from neuronym.analysis.circuits.graph import Observed, by_depth, circuit, contributions, save_circuit
+from neuronym.plots import plot_circuit
+from neuronym.plots.figures import COLOURS
 from small_net import DATA, LAYERS, SHOWN, Net
 
 
@@ -107,12 +109,10 @@ def test_labels_go_from_general_to_specific():
 
 def test_edges_that_add_and_take_away_differ_in_colour(observed, tmp_path, monkeypatch):
     kept = []
-    monkeypatch.setattr(
-        "neuronym.analysis.circuits.drawing.save_figure", lambda figure, path, overwrite: kept.append(figure)
-    )
+    monkeypatch.setattr("neuronym.plots.circuit.save_figure", lambda figure, path, overwrite: kept.append(figure))
     found = circuit(observed, target=("fc", 2), layers=["pool"], where="dog", share=1, most=16)
     plot_circuit(found, tmp_path / "c.png")
     lines = kept[0].axes[0].lines
     signs = [edge["contribution"] > 0 for _, _, edge in found.graph.edges(data=True)]
-    assert [line.get_color() == "C0" for line in lines] == signs
+    assert [line.get_color() for line in lines] == [COLOURS[0] if adds else COLOURS[1] for adds in signs]
     assert len(set(signs)) == 2

@@ -8,10 +8,12 @@ from PIL import Image
 from scipy import stats
 
 from neuronym import Activations, Concepts, ConceptsError, FileError, OptionError, UnknownNameError, save_concepts
-from neuronym.analysis.spurious.findings import find_spurious, plot_findings, relabel
+from neuronym.analysis.spurious.findings import find_spurious, relabel
 from neuronym.analysis.spurious.overlays import Border, overlay
+from neuronym.analysis.spurious.sides import Sides
 from neuronym.io.images import Images
 from neuronym.io.zarr_store import open_layers
+from neuronym.plots import plot_findings
 from neuronym.stats.paired import Pairs, sign_flips, signed_rank
 from neuronym.stats.significance import adjusted
 from reference import auc_by_pairs
@@ -487,9 +489,7 @@ def test_a_run_that_is_repeated_takes_its_activations_and_leaves_no_stale_table(
 
 def test_the_figure_shows_photos_above_their_copies_and_names_as_they_are(photos, tmp_path, monkeypatch):
     kept = []
-    monkeypatch.setattr(
-        "neuronym.analysis.spurious.findings.save_figure", lambda figure, path, overwrite: kept.append(figure)
-    )
+    monkeypatch.setattr("neuronym.plots.findings.save_figure", lambda figure, path, overwrite: kept.append(figure))
     both = overlay(photos, Border(colour="white"), name="$\\foo$")
     values = np.random.default_rng(0).normal(size=(24, 8))
     found = find_spurious(Activations(values, sample_ids=both.sample_ids, clusters=both.clusters), both.concepts(),
@@ -510,3 +510,14 @@ def test_a_figure_finds_glyphs_or_says_that_there_are_none(tmp_path, monkeypatch
     monkeypatch.setattr(_fonts, "_installed", lambda: iter([]))
     with pytest.warns(UserWarning, match="the figure shows boxes|Glyph"):
         save_figure(figure, tmp_path / "a.png", False)
+
+
+def test_suspects_are_compared_once_however_many_there_are(monkeypatch):
+    rng = np.random.default_rng(0)
+    shown = rng.random((300, 3)) < 0.4
+    kept, numbers = [], Sides.numbers
+    monkeypatch.setattr(Sides, "numbers", lambda *given: kept.append(1) or numbers(*given))
+    names = ["a", "b", "c"]
+    found = find_spurious(rng.normal(size=(300, 4)), shown, names=names, suspects=names, outputs=True, permutations=0)
+    assert len(kept) == 2  # neurons, and classes
+    assert found.classes["suspect"].unique().tolist() == names

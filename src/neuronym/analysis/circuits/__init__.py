@@ -2,7 +2,7 @@
 
 from neuronym.analysis.circuits.ablation import Ablation, ablate
 from neuronym.analysis.circuits.contributing import Contributions, compare, contributions
-from neuronym.analysis.circuits.graph import Circuit, by_depth, circuit, open_circuit, plot_circuit, save_circuit
+from neuronym.analysis.circuits.graph import Circuit, by_depth, circuit, open_circuit, save_circuit
 from neuronym.analysis.circuits.observed import Observed, Target, Where
 
 __all__ = [
@@ -18,6 +18,5 @@ __all__ = [
     "compare",
     "contributions",
     "open_circuit",
-    "plot_circuit",
     "save_circuit",
 ]

@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 #: How contributions are found; ``contributions`` says what each does.
 Method = Literal["auto", "linear", "gradient", "conductance", "integrated"]
 
+N_STEPS = 20  # of integration
 _METHODS = ("auto", "linear", "gradient", "conductance", "integrated")
 
 
@@ -146,7 +147,7 @@ def contributions(
     where: Where = None,
     against: Where = None,
     method: Method = "auto",
-    n_steps: int = 20,
+    n_steps: int = N_STEPS,
     baseline: torch.Tensor | None = None,
 ) -> Contributions:
     """What each neuron of a lower layer adds to a target, over chosen samples.
@@ -184,10 +185,10 @@ def contributions(
     target = observed.named(target)
     place, column = observed.column(target)
     rows = observed.chosen(where, target)
-    matrix = observed.matrix(layer)
-    names = observed.layers[layer].names
-    weights = _linear(observed, matrix, column, target, place) if method in ("auto", "linear") else None
-    if weights is not None:
+    names = observed.of_layer(layer).names
+    found = _linear(observed, layer, column, target, place) if method in ("auto", "linear") else None
+    if found is not None:
+        weights, matrix = found
         base = np.arange(len(column)) if against is None else observed.chosen(against, target)
         values = weights * (matrix[rows] - matrix[base].mean(axis=0))
         total = column[rows] - column[base].mean()
@@ -209,16 +210,17 @@ def contributions(
     return Contributions(target, layer, names, chosen, rows, values, total)
 
 
-def _linear(observed: Observed, matrix: Floats, column: Floats, target: Target, place: int) -> Floats | None:
-    """The weights from a layer to a target, where the target is a linear function of the layer, else None."""
+def _linear(observed: Observed, layer: str, column: Floats, target: Target, place: int) -> tuple[Floats, Floats] | None:
+    """The weights from a layer to a target and the layer's activations, where these are linear, else None."""
     import torch
 
     module = observed.model.get_submodule(target[0])
-    if not isinstance(module, torch.nn.Linear) or module.in_features != matrix.shape[1]:
+    if not isinstance(module, torch.nn.Linear) or module.in_features != observed.of_layer(layer).n_neurons:
         return None
+    matrix = observed.matrix(layer)
     weights = module.weight[place].detach().double().cpu().numpy()
     bias = 0.0 if module.bias is None else float(module.bias[place].detach())
     predicted = matrix @ weights + bias
     exact = module.weight.dtype in (torch.float32, torch.float64)
     size = max(np.abs(column).max(), np.abs(predicted).max())
-    return weights if np.abs(predicted - column).max() <= (1e-4 if exact else 0.03) * size else None
+    return (weights, matrix) if np.abs(predicted - column).max() <= (1e-4 if exact else 0.03) * size else None

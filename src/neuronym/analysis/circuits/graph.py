@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuronym.analysis.circuits.ablation import Ablation, ablate
-from neuronym.analysis.circuits.contributing import Contributions, Method, compare, contributions
-from neuronym.analysis.circuits.drawing import draw, read, title, write
+from neuronym.analysis.circuits.contributing import N_STEPS, Contributions, Method, compare, contributions
+from neuronym.analysis.circuits.files import read, title, write
 from neuronym.analysis.circuits.observed import Observed, Target, Where
 from neuronym.data.activations import Name
 from neuronym.data.depths import as_hierarchy, stand_in
@@ -24,6 +24,7 @@ from neuronym.errors import OptionError, no_such
 from neuronym.inputs.alignment import as_concepts
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Labels
+from neuronym.search.beam import Rules
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -41,7 +42,6 @@ __all__ = [
     "compare",
     "contributions",
     "open_circuit",
-    "plot_circuit",
     "save_circuit",
 ]
 
@@ -94,9 +94,9 @@ def circuit(
     titles: dict[Target, str] | None = None,
     share: float = 0.5,
     most: int = 8,
-    length: int = 3,
+    length: int = Rules.length,
     method: Method = "auto",
-    n_steps: int = 20,
+    n_steps: int = N_STEPS,
     baseline: torch.Tensor | None = None,
 ) -> Circuit:
     """Chain the contributions of several layers into one graph, pruned to what explains most.
@@ -234,21 +234,6 @@ def open_circuit(path: str | Path) -> Circuit:
     graph, target, layers, n_samples = read(path)
     covered = {upper: sum(edge["share"] for edge in graph.pred[upper].values()) for upper in graph if graph.pred[upper]}
     return Circuit(graph, target, layers, n_samples, covered)
-
-
-def plot_circuit(found: Circuit, path: str | Path, *, overwrite: bool = False) -> None:
-    """Draw a circuit as ``.png``, ``.pdf`` or ``.svg``: the target on the right, blue adds, orange takes away.
-
-    The width of an edge is its share of what is added to the neuron that it runs to.
-
-    Raises
-    ------
-    FileError
-        If the file exists and ``overwrite`` is off, or cannot be written.
-    OptionError
-        If matplotlib is missing.
-    """
-    draw(found.graph, found.layers, path, overwrite)
 
 
 def by_depth(labels: Labels, concepts: Any, hierarchy: Hierarchy | str | Path) -> pd.DataFrame:

@@ -89,11 +89,21 @@ class Observed:
         tables = is_frame(concepts) and any(is_frame(given.get(layer)) for layer in wanted)
         return cls(model, data, *_matched({layer: taken[layer] for layer in wanted}, concepts, tables))
 
-    def matrix(self, layer: str) -> NDArray[np.float64]:
-        """The activations of a layer, (n_samples, n_neurons), which must be finite."""
+    def of_layer(self, layer: str) -> Activations:
+        """The activations of a layer, as they are.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such layer.
+        """
         if layer not in self.layers:
             raise no_such("layer", layer, list(self.layers))
-        taken = self.layers[layer]
+        return self.layers[layer]
+
+    def matrix(self, layer: str) -> NDArray[np.float64]:
+        """The activations of a layer, (n_samples, n_neurons), which must be finite."""
+        taken = self.of_layer(layer)
         values = np.asarray(taken.block(taken.indices()), np.float64)
         if not np.isfinite(values).all():
             raise ActivationsError(f"layer {layer!r} holds NaN or infinity: every activation must be finite")
@@ -114,9 +124,7 @@ class Observed:
 
     def _place(self, target: Target) -> int:
         layer, neuron = target
-        if layer not in self.layers:
-            raise no_such("layer", layer, list(self.layers))
-        return int(self.layers[layer].indices([neuron])[0])
+        return int(self.of_layer(layer).indices([neuron])[0])
 
     def chosen(self, where: Where, target: Target) -> NDArray[np.int64]:
         """The places of samples: those of a formula, of a mask, given ones; by default where the target is highest.

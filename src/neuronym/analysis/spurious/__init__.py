@@ -1,6 +1,6 @@
 """Spurious features: which neurons answer to a concept that has nothing to do with their task."""
 
-from neuronym.analysis.spurious.findings import Findings, find_spurious, open_findings, plot_findings, relabel
+from neuronym.analysis.spurious.findings import Findings, find_spurious, open_findings, relabel
 from neuronym.analysis.spurious.overlays import (
     Alteration,
     Altered,
@@ -28,6 +28,5 @@ __all__ = [
     "find_spurious",
     "open_findings",
     "overlay",
-    "plot_findings",
     "relabel",
 ]

@@ -21,12 +21,11 @@ from neuronym.inputs.alignment import as_concepts
 from neuronym.io.tables import shown_table
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Label, Labels
-from neuronym.plots.figures import new_figure, save_figure
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Findings", "find_spurious", "open_findings", "plot_findings", "relabel"]
+__all__ = ["Findings", "find_spurious", "open_findings", "relabel"]
 
 
 @dataclass(frozen=True)
@@ -192,8 +191,7 @@ def find_spurious(
                 table.insert(1, "layer", layer)
         tables += found
         if outputs is not None and layer == logits:
-            named = _class_names(taken, class_names)
-            classes = [sides.classes(taken, k, named) for k in range(len(wanted))]
+            classes = sides.classes(taken, _class_names(taken, class_names))
     return Findings(pd.concat(tables, ignore_index=True), pd.concat(classes, ignore_index=True) if classes else None)
 
 
@@ -260,85 +258,3 @@ def _class_names(taken: Activations, given: Mapping[Name, str] | Sequence[str] |
     if len(given) != taken.n_neurons:
         raise OptionError(f"class_names has {len(given)} names for {taken.n_neurons} classes: one each is needed")
     return dict(zip(taken.names, given, strict=True))
-
-
-def plot_findings(
-    findings: Findings,
-    path: str | Path,
-    *,
-    suspect: str | None = None,
-    photos: Any = None,
-    n_photos: int = 4,
-    n_shown: int = 10,
-    overwrite: bool = False,
-) -> None:
-    """Draw one suspect: photos and their copies, the AUC of the neurons of each layer, the classes that gain and lose.
-
-    Parameters
-    ----------
-    path : ``.png``, ``.pdf`` or ``.svg``
-    suspect : by default the first
-    photos : what ``overlay`` or ``beside`` gave, to show some of it
-    n_photos, n_shown : how many pairs of photos, and classes
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such suspect.
-    FileError
-        If the file exists and ``overwrite`` is off, or cannot be written.
-    """
-    known = findings.neurons["suspect"].drop_duplicates().tolist()
-    chosen = known[0] if suspect is None else suspect
-    if chosen not in known:
-        raise no_such("suspect", chosen, known)
-    check_target(path, overwrite)
-    n_panels = 1 + (findings.classes is not None)
-    figure = new_figure(5.2 * n_panels, 3.6 + 3.2 * (photos is not None))
-    bottom: Any = figure
-    if photos is not None:
-        parts: Any = figure.subfigures(2, 1, height_ratios=[3.2, 3.6])
-        _draw_photos(parts[0].subplots(2, n_photos, squeeze=False), photos)
-        bottom = parts[1]
-    panels = bottom.subplots(1, n_panels, squeeze=False)[0]
-    own = findings.neurons[findings.neurons["suspect"] == chosen]
-    for layer, part in own.groupby("layer", sort=False) if "layer" in own else [("neurons", own)]:
-        panels[0].hist(part["auc"], bins=40, range=(0, 1), histtype="step", density=True, label=f"\u200b{layer}")
-    panels[0].axvline(0.5, color="0.7", lw=0.8)
-    panels[0].set_xlabel(f"AUC of neurons for {chosen}", parse_math=False)
-    panels[0].set_ylabel("density")
-    for text in panels[0].legend(fontsize=8).get_texts():
-        text.set_parse_math(False)
-    if findings.classes is not None:
-        _draw_classes(panels[1], findings.classes[findings.classes["suspect"] == chosen], n_shown)
-        panels[1].set_xlabel(f"change of the logit by {chosen}", parse_math=False)
-    for panel in panels:
-        panel.spines[["top", "right"]].set_visible(False)
-    save_figure(figure, path, overwrite)
-
-
-def _draw_classes(axis: Any, classes: pd.DataFrame, n_shown: int) -> None:
-    """The classes that gain most, above those that lose most."""
-    shown = classes.iloc[[*range(n_shown), *range(-max(n_shown // 3, 1), 0)]] if len(classes) > n_shown else classes
-    names = shown["class"].map(str) + (" " + shown["name"] if "name" in shown else "")
-    places = np.arange(len(shown))[::-1]
-    axis.barh(places, shown["change"], color=np.where(shown["change"] > 0, "C0", "C1"))
-    errors = [shown["change"] - shown["change_low"], shown["change_high"] - shown["change"]]
-    axis.errorbar(shown["change"], places, xerr=errors, fmt="none", color="0.2")
-    axis.set_yticks(places, names, fontsize=8, parse_math=False)
-
-
-def _draw_photos(axes: Any, photos: Any) -> None:
-    """Photos above their copies."""
-    place = {sample: row for row, sample in enumerate(photos.sample_ids)}
-    n = len(photos) - photos.n_copies
-    paired = [(place[photos.clusters[row]], row) for row in range(n, len(photos)) if photos.clusters[row] in place]
-    step = max(1, len(paired) // axes.shape[1])
-    for axis in axes.flat:
-        axis.axis("off")
-    for column, pair in zip(axes.T, paired[step // 2 :: step], strict=False):
-        for axis, row in zip(column, pair, strict=True):
-            image = photos.image(row)
-            if image is not None:
-                image.thumbnail((224, 224))
-                axis.imshow(image)

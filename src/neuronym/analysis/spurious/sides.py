@@ -116,21 +116,29 @@ class Sides:
             found["change_sd"] = np.where(spread > 0, found["change"] / spread, np.nan)
         return {**found, "p": p, "log10_p": log10_p}
 
-    def classes(self, taken: Activations, k: int, names: Mapping[Name, str]) -> pd.DataFrame:
-        """How the logits, probabilities and predictions of classes change by a suspect."""
-        from scipy.special import softmax, stdtrit
+    def classes(self, taken: Activations, names: Mapping[Name, str]) -> list[pd.DataFrame]:
+        """How the logits, probabilities and predictions of classes change, for each suspect."""
+        from scipy.special import softmax
 
-        table = self.numbers(taken, taken.indices(), 0, 0, False)[k].sort_index()
         logits = np.asarray(self.groups.used(taken.block(taken.indices())), np.float64)
-        inside, pairs = self.inside[k], self.pairs[k]
         predicted = np.zeros(logits.shape)
         predicted[np.arange(len(logits)), logits.argmax(axis=1)] = 1
+        shares = softmax(logits, axis=1), predicted
+        tables = self.numbers(taken, taken.indices(), 0, 0, False)
+        return [self._classes(k, table.sort_index(), logits, shares, names) for k, table in enumerate(tables)]
+
+    def _classes(
+        self, k: int, table: pd.DataFrame, logits: Floats, shares: tuple[Floats, Floats], names: Mapping[Name, str]
+    ) -> pd.DataFrame:
+        from scipy.special import stdtrit
+
+        inside, pairs = self.inside[k], self.pairs[k]
         if len(pairs):
-            means = [pairs.means(numbers) for numbers in (softmax(logits, axis=1), predicted)]
+            means = [pairs.means(numbers) for numbers in shares]
             error, units = pairs.differences(logits).std(axis=0, ddof=1) / np.sqrt(len(pairs)), len(pairs)
         else:
             sides = [self.among[k] & ~inside, self.among[k] & inside]
-            means = [(x[sides[0]], x[sides[1]]) for x in (softmax(logits, axis=1), predicted)]
+            means = [(x[sides[0]], x[sides[1]]) for x in shares]
             error, units = _error(logits, sides, self.clusters)
         half = (stdtrit(units - 1, 0.975) if units > 1 else np.nan) * error
         columns = {"change_low": table["change"] - half, "change_high": table["change"] + half}

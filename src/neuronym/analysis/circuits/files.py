@@ -1,21 +1,19 @@
-"""Graphs of circuits, drawn and written to files."""
+"""Files of circuits: Graphviz, GraphML, and JSON, which is read back."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym._util.files import check_target, kind_of, read_json, writing
+from neuronym._util.files import kind_of, read_json, writing
 from neuronym.data.activations import Name, as_name
 from neuronym.errors import FileError
-from neuronym.plots.figures import new_figure, save_figure
 
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["GRAPHS", "draw", "read", "title", "write"]
+__all__ = ["GRAPHS", "read", "title", "write"]
 
 GRAPHS = (".dot", ".graphml", ".json")
 
@@ -111,48 +109,3 @@ def _dot(graph: nx.DiGraph[Node]) -> str:
         ends = f"{quoted(_id(lower))} -> {quoted(_id(upper))}"
         lines.append(f"  {ends} [label={quoted(f'{value:+.3g}')}, color={colour}];")
     return "\n".join([*lines, "}", ""])
-
-
-def draw(graph: nx.DiGraph[Node], layers: Sequence[str], path: str | Path, overwrite: bool) -> None:
-    """Draw ``.png``, ``.pdf`` or ``.svg``, the first layer on the right."""
-    check_target(path, overwrite)
-    columns = {layer: [neuron for own, neuron in graph if own == layer] for layer in layers}
-    tallest = max(len(neurons) for neurons in columns.values())
-    figure = new_figure(3.4 * len(columns), 1.2 + 0.45 * tallest)
-    axis = figure.subplots()
-    axis.axis("off")
-    spots: dict[Node, tuple[float, float]] = {}
-    for level, (layer, neurons) in enumerate(columns.items()):
-        for row, neuron in enumerate(_untangled(graph, layer, neurons, spots)):
-            spots[layer, neuron] = (-float(level), tallest * (1 - (row + 0.5) / len(neurons)))
-        axis.text(-level, tallest + 0.3, layer, ha="center", fontsize=10, weight="bold", parse_math=False)
-    for lower, upper, edge in graph.edges(data=True):
-        widest = max(other["share"] for other in graph.pred[upper].values())
-        (x0, y0), (x1, y1) = spots[lower], spots[upper]
-        colour, width = "C0" if edge["contribution"] > 0 else "C1", 0.4 + 3 * edge["share"] / widest
-        axis.plot([x0, x1], [y0, y1], color=colour, lw=width, alpha=0.6, zorder=1)
-    for node, (x, y) in spots.items():
-        held = graph.nodes[node]
-        name = f"{node[1]} {held.get('name', '')}".strip()
-        formula = f"\n{_cut(held['formula'])}  {held['auc']:.2f}" if "formula" in held else ""
-        box = {"boxstyle": "round", "fc": "white", "ec": "0.6", "lw": 0.6}
-        axis.text(x, y, _cut(name) + formula, ha="center", va="center", fontsize=7, parse_math=False, bbox=box)
-    axis.set(xlim=(-len(columns) + 0.5, 0.5), ylim=(-0.2, tallest + 0.7))
-    save_figure(figure, path, overwrite)
-
-
-def _cut(text: str, most: int = 44) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _untangled(
-    graph: nx.DiGraph[Node], layer: str, neurons: Sequence[Name], spots: Mapping[Node, tuple[float, float]]
-) -> list[Name]:
-    """Neurons ordered by the mean height of those that they add to, so that edges cross little."""
-
-    def height(neuron: Name) -> float:
-        above = [(edge["share"], spots[upper][1]) for upper, edge in graph.succ[layer, neuron].items()]
-        weight = sum(share for share, _ in above)
-        return -sum(share * y for share, y in above) / weight if weight else 0.0
-
-    return sorted(neurons, key=height)
