@@ -26,16 +26,16 @@ from neuronym import (
     save_concepts,
 )
 from neuronym._util import files
-from neuronym.analysis.circuits import drawing
+from neuronym.analysis.circuits import files as circuit_files
 from neuronym.analysis.circuits.graph import Circuit, open_circuit, save_circuit
 from neuronym.analysis.spurious import findings
 from neuronym.analysis.spurious.findings import open_findings
 from neuronym.cli import shared
+from neuronym.inputs.samples import Samples
 from neuronym.io import files as io_files
 from neuronym.io import sources, tables, zarr_store
 from neuronym.io.texts import open_texts
 from neuronym.labels import files as label_files
-from neuronym.report import samples
 
 IDS = ["a", "b", "c"]
 MATRIX = np.array([[1.0, 2], [3, 4], [5, 6]])
@@ -134,12 +134,12 @@ READERS = {  # the file, what writes it, what reads it, and a part of ours that 
     "attributes.parquet": (attributes, sources.open_attributes, (sources, "is_missing")),
     "texts.csv": (texts, open_texts, (tables, "split_ids")),
     "texts.parquet": (texts, open_texts, (tables, "split_ids")),
-    "rows.csv": (hot, samples._table, None),
+    "rows.csv": (hot, Samples.of, None),
     "coco.json": (coco, sources.from_coco, (sources, "_coco")),
     "annotations.txt": (annotations, sources.from_annotations, (Concepts, "from_classes")),
     "classes.txt": (class_names, shared.class_names, (Hierarchy, "readable")),
     "data.noun": (wordnet, lambda path: Hierarchy.from_wordnet(path.parent), (Hierarchy, "__init__")),
-    "circuit.json": (circuit, open_circuit, (drawing, "as_name")),
+    "circuit.json": (circuit, open_circuit, (circuit_files, "as_name")),
     "neurons.csv": (found, lambda path: open_findings(path.parent), (findings, "as_name")),
 }
 

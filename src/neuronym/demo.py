@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.errors import FileError, OptionError
+from neuronym.inputs.samples import Samples
 from neuronym.io.files import save_activations, save_concepts
 from neuronym.labeling.labeling import label
 from neuronym.plots.drawing import draw_density, draw_samples
 from neuronym.plots.figures import new_figure
-from neuronym.plots.samples import Samples
+from neuronym.plots.samples import first_samples
 from neuronym.plots.view import Seen
 from neuronym.report.page import report
 
@@ -189,7 +190,7 @@ def _picture(data: Digits, concepts: Concepts, labels: Labels, path: Path) -> No
             continue
         seen = Seen.of(found, data.activations, concepts, None, False)
         inside = seen.inside(found.formula)
-        places, items = Samples.of(data.images).first(seen, seen.order(), _TOP)
+        places, items = first_samples(Samples.of(data.images), seen, seen.order(), _TOP)
         draw_samples(axes[0], items, inside[places], _TOP, "gray_r")
         draw_density(axes[1], seen.values, inside)
         axes[1].set(yticks=[], xlabel="activation" if found is chosen[-1] else "")

@@ -517,7 +517,7 @@ def test_images_come_in_many_shapes():
         ([None] * 20, OptionError, "none of the samples can be read"),
         (7, OptionError, "samples must be Images, a folder, .* not int"),
         ({"x": "text"}, UnknownNameError, "no sample 't19'"),
-        (pd.DataFrame({"words": ["a"] * 20}), OptionError, "a table of samples needs a column text; it has words"),
+        (pd.DataFrame({"sample": ["a"] * 20}), OptionError, "a table of samples needs a column beside the ids"),
     ],
 )
 def test_samples_that_cannot_be_shown_are_refused(samples, error, message):

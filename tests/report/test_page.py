@@ -16,6 +16,7 @@ from PIL import Image
 
 from neuronym import (
     Activations,
+    AlignmentError,
     Concepts,
     Explanation,
     FileError,
@@ -326,8 +327,8 @@ def test_a_report_is_complete_or_absent_and_overwrites_nothing_unasked(tmp_path,
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"samples": ["a"]}, "1 samples are given for 300"),
-        ({"samples": {"a": "text"}}, "300 of 300 samples are not among the texts"),
+        ({"samples": ["a"]}, "1 sample to show but activations have 300 rows"),
+        ({"samples": {"a": "text"}}, "300 of 300 samples are not among those to show"),
         ({"n_samples": 0}, "n_samples must be"),
         ({"n_samples": 2.5}, "n_samples must be"),
         ({"seed": -1}, "seed must be"),
@@ -343,7 +344,7 @@ def test_a_report_is_complete_or_absent_and_overwrites_nothing_unasked(tmp_path,
 def test_what_cannot_be_shown_is_refused(tmp_path, data, options, match):
     taken, concepts = data
     labels = Labels([Label(0, layer="low")]) if "activations" in options else Labels([Label(0)])
-    with pytest.raises((OptionError, FileError), match=match):
+    with pytest.raises((OptionError, FileError, AlignmentError), match=match):
         report(labels, tmp_path / "out", **{"activations": taken, "concepts": concepts, **options})
     assert not (tmp_path / "out").exists()
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym.errors import OptionError
+from neuronym.inputs.samples import Samples
 from neuronym.labels.labels import Label
 from neuronym.plots.drawing import (
     INSIDE,
@@ -32,7 +33,7 @@ from neuronym.plots.drawing import (
 )
 from neuronym.plots.figures import new_figure
 from neuronym.plots.layers import auc_histogram, layer_overview
-from neuronym.plots.samples import Samples
+from neuronym.plots.samples import first_samples
 from neuronym.plots.view import Seen, neuron_of
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def top_samples(
         read, or are neither images nor texts.
     """
     seen = Seen.of(label, activations, concepts, names, align)
-    places, items = Samples.of(samples).first(seen, seen.order(), n)
+    places, items = first_samples(Samples.of(samples), seen, seen.order(), n)
     framed = np.zeros(len(places), np.bool_)
     if seen.concepts is not None and label.formula is not None:
         framed = label.formula.evaluate(seen.concepts)[places]
@@ -285,7 +286,7 @@ def formula_steps(
     steps = [step.formula for step in label.steps] or [seen.formula()]
     inside = [seen.inside(formula) for formula in steps]
     shown, order = Samples.of(samples), seen.order()
-    tops = [shown.first(seen, order[members[order]], n)[1] for members in inside]
+    tops = [first_samples(shown, seen, order[members[order]], n)[1] for members in inside]
     if axes is None:
         texts = isinstance(tops[0][0], str)
         figure = new_figure(WIDTH, 0.55 + 1.5 * len(steps))

@@ -1,123 +1,57 @@
-"""Samples to be looked at: images and texts, found by their ids or by the rows of activations."""
+"""Samples that are drawn: the first ones that can be read, as texts or as arrays of pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym.data.ids import counted_ids, split_ids
-from neuronym.errors import AlignmentError, OptionError, counted, no_such
-from neuronym.inputs.alignment import is_frame
-from neuronym.io.images import Images, opened_image
-from neuronym.io.texts import open_texts
+from neuronym.errors import OptionError
+from neuronym.inputs.samples import Samples
+from neuronym.io.images import opened_image
 from neuronym.plots.view import Seen
 
-__all__ = ["Item", "Samples"]
+__all__ = ["Item", "first_samples"]
 
 Item = str | NDArray[np.float64]  # a text, or an image: (height, width) or (height, width, 3 or 4), from 0 to 1
 
 _SIDE = 400  # pixels of an image that are kept: as many as a third of a column shows in print
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Samples by their place, or by their id where they have ids; one is read when it is asked for."""
+def first_samples(samples: Samples, seen: Seen, order: Iterable[int], n: int) -> tuple[list[int], list[Item]]:
+    """The first n samples of those seen, in the order given, that can be read; and what they are.
 
-    read: Callable[[int], Any]
-    n_samples: int
-    ids: Sequence[str] | None = None
-
-    @classmethod
-    def of(cls, given: Any) -> Samples:
-        """Samples from ``Images`` and its like, a folder, a table of texts, a mapping from id, or a list or array."""
-        if isinstance(given, str | Path):
-            if Path(given).suffix.lower() in (".csv", ".parquet"):
-                ids, texts = open_texts(given)
-                return cls(texts.__getitem__, len(texts), ids)
-            given = Images(given, _unprepared)
-        if hasattr(given, "image") and hasattr(given, "sample_ids"):
-            return cls(given.image, len(given.sample_ids), given.sample_ids)
-        if isinstance(given, Mapping):
-            keys = list(given)
-            return cls(lambda place: given[keys[place]], len(keys), [str(key) for key in keys])
-        if is_frame(given):
-            body, named = split_ids(given)
-            if "text" not in body.columns:
-                raise OptionError(f"a table of samples needs a column text; it has {', '.join(map(str, body.columns))}")
-            texts = [str(text) for text in body["text"]]
-            return cls(texts.__getitem__, len(texts), None if named is None else [str(i) for i in named])
-        if hasattr(given, "iloc"):  # a Series, which [] would not read by place
-            given = list(given)
-        if not hasattr(given, "__getitem__") or not hasattr(given, "__len__"):
-            raise OptionError(
-                "samples must be Images, a folder, a table of texts, or a list or array of images or texts, "
-                f"not {type(given).__name__}"
-            )
-        return cls(given.__getitem__, len(given))
-
-    def first(self, seen: Seen, order: Iterable[int], n: int) -> tuple[list[int], list[Item]]:
-        """The first n samples of those seen, in the order given, that can be read; and what they are.
-
-        Raises
-        ------
-        AlignmentError
-            If there is not one for each row of the activations.
-        UnknownNameError
-            If one has no sample of its id.
-        OptionError
-            If one is neither an image nor a text.
-        """
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise OptionError(f"n must be a whole number of at least 1, not {n!r}")
-        place_of = self._places(seen)
-        places: list[int] = []
-        items: list[Any] = []
-        for place in order:
-            if len(items) == n:
-                break
-            sample = place_of(int(seen.rows[place]))
-            item = _as_item(self.read(sample), sample)
-            if item is not None:  # one that cannot be read and is to be skipped
-                places.append(int(place))
-                items.append(item)
-        if not items:
-            raise OptionError("none of the samples can be read")
-        texts = sum(isinstance(item, str) for item in items)
-        if 0 < texts < len(items):
-            raise OptionError("samples are images and texts: give one kind")
-        return places, items if texts else _scaled(items)
-
-    def _places(self, seen: Seen) -> Callable[[int], int]:
-        """What gives the place of a sample from the row of the activations."""
-        ours = None if seen.ids == counted_ids(seen.n_rows) and not _all_in(seen.ids, self.ids) else seen.ids
-        if self.ids is not None and ours is not None:
-            known, ids = {name: place for place, name in enumerate(self.ids)}, self.ids
-
-            def by_id(row: int) -> int:
-                if ours[row] not in known:
-                    raise no_such("sample", ours[row], ids)
-                return known[ours[row]]
-
-            return by_id
-        if self.n_samples != seen.n_rows:
-            raise AlignmentError(
-                f"{counted(self.n_samples, 'sample')} to show but activations have {counted(seen.n_rows, 'row')}: "
-                "without ids on both sides, one per row is needed, in the same order"
-            )
-        return lambda row: row
-
-
-def _all_in(ours: Sequence[str] | None, theirs: Sequence[str] | None) -> bool:
-    return ours is not None and theirs is not None and set(ours) <= set(theirs)
-
-
-def _unprepared(image: Any) -> Any:
-    return image
+    Raises
+    ------
+    AlignmentError
+        If there is not one for each row of the activations.
+    UnknownNameError
+        If one has no sample of its id.
+    OptionError
+        If one is neither an image nor a text.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise OptionError(f"n must be a whole number of at least 1, not {n!r}")
+    place_of = samples.places(seen.ids, seen.n_rows)
+    places: list[int] = []
+    items: list[Any] = []
+    for place in order:
+        if len(items) == n:
+            break
+        sample = place_of(int(seen.rows[place]))
+        item = _as_item(samples.read(sample), sample)
+        if item is not None:  # one that cannot be read and is to be skipped
+            places.append(int(place))
+            items.append(item)
+    if not items:
+        raise OptionError("none of the samples can be read")
+    texts = sum(isinstance(item, str) for item in items)
+    if 0 < texts < len(items):
+        raise OptionError("samples are images and texts: give one kind")
+    return places, items if texts else _scaled(items)
 
 
 def _as_item(given: Any, sample: int) -> str | NDArray[Any] | None:

@@ -31,7 +31,7 @@ from neuronym.report.detail import (
     steps,
     tree,
 )
-from neuronym.report.samples import Samples
+from neuronym.report.shown import Shown
 
 __all__ = ["Builder", "piece"]
 
@@ -55,7 +55,7 @@ class Builder:
 
     labels: Labels
     layers: Mapping[str | None, Layer]
-    samples: Samples | None
+    samples: Shown | None
     names: Mapping[str, str]
     hierarchy: Hierarchy | None
     n_samples: int
@@ -234,7 +234,7 @@ class Builder:
         if self.samples is None:
             return {}
         self._thumbnails(sorted(shown - self.used))
-        pictured = self.samples.images is not None
+        pictured = self.samples.pictured
         return {
             str(row): [self.samples.names[row], self.samples.text(row), int(pictured and row not in self.unread)]
             for row in sorted(shown)
@@ -324,7 +324,7 @@ class Builder:
     def _thumbnails(self, rows: Sequence[int]) -> None:
         """Write the images of samples, by number; those that cannot be read are noted."""
         self.used |= set(rows)
-        if self.samples is None or self.samples.images is None:
+        if self.samples is None or not self.samples.pictured:
             return
         (self.folder / "thumbs").mkdir(exist_ok=True)
         parts = ((rows[a : a + 32],) for a in range(0, len(rows), 32))

@@ -201,7 +201,7 @@ def shortened(label: Label, column: Column) -> float | int | None:
 
 def label_numbers(label: Label) -> dict[str, Any]:
     """The numbers of a label, those that it has."""
-    found = {one.name: shortened(label, one) for one in COLUMNS if one.numeric and one.stored}
+    found = {one.name: number(getattr(label, one.name)) for one in COLUMNS if one.numeric and one.stored}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -19,8 +19,8 @@ from neuronym.errors import FileError, OptionError, counted, some
 from neuronym.labels.labels import Labels
 from neuronym.report.building import Builder, piece
 from neuronym.report.detail import Layer
-from neuronym.report.samples import Samples, as_samples
 from neuronym.report.sections import circuits_data, compared_data, findings_data
+from neuronym.report.shown import Shown
 
 __all__ = ["explore", "report"]
 
@@ -119,7 +119,7 @@ def report(
             if data is not None:
                 piece(scratch, name, data)
         index |= {"title": title, "sections": [name for name, data in sections.items() if data is not None]}
-        index["thumbs"] = shown is not None and shown.images is not None
+        index["thumbs"] = shown is not None and shown.pictured
         piece(scratch, "index", index)
         _static(scratch, title)
         if target.exists():
@@ -185,7 +185,7 @@ def _layers(labels: Labels, activations: Any, concepts: Any, align: bool) -> dic
     return layers
 
 
-def _samples(layers: Mapping[str | None, Layer], given: Any) -> Samples | None:
+def _samples(layers: Mapping[str | None, Layer], given: Any) -> Shown | None:
     if not layers:
         if given is not None:
             raise OptionError("samples are shown by their activations: give activations too")
@@ -194,7 +194,7 @@ def _samples(layers: Mapping[str | None, Layer], given: Any) -> Samples | None:
     for layer in layers.values():
         ids |= dict.fromkeys(layer.ids or ())
     first = next(iter(layers.values()))
-    return as_samples(given, list(ids) or None, len(ids) or first.taken.n_samples)
+    return Shown.of(given, list(ids) or None, len(ids) or first.taken.n_samples)
 
 
 def _check_folder(out: Path, overwrite: bool) -> Path:
