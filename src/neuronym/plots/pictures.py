@@ -35,6 +35,7 @@ from neuronym.plots.figures import new_figure
 from neuronym.plots.layers import auc_histogram, layer_overview
 from neuronym.plots.samples import first_samples
 from neuronym.plots.view import Seen, neuron_of
+from neuronym.stats.curves import Roc
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,13 +128,14 @@ def roc(
     """
     seen = Seen.of(label, activations, concepts, names, align)
     inside = seen.inside(seen.formula())
-    hits, false, thresholds = seen.called(inside)
+    curve = Roc.of(seen.values, inside, seen.low)
+    hits, false = curve.hits, curve.alarms
     x, y = false / false[-1], hits / hits[-1]
     bends = np.ones(len(x), np.bool_)  # points on a line between others are left out
     bends[1:-1] = (np.diff(hits, 2) != 0) | (np.diff(false, 2) != 0)
-    f1 = 2 * hits / (hits + false + hits[-1])
-    best = int(np.argmax(f1))
-    marked = f"highest F1, {f1[best]:.2f}:\nactivation {'≤' if seen.low else '≥'} {float(thresholds[best - 1]):.3g}"
+    best = curve.best + 1  # the curve begins with none called
+    threshold = float(curve.thresholds[curve.best])
+    marked = f"highest F1, {curve.f1[curve.best]:.2f}:\nactivation {'≤' if seen.low else '≥'} {threshold:.3g}"
     axes = axes_of(ax, WIDTH)
     axes.plot(x[bends], y[bends], color=INSIDE, label=f"AUC {seen.auc(inside):.3f}")
     axes.plot([0, 1], [0, 1], "--", color="0.6", lw=1, label="chance")

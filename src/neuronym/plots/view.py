@@ -148,17 +148,6 @@ class Seen:
             return np.argsort(self.values, kind="stable")
         return len(self.values) - 1 - np.argsort(self.values[::-1], kind="stable")[::-1]
 
-    def called(self, inside: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
-        """How many samples inside and outside are above each threshold, the strictest first, and the thresholds.
-
-        Thresholds are the activations that occur; the numbers begin with one more pair, of none called at all.
-        """
-        order = self.order()
-        ordered = self.values[order]
-        last = np.append(ordered[1:] != ordered[:-1], True)  # of each run of equal activations
-        hits = np.cumsum(inside[order], dtype=np.int64)[last]
-        return np.append(0, hits), np.append(0, np.flatnonzero(last) + 1 - hits), ordered[last]
-
 
 def neuron_of(label: Label) -> str:
     """A neuron in words."""

@@ -17,6 +17,7 @@ from neuronym.inputs.alignment import Aligned
 from neuronym.labels.labels import Label
 from neuronym.labels.schema import COLUMNS, Column
 from neuronym.search.scores import AUC
+from neuronym.stats.curves import Roc
 
 __all__ = ["Layer", "number", "tree"]
 
@@ -143,13 +144,9 @@ def roc(values: Floats, inside: Bools, low: bool) -> dict[str, Any] | None:
     m, n = int(inside.sum()), int((~inside).sum())
     if not m or not n:
         return None
-    score = -values if low else values
-    order = np.argsort(-score, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
-    hits, alarms = np.cumsum(inside[order])[ends], np.cumsum(~inside[order])[ends]
-    f1 = 2 * hits / (m + hits + alarms)
-    best = int(np.argmax(f1))
-    x, y = np.append(0, alarms / n), np.append(0, hits / m)
+    curve = Roc.of(values, inside, low)
+    hits, alarms, best = curve.hits[1:], curve.alarms[1:], curve.best
+    x, y = curve.alarms / n, curve.hits / m
     if len(x) > _POINTS:  # evenly along the curve
         along = (x + y) / 2
         keep = np.unique(np.searchsorted(along, np.linspace(0, 1, _POINTS)).clip(0, len(x) - 1))
@@ -158,9 +155,9 @@ def roc(values: Floats, inside: Bools, low: bool) -> dict[str, Any] | None:
         "auc": number(float(np.trapezoid(hits / m, alarms / n) + (hits[0] / m) * (alarms[0] / n) / 2)),
         "x": numbers(x),
         "y": numbers(y),
-        "threshold": number(float(values[order[ends[best]]])),
+        "threshold": number(float(curve.thresholds[best])),
         "best": [number(alarms[best] / n), number(hits[best] / m)],
-        "f1": number(float(f1[best])),
+        "f1": number(float(curve.f1[best])),
         "precision": number(float(hits[best] / (hits[best] + alarms[best]))),
     }
 
