@@ -12,9 +12,8 @@ import typer
 from numpy.typing import NDArray
 
 from neuronym._util.files import check_target, writing
-from neuronym.analysis.circuits import ablate, circuit
 from neuronym.cli.collect import samples_of
-from neuronym.cli.shared import MODEL, WEIGHTS, class_names, default, keep_memory, listed, need_torch, told
+from neuronym.cli.shared import MODEL, WEIGHTS, class_names, keep_memory, listed, need_torch, told
 from neuronym.data.activations import Name, as_name
 from neuronym.data.formula import Formula
 from neuronym.data.hierarchy import Hierarchy
@@ -69,26 +68,20 @@ def circuit_command(
         Literal["auto", "linear", "gradient", "conductance", "integrated"],
         typer.Option(help="How neurons contribute; auto is linear where that is exact, else gradient."),
     ] = "auto",
-    n_steps: Annotated[int, typer.Option(help="Steps of integration.")] = default(circuit, "n_steps"),
-    share: Annotated[float, typer.Option(help="Of what is added to a neuron, how much those kept explain.")] = default(
-        circuit, "share"
-    ),
-    most: Annotated[int, typer.Option(help="Neurons kept below a neuron at most.")] = default(circuit, "most"),
-    length: Annotated[int, typer.Option(help="The greatest length of formulas found here.")] = default(
-        circuit, "length"
-    ),
+    n_steps: Annotated[int, typer.Option(help="Steps of integration.")] = 20,
+    share: Annotated[float, typer.Option(help="Of what is added to a neuron, how much those kept explain.")] = 0.5,
+    most: Annotated[int, typer.Option(help="Neurons kept below a neuron at most.")] = 8,
+    length: Annotated[int, typer.Option(help="The greatest length of formulas found here.")] = 3,
     ablate: Annotated[
         int, typer.Option(help="Set so many of the largest contributors of each layer to their mean.")
     ] = 0,
     ablate_neurons: Annotated[
         list[str] | None, typer.Option(help="Set these to their mean, LAYER=1,2; may be given again.")
     ] = None,
-    n_random: Annotated[int, typer.Option(help="Random sets of as many neurons to compare with.")] = default(
-        ablate, "n_random"
-    ),
+    n_random: Annotated[int, typer.Option(help="Random sets of as many neurons to compare with.")] = 20,
     wordnet: Annotated[bool, typer.Option("--wordnet", help="Tell how labels go from general to specific.")] = False,
     hierarchy: Annotated[Path | None, typer.Option(help="Tell it by a table child,parent.")] = None,
-    seed: Annotated[int, typer.Option(help="The seed of the random sets.")] = default(ablate, "seed"),
+    seed: Annotated[int, typer.Option(help="The seed of the random sets.")] = 0,
     out: Annotated[Path | None, typer.Option(help="A folder for the graph, its drawing and tables.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no tables.")] = False,

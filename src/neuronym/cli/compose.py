@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuronym.analysis.compose import compose
-from neuronym.cli.shared import default
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -44,13 +41,11 @@ def compose_command(
     direction: Annotated[
         Literal["high", "low", "both"], typer.Option(help="Whether neurons are high or low where their concept is.")
     ] = "high",
-    holdout: Annotated[float, typer.Option(help="Share of samples that says how good the detector is.")] = default(
-        compose, "holdout"
-    ),
+    holdout: Annotated[float, typer.Option(help="Share of samples that says how good the detector is.")] = 0.5,
     clusters: Annotated[
         str | None, typer.Option(help="What each sample belongs to: a table (sample, label), FILE:COLUMN, or none.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="The seed of the split.")] = default(compose, "seed"),
+    seed: Annotated[int, typer.Option(help="The seed of the split.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compose a detector of a formula from the best neuron of each concept, by fuzzy logic, with no training.

@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neuronym.cli.shared import default
 from neuronym.errors import OptionError
-from neuronym.report import report
 
 __all__ = ["REPORT_EXAMPLES", "report_command"]
 
@@ -35,14 +33,10 @@ def report_command(
     other: Annotated[Path | None, typer.Option(help="A second set of labels, set beside the first.")] = None,
     circuit: Annotated[list[Path] | None, typer.Option(help="A circuit.json to show; may be given again.")] = None,
     findings: Annotated[Path | None, typer.Option(help="The folder that neuronym spurious wrote.")] = None,
-    title: Annotated[str, typer.Option(help="Of the page.")] = default(report, "title"),
-    n_samples: Annotated[int, typer.Option(help="Samples of each kind shown for a neuron.")] = default(
-        report, "n_samples"
-    ),
-    seed: Annotated[int, typer.Option(help="The seed of random draws.")] = default(report, "seed"),
-    n_jobs: Annotated[int, typer.Option(help="Thumbnails made at once; -1 is one per processor.")] = default(
-        report, "n_jobs"
-    ),
+    title: Annotated[str, typer.Option(help="Of the page.")] = "Neurons",
+    n_samples: Annotated[int, typer.Option(help="Samples of each kind shown for a neuron.")] = 12,
+    seed: Annotated[int, typer.Option(help="The seed of random draws.")] = 0,
+    n_jobs: Annotated[int, typer.Option(help="Thumbnails made at once; -1 is one per processor.")] = -1,
     align: Annotated[bool, typer.Option("--align", help="Keep the samples that both tables have.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a report that is there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,

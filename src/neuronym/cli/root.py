@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from neuronym import search
 from neuronym._util.files import check_target, kind_of
 from neuronym._util.parallel import StoppedWarning
 from neuronym.cli import circuit as _circuit
@@ -27,9 +26,7 @@ from neuronym.cli import concepts as _concepts
 from neuronym.cli import report as _report
 from neuronym.cli import spurious as _spurious
 from neuronym.cli import sweep as _sweep
-from neuronym.cli.shared import default
 from neuronym.errors import NeuronymError, OptionError, no_such
-from neuronym.labeling import label
 
 if TYPE_CHECKING:
     from neuronym.labels.labels import Labels
@@ -101,17 +98,11 @@ def label_command(
     concepts: Annotated[
         Path, typer.Argument(metavar="CONCEPTS", help="Samples × concepts: .csv or .parquet, long or multi-hot.")
     ],
-    length: Annotated[int, typer.Option(help="The most concepts in a formula.")] = default(label, "length"),
-    beam: Annotated[int, typer.Option(help="Formulas extended in each round.")] = default(label, "beam"),
-    min_fraction: Annotated[
-        float, typer.Option(help="A formula is true for at least this share of samples.")
-    ] = default(label, "min_fraction"),
-    max_fraction: Annotated[float, typer.Option(help="A formula is true for at most this share of samples.")] = default(
-        label, "max_fraction"
-    ),
-    min_count: Annotated[int, typer.Option(help="A formula is true for at least so many samples.")] = default(
-        label, "min_count"
-    ),
+    length: Annotated[int, typer.Option(help="The most concepts in a formula.")] = 3,
+    beam: Annotated[int, typer.Option(help="Formulas extended in each round.")] = 3,
+    min_fraction: Annotated[float, typer.Option(help="A formula is true for at least this share of samples.")] = 0.0,
+    max_fraction: Annotated[float, typer.Option(help="A formula is true for at most this share of samples.")] = 0.5,
+    min_count: Annotated[int, typer.Option(help="A formula is true for at least so many samples.")] = 20,
     prefixes: Annotated[
         Literal["free", "constrained"],
         typer.Option(help="Ask the fractions of every prefix too (constrained), as the published search."),
@@ -119,35 +110,23 @@ def label_command(
     direction: Annotated[
         Literal["high", "low", "both"], typer.Option(help="Whether neurons are high or low inside their formula.")
     ] = "high",
-    negation: Annotated[
-        bool, typer.Option("--negation/--no-negation", help="Whether formulas may hold NOT.")
-    ] = default(label, "negation"),
+    negation: Annotated[bool, typer.Option("--negation/--no-negation", help="Whether formulas may hold NOT.")] = True,
     operators: Annotated[str, typer.Option(help="Which of and, or formulas may hold.")] = "and,or",
     neurons: Annotated[str | None, typer.Option(help="Neurons to label, such as 0,5,10-20; all by default.")] = None,
     unknown: Annotated[
         Literal["error", "no", "drop"], typer.Option(help="What to do with values that are neither yes nor no.")
     ] = "error",
-    align: Annotated[bool, typer.Option("--align", help="Keep the samples that both files have.")] = default(
-        label, "align"
-    ),
-    n_jobs: Annotated[int | None, typer.Option(help="Blocks searched at once; -1 is one per processor.")] = default(
-        label, "n_jobs"
-    ),
+    align: Annotated[bool, typer.Option("--align", help="Keep the samples that both files have.")] = False,
+    n_jobs: Annotated[int | None, typer.Option(help="Blocks searched at once; -1 is one per processor.")] = None,
     permutations: Annotated[
         str, typer.Option(help="Permutations that say whether the search finds as much by chance: a number, or auto.")
     ] = "0",
-    tail: Annotated[bool, typer.Option("--tail", help="Fit their tail, for p beyond their number.")] = default(
-        label, "tail"
-    ),
+    tail: Annotated[bool, typer.Option("--tail", help="Fit their tail, for p beyond their number.")] = False,
     holdout: Annotated[
         float | None, typer.Option(help="Share of samples that is not searched, and says how good the formula is.")
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="Hold each of so many parts out in turn instead.")] = default(
-        label, "folds"
-    ),
-    stability: Annotated[int, typer.Option(help="Bootstrap resamples that are searched again.")] = default(
-        label, "stability"
-    ),
+    folds: Annotated[int | None, typer.Option(help="Hold each of so many parts out in turn instead.")] = None,
+    stability: Annotated[int, typer.Option(help="Bootstrap resamples that are searched again.")] = 0,
     effects: Annotated[
         bool, typer.Option("--effects", help="Interval of the AUC, precision, recall and more.")
     ] = False,
@@ -156,7 +135,7 @@ def label_command(
         typer.Option(help="What each sample belongs to: a table (sample, label), FILE:COLUMN, or none."),
     ] = None,
     strata: Annotated[str | None, typer.Option(help="Permute within these groups: a table, or FILE:COLUMN.")] = None,
-    seed: Annotated[int, typer.Option(help="The seed of all of these.")] = default(label, "seed"),
+    seed: Annotated[int, typer.Option(help="The seed of all of these.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Save the labels as .csv, .parquet or .json.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the labels as JSON instead of a table.")] = False,
@@ -290,7 +269,7 @@ def demo(
 @contextmanager
 def _compiling() -> Iterator[None]:
     """Say on standard error that kernels are compiled, if none are in their cache and it takes long."""
-    cache = Path(search.__file__).parent / "__pycache__"
+    cache = Path(__file__).parents[1] / "search" / "__pycache__"
     if any(cache.glob("beam_kernels._search-*.nbi")):
         yield
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ from neuronym._util.files import first_line, reading
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import FileError, InputError, OptionError
 
-__all__ = ["MODEL", "MODEL_ERRORS", "WEIGHTS", "class_names", "default", "keep_memory", "listed", "need_torch", "told"]
+__all__ = ["MODEL", "MODEL_ERRORS", "WEIGHTS", "class_names", "keep_memory", "listed", "need_torch", "told"]
 
 MODEL_ERRORS = (RuntimeError, IndexError, TypeError, ValueError, KeyError, AssertionError)
 
@@ -57,11 +56,6 @@ def told(run: Callable[..., Any], model: Any, *arguments: Any, **options: Any) -
         raise OptionError(
             f"the model cannot take these samples ({type(error).__name__}: {first_line(error)})"
         ) from error
-
-
-def default(function: Callable[..., object], name: str) -> Any:
-    """The default of a parameter of the function that a command calls: that of its option, written once."""
-    return signature(function).parameters[name].default
 
 
 def need_torch() -> None:

@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 
 from neuronym._util.files import check_target, kind_of, writing
-from neuronym.analysis.sweep import tradeoff
-from neuronym.cli.shared import default
 from neuronym.errors import OptionError
-from neuronym.plots.figures import FIGURES
 
 __all__ = ["SWEEP_EXAMPLES", "sweep_command"]
 
@@ -30,26 +27,20 @@ def sweep_command(
     concepts: Annotated[
         Path, typer.Argument(metavar="CONCEPTS", help="Samples × concepts: .csv or .parquet, long or multi-hot.")
     ],
-    length: Annotated[int, typer.Option(help="The greatest length of a formula.")] = default(tradeoff, "length"),
+    length: Annotated[int, typer.Option(help="The greatest length of a formula.")] = 5,
     min_fractions: Annotated[
         str, typer.Option(help="Least shares of samples that a formula is true for, to compare.")
     ] = "0,0.005,0.01,0.02,0.05",
-    beam: Annotated[int, typer.Option(help="Formulas extended in each round.")] = default(tradeoff, "beam"),
-    max_fraction: Annotated[float, typer.Option(help="A formula is true for at most this share of samples.")] = default(
-        tradeoff, "max_fraction"
-    ),
-    min_count: Annotated[int, typer.Option(help="A formula is true for at least so many samples.")] = default(
-        tradeoff, "min_count"
-    ),
+    beam: Annotated[int, typer.Option(help="Formulas extended in each round.")] = 3,
+    max_fraction: Annotated[float, typer.Option(help="A formula is true for at most this share of samples.")] = 0.5,
+    min_count: Annotated[int, typer.Option(help="A formula is true for at least so many samples.")] = 20,
     wordnet: Annotated[bool, typer.Option("--wordnet", help="Tell hypernyms and depth by WordNet.")] = False,
     hierarchy: Annotated[Path | None, typer.Option(help="Tell them by a table child,parent.")] = None,
-    holdout: Annotated[float, typer.Option(help="Share of samples that says how good formulas are.")] = default(
-        tradeoff, "holdout"
-    ),
+    holdout: Annotated[float, typer.Option(help="Share of samples that says how good formulas are.")] = 0.5,
     clusters: Annotated[
         str | None, typer.Option(help="What each sample belongs to: a table (sample, label), FILE:COLUMN, or none.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="The seed of the split.")] = default(tradeoff, "seed"),
+    seed: Annotated[int, typer.Option(help="The seed of the split.")] = 0,
     n_jobs: Annotated[int | None, typer.Option(help="Blocks searched at once; -1 is one per processor.")] = None,
     out: Annotated[Path | None, typer.Option(help="Save the table as .csv.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw it as .png, .pdf or .svg.")] = None,
@@ -57,9 +48,11 @@ def sweep_command(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no table.")] = False,
 ) -> None:
     """Compare lengths and least fractions of formulas: AUC searched and held out, fraction, share of hypernyms."""
+    from neuronym.analysis.sweep import tradeoff
     from neuronym.data.hierarchy import Hierarchy
     from neuronym.io.files import open_concepts
     from neuronym.plots import plot_tradeoff
+    from neuronym.plots.figures import FIGURES
 
     for target, kinds in ((out, (".csv",)), (plot, FIGURES)):
         if target is not None:
