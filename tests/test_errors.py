@@ -5,7 +5,8 @@ import pytest
 
 import neuronym
 from neuronym import errors
-from neuronym.errors import InputError, NeuronymError, UnknownNameError, no_such, some
+from neuronym._util.messages import no_such, some
+from neuronym.errors import InputError, NeuronymError, UnknownNameError
 
 TREE = {
     name: error

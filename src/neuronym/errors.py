@@ -15,8 +15,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 __all__ = [
     "ActivationsError",
     "AlignmentError",
@@ -66,24 +64,3 @@ class FileError(InputError):
 
 class UnknownNameError(InputError, KeyError):
     """A name that is not there."""
-
-
-def no_such(kind: str, name: object, known: Sequence[object]) -> UnknownNameError:
-    """Make the error for a name that is not among ``known``, with the nearest ones."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.5)
-    hint = f"; near it: {some(near)}" if near else f"; there are {len(known)}, such as {some(known)}" if known else ""
-    return UnknownNameError(f"no {kind} {str(name)!r}{hint}")
-
-
-def counted(n: int, noun: str) -> str:
-    """A number and what it counts, for a message: ``1 row``, ``2 rows``, ``2 classes``."""
-    return f"{n} {noun}" + ("" if n == 1 else "es" if noun.endswith("s") else "s")
-
-
-def some(items: Iterable[object], limit: int = 3) -> str:
-    """Quote the first few items for a message: ``'a', 'b', 'c' and 7 more``."""
-    listed = list(items)
-    text = ", ".join(repr(i) if isinstance(i, str) else str(i) for i in listed[:limit])
-    return text + (f" and {len(listed) - limit} more" if len(listed) > limit else "")

@@ -132,11 +132,11 @@ def test_a_neuron_has_its_distribution_curve_and_samples(made, data):
     for i, one in enumerate(list(labels)[:5]):
         own, values = part["neurons"][i], taken.matrix[:, one.neuron]
         inside = one.formula.evaluate(concepts)
-        d = own["distribution"]
-        step = (d["high"] - d["low"]) / len(d["inside"])
-        for side in ("inside", "outside"):
-            mass = sum(d[side]) * step + d.get(f"{side}_zero", 0)
-            assert mass == pytest.approx(1, abs=0.01)
+        for side, members in (("inside", inside), ("outside", ~inside)):
+            d = own["distribution"][side]
+            step = (d["high"] - d["low"]) / len(d["heights"])
+            assert sum(d["heights"]) * step + d["zeros"] == pytest.approx(1, abs=0.01)
+            assert d["zeros"] == pytest.approx(np.mean(values[members] == 0), abs=1e-3)
         curve = own["roc"]
         assert curve["auc"] == pytest.approx(float(auc_by_pairs(values, inside)), abs=1e-4)
         assert np.trapezoid(curve["y"], curve["x"]) == pytest.approx(float(auc_by_pairs(values, inside)), abs=0.02)
@@ -157,7 +157,7 @@ def test_a_neuron_has_its_distribution_curve_and_samples(made, data):
         for row in (*places, *outside):
             assert part["samples"][str(row)] == [f"{row:03}.png", None, 1]
             assert (folder / "thumbs" / f"{row}.jpg").exists()
-    assert part["neurons"][1]["distribution"]["outside_zero"] > 0.3
+    assert part["neurons"][1]["distribution"]["outside"]["zeros"] > 0.3
     same = [j for j, other in enumerate(labels) if j and other.formula == next(iter(labels)).formula]
     assert part["neurons"][0]["same"] == same
     assert "roc" not in part["neurons"][5]
@@ -411,7 +411,7 @@ def test_concepts_that_are_not_given_have_no_curves(tmp_path, data):
     own = pieces(tmp_path / "out", "neurons/0")["neurons"][1]
     assert "roc" not in own
     assert "sky" in own["unknown"]
-    assert set(own["distribution"]) == {"low", "high", "all", "all_zero"}
+    assert set(own["distribution"]) == {"all"}
 
 
 def test_an_image_that_cannot_be_read_is_not_shown(tmp_path, data):

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import first_line
-from neuronym.errors import FileError, OptionError, counted, some
+from neuronym._util.messages import counted, some
+from neuronym.errors import FileError, OptionError
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont

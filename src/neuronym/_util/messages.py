@@ -1,12 +1,15 @@
-"""Warnings that point at the user's own line."""
+"""The words of messages, and warnings that point at the user's own line."""
 
 from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["warn"]
+from neuronym.errors import UnknownNameError
+
+__all__ = ["counted", "no_such", "some", "warn"]
 
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -18,3 +21,24 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level + 1)
+
+
+def no_such(kind: str, name: object, known: Sequence[object]) -> UnknownNameError:
+    """Make the error for a name that is not among ``known``, with the nearest ones."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.5)
+    hint = f"; near it: {some(near)}" if near else f"; there are {len(known)}, such as {some(known)}" if known else ""
+    return UnknownNameError(f"no {kind} {str(name)!r}{hint}")
+
+
+def counted(n: int, noun: str) -> str:
+    """A number and what it counts, for a message: ``1 row``, ``2 rows``, ``2 classes``."""
+    return f"{n} {noun}" + ("" if n == 1 else "es" if noun.endswith("s") else "s")
+
+
+def some(items: Iterable[object], limit: int = 3) -> str:
+    """Quote the first few items for a message: ``'a', 'b', 'c' and 7 more``."""
+    listed = list(items)
+    text = ", ".join(repr(i) if isinstance(i, str) else str(i) for i in listed[:limit])
+    return text + (f" and {len(listed) - limit} more" if len(listed) > limit else "")

@@ -12,12 +12,13 @@ import typer
 from numpy.typing import NDArray
 
 from neuronym._util.files import check_target, writing
+from neuronym._util.messages import no_such
 from neuronym.cli.collect import samples_of
 from neuronym.cli.shared import MODEL, WEIGHTS, class_names, keep_memory, listed, need_torch, told
 from neuronym.data.activations import Name, as_name
 from neuronym.data.formula import Formula
 from neuronym.data.hierarchy import Hierarchy
-from neuronym.errors import FileError, OptionError, no_such
+from neuronym.errors import FileError, OptionError
 from neuronym.io.tables import shown_table
 
 if TYPE_CHECKING:

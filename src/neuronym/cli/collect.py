@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from neuronym._util.files import check_target, first_line, kind_of
+from neuronym._util.messages import counted, some
 from neuronym.cli.shared import MODEL, MODEL_ERRORS, WEIGHTS, keep_memory, listed, need_torch, told
-from neuronym.errors import OptionError, counted, some
+from neuronym.errors import OptionError
 
 if TYPE_CHECKING:
     from neuronym.network.models import Loaded

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuronym._util.files import check_target, kind_of
+from neuronym._util.messages import counted
 from neuronym.data.ids import counted_ids
-from neuronym.errors import OptionError, counted
+from neuronym.errors import OptionError
 
 if TYPE_CHECKING:
     from neuronym.data.concepts import Concepts

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from neuronym._util.files import check_target, kind_of
+from neuronym._util.messages import no_such
 from neuronym._util.parallel import StoppedWarning
 from neuronym.cli import circuit as _circuit
 from neuronym.cli import collect as _collect
@@ -26,7 +27,7 @@ from neuronym.cli import concepts as _concepts
 from neuronym.cli import report as _report
 from neuronym.cli import spurious as _spurious
 from neuronym.cli import sweep as _sweep
-from neuronym.errors import NeuronymError, OptionError, no_such
+from neuronym.errors import NeuronymError, OptionError
 
 if TYPE_CHECKING:
     from neuronym.labels.labels import Labels

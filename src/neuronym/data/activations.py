@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuronym._util.messages import counted, no_such
 from neuronym.data.ids import as_ids, places, refuse_repeats, split_ids
 from neuronym.data.zarr_matrix import ZarrMatrix
-from neuronym.errors import ActivationsError, OptionError, counted, no_such
+from neuronym.errors import ActivationsError, OptionError
 
 if TYPE_CHECKING:
     import pandas as pd

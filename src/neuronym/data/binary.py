@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym.errors import ConceptsError, OptionError, counted, some
+from neuronym._util.messages import counted, some
+from neuronym.errors import ConceptsError, OptionError
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuronym._util.messages import counted, no_such, some
 from neuronym.data import binary
 from neuronym.data.binary import Ints, Unknown, stacked
 from neuronym.data.ids import as_ids, is_missing, match_ids, places, refuse_repeats, split_ids
-from neuronym.errors import ConceptsError, OptionError, counted, no_such, some
+from neuronym.errors import ConceptsError, OptionError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from neuronym._util.files import reading
-from neuronym.errors import ConceptsError, FileError, counted, some
+from neuronym._util.messages import counted, some
+from neuronym.errors import ConceptsError, FileError
 
 __all__ = ["Hierarchy"]
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuronym.errors import AlignmentError, InputError, OptionError, counted, some
+from neuronym._util.messages import counted, some
+from neuronym.errors import AlignmentError, InputError, OptionError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuronym._util.messages import warn
+from neuronym._util.messages import no_such, warn
 from neuronym.data.activations import Activations
 from neuronym.data.binary import Unknown
 from neuronym.data.concepts import Concepts
 from neuronym.data.groups import Groups, check_weights, group
 from neuronym.data.ids import counted_ids, is_count, match_ids
-from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError, no_such
+from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
 from neuronym.inputs.clusters import codes, is_by_place
 from neuronym.io.files import open_activations, open_concepts
 from neuronym.io.zarr_store import open_layers, split_path

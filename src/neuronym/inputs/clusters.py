@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.messages import counted, some
 from neuronym.data.activations import Activations
 from neuronym.data.ids import counted_ids, is_missing
-from neuronym.errors import OptionError, counted, some
+from neuronym.errors import OptionError
 from neuronym.io.tables import text_column
 
 __all__ = ["codes", "is_by_place", "repeated_rows"]

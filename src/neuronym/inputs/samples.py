@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from neuronym._util.files import reading
+from neuronym._util.messages import counted, no_such, some
 from neuronym.data.ids import is_count, split_ids
-from neuronym.errors import AlignmentError, FileError, OptionError, counted, no_such, some
+from neuronym.errors import AlignmentError, FileError, OptionError
 from neuronym.inputs.alignment import is_frame
 from neuronym.io.images import Images
 from neuronym.io.texts import open_texts

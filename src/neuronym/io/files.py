@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import kind_of, reading, writing
+from neuronym._util.messages import counted, some
 from neuronym.data.activations import Activations, side_by_side
 from neuronym.data.binary import Unknown, columns_of_pairs
 from neuronym.data.concepts import Concepts
-from neuronym.errors import ActivationsError, ConceptsError, FileError, counted, some
+from neuronym.errors import ActivationsError, ConceptsError, FileError
 from neuronym.io.tables import (
     SAMPLE,
     header,

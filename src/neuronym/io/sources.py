@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuronym._util.files import kind_of, read_json, reading
+from neuronym._util.messages import counted, no_such, some
 from neuronym.data.concepts import Concepts
 from neuronym.data.ids import is_missing, split_ids
-from neuronym.errors import ConceptsError, FileError, OptionError, counted, no_such, some
+from neuronym.errors import ConceptsError, FileError, OptionError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import kind_of, reading
-from neuronym.errors import FileError, counted, some
+from neuronym._util.messages import counted, some
+from neuronym.errors import FileError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -26,10 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import kind_of, reading
+from neuronym._util.messages import counted, no_such
 from neuronym.data.activations import Activations
 from neuronym.data.ids import parent
 from neuronym.data.zarr_matrix import ZarrMatrix
-from neuronym.errors import ActivationsError, FileError, OptionError, counted, no_such
+from neuronym.errors import ActivationsError, FileError, OptionError
 
 __all__ = ["LayerWriter", "check_widths", "open_layers", "split_path"]
 

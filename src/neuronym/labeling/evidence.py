@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.messages import warn
+from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import StoppedWarning, in_order, n_workers, watched
 from neuronym.data.activations import Activations
-from neuronym.errors import OptionError, counted, some
+from neuronym.errors import OptionError
 from neuronym.labeling.options import Asked, Parts
 from neuronym.labels.label import Explanation, Label
 from neuronym.search.beam import Code, Found, Searcher, Speller

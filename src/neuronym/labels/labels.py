@@ -8,9 +8,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from neuronym._util.messages import no_such
 from neuronym.data.activations import Name, as_name
 from neuronym.data.formula import Formula
-from neuronym.errors import FileError, InputError, OptionError, UnknownNameError, no_such
+from neuronym.errors import FileError, InputError, OptionError, UnknownNameError
 from neuronym.labels.files import as_json, as_label, as_row, columns_of, read_rows, write_rows
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, Column, column

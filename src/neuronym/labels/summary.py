@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, quantiles
 
-from neuronym.errors import counted
+from neuronym._util.messages import counted
 from neuronym.labels.label import Label
 
 __all__ = ["Summary"]

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.messages import counted
 from neuronym._util.parallel import watched
 from neuronym.data.activations import Activations
 from neuronym.data.ids import as_ids, parent
-from neuronym.errors import ActivationsError, OptionError, counted
+from neuronym.errors import ActivationsError, OptionError
 from neuronym.io.zarr_store import LayerWriter, check_widths
 from neuronym.network.batches import Batch, attention_mask, batches, feed, length, moved
 from neuronym.network.hooks import hooked, only_output, resting

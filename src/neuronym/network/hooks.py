@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from neuronym.errors import ActivationsError, no_such, some
+from neuronym._util.messages import no_such, some
+from neuronym.errors import ActivationsError
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import first_line, reading
-from neuronym.errors import FileError, OptionError, counted, some
+from neuronym._util.messages import counted, some
+from neuronym.errors import FileError, OptionError
 from neuronym.io.images import Preprocess
 
 if TYPE_CHECKING:

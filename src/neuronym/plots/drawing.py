@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neuronym.errors import OptionError
 from neuronym.plots.figures import COLOURS, new_figure
 from neuronym.plots.samples import Item
+from neuronym.stats.curves import Density
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,30 +142,13 @@ def draw_density(ax: Axes, values: NDArray[Any], inside: NDArray[np.bool_], coun
     span = float(values.max()) - float(values.min())
     drawn = []
     for members, colour, name in ((~inside, OUTSIDE, "outside"), (inside, INSIDE, "inside")):
-        own = values[members].astype(np.float64)
-        heights, edges = _density(own[own != 0], len(own), span)
-        zeros = float(np.mean(own == 0))
-        text = f"{name}, {len(own):,}" if counts else name
-        text += f" ({percent(zeros)} are 0)" if zeros else ""
-        drawn.append(ax.stairs(heights, edges, fill=True, color=colour, alpha=0.5, lw=0, label=text))
-        ax.stairs(heights, edges, color=colour, lw=1)
+        density = Density.of(values[members], span)
+        text = f"{name}, {members.sum():,}" if counts else name
+        text += f" ({percent(density.zeros)} are 0)" if density.zeros else ""
+        drawn.append(ax.stairs(density.heights, density.edges, fill=True, color=colour, alpha=0.5, lw=0, label=text))
+        ax.stairs(density.heights, density.edges, color=colour, lw=1)
     ax.spines[["top", "right"]].set_visible(False)
     legend_above(ax, handles=drawn[::-1])
-
-
-def _density(values: NDArray[np.float64], n: int, span: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Heights and edges of a histogram whose area is the share of n that the values are.
-
-    As many bins as the rule of Rice gives, 2 ∛n, from 5 to 40.
-    """
-    if not len(values):
-        return np.zeros(1), np.array([0.0, span / 10])
-    low, high = float(values.min()), float(values.max())
-    edges = np.linspace(low, high, 1 + int(np.clip(np.ceil(2 * np.cbrt(len(values))), 5, 40)))
-    if (np.diff(edges) <= 0).any():  # one value, or hardly more
-        half = max(span / 20, 8 * np.spacing(max(abs(low), abs(high))))
-        edges = np.array([low - half, high + half])
-    return np.histogram(values, edges)[0] / (n * np.diff(edges)), edges
 
 
 def draw_samples(

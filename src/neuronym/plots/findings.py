@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuronym._util.files import check_target
+from neuronym._util.messages import no_such
 from neuronym.analysis.spurious import Findings
-from neuronym.errors import no_such
 from neuronym.plots.drawing import INSIDE, OUTSIDE, PLAIN, legend
 from neuronym.plots.figures import COLOURS, new_figure, save_figure
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym.errors import OptionError, counted
+from neuronym._util.messages import counted
+from neuronym.errors import OptionError
 from neuronym.labels.labels import Label
 from neuronym.plots.drawing import INSIDE, OUTSIDE, PLAIN, SIZE, axes_of, head, legend, legend_above, percent, short
 

@@ -17,14 +17,13 @@ from neuronym.inputs.alignment import Aligned
 from neuronym.labels.labels import Label
 from neuronym.labels.schema import COLUMNS, Column
 from neuronym.search.scores import AUC
-from neuronym.stats.curves import Roc
+from neuronym.stats.curves import Density, Roc
 
 __all__ = ["Layer", "number", "tree"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_BINS = 40
 _POINTS = 60  # of a curve
 _SINGLES = 5  # concepts with the highest and lowest AUC
 _BLOCK = 64
@@ -121,21 +120,18 @@ class Layer:
 
 
 def distribution(values: Floats, inside: Bools | None) -> dict[str, Any]:
-    """Densities inside and outside of a formula over common bins, zeros apart where there are many."""
-    zero = values == 0
-    apart = bool(zero.mean() > 0.02 and not zero.all())
-    kept = values[~zero] if apart else values
-    low, high = float(kept.min()), float(kept.max())
-    high = high if high > low else low + 1.0
-    found: dict[str, Any] = {"low": number(low, 6), "high": number(high, 6)}
-    sides = {"all": np.ones(len(values), np.bool_)} if inside is None else {"inside": inside, "outside": ~inside}
-    for name, side in sides.items():
-        own = values[side & ~zero] if apart else values[side]
-        total = max(int(side.sum()), 1)
-        counts = np.histogram(own, _BINS, (low, high))[0]
-        found[name] = numbers(counts / (total * (high - low) / _BINS), 3)
-        if apart:
-            found[f"{name}_zero"] = number(float(zero[side].sum() / total))
+    """The densities inside and outside of a formula, or of all samples: bins from low to high, zeros apart."""
+    span = float(values.max()) - float(values.min())
+    sides = {"all": values} if inside is None else {"inside": values[inside], "outside": values[~inside]}
+    found = {}
+    for name, own in sides.items():
+        density = Density.of(own, span)
+        found[name] = {
+            "low": number(float(density.edges[0]), 6),
+            "high": number(float(density.edges[-1]), 6),
+            "heights": numbers(density.heights, 3),
+            "zeros": number(density.zeros, 3),
+        }
     return found
 
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from neuronym import inputs
 from neuronym._util.files import first_line
-from neuronym._util.messages import warn
+from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_jobs, watched
 from neuronym.data.hierarchy import Hierarchy
-from neuronym.errors import FileError, OptionError, counted, some
+from neuronym.errors import FileError, OptionError
 from neuronym.labels.labels import Labels
 from neuronym.report.building import Builder, piece
 from neuronym.report.detail import Layer

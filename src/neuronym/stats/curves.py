@@ -1,4 +1,4 @@
-"""Curves of a neuron as a detector: how many samples are called at each threshold, right and wrong."""
+"""Curves of a neuron as a detector: how its activations are spread, and what each threshold calls."""
 
 from __future__ import annotations
 
@@ -8,9 +8,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Roc"]
+__all__ = ["Density", "Roc"]
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Density:
+    """The density of activations as a histogram, exact zeros apart; made by ``of``.
+
+    Behind a rectifier zeros are one value for all that is below it, with no density.
+
+    Parameters
+    ----------
+    heights : float64 array of shape (n_bins,)
+        Their area is the share of the activations that are not 0.
+    edges : float64 array of shape (n_bins + 1,)
+        Of the bins, which are equally wide.
+    zeros : float
+        The share of activations that are exactly 0; NaN where there are no activations.
+    """
+
+    heights: Floats
+    edges: Floats
+    zeros: float
+
+    @classmethod
+    def of(cls, values: NDArray[Any], span: float) -> Density:
+        """Bin activations, (n_samples,), of a neuron whose activations are spread over ``span``.
+
+        As many bins as the rule of Rice gives, 2 ∛n, from 5 to 40; a single value is one bin.
+        """
+        total, values = len(values), values[values != 0].astype(np.float64)
+        zeros = 1 - len(values) / total if total else np.nan
+        if not len(values):
+            return cls(np.zeros(1), np.array([0.0, span / 10]), zeros)
+        low, high = float(values.min()), float(values.max())
+        edges = np.linspace(low, high, 1 + int(np.clip(np.ceil(2 * np.cbrt(len(values))), 5, 40)))
+        if (np.diff(edges) <= 0).any():  # one value, or hardly more
+            half = max(span / 20, 8 * np.spacing(max(abs(low), abs(high))))
+            edges = np.array([low - half, high + half])
+        return cls(np.histogram(values, edges)[0] / (total * np.diff(edges)), edges, zeros)
 
 
 @dataclass(frozen=True)
@@ -42,7 +81,7 @@ class Roc:
         return cls(np.append(0, hits), np.append(0, np.flatnonzero(last) + 1 - hits), ordered[last])
 
     @property
-    def f1(self) -> NDArray[np.float64]:
+    def f1(self) -> Floats:
         """F1 at each threshold, (n_thresholds,): 2 hits / (hits + alarms + positives)."""
         return np.asarray(2 * self.hits[1:] / (self.hits[1:] + self.alarms[1:] + self.hits[-1]))
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.messages import counted
 from neuronym.data.groups import numbered
-from neuronym.errors import OptionError, counted
+from neuronym.errors import OptionError
 
 __all__ = ["LEVEL", "Exchange", "exchange"]
 

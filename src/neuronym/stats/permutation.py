@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.messages import counted
 from neuronym._util.parallel import in_order, n_workers, watched
 from neuronym.data.activations import Activations
-from neuronym.errors import counted
 from neuronym.search.beam import Searcher
 from neuronym.stats.exchange import Exchange
 from neuronym.stats.significance import FARTHEST, pareto_tail

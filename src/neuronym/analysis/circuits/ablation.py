@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.messages import no_such
 from neuronym.analysis.circuits.observed import Observed, Target, Where
 from neuronym.data.activations import Name
-from neuronym.errors import ActivationsError, OptionError, no_such
+from neuronym.errors import ActivationsError, OptionError
 from neuronym.network.batches import attention_mask, feed
 from neuronym.network.hooks import hooked, only_output, resting
 from neuronym.network.pooling import pooled

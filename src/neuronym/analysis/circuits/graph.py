@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuronym._util.messages import no_such
 from neuronym.analysis.circuits.ablation import Ablation, ablate
 from neuronym.analysis.circuits.contributing import N_STEPS, Contributions, Method, compare, contributions
 from neuronym.analysis.circuits.files import read, title, write
@@ -20,7 +21,7 @@ from neuronym.analysis.circuits.observed import Observed, Target, Where
 from neuronym.data.activations import Name
 from neuronym.data.depths import as_hierarchy, stand_in
 from neuronym.data.hierarchy import Hierarchy
-from neuronym.errors import OptionError, no_such
+from neuronym.errors import OptionError
 from neuronym.inputs.alignment import as_concepts
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Labels

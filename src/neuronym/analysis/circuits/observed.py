@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym import inputs
+from neuronym._util.messages import no_such
 from neuronym.data.activations import Activations, Name
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.data.ids import places
-from neuronym.errors import ActivationsError, OptionError, no_such
+from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import by_index, is_frame
 from neuronym.network.batches import batches, moved
 from neuronym.network.collecting import collect

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym import inputs
-from neuronym._util.messages import warn
+from neuronym._util.messages import no_such, warn
 from neuronym.analysis.compose.fuzzy import NORMS, Membership, TNorm, joined
 from neuronym.data.activations import Activations, Name
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.data.groups import Groups
-from neuronym.errors import ActivationsError, OptionError, no_such
+from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import Aligned, check_finite
 from neuronym.labeling.options import Asked, Parts
 from neuronym.labels.labels import Labels

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.messages import no_such
 from neuronym.data.formula import Formula
-from neuronym.errors import OptionError, no_such
+from neuronym.errors import OptionError
 
 __all__ = ["NORMS", "Membership", "TNorm", "joined"]
 

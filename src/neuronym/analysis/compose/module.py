@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from neuronym._util.messages import no_such
 from neuronym.analysis.compose.fuzzy import TNorm, joined
 from neuronym.data.formula import Formula
-from neuronym.errors import ActivationsError, OptionError, no_such
+from neuronym.errors import ActivationsError, OptionError
 from neuronym.network.hooks import hooked, only_output, resting
 from neuronym.network.pooling import POOLS, Pool, pooled
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from neuronym import inputs
 from neuronym._util.files import check_target, reading, writing
+from neuronym._util.messages import no_such, some
 from neuronym.analysis.spurious.sides import Sides
 from neuronym.data.activations import Activations, Name, as_name
-from neuronym.errors import FileError, OptionError, no_such, some
+from neuronym.errors import FileError, OptionError
 from neuronym.inputs.alignment import as_concepts
 from neuronym.io.tables import shown_table
 from neuronym.labeling.labeling import label

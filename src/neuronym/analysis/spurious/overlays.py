@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from neuronym._util.files import first_line
+from neuronym._util.messages import no_such, some
 from neuronym.analysis.spurious.alterations import Blur, Border, Cast, Jpeg, Patch, Text
 from neuronym.data.concepts import Concepts
-from neuronym.errors import ConceptsError, FileError, OptionError, no_such, some
+from neuronym.errors import ConceptsError, FileError, OptionError
 from neuronym.io.images import Images
 
 if TYPE_CHECKING:

@@ -300,42 +300,58 @@
     figures(plots, own, low);
   }
 
+  // The edges of all bins of densities {low, high, heights}, in order.
+  function edges(densities) {
+    const all = densities.flatMap((d) =>
+      Array.from({ length: d.heights.length + 1 }, (_, k) => d.low + (k * (d.high - d.low)) / d.heights.length),
+    );
+    return [...new Set(all)].sort((a, b) => a - b);
+  }
+
+  // The height of a density from each place on; null where it has no bin.
+  function heights(d, x) {
+    return x.map((at) => {
+      const bin = Math.floor(((at - d.low) / (d.high - d.low)) * d.heights.length + 1e-6);
+      return bin === d.heights.length ? 0 : (d.heights[bin] ?? null);
+    });
+  }
+
   function figures(place, own, low) {
     if (own.distribution) {
-      const d = own.distribution,
-        whole = d.all !== undefined,
-        bins = (d.all || d.inside).length,
-        step = (d.high - d.low) / bins;
-      const x = (d.all || d.inside).map((_, b) => d.low + (b + 0.5) * step);
-      const zeros = whole
-        ? d.all_zero === undefined
-          ? null
-          : `Exactly 0, and not drawn: ${percent(d.all_zero)} of the samples.`
-        : d.inside_zero === undefined
-          ? null
-          : `Exactly 0, and not drawn: ${percent(d.inside_zero)} of the samples inside ` +
-            `and ${percent(d.outside_zero)} of those outside.`;
-      if (whole)
-        charts.plot(
-          place,
-          "Activation",
-          `Density of the activation over all samples. ${zeros || ""}`,
-          x,
-          [{ label: "all samples", y: d.all, colour: "in", fill: true }],
-          { x: "activation", y: "density", note: zeros },
-        );
-      else
-        charts.plot(
-          place,
-          "Activation inside and outside the formula",
-          `Densities of the activation inside and outside the formula. ${zeros || ""}`,
-          x,
-          [
-            { label: "inside (line)", y: d.inside, colour: "in", fill: true },
-            { label: "outside (dashed)", y: d.outside, colour: "out", fill: true, dash: [6, 4] },
-          ],
-          { x: "activation", y: "density", note: zeros },
-        );
+      const sides = own.distribution,
+        whole = sides.all !== undefined,
+        x = edges(Object.values(sides));
+      const zeros = Object.entries({
+        all: "of the samples",
+        inside: "of the samples inside",
+        outside: "of those outside",
+      })
+        .filter(([side]) => sides[side]?.zeros)
+        .map(([side, words]) => `${percent(sides[side].zeros)} ${words}`);
+      const said = whole
+        ? "Density of the activation over all samples."
+        : "Densities of the activation inside and outside the formula.";
+      const note = zeros.length ? `Exactly 0, and not drawn: ${zeros.join(" and ")}.` : null;
+      charts.plot(
+        place,
+        whole ? "Activation" : "Activation inside and outside the formula",
+        `${said} ${note || ""}`,
+        x,
+        whole
+          ? [{ label: "all samples", y: heights(sides.all, x), colour: "in", fill: true, steps: true }]
+          : [
+              { label: "inside (line)", y: heights(sides.inside, x), colour: "in", fill: true, steps: true },
+              {
+                label: "outside (dashed)",
+                y: heights(sides.outside, x),
+                colour: "out",
+                fill: true,
+                steps: true,
+                dash: [6, 4],
+              },
+            ],
+        { x: "activation", y: "density", note: note },
+      );
     }
     if (own.roc) {
       const points = [];
