@@ -25,7 +25,7 @@ from scipy.stats import ks_2samp, norm
 from neuronym import Concepts, Formula, Labels, label
 from neuronym.search.beam import Rules, Searcher
 from neuronym.search.scores import AUC
-from neuronym.stats import exchange, hold_out
+from neuronym.stats import exchange_blocks, hold_out
 from neuronym.stats.permutation import null_scores
 
 SEED = 2023  # chosen before any of this was run, and not changed since
@@ -84,7 +84,7 @@ def table_of_noise(sets: dict[str, Concepts], sizes: Sizes, figures: dict[str, o
         p, p_search = (np.array([getattr(x, which) for x in labels]) for which in ("p", "p_search"))
         searcher = Searcher(searched(concepts), Rules())
         midranks = np.sort(AUC().weigh(values[:, :1], searcher.groups.apart()).sums[0])
-        trade = exchange(searcher.groups.row_weights)
+        trade = exchange_blocks(searcher.groups.row_weights)
         null = null_scores(midranks, trade, searcher, (SEED, 7), 0, sizes.permutations)
         aucs = np.array([x.auc for x in labels])
         figures[f"{name}, {kind}"] = (p, p_search)

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from run import HERE, as_text
 
 from neuronym import Concepts, Hierarchy, label
-from neuronym.analysis.circuits.graph import Observed, ablate, by_depth, contributions
+from neuronym.analysis.circuits.graph import ObservedModel, ablate, by_depth, contributions
 from neuronym.analysis.spurious import Findings, find_spurious
-from neuronym.analysis.spurious.overlays import Alteration, Altered, Blur, Border, Jpeg, Text, overlay
+from neuronym.analysis.spurious.overlays import Alteration, AlteredSamples, Blur, Border, Jpeg, Text, overlay
 from neuronym.io.images import Images
 from neuronym.io.zarr_store import open_layers
 from neuronym.network.collecting import collect
-from neuronym.network.models import Loaded, load_model
+from neuronym.network.models import LoadedModel, load_model
 from neuronym.plots import plot_findings
 
 SEED, CLASSES, NEURONS = 2023, 50, 10
@@ -45,7 +45,7 @@ ALTERATIONS: dict[str, Alteration] = {
 }
 
 
-def altered(loaded: Loaded, data: Path, how: Alteration) -> tuple[Findings, Altered]:
+def altered(loaded: LoadedModel, data: Path, how: Alteration) -> tuple[Findings, AlteredSamples]:
     """The findings of an alteration of all photos."""
     both = overlay(Images(data / "imagenet-photos", loaded.prepare), how, name="altered")
     taken = collect(loaded.model, both, layers=["_avg_pooling", HEAD])
@@ -58,7 +58,7 @@ def readable(data: Path) -> list[str]:
     return list(Hierarchy.imagenet().readable(classes).values())
 
 
-def table_of_watermarks(loaded: Loaded, data: Path, figure: Path) -> Table:
+def table_of_watermarks(loaded: LoadedModel, data: Path, figure: Path) -> Table:
     """What each alteration does to the logits, and to that of carton."""
     rows, taken = [], 0.0
     for name, how in ALTERATIONS.items():
@@ -93,7 +93,7 @@ def table_of_watermarks(loaded: Loaded, data: Path, figure: Path) -> Table:
 
 
 def changes(
-    observed: Observed, layer: str, target: int, learn: NDArray[np.int64], test: NDArray[np.int64], n_random: int
+    observed: ObservedModel, layer: str, target: int, learn: NDArray[np.int64], test: NDArray[np.int64], n_random: int
 ) -> tuple[float, float, NDArray[np.float64], float]:
     """The logit before, and its change without the ten largest contributors, random ones, and the most unusual ones."""
     place = (HEAD, target)
@@ -105,7 +105,7 @@ def changes(
     return float(found.before.mean()), found.change, found.changes_random, other.change
 
 
-def table_of_ablations(loaded: Loaded, data: Path, tiny: Path, folder: Path, figure: Path) -> Table:
+def table_of_ablations(loaded: LoadedModel, data: Path, tiny: Path, folder: Path, figure: Path) -> Table:
     """Ten largest contributors against ten random neurons, for 50 classes."""
     classes = (data / "imagenet/classes.txt").read_text().split()
     rng = np.random.default_rng(SEED)
@@ -125,7 +125,9 @@ def table_of_ablations(loaded: Loaded, data: Path, tiny: Path, folder: Path, fig
             lines = (data / "tiny-imagenet-200/val/val_annotations.txt").read_text().splitlines()
             of = dict(line.split("\t")[:2] for line in lines)
             owners = [of[i] for i in samples.sample_ids]
-        observed = Observed.of(loaded.model, samples, [*LAYERS, HEAD], activations=str(store or folder / "photos.zarr"))
+        observed = ObservedModel.of(
+            loaded.model, samples, [*LAYERS, HEAD], activations=str(store or folder / "photos.zarr")
+        )
         there = sorted(set(owners) & set(classes))
         drawn = [there[k] for k in sorted(rng.choice(len(there), CLASSES, replace=False))]
         for layer in LAYERS:

@@ -16,8 +16,8 @@ from run import HERE, Table, as_text
 
 from neuronym import Concepts, Hierarchy, label
 from neuronym.analysis.compose.detectors import compare
-from neuronym.analysis.sweep import tradeoff
-from neuronym.plots import plot_tradeoff
+from neuronym.analysis.sweep import sweep
+from neuronym.plots import plot_sweep
 
 SEED, PAIRS = 2023, 30
 
@@ -29,9 +29,9 @@ def table_of_settings(concepts: Concepts, features: NDArray[np.float32], figure:
     label(features, concepts, length=5, holdout=0.5)
     once = time.perf_counter() - start
     start = time.perf_counter()
-    found = tradeoff(features, concepts, hierarchy=Hierarchy.imagenet())
+    found = sweep(features, concepts, hierarchy=Hierarchy.imagenet())
     taken = time.perf_counter() - start
-    plot_tradeoff(found, figure, overwrite=True)
+    plot_sweep(found, figure, overwrite=True)
     columns = ("auc", "auc_heldout", "fraction", "hypernyms", "depth")
     rows = [
         [f"{row['min_fraction']:g}", str(row["length"]), *(f"{row[name]:.3f}" for name in columns)]
@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=HERE / "USES.md")
-    parser.add_argument("--figure", type=Path, default=HERE.parent / "docs" / "tradeoff.png")
+    parser.add_argument("--figure", type=Path, default=HERE.parent / "docs" / "sweep.png")
     asked = parser.parse_args()
     concepts = photos(asked.data)
     features = np.load(asked.data / "efficientnet_lite0/pooled.npy")

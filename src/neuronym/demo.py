@@ -18,7 +18,7 @@ from neuronym.labeling.labeling import label
 from neuronym.plots.drawing import draw_density, draw_samples
 from neuronym.plots.figures import new_figure
 from neuronym.plots.samples import first_samples
-from neuronym.plots.view import Seen
+from neuronym.plots.view import NeuronView
 from neuronym.report.page import report
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _picture(data: Digits, concepts: Concepts, labels: Labels, path: Path) -> No
     for axes, found in zip(figure.subplots(len(chosen), 2, width_ratios=[2, 1], squeeze=False), chosen, strict=True):
         if found.formula is None:
             continue
-        seen = Seen.of(found, data.activations, concepts, None, False)
+        seen = NeuronView.of(found, data.activations, concepts, None, False)
         inside = seen.inside(found.formula)
         places, items = first_samples(Samples.of(data.images), seen, seen.order(), _TOP)
         draw_samples(axes[0], items, inside[places], _TOP, "gray_r")

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from neuronym import Activations, ActivationsError, Concepts, FileError, Hierarchy, OptionError, label, save_concepts
-from neuronym.analysis.sweep import tradeoff
-from neuronym.plots import plot_tradeoff
+from neuronym.analysis.sweep import sweep
+from neuronym.plots import plot_sweep
 
 N = 900
 NAMES = ["pug", "poodle", "dog", "cat", "animal", "car"]
@@ -29,7 +29,7 @@ def data():
 
 def test_every_row_is_the_mean_of_a_run_of_its_own(data):
     values, concepts = data
-    table = tradeoff(values, concepts, length=3, min_fractions=[0.0, 0.15, 0.3])
+    table = sweep(values, concepts, length=3, min_fractions=[0.0, 0.15, 0.3])
     assert list(table.columns) == ["min_fraction", "length", "neurons", "concepts", "auc", "auc_heldout", "fraction"]
     assert len(table) == 9
     for row in table.itertuples():
@@ -45,17 +45,17 @@ def test_every_row_is_the_mean_of_a_run_of_its_own(data):
 
 def test_the_hierarchy_says_how_general_labels_are(data):
     values, concepts = data
-    table = tradeoff(values[:, :6], concepts, length=1, min_fractions=[0.0], hierarchy=Hierarchy(EDGES))
+    table = sweep(values[:, :6], concepts, length=1, min_fractions=[0.0], hierarchy=Hierarchy(EDGES))
     labels = label(values[:, :6], concepts, length=1, holdout=0.5)
     depth = {"pug": 2, "poodle": 2, "dog": 1, "cat": 1, "animal": 0, "car": 1}
     names = [x.formula.concepts[0] for x in labels]
     assert table["depth"][0] == pytest.approx(np.mean([depth[name] for name in names]))
     assert table["hypernyms"][0] == pytest.approx(np.mean([name in ("dog", "animal") for name in names]))
     renamed = concepts.rename({"pug": "Mops"})  # known by its description
-    again = tradeoff(values[:, :6], renamed, length=1, min_fractions=[0.0], hierarchy=Hierarchy(EDGES))
+    again = sweep(values[:, :6], renamed, length=1, min_fractions=[0.0], hierarchy=Hierarchy(EDGES))
     assert again["depth"].tolist() == table["depth"].tolist()
     with pytest.raises(OptionError, match="the hierarchy knows none of the concepts, such as 'pug'"):
-        tradeoff(values, concepts, hierarchy=Hierarchy([("a", "b")]))
+        sweep(values, concepts, hierarchy=Hierarchy([("a", "b")]))
 
 
 def test_layers_clusters_and_workers(data):
@@ -63,12 +63,12 @@ def test_layers_clusters_and_workers(data):
     layers = {"a": values[:, :6], "b": values[:, 6:]}
     clusters = np.arange(N) // 3
     one, two = (
-        tradeoff(layers, concepts, length=2, min_fractions=[0.0], clusters=clusters, n_jobs=n, seed=3) for n in (1, 2)
+        sweep(layers, concepts, length=2, min_fractions=[0.0], clusters=clusters, n_jobs=n, seed=3) for n in (1, 2)
     )
     pd.testing.assert_frame_equal(one, two)
     assert one["layer"].tolist() == ["a", "a", "b", "b"]
     tokens = {name: Activations(own, clusters=clusters) for name, own in layers.items()}
-    pd.testing.assert_frame_equal(tradeoff(tokens, concepts, length=2, min_fractions=[0.0], seed=3), one)
+    pd.testing.assert_frame_equal(sweep(tokens, concepts, length=2, min_fractions=[0.0], seed=3), one)
     alone = label(layers["b"], concepts, length=2, holdout=0.5, clusters=clusters, seed=3)
     known = [x.auc_heldout for x in alone if x.best is not None]
     assert one["auc_heldout"][3] == pytest.approx(np.mean(known))
@@ -77,27 +77,27 @@ def test_layers_clusters_and_workers(data):
 def test_what_cannot_be_swept_is_refused(data):
     values, concepts = data
     with pytest.raises(OptionError, match="min_fractions holds none"):
-        tradeoff(values, concepts, min_fractions=[])
+        sweep(values, concepts, min_fractions=[])
     with pytest.raises(OptionError, match=r"min_fraction=0\.7 is above max_fraction"):
-        tradeoff(values, concepts, min_fractions=[0.7])
+        sweep(values, concepts, min_fractions=[0.7])
     with pytest.raises(OptionError, match="length must be a whole number of at least 1"):
-        tradeoff(values, concepts, length=0)
+        sweep(values, concepts, length=0)
     with pytest.raises(OptionError, match="holdout must lie between 0 and 1"):
-        tradeoff(values, concepts, holdout=0)
+        sweep(values, concepts, holdout=0)
     with pytest.raises(OptionError, match="holdout must lie between 0 and 1, not None"):
-        tradeoff(values, concepts, holdout=None)
+        sweep(values, concepts, holdout=None)
     with pytest.raises(OptionError, match="n_jobs must be a whole number other than 0"):
-        tradeoff(values, concepts, n_jobs=0)
+        sweep(values, concepts, n_jobs=0)
     with pytest.raises(OptionError, match="min_fraction must lie between 0 and 1, not 'a'"):
-        tradeoff(values, concepts, min_fractions=["a"])
+        sweep(values, concepts, min_fractions=["a"])
     with pytest.raises(FileError, match="cannot read the hierarchy"):
-        tradeoff(values, concepts, hierarchy="none.csv")
-    assert len(tradeoff(values, concepts, length=1, min_fractions=0.1)) == 1
+        sweep(values, concepts, hierarchy="none.csv")
+    assert len(sweep(values, concepts, length=1, min_fractions=0.1)) == 1
     with pytest.raises(ActivationsError, match="there is no neuron to label"):
-        tradeoff(values, concepts, neurons=[])
+        sweep(values, concepts, neurons=[])
     values[5, 3] = np.inf
     with pytest.raises(ActivationsError, match="activations hold NaN or infinity"):
-        tradeoff(values, concepts)
+        sweep(values, concepts)
 
 
 def test_formulas_that_no_sample_held_out_shows_are_named(data):
@@ -112,7 +112,7 @@ def test_formulas_that_no_sample_held_out_shows_are_named(data):
         and str(_first(values, concepts, clusters, s)) == "nan"
     )
     with pytest.warns(UserWarning, match="the samples held out show nothing of 50% of the formulas"):
-        tradeoff(values, concepts, length=1, min_fractions=[0.0], clusters=clusters, seed=seed)
+        sweep(values, concepts, length=1, min_fractions=[0.0], clusters=clusters, seed=seed)
 
 
 def _first(values, concepts, clusters, seed):
@@ -124,14 +124,14 @@ def _first(values, concepts, clusters, seed):
 def test_it_is_drawn(tmp_path, data):
     values, concepts = data
     # A text that begins with an underscore is left out of legends; a legend of none raises a warning.
-    alone = tradeoff({"_a": values}, concepts, length=2, min_fractions=[0.0])
-    plot_tradeoff(alone, tmp_path / "alone.png")
-    table = tradeoff({"_a": values, "b": values}, concepts, length=2, hierarchy=Hierarchy(EDGES))
-    plot_tradeoff(table, tmp_path / "x.png")
+    alone = sweep({"_a": values}, concepts, length=2, min_fractions=[0.0])
+    plot_sweep(alone, tmp_path / "alone.png")
+    table = sweep({"_a": values, "b": values}, concepts, length=2, hierarchy=Hierarchy(EDGES))
+    plot_sweep(table, tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(FileError, match="exists"):
-        plot_tradeoff(table, tmp_path / "x.png")
-    plot_tradeoff(table, tmp_path / "x.svg")
+        plot_sweep(table, tmp_path / "x.png")
+    plot_sweep(table, tmp_path / "x.svg")
     assert (tmp_path / "x.svg").read_text().count("<path") > 40
 
 
@@ -146,7 +146,7 @@ def test_the_command_sweeps(tmp_path, command, data):
     options = ["--hierarchy", str(tmp_path / "h.csv"), "--min-fractions", "0,0.2", "--out", str(tmp_path / "s.csv")]
     code, out, _ = command(*given, *options, "--plot", str(tmp_path / "s.png"))
     assert code == 0
-    expected = tradeoff(values, concepts, length=2, min_fractions=[0, 0.2], hierarchy=Hierarchy(EDGES))
+    expected = sweep(values, concepts, length=2, min_fractions=[0, 0.2], hierarchy=Hierarchy(EDGES))
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "s.csv"), expected)
     assert "auc_heldout" in out
     assert (tmp_path / "s.png").exists()

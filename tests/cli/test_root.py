@@ -14,7 +14,7 @@ import typer
 from neuronym import Concepts, Labels, __version__, label, save_concepts
 from neuronym.analysis.circuits import circuit
 from neuronym.analysis.compose import compose
-from neuronym.analysis.sweep import tradeoff
+from neuronym.analysis.sweep import sweep
 from neuronym.cli import root as cli
 from neuronym.report import report
 
@@ -195,7 +195,7 @@ def test_a_closed_pipe_is_no_traceback(run, tmp_path):
 
 @pytest.mark.parametrize(
     ("command", "function"),
-    [("label", label), ("sweep", tradeoff), ("compose", compose), ("circuit", circuit), ("report", report)],
+    [("label", label), ("sweep", sweep), ("compose", compose), ("circuit", circuit), ("report", report)],
 )
 def test_options_have_the_defaults_of_the_function(command, function):
     """Those that mean the same; where a command says it in another form, such as a text for a tuple, it is left out."""

@@ -10,10 +10,10 @@ import torch
 
 from neuronym import Activations, AlignmentError, Concepts, OptionError, label, open_activations
 from neuronym import plots as pictures
-from neuronym.analysis.circuits import Observed, circuit
+from neuronym.analysis.circuits import ObservedModel, circuit
 from neuronym.analysis.compose import compare, compose
 from neuronym.analysis.spurious import find_spurious, relabel
-from neuronym.analysis.sweep import tradeoff
+from neuronym.analysis.sweep import sweep
 from neuronym.inputs import align
 from neuronym.io.zarr_store import LayerWriter
 from neuronym.network import collect
@@ -38,7 +38,7 @@ def same_labels(_labels, activations, concepts, _folder):
 
 
 def same_sweep(_labels, activations, concepts, _folder):
-    return tradeoff(activations, concepts, length=2, min_fractions=[0.0]).to_csv()
+    return sweep(activations, concepts, length=2, min_fractions=[0.0]).to_csv()
 
 
 def same_detector(_labels, activations, concepts, _folder):
@@ -77,7 +77,7 @@ def same_circuit(_labels, activations, concepts, _folder):
     data = torch.tensor(activations.to_numpy(), dtype=torch.float32)
     stored = collect(model, data, layers=["1", "2"])
     tables = {layer: pd.DataFrame(own.matrix, activations.index) for layer, own in stored.items()}
-    observed = Observed.of(model, data, ["1", "2"], activations=tables, concepts=concepts)
+    observed = ObservedModel.of(model, data, ["1", "2"], activations=tables, concepts=concepts)
     return str(circuit(observed, target=("2", 1), layers=["1"], where="dog", length=2))
 
 
@@ -142,9 +142,9 @@ def test_what_is_common_is_kept_where_it_is_asked_for(tables):
     part = concepts.iloc[:-100]
     kept = activations.iloc[:-100]
     with pytest.warns(UserWarning, match="align=True keeps 200 samples and drops 100 of activations") as warned:
-        table = tradeoff(activations, part, length=2, min_fractions=[0.0], align=True)
+        table = sweep(activations, part, length=2, min_fractions=[0.0], align=True)
     assert warned[0].filename == __file__
-    pd.testing.assert_frame_equal(table, tradeoff(kept, part, length=2, min_fractions=[0.0]))
+    pd.testing.assert_frame_equal(table, sweep(kept, part, length=2, min_fractions=[0.0]))
     with pytest.warns(UserWarning, match="keeps 200 samples"):
         found = compose("dog | cat", activations, part, align=True)
     assert str(found) == str(compose("dog | cat", kept, part))
@@ -187,7 +187,7 @@ def test_a_model_observed_keeps_clusters_and_what_was_skipped():
     with torch.no_grad():
         values = model(data).numpy()
     given = Activations(values, clusters=["x", "x", "y", "y"], skipped=["gone"])
-    observed = Observed.of(model, data, ["0"], activations={"0": given}, names={"0": ["left", "right"]})
+    observed = ObservedModel.of(model, data, ["0"], activations={"0": given}, names={"0": ["left", "right"]})
     taken = observed.layers["0"]
     assert (taken.clusters, taken.skipped, tuple(taken.names)) == (given.clusters, ("gone",), ("left", "right"))
 

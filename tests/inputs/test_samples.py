@@ -7,7 +7,7 @@ from PIL import Image
 
 from neuronym import AlignmentError, FileError, OptionError
 from neuronym.inputs.samples import Samples
-from neuronym.report.shown import Shown
+from neuronym.report.shown import ShownSamples
 
 IDS = ["x", "y", "z"]
 TEXTS = ["one", "two", "three"]
@@ -46,7 +46,7 @@ def test_samples_without_ids_come_by_place():
 def test_rows_of_a_table_are_put_in_words():
     frame = pd.DataFrame({"age": [1, 2, 3], "name": ["a", "b", "c"]}, IDS)
     assert read(frame)[1] == "age: 2; name: b"
-    assert Shown.of(frame, IDS, 3).text(1) == "age: 2; name: b"
+    assert ShownSamples.of(frame, IDS, 3).text(1) == "age: 2; name: b"
 
 
 def test_a_folder_and_a_mapping_of_images_are_pictured(tmp_path):
@@ -54,7 +54,7 @@ def test_a_folder_and_a_mapping_of_images_are_pictured(tmp_path):
     for name, image in images.items():
         image.save(tmp_path / f"{name}.png")
     for given, ids in ((images, IDS), (tmp_path, [f"{name}.png" for name in IDS])):
-        shown = Shown.of(given, ids, 3)
+        shown = ShownSamples.of(given, ids, 3)
         assert shown.pictured
         assert shown.text(2) is None
         assert shown.thumbnail(2).getpixel((0, 0)) == (2, 0, 0)
@@ -64,7 +64,7 @@ def test_what_cannot_be_shown_is_refused(tmp_path):
     with pytest.raises(AlignmentError, match="2 samples to show but activations have 3 rows"):
         Samples.of(TEXTS[:2]).places(IDS, 3)
     with pytest.raises(AlignmentError, match=r"1 of 3 samples are not among those to show \('z'\)"):
-        Shown.of({"x": "one", "y": "two"}, IDS, 3)
+        ShownSamples.of({"x": "one", "y": "two"}, IDS, 3)
     with pytest.raises(OptionError, match=r"samples must be Images, a folder, .* not int"):
         Samples.of(7)
     (tmp_path / "a.txt").write_text("")

@@ -7,8 +7,8 @@ from torch import nn
 
 from neuronym import ActivationsError, FileError, OptionError, UnknownNameError, label
 from neuronym.network.collecting import collect
-from neuronym.network.hooks import hooked
-from neuronym.network.pooling import pooled
+from neuronym.network.hooks import capture_outputs
+from neuronym.network.pooling import pool_output
 
 
 class Text(nn.Module):
@@ -207,7 +207,7 @@ class Turned(nn.Module):
 
 
 def test_hooks_are_removed_when_a_name_is_wrong(cnn):
-    with pytest.raises(UnknownNameError), hooked(cnn, ["0", "nothing"]):
+    with pytest.raises(UnknownNameError), capture_outputs(cnn, ["0", "nothing"]):
         pass
     assert not cnn[0]._forward_hooks
 
@@ -317,10 +317,10 @@ def test_sums_of_half_precision_do_not_overflow_and_padding_may_be_nan():
     mask = torch.ones(2, 512)
     mask[1, 100:] = 0
     output[1, 100:] = torch.nan
-    found, _ = pooled(output.half(), "mean", "x", mask=mask)
+    found, _ = pool_output(output.half(), "mean", "x", mask=mask)
     assert np.array_equal(found, np.full((2, 3), 200.0))
     with pytest.raises(ActivationsError, match=r"gives \(2, 512, 3\), and the attention_mask is \(2, 7\)"):
-        pooled(output, "mean", "x", tokens=True, mask=mask[:, :7])
+        pool_output(output, "mean", "x", tokens=True, mask=mask[:, :7])
 
 
 def test_an_iterable_of_other_batches_does_not_go_on(cnn, images, tmp_path, monkeypatch):

@@ -31,8 +31,8 @@ from neuronym import (
     save_concepts,
 )
 from neuronym.analysis.spurious.overlays import Blur, overlay
-from neuronym.analysis.sweep import tradeoff
-from neuronym.io.images import Images, opened_image
+from neuronym.analysis.sweep import sweep
+from neuronym.io.images import Images, open_image
 from neuronym.plots.figures import COLOURS
 from reference import auc_by_pairs
 
@@ -243,12 +243,12 @@ def test_points_on_a_line_are_left_out():
 def swept(data):
     values, concepts = data
     layers = {"_a": values[:, :2], "b": values[:, 2:]}
-    return tradeoff(layers, concepts, names=NAMES, length=3, min_fractions=[0.0, 0.2], min_count=5)
+    return sweep(layers, concepts, names=NAMES, length=3, min_fractions=[0.0, 0.2], min_count=5)
 
 
 def test_each_least_fraction_has_its_lines(swept):
     table = swept[swept["layer"] == "_a"].drop(columns="layer")
-    axes = plots.tradeoff(table)
+    axes = plots.sweep(table)
     lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
     assert list(lines) == ["α = 0", "α = 0.2"]
     for place, fraction in enumerate([0, 0.2]):
@@ -263,7 +263,7 @@ def test_each_least_fraction_has_its_lines(swept):
 
 
 def test_of_several_layers_the_least_fraction_is_drawn(swept):
-    axes = plots.tradeoff(swept)
+    axes = plots.sweep(swept)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["layer _a: α = 0", "layer b: α = 0"]
     first = swept[(swept["layer"] == "_a") & (swept["min_fraction"] == 0)]
     assert axes.lines[0].get_ydata().tolist() == first["auc_heldout"].tolist()
@@ -271,13 +271,13 @@ def test_of_several_layers_the_least_fraction_is_drawn(swept):
 
 @pytest.mark.parametrize("table", [pd.DataFrame({"length": [1]}), pd.DataFrame(), "sweep.csv"])
 def test_another_table_is_refused(table):
-    with pytest.raises(OptionError, match=r"the table lacks min_fraction, .*tradeoff made$"):
-        plots.tradeoff(table)
+    with pytest.raises(OptionError, match=r"the table lacks min_fraction, .*sweep made$"):
+        plots.sweep(table)
 
 
 def test_an_empty_table_is_refused(swept):
     with pytest.raises(OptionError, match="the table has no rows"):
-        plots.tradeoff(swept[:0])
+        plots.sweep(swept[:0])
 
 
 # Samples
@@ -407,7 +407,7 @@ def test_images_are_found_by_their_ids(tmp_path):
     taken = Activations(values, sample_ids=ids)
     shown = Concepts.from_sets([{"dog"} if place >= 18 else set() for place in range(20)], sample_ids=ids)
     prepared = Images(tmp_path / "photos", lambda image: None)
-    by_id = {name: opened_image(tmp_path / "photos" / name) for name in ids[::-1]}
+    by_id = {name: open_image(tmp_path / "photos" / name) for name in ids[::-1]}
     by_place = [tmp_path / "photos" / name for name in ids]
     for samples in (tmp_path / "photos", str(tmp_path / "photos"), prepared, by_id, by_place):
         found = drawn(plots.top_samples(one, taken, samples, concepts=shown, n=3), 2)
@@ -808,7 +808,7 @@ def test_all_are_saved_with_names_as_they_are(data, high, tmp_path, kind, swept)
     one = replace(one, layer="_l$^{$")
     several = [one, replace(one, layer="_m")]
     heads = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
-    every = [*drawings(values, concepts, odd, one), plots.tradeoff(swept.assign(layer="$\\frac{$"))]
+    every = [*drawings(values, concepts, odd, one), plots.sweep(swept.assign(layer="$\\frac{$"))]
     for place, axes in enumerate([*every, plots.layer_overview(several), plots.auc_histogram(several)]):
         axes.figure.savefig(tmp_path / f"{place}.{kind}")
         assert (tmp_path / f"{place}.{kind}").read_bytes().startswith(heads[kind])
@@ -817,13 +817,13 @@ def test_all_are_saved_with_names_as_they_are(data, high, tmp_path, kind, swept)
 def test_new_axes_are_as_wide_as_a_column_and_given_ones_are_used(data, high, swept, labels):
     values, concepts = data
     every = [*drawings(values, concepts, NAMES, high)]
-    every += [plots.tradeoff(swept), plots.layer_overview(labels), plots.auc_histogram(labels)]
+    every += [plots.sweep(swept), plots.layer_overview(labels), plots.auc_histogram(labels)]
     assert {axes.figure.get_size_inches()[0] for axes in every} == {3.4}
     given = Figure().subplots(2, 4).flat
     images = np.zeros((N, 2, 2))
     assert plots.distribution(high, values, concepts, names=NAMES, ax=given[0]) is given[0]
     assert plots.roc(high, values, concepts, names=NAMES, ax=given[1]) is given[1]
-    assert plots.tradeoff(swept, ax=given[2]) is given[2]
+    assert plots.sweep(swept, ax=given[2]) is given[2]
     assert plots.top_samples(high, values, images, ax=given[3]) is given[3]
     assert plots.concept_bars(high, values, concepts, names=NAMES, ax=given[4]) is given[4]
     assert plots.layer_overview(labels, ax=given[5]) is given[5]
@@ -837,7 +837,7 @@ def test_nothing_global_is_changed(data, high, swept, labels):
 
     before = dict(matplotlib.rcParams)
     list(drawings(*data, NAMES, high))
-    plots.tradeoff(swept)
+    plots.sweep(swept)
     plots.layer_overview(labels)
     assert dict(matplotlib.rcParams) == before
     if "matplotlib.pyplot" in sys.modules:
@@ -858,7 +858,7 @@ def test_nothing_is_cut_off_or_written_over(data, swept, images):
         *plots.formula_steps(one, values, concepts, images, names=long)[:, 0],
         plots.layer_overview(several),
         plots.auc_histogram(several),
-        plots.tradeoff(swept),
+        plots.sweep(swept),
     ]
     for axes in drawn_axes:
         figure = axes.figure
@@ -1008,6 +1008,6 @@ def test_the_pictures_are_made_by_the_code_shown(tmp_path):
         "```python\naxes = Figure(figsize=(x, 3)).subplots(2, 2)\n```\n\n```text\n```\n\n![B](plots_b.png)\n"
     )
     assert pictures.draw(page, tmp_path) == ["plots_a.png", "plots_b.png"]
-    sizes = [opened_image(tmp_path / f"plots_{name}.png").size for name in "ab"]
+    sizes = [open_image(tmp_path / f"plots_{name}.png").size for name in "ab"]
     assert sizes[0][0] == sizes[0][1] * 2
     assert sizes[1][1] == sizes[0][1] * 3

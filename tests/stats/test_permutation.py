@@ -12,10 +12,10 @@ from neuronym._util.parallel import StoppedWarning
 from neuronym.data.groups import group
 from neuronym.search.beam import Rules, Searcher
 from neuronym.search.scores import AUC
-from neuronym.stats.exchange import exchange
+from neuronym.stats.exchange import exchange_blocks
 from neuronym.stats.permutation import Nulls, PermutationTest, null_scores
 from neuronym.stats.resample_kernels import permuted_sums
-from neuronym.stats.significance import adjusted
+from neuronym.stats.significance import benjamini_hochberg
 
 N = 400
 
@@ -91,7 +91,7 @@ def test_the_null_is_that_of_permuted_activations(data):
     values, concepts = data
     searcher = Searcher(group(Concepts.from_array(concepts)), Rules())
     ranks = AUC().weigh(values[:, :1], searcher.groups.apart()).sums[0]
-    trade = exchange(searcher.groups.row_weights)
+    trade = exchange_blocks(searcher.groups.row_weights)
     null = null_scores(ranks, trade, searcher, (0, 0), 0, 500)
     rng = np.random.default_rng(9)
     slow = [x.auc for x in label(rng.permuted(np.tile(values[:, 0], (500, 1)), axis=1).T, concepts)]
@@ -175,7 +175,7 @@ def test_a_hopeless_neuron_is_given_up_early(data):
     assert found.permutations < 9_999
     searcher = Searcher(group(Concepts.from_array(concepts)), Rules())
     ranks = np.sort(AUC().weigh(lone[:, None], searcher.groups.apart()).sums[0])
-    trade = exchange(searcher.groups.row_weights)
+    trade = exchange_blocks(searcher.groups.row_weights)
     key = (0, permutation._digest(ranks))
     scores = np.concatenate([null_scores(ranks, trade, searcher, key, chunk, 64) for chunk in range(100)])
     twentieth = np.flatnonzero(scores >= found.auc)[19] + 1
@@ -370,7 +370,9 @@ def test_what_was_not_tested_is_not_said_to_vanish(data, monkeypatch):
     assert summary.vanished <= len(tested)
     # q counts them, as if they were noise.
     p = [1.0 if math.isnan(x.p_search) else x.p_search for x in labels]
-    assert [x.q for x in tested] == pytest.approx([q for q, x in zip(adjusted(p), labels, strict=True) if x in tested])
+    assert [x.q for x in tested] == pytest.approx(
+        [q for q, x in zip(benjamini_hochberg(p), labels, strict=True) if x in tested]
+    )
     assert all(math.isnan(x.q) for x in labels if x not in tested)
 
 
@@ -391,7 +393,9 @@ def test_the_test_stands_alone(data):
     best = searcher.best(weighed.sums)[:, None]
     best[5] = -np.inf
     nulls = Nulls.none(best.shape)
-    test = PermutationTest(Activations(values), np.arange(12), searcher, exchange(searcher.groups.row_weights), 99, 99)
+    test = PermutationTest(
+        Activations(values), np.arange(12), searcher, exchange_blocks(searcher.groups.row_weights), 99, 99
+    )
     test.run(best, weighed.ties, nulls)
     assert np.isnan(nulls.p[:, 0]).tolist() == [j == 5 for j in range(12)]
     assert nulls.permutations.tolist() == [99 * (j != 5) for j in range(12)]

@@ -10,7 +10,7 @@ from neuronym import Activations, ActivationsError, Concepts, Formula, Labels, O
 from neuronym.data.groups import group
 from neuronym.search.beam import Rules, Searcher, extension
 from neuronym.search.scores import AUC
-from neuronym.stats.resampling import cross_fit, measured, stability
+from neuronym.stats.resampling import cross_fit, measure_formulas, stability
 from neuronym.stats.significance import auc_interval, gain_test
 from neuronym.stats.split import bootstrap, hold_out, into_folds
 from reference import auc_by_pairs, delong
@@ -247,7 +247,7 @@ def test_functions_take_plain_parts(data):
     assert rows.shape == (2, 2)
     assert rows["positives"][0, 0] == pytest.approx(whole[0].counts[0, 0], rel=0.5)
     codes = [[[found.code(j)] for found in whole] for j in range(2)]
-    on_all = measured(taken, columns, codes, searcher, None)
+    on_all = measure_formulas(taken, columns, codes, searcher, None)
     assert on_all[0][0]["auc"][0] == whole[0].scores[0, 0]
     assert on_all[1][1]["auc"][0] == whole[1].scores[1, 0]
     answers = stability(taken, columns, whole, searcher, None, 5, 0)

@@ -19,8 +19,8 @@ from scipy.stats import (
 )
 
 from neuronym.stats.significance import (
-    adjusted,
     auc_interval,
+    benjamini_hochberg,
     cluster_test,
     gain_test,
     mann_whitney,
@@ -156,9 +156,9 @@ def test_the_interval_is_delongs_on_the_logit_scale_where_that_covers():
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_adjusted_is_scipys_and_leaves_nan_out(p):
-    assert adjusted(p) == pytest.approx(false_discovery_control(p))
-    assert adjusted([*p, np.nan])[:-1] == pytest.approx(adjusted(p))
-    assert np.isnan(adjusted([np.nan])).all()
+    assert benjamini_hochberg(p) == pytest.approx(false_discovery_control(p))
+    assert benjamini_hochberg([*p, np.nan])[:-1] == pytest.approx(benjamini_hochberg(p))
+    assert np.isnan(benjamini_hochberg([np.nan])).all()
 
 
 @pytest.mark.parametrize("law", [norm, expon, uniform, genpareto(-0.2)])

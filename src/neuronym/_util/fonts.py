@@ -15,7 +15,7 @@ from neuronym.errors import FileError, OptionError
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-__all__ = ["font_for", "has_glyphs", "opened_font"]
+__all__ = ["font_for", "has_glyphs", "open_font"]
 
 _UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")  # controls and spaces need no glyph
 _LAST = ("bold", "italic", "oblique", "light", "thin", "black", "medium", "condensed", "mono", "serif")
@@ -65,7 +65,7 @@ def has_glyphs(font: str, text: str) -> bool:
     return _seen(text) <= _signs(font)
 
 
-def opened_font(path: str, size: int) -> FreeTypeFont:
+def open_font(path: str, size: int) -> FreeTypeFont:
     """A font in pixels.
 
     Raises

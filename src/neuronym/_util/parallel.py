@@ -8,17 +8,17 @@ from typing import Any, TypeVar
 
 from neuronym.errors import OptionError
 
-__all__ = ["StoppedWarning", "check_jobs", "in_order", "n_workers", "watched"]
+__all__ = ["StoppedWarning", "check_n_jobs", "n_workers", "parallel_map", "progress_bar"]
 
 Result = TypeVar("Result")
-Part = TypeVar("Part")
+Piece = TypeVar("Piece")
 
 
 class StoppedWarning(UserWarning):
     """Work was stopped by Ctrl-C, and what was done until then is given."""
 
 
-def check_jobs(n_jobs: object) -> None:
+def check_n_jobs(n_jobs: object) -> None:
     """Refuse what is no number of workers."""
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
         raise OptionError(f"n_jobs must be a whole number other than 0, or None, not {n_jobs!r}: -1 is all processors")
@@ -31,7 +31,7 @@ def n_workers(n_jobs: int | None) -> int:
     return int(effective_n_jobs(n_jobs))
 
 
-def in_order(
+def parallel_map(
     function: Callable[..., Result], arguments: Iterable[tuple[Any, ...]], n_jobs: int | None
 ) -> Iterator[Result]:
     """Give what the function returns for each set of arguments, in their order, each as soon as it is there."""
@@ -46,9 +46,9 @@ def in_order(
     yield from run(tasks)
 
 
-def watched(
-    parts: Iterable[Part], size: Callable[[Part], int], noun: str, total: int | None, done: int = 0
-) -> Iterator[Part]:
+def progress_bar(
+    parts: Iterable[Piece], size: Callable[[Piece], int], noun: str, total: int | None, done: int = 0
+) -> Iterator[Piece]:
     """Pass parts on while a bar shows how many of the things in them are done; ``done`` were so before."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

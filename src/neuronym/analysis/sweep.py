@@ -16,25 +16,25 @@ from numpy.typing import NDArray
 
 from neuronym import inputs
 from neuronym._util.messages import warn
-from neuronym._util.parallel import check_jobs, in_order, n_workers, watched
+from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations, Name
-from neuronym.data.depths import stand_in
+from neuronym.data.depths import hierarchy_positions
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import check_finite
-from neuronym.labeling.options import Asked, Parts
-from neuronym.search.beam import Code, Found, Rules, Searcher
-from neuronym.stats.resampling import measured
+from neuronym.labeling.options import EvidenceOptions, SampleSplit
+from neuronym.search.beam import Code, Rules, Searcher, SearchResult
+from neuronym.stats.resampling import measure_formulas
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["tradeoff"]
+__all__ = ["sweep"]
 
 _BLOCK = 32  # neurons in a task
 
 
-def tradeoff(
+def sweep(
     activations: Any,
     concepts: Any,
     *,
@@ -80,7 +80,7 @@ def tradeoff(
     >>> rng = np.random.default_rng(0)
     >>> concepts = rng.random((1000, 6)) < 0.2
     >>> activations = rng.normal(size=(1000, 4)) + (concepts[:, :4] | concepts[:, 1:5])
-    >>> table = tradeoff(activations, concepts, length=2, min_fractions=[0.0, 0.25])
+    >>> table = sweep(activations, concepts, length=2, min_fractions=[0.0, 0.25])
     >>> table[["min_fraction", "length", "neurons"]].values.tolist()
     [[0.0, 1.0, 4.0], [0.0, 2.0, 4.0], [0.25, 1.0, 0.0], [0.25, 2.0, 4.0]]
     """
@@ -92,23 +92,23 @@ def tradeoff(
     every = [Rules(length, beam, least, max_fraction, min_count) for least in listed]
     if holdout is None:
         raise OptionError("holdout must lie between 0 and 1, not None: the samples held out say what is gained")
-    asked = Asked(holdout=holdout, seed=seed)
-    check_jobs(n_jobs)
+    asked = EvidenceOptions(holdout=holdout, seed=seed)
+    check_n_jobs(n_jobs)
     if isinstance(hierarchy, str | Path):
         hierarchy = Hierarchy.from_csv(hierarchy)
     rows = []
     for one in inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align):
         layer, taken = one.layer, one.activations
-        parts = Parts.of(one.groups, one.clusters, None, asked)
-        above = None if hierarchy is None else stand_in(hierarchy, one.searched)
+        parts = SampleSplit.of(one.groups, one.clusters, None, asked)
+        above = None if hierarchy is None else hierarchy_positions(hierarchy, one.searched)
         columns = taken.indices(neurons)
         if not len(columns):
             raise ActivationsError("there is no neuron to label")
         bare = Activations(taken.matrix)
         blocks = taken.blocks(columns, max(len(columns) // _BLOCK, 4 * n_workers(n_jobs)))
-        done = in_order(_sweep, ((bare, block, every, parts) for block in blocks), n_jobs)
+        done = parallel_map(_sweep, ((bare, block, every, parts) for block in blocks), n_jobs)
         if progress:
-            done = watched(done, lambda part: part.shape[1], "neurons", len(columns))
+            done = progress_bar(done, lambda part: part.shape[1], "neurons", len(columns))
         numbers = np.concatenate(list(done), axis=1)
         unknown = np.isfinite(numbers["auc"]) & ~np.isfinite(numbers["auc_heldout"])
         if unknown.any():
@@ -131,7 +131,9 @@ def _of(layer: str | None) -> str:
 _NUMBERS = np.dtype([("auc", "f8"), ("auc_heldout", "f8"), ("fraction", "f8"), ("code", "O")])
 
 
-def _sweep(taken: Activations, columns: NDArray[np.intp], every: Sequence[Rules], parts: Parts) -> NDArray[np.void]:
+def _sweep(
+    taken: Activations, columns: NDArray[np.intp], every: Sequence[Rules], parts: SampleSplit
+) -> NDArray[np.void]:
     """Numbers of every setting, neuron and length: array of ``_NUMBERS``, (n_settings, n_neurons, length)."""
     searcher = Searcher(parts.searched, every[0])
     block = taken.block(columns)
@@ -144,7 +146,7 @@ def _sweep(taken: Activations, columns: NDArray[np.intp], every: Sequence[Rules]
     out["code"] = None
     paths = []
     for rules in every:
-        found: Found = replace(searcher, rules=rules)(weighed.sums)[0]
+        found: SearchResult = replace(searcher, rules=rules)(weighed.sums)[0]
         first = found.lengths.shape[1] - length
         paths.append([[found.code(j, first + step) for step in range(length)] for j in range(len(columns))])
         for step in range(length):
@@ -159,7 +161,7 @@ def _sweep(taken: Activations, columns: NDArray[np.intp], every: Sequence[Rules]
     held = parts.held if parts.held is not None else np.ones(parts.whole.n_rows, np.bool_)
     on = replace(searcher, groups=parts.whole.part(held))
     clusters = None if parts.clusters is None else parts.clusters[held]
-    rows = measured(taken, columns, [[own] for own in codes_of], on, clusters)
+    rows = measure_formulas(taken, columns, [[own] for own in codes_of], on, clusters)
     for j, ((own,), listed) in enumerate(zip(rows, codes_of, strict=True)):
         auc = dict(zip(listed, own["auc"].tolist(), strict=True))
         for setting, path in enumerate(paths):

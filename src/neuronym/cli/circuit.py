@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from neuronym.analysis.circuits.contributing import Contributions
-    from neuronym.analysis.circuits.observed import Observed, Target
+    from neuronym.analysis.circuits.observed import ObservedModel, Target
     from neuronym.data.concepts import Concepts
     from neuronym.labels.labels import Labels
 
@@ -180,10 +180,10 @@ def _observed(
     activations: Path | None,
     shown: Concepts | None,
     progress: bool,
-) -> Observed:
+) -> ObservedModel:
     need_torch()
     keep_memory()
-    from neuronym.analysis.circuits.observed import Observed
+    from neuronym.analysis.circuits.observed import ObservedModel
     from neuronym.network.models import load_model
 
     if (images is None) is (table is None):
@@ -191,14 +191,14 @@ def _observed(
     loaded = load_model(model, weights)
     data, ids = samples_of(loaded, images, None, table, False, None)
     options = {"activations": activations, "sample_ids": ids, "concepts": shown, "progress": progress}
-    made: Observed = told(Observed.of, loaded.model, data, layers, **options)
+    made: ObservedModel = told(ObservedModel.of, loaded.model, data, layers, **options)
     return made
 
 
 class _Names:
     """The names of the target layer's neurons, where there are any."""
 
-    def __init__(self, observed: Observed, layer: str, names: list[str] | None) -> None:
+    def __init__(self, observed: ObservedModel, layer: str, names: list[str] | None) -> None:
         self.layer, self.names, self.known = layer, names or [], observed.layers[layer].names
         if names is not None and len(names) != len(self.known):
             raise OptionError(f"--classes has {len(names)} names for {len(self.known)} neurons of {layer!r}: one each")
@@ -242,7 +242,7 @@ def _compared(
 
 
 def _ablated(
-    observed: Observed,
+    observed: ObservedModel,
     target: Target,
     without: dict[str, Any],
     options: dict[str, Any],

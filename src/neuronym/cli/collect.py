@@ -15,7 +15,7 @@ from neuronym.cli.shared import MODEL, MODEL_ERRORS, WEIGHTS, keep_memory, liste
 from neuronym.errors import OptionError
 
 if TYPE_CHECKING:
-    from neuronym.network.models import Loaded
+    from neuronym.network.models import LoadedModel
 
 __all__ = ["COLLECT_EXAMPLES", "LAYERS_EXAMPLES", "collect_command", "layers_command", "samples_of"]
 
@@ -103,7 +103,7 @@ def collect_command(
 
 
 def samples_of(
-    loaded: Loaded, images: Path | None, texts: Path | None, table: Path | None, skip: bool, batch_size: int | None
+    loaded: LoadedModel, images: Path | None, texts: Path | None, table: Path | None, skip: bool, batch_size: int | None
 ) -> tuple[Any, Any]:
     """The samples for a model, and their ids."""
     if loaded.reads_text is not (texts is not None) and table is None:
@@ -141,7 +141,7 @@ def layers_command(
     import torch
 
     from neuronym.network.batches import feed
-    from neuronym.network.hooks import traced
+    from neuronym.network.hooks import trace_modules
     from neuronym.network.models import load_model
 
     loaded = load_model(model, weights)
@@ -156,7 +156,7 @@ def layers_command(
 
         sample = loaded.prepare(Image.new("RGB", (256, 256)))[None]
     try:
-        found = traced(loaded.model, lambda: feed(loaded.model, sample))
+        found = trace_modules(loaded.model, lambda: feed(loaded.model, sample))
     except MODEL_ERRORS as error:
         asked = f"{tuple(sample.shape)}" if isinstance(sample, torch.Tensor) else "text"
         raise OptionError(

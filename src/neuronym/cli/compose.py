@@ -52,12 +52,12 @@ def compose_command(
 
     Prints the neurons, and how t-norms compare with the best single neuron on samples held out.
     """
-    from neuronym.analysis.compose.detectors import Chosen
+    from neuronym.analysis.compose.detectors import NeuronChoice
     from neuronym.analysis.compose.fuzzy import NORMS
     from neuronym.io.files import open_concepts
 
     shown = open_concepts(concepts)
-    chosen = Chosen.of(
+    chosen = NeuronChoice.of(
         formula,
         activations,
         shown,

@@ -15,7 +15,7 @@ from neuronym.errors import FileError, OptionError
 
 if TYPE_CHECKING:
     from neuronym.analysis.spurious.findings import Findings
-    from neuronym.analysis.spurious.overlays import Alteration, Altered
+    from neuronym.analysis.spurious.overlays import Alteration, AlteredSamples
     from neuronym.data.concepts import Concepts
     from neuronym.labels.labels import Labels
 
@@ -161,7 +161,7 @@ def _targets(out: Path | None, overwrite: bool, relabel: bool, outputs: bool) ->
 
 
 def _finish(
-    found: Findings, labels: Labels | None, photos: Altered | None, targets: dict[str, Path], overwrite: bool
+    found: Findings, labels: Labels | None, photos: AlteredSamples | None, targets: dict[str, Path], overwrite: bool
 ) -> None:
     """Write tables, labels and figure; what an earlier run left of those that this one lacks goes."""
     if not targets:
@@ -181,7 +181,7 @@ def _finish(
 def _alterations(asked: dict[str, Any]) -> list[Alteration]:
     """What is done to photos, in the order of the options."""
     from neuronym.analysis.spurious.overlays import Blur, Border, Cast, Jpeg, Patch, Text
-    from neuronym.network.models import own_function
+    from neuronym.network.models import load_function
 
     marks = {key: asked[key] for key in ("size", "opacity", "place") if asked[key] is not None}
     spelled = {key: asked[key] for key in ("font", "colour") if asked[key] is not None}
@@ -196,7 +196,7 @@ def _alterations(asked: dict[str, Any]) -> list[Alteration]:
         "cast": Cast,
         "blur": Blur,
         "jpeg": Jpeg,
-        "function": own_function,
+        "function": load_function,
     }
     return [make(asked[key]) for key, make in makers.items() if asked[key] is not None]
 
@@ -211,11 +211,11 @@ def _photos(
     seed: int,
     name: str,
     skip: bool,
-) -> tuple[Altered, Any]:
+) -> tuple[AlteredSamples, Any]:
     """The photos with their copies, and what runs the model on them."""
     need_torch()
     keep_memory()
-    from neuronym.analysis.spurious.overlays import beside, overlay
+    from neuronym.analysis.spurious.overlays import overlay, pair_with_artefacts
     from neuronym.io.images import Images
     from neuronym.network.collecting import collect
     from neuronym.network.models import load_model
@@ -231,7 +231,9 @@ def _photos(
         raise OptionError(f"{loaded.name} reads texts, and copies are made of images")
     taken = Images(images, loaded.prepare, skip_unreadable=skip)
     share = 1.0 if fraction is None else fraction
-    photos = overlay(taken, how, share, seed, name=name) if how else beside(taken, artefacts or "", name=name)
+    photos = (
+        overlay(taken, how, share, seed, name=name) if how else pair_with_artefacts(taken, artefacts or "", name=name)
+    )
 
     def run(layers: list[str], out: Path | None, overwrite: bool, progress: bool) -> Any:
         options: dict[str, Any] = {

@@ -48,10 +48,10 @@ def sweep_command(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no table.")] = False,
 ) -> None:
     """Compare lengths and least fractions of formulas: AUC searched and held out, fraction, share of hypernyms."""
-    from neuronym.analysis.sweep import tradeoff
+    from neuronym.analysis.sweep import sweep
     from neuronym.data.hierarchy import Hierarchy
     from neuronym.io.files import open_concepts
-    from neuronym.plots import plot_tradeoff
+    from neuronym.plots import plot_sweep
     from neuronym.plots.figures import FIGURES
 
     for target, kinds in ((out, (".csv",)), (plot, FIGURES)):
@@ -60,7 +60,7 @@ def sweep_command(
             check_target(target, overwrite)
     if wordnet and hierarchy is not None:
         raise OptionError("give one of --wordnet and --hierarchy")
-    table = tradeoff(
+    table = sweep(
         activations,
         open_concepts(concepts),
         length=length,
@@ -79,7 +79,7 @@ def sweep_command(
         with writing(out, overwrite) as temporary:
             table.to_csv(temporary, index=False)
     if plot is not None:
-        plot_tradeoff(table, plot, overwrite=overwrite)
+        plot_sweep(table, plot, overwrite=overwrite)
     if not quiet:
         print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
 

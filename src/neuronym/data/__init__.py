@@ -3,14 +3,14 @@
 from neuronym.data.activations import Activations, Name
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
-from neuronym.data.groups import Groups, group
+from neuronym.data.groups import ConceptGroups, group
 from neuronym.data.hierarchy import Hierarchy
 
 __all__ = [
     "Activations",
+    "ConceptGroups",
     "Concepts",
     "Formula",
-    "Groups",
     "Hierarchy",
     "Name",
     "group",

@@ -218,7 +218,7 @@ def _alike(classes: NDArray[Any]) -> NDArray[Any]:
     )
 
 
-def yes_of_scores(array: NDArray[Any], rules: dict[str, Any]) -> tuple[NDArray[np.bool_], dict[str, object]]:
+def binarize_scores(array: NDArray[Any], rules: dict[str, Any]) -> tuple[NDArray[np.bool_], dict[str, object]]:
     """Scores (n_samples, n_concepts) made yes or no by the one rule that is given, and the record of it."""
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise ConceptsError(f"scores must be numbers, samples × concepts, not {array.dtype} of shape {array.shape}")

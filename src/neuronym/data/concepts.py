@@ -223,7 +223,7 @@ class Concepts:
         OptionError
             If not exactly one rule is given, or it is out of range.
         """
-        matrix, origin = binary.yes_of_scores(
+        matrix, origin = binary.binarize_scores(
             binary.as_matrix(scores), {"threshold": threshold, "quantile": quantile, "prevalence": prevalence}
         )
         return cls.from_array(matrix, names, sample_ids=sample_ids)._with(origin=origin)

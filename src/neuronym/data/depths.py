@@ -10,7 +10,7 @@ from neuronym.data.concepts import Concepts
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import OptionError
 
-__all__ = ["as_hierarchy", "depth", "stand_in"]
+__all__ = ["as_hierarchy", "depth", "hierarchy_positions"]
 
 
 def as_hierarchy(given: Hierarchy | str | Path) -> Hierarchy:
@@ -26,7 +26,7 @@ def depth(hierarchy: Hierarchy, name: str) -> int:
     return steps
 
 
-def stand_in(hierarchy: Hierarchy, shown: Concepts) -> list[tuple[float, float]]:
+def hierarchy_positions(hierarchy: Hierarchy, shown: Concepts) -> list[tuple[float, float]]:
     """For each concept whether others are below it, and how many steps it is below the top; NaN for unknown ones.
 
     Concepts are found by their names, descriptions or aliases.

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym.data.concepts import Concepts
 from neuronym.errors import OptionError
 
-__all__ = ["Groups", "check_weights", "group", "numbered"]
+__all__ = ["ConceptGroups", "check_weights", "distinct_rows", "group"]
 
 Ints = NDArray[np.int64]
 
@@ -20,7 +20,7 @@ _MOST = 2**26  # total weight: up to here n(n + 1) is a whole number that a doub
 
 
 @dataclass(frozen=True)
-class Groups:
+class ConceptGroups:
     """The samples of a ``Concepts``, grouped by equal rows.
 
     A *unit* is what samples with an equal row and an equal weight have in common; units of one row form a group.
@@ -82,7 +82,7 @@ class Groups:
         """Of values by row of the activations, (n_samples, …), those of the rows that are used, (n_rows, …)."""
         return values if self.rows is None else values[self.rows]
 
-    def weighted(self, weights: Ints) -> Groups:
+    def weighted(self, weights: Ints) -> ConceptGroups:
         """The groups to search where each row has another weight, 0 for one that is not there.
 
         Parameters
@@ -94,7 +94,7 @@ class Groups:
         # A group without a sample must not tell two extensions apart.
         return replace(self, total=int(weights.sum()), counts=counts, keys=np.where(counts > 0, self.keys, 0))
 
-    def part(self, chosen: NDArray[np.bool_]) -> Groups:
+    def part(self, chosen: NDArray[np.bool_]) -> ConceptGroups:
         """The groups of some rows alone, numbered as before.
 
         Parameters
@@ -105,14 +105,14 @@ class Groups:
         kept = self.weighted(np.where(chosen, self.row_weights, 0))
         return replace(kept, rows=rows, units=self.units[chosen])
 
-    def apart(self) -> Groups:
+    def apart(self) -> ConceptGroups:
         """Each row as a group of its own: for the weight of every sample, not for a search."""
         each = np.arange(self.n_rows)
         weights = self.row_weights
         return replace(self, units=each.astype(np.uint32), unit_weights=weights, unit_groups=each, counts=weights)
 
 
-def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | None = None) -> Groups:
+def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | None = None) -> ConceptGroups:
     """Group samples by equal concept rows.
 
     Parameters
@@ -132,7 +132,7 @@ def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | Non
     by_row.sort_indices()
     row_ptr, shown = by_row.indptr.astype(np.int64), by_row.indices.astype(np.int64)
     of_sample, first = _equal_rows(row_ptr, shown, concepts.n_concepts)
-    unit, unit_first = numbered(np.stack([of_sample, weight], axis=1))
+    unit, unit_first = distinct_rows(np.stack([of_sample, weight], axis=1))
     lengths = np.diff(row_ptr)[first]
     group_ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     group_concepts = shown[_ranges(row_ptr[first], lengths)]
@@ -141,7 +141,7 @@ def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | Non
     found = np.bincount(group_concepts, minlength=concepts.n_concepts)
     counts = np.zeros(len(first), np.int64)
     np.add.at(counts, of_sample, weight)
-    return Groups(
+    return ConceptGroups(
         total=int(weight.sum()),
         rows=rows,
         units=unit.astype(np.uint32),
@@ -185,7 +185,7 @@ def _equal_rows(ptr: Ints, shown: Ints, n_concepts: int) -> tuple[Ints, Ints]:
         running = np.concatenate([np.zeros(1, np.int64), np.cumsum(keys[shown])])
         marks = running[ptr[1:]] - running[ptr[:-1]]
     lengths = np.diff(ptr)
-    of_row, first = numbered(np.stack([marks, lengths], axis=1))
+    of_row, first = distinct_rows(np.stack([marks, lengths], axis=1))
     representative = shown[_ranges(ptr[:-1][first][of_row], lengths)]
     if not np.array_equal(representative, shown):  # two rows share a sum of 64-bit keys: compare whole rows instead
         texts = [shown[a:b].tobytes() for a, b in pairwise(ptr)]
@@ -195,7 +195,7 @@ def _equal_rows(ptr: Ints, shown: Ints, n_concepts: int) -> tuple[Ints, Ints]:
     return of_row, first
 
 
-def numbered(table: Ints) -> tuple[Ints, Ints]:
+def distinct_rows(table: Ints) -> tuple[Ints, Ints]:
     """Number the distinct rows of a table of two columns by their first place: a number per row, and that place."""
     order = np.lexsort((table[:, 1], table[:, 0]))  # stable: equal rows keep their order
     ordered = table[order]

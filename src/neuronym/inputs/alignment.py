@@ -19,7 +19,7 @@ from neuronym._util.messages import no_such, warn
 from neuronym.data.activations import Activations
 from neuronym.data.binary import Unknown
 from neuronym.data.concepts import Concepts
-from neuronym.data.groups import Groups, check_weights, group
+from neuronym.data.groups import ConceptGroups, check_weights, group
 from neuronym.data.ids import counted_ids, is_count, match_ids
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
 from neuronym.inputs.clusters import codes, is_by_place
@@ -68,7 +68,7 @@ class Rows:
         return self.shown.prune(1, n - 1).merge_equal() if n > 1 else self.shown
 
     @cached_property
-    def groups(self) -> Groups:
+    def groups(self) -> ConceptGroups:
         """The rows grouped by equal ``searched`` concepts."""
         return group(self.searched, self.weights, self.places)
 
@@ -120,7 +120,7 @@ class Aligned:
         return self.samples.searched
 
     @property
-    def groups(self) -> Groups:
+    def groups(self) -> ConceptGroups:
         """The rows grouped by equal ``searched`` concepts."""
         return self.samples.groups
 

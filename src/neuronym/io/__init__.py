@@ -1,7 +1,7 @@
 """Files: activations and concepts, the Zarr store, tables, data sets, images, texts."""
 
 from neuronym.io.files import open_activations, open_concepts, save_activations, save_concepts
-from neuronym.io.images import Images, Preprocess, opened_image
+from neuronym.io.images import Images, Preprocess, open_image
 from neuronym.io.sources import (
     from_annotations,
     from_attributes,
@@ -30,10 +30,10 @@ __all__ = [
     "open_activations",
     "open_attributes",
     "open_concepts",
+    "open_image",
     "open_layers",
     "open_parents",
     "open_texts",
-    "opened_image",
     "save_activations",
     "save_concepts",
     "save_tokens",

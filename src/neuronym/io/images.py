@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-__all__ = ["Images", "Preprocess", "opened_image"]
+__all__ = ["Images", "Preprocess", "open_image"]
 
 
 class Images:
@@ -70,14 +70,14 @@ class Images:
     def image(self, place: int) -> Image | None:
         """An image as it is in its file, in RGB; None for one that is unreadable and to be skipped."""
         try:
-            return opened_image(self.folder / self.sample_ids[place])
+            return open_image(self.folder / self.sample_ids[place])
         except FileError:
             if self.skip_unreadable:
                 return None
             raise
 
 
-def opened_image(path: str | Path, mode: str = "RGB") -> Image:
+def open_image(path: str | Path, mode: str = "RGB") -> Image:
     """The image in a file, in one of Pillow's modes.
 
     Raises

@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import counted, some, warn
-from neuronym._util.parallel import StoppedWarning, in_order, n_workers, watched
+from neuronym._util.parallel import StoppedWarning, n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations
 from neuronym.errors import OptionError
-from neuronym.labeling.options import Asked, Parts
+from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.label import Explanation, Label
-from neuronym.search.beam import Code, Found, Searcher, Speller
+from neuronym.search.beam import Code, FormulaDecoder, Searcher, SearchResult
 from neuronym.stats.exchange import LEVEL
-from neuronym.stats.measures import tested
+from neuronym.stats.measures import p_values
 from neuronym.stats.permutation import Nulls, PermutationTest
-from neuronym.stats.resampling import Stability, cross_fit, measured, stability
-from neuronym.stats.significance import adjusted, auc_interval, gain_test
+from neuronym.stats.resampling import Stability, cross_fit, measure_formulas, stability
+from neuronym.stats.significance import auc_interval, benjamini_hochberg, gain_test
 
-__all__ = ["Searched", "add_evidence"]
+__all__ = ["LayerSearch", "add_evidence"]
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -33,7 +33,7 @@ _BLOCK = 16  # neurons in a task
 
 
 @dataclass(frozen=True)
-class Searched:
+class LayerSearch:
     """One layer, searched.
 
     Parameters
@@ -50,14 +50,14 @@ class Searched:
 
     taken: Activations
     columns: NDArray[np.intp]
-    parts: Parts
+    parts: SampleSplit
     searcher: Searcher
-    speller: Speller
-    found: list[Found]
+    decoder: FormulaDecoder
+    found: list[SearchResult]
     ties: NDArray[np.float64]
     constant: Bools
 
-    def take(self, places: NDArray[np.intp]) -> list[Found]:
+    def take(self, places: NDArray[np.intp]) -> list[SearchResult]:
         """What was found for some of the neurons, by direction."""
         return [found.take(places) for found in self.found]
 
@@ -70,7 +70,7 @@ class Searched:
 
 
 def add_evidence(
-    labels: list[Label], layers: Sequence[Searched], asked: Asked, n_jobs: int | None, progress: bool
+    labels: list[Label], layers: Sequence[LayerSearch], asked: EvidenceOptions, n_jobs: int | None, progress: bool
 ) -> None:
     """Write all that was asked for into the labels: a row per neuron and direction, layer by layer.
 
@@ -103,7 +103,7 @@ def add_evidence(
     if asked.permutations:
         # What was found and not tested may be noise.
         p = [1.0 if label.best is not None and math.isnan(label.p_search) else label.p_search for label in labels]
-        for i, q in enumerate(adjusted(p).tolist()):
+        for i, q in enumerate(benjamini_hochberg(p).tolist()):
             if not math.isnan(labels[i].p_search):
                 labels[i] = replace(labels[i], q=q)
         if not stopped:
@@ -115,9 +115,9 @@ class _Run:
     """How evidence is gathered: for the labels of which layer, and by how many workers."""
 
     labels: list[Label]
-    one: Searched
+    one: LayerSearch
     first: int
-    asked: Asked
+    asked: EvidenceOptions
     n_jobs: int | None
     progress: bool
     known: dict[int, NDArray[np.float64]]
@@ -132,9 +132,11 @@ class _Run:
         one, bare = self.one, Activations(self.one.taken.matrix)  # a task needs no ids
         blocks = bare.cut(one.columns, max(len(one.columns) // _BLOCK, 4 * n_workers(self.n_jobs)))
         tasks = ((bare, one.columns[places], own(places), *given) for places in blocks)
-        done: Iterator[tuple[NDArray[np.intp], Any]] = zip(blocks, in_order(function, tasks, self.n_jobs), strict=True)
+        done: Iterator[tuple[NDArray[np.intp], Any]] = zip(
+            blocks, parallel_map(function, tasks, self.n_jobs), strict=True
+        )
         if self.progress:
-            done = watched(done, lambda part: len(part[0]), "neurons", len(one.columns))
+            done = progress_bar(done, lambda part: len(part[0]), "neurons", len(one.columns))
         for places, answer in done:
             yield self.first + int(places[0]) * len(one.found), answer
 
@@ -154,7 +156,7 @@ def _measure(run: _Run) -> None:
             for by_direction in every
         ]
 
-    for start, found in run.blocks(measured, codes, on, clusters):
+    for start, found in run.blocks(measure_formulas, codes, on, clusters):
         flat = [rows for by_direction in found for rows in by_direction]
         numbers = _numbers(np.concatenate(flat), clusters is not None, held is not None)
         ends = np.cumsum([len(rows) for rows in flat]).tolist()
@@ -169,7 +171,7 @@ def _numbers(rows: NDArray[np.void], clustered: bool, held_out: bool) -> dict[st
     effects = {name: rows[name] for name in ("difference", "precision", "recall", "average_precision")}
     if not held_out:
         return {"auc_low": low, "auc_high": high, **effects}
-    p, log10_p = tested(rows, clustered)
+    p, log10_p = p_values(rows, clustered)
     p_gain = gain_test(rows["gain"], rows["gain_variance"], rows["gain_units"] if clustered else None)
     # Over ½ this test says more than the variance, which is 0 where all pairs are won.
     p_gain = np.where(rows["first"] == 1, np.where(rows["gain"] > 0, p / 2, 1 - p / 2), p_gain)
@@ -230,16 +232,16 @@ def _resample(run: _Run) -> None:
     for start, found in run.blocks(stability, one.take, one.searcher, clusters, asked.stability, asked.seed):
         for i, stable in enumerate((answer for by_direction in found for answer in by_direction), start):
             if run.labels[i].best is not None:
-                run.labels[i] = _with_stability(run.labels[i], stable, one.speller)
+                run.labels[i] = _with_stability(run.labels[i], stable, one.decoder)
 
 
-def _with_stability(label: Label, stable: Stability, speller: Speller) -> Label:
+def _with_stability(label: Label, stable: Stability, decoder: FormulaDecoder) -> Label:
     return replace(
         label,
         stability=stable.same,
         stability_concepts=stable.concepts,
         stability_overlap=float(stable.overlap),
-        alternatives=tuple((speller.formula(*code) if code[0] else None, share) for code, share in stable.formulas),
+        alternatives=tuple((decoder.formula(*code) if code[0] else None, share) for code, share in stable.formulas),
     )
 
 

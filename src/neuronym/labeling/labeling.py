@@ -11,19 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuronym import inputs
 from neuronym._util.messages import warn
-from neuronym._util.parallel import check_jobs, in_order, n_workers, watched
+from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations, Name
 from neuronym.data.binary import Unknown
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
-from neuronym.data.groups import Groups
+from neuronym.data.groups import ConceptGroups
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import Aligned
 from neuronym.inputs.clusters import repeated_rows
-from neuronym.labeling.evidence import Searched, add_evidence
-from neuronym.labeling.options import Asked, Parts
+from neuronym.labeling.evidence import LayerSearch, add_evidence
+from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.labels import Explanation, Label, Labels
-from neuronym.search.beam import Direction, Found, Rules, Searcher, Speller
+from neuronym.search.beam import Direction, FormulaDecoder, Rules, Searcher, SearchResult
 from neuronym.stats.significance import mann_whitney
 
 if TYPE_CHECKING:
@@ -52,15 +52,15 @@ def label(
     progress: bool = False,
     weights: ArrayLike | None = None,
     unknown: Unknown = "error",
-    permutations: int | Literal["auto"] = Asked.permutations,
-    seed: int = Asked.seed,
-    tail: bool = Asked.tail,
+    permutations: int | Literal["auto"] = EvidenceOptions.permutations,
+    seed: int = EvidenceOptions.seed,
+    tail: bool = EvidenceOptions.tail,
     clusters: Any = None,
     strata: Any = None,
-    holdout: float | None = Asked.holdout,
-    folds: int | None = Asked.folds,
-    stability: int = Asked.stability,
-    effects: bool = Asked.effects,
+    holdout: float | None = EvidenceOptions.holdout,
+    folds: int | None = EvidenceOptions.folds,
+    stability: int = EvidenceOptions.stability,
+    effects: bool = EvidenceOptions.effects,
 ) -> Labels:
     """Find for each neuron the formula of concepts that it detects best.
 
@@ -124,10 +124,10 @@ def label(
     Formula('dog & ~grass')
     """
     rules = Rules(length, beam, min_fraction, max_fraction, min_count, prefixes, negation, operators)
-    asked = Asked(permutations, seed, tail, holdout, folds, stability, effects)
+    asked = EvidenceOptions(permutations, seed, tail, holdout, folds, stability, effects)
     if direction not in ("high", "low", "both"):
         raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
-    check_jobs(n_jobs)
+    check_n_jobs(n_jobs)
     directions: tuple[Direction, ...] = ("high", "low") if direction == "both" else (direction,)
     aligned = inputs.align(
         activations,
@@ -151,20 +151,20 @@ def label(
                 "there is no neuron to label: "
                 + ("neurons names none" if taken.n_neurons else "activations must have at least one column")
             )
-        parts = Parts.of(groups, _clusters(one, columns, asked), one.strata, asked)
+        parts = SampleSplit.of(groups, _clusters(one, columns, asked), one.strata, asked)
         searcher = Searcher(parts.searched, rules, directions)
-        speller = Speller(one.searched.names)
-        done: list[_Part] | None = [] if asked.again else None
+        decoder = FormulaDecoder(one.searched.names)
+        done: list[_BlockResult] | None = [] if asked.again else None
         named = [taken.names[j] for j in columns]
         found = _search_all(taken, columns, searcher, parts, n_jobs, progress, done)
-        rows += _labels_of(found, named, one.layer, one.searched, searcher, speller)
+        rows += _labels_of(found, named, one.layer, one.searched, searcher, decoder)
         if done is not None:
-            layers.append(Searched(taken, columns, parts, searcher, speller, *_joined(done)))
+            layers.append(LayerSearch(taken, columns, parts, searcher, decoder, *_joined(done)))
     add_evidence(rows, layers, asked, n_jobs, progress)
     return Labels(rows)
 
 
-def _clusters(one: Aligned, columns: NDArray[np.intp], asked: Asked) -> NDArray[np.int64] | None:
+def _clusters(one: Aligned, columns: NDArray[np.intp], asked: EvidenceOptions) -> NDArray[np.int64] | None:
     """The cluster of each row, where it matters; samples that repeat others raise a warning then."""
     if not asked.again:
         if one.given_clusters is not None and one.given_clusters is not False:
@@ -183,11 +183,11 @@ def _search_all(
     taken: Activations,
     columns: NDArray[np.intp],
     searcher: Searcher,
-    parts: Parts,
+    parts: SampleSplit,
     n_jobs: int | None,
     progress: bool,
-    done: list[_Part] | None,
-) -> Iterator[_Part]:
+    done: list[_BlockResult] | None,
+) -> Iterator[_BlockResult]:
     """Search every block of neurons, each a task, and give what is found in order as it is done; ``done`` keeps it."""
     from neuronym.search import beam_kernels, rank_kernels  # noqa: F401  loaded before threads ask for them
 
@@ -196,8 +196,8 @@ def _search_all(
     others = None if parts.held is None else parts.whole.part(parts.held).rows
     tasks = ((bare, block, searcher, others) for block in taken.blocks(columns, 1 if jobs == 1 else 4 * jobs))
     try:
-        found = (part for block in in_order(_search_block, tasks, n_jobs) for part in block)
-        for part in watched(found, lambda part: len(part[1]), "neurons", len(columns)) if progress else found:
+        found = (part for block in parallel_map(_search_block, tasks, n_jobs) for part in block)
+        for part in progress_bar(found, lambda part: len(part[1]), "neurons", len(columns)) if progress else found:
             if done is not None:
                 done.append(part)
             yield part
@@ -207,7 +207,7 @@ def _search_all(
 
 _PART = 64  # neurons searched at a time
 
-_Part = tuple[list[Found], NDArray[np.float64], NDArray[np.bool_]]
+_BlockResult = tuple[list[SearchResult], NDArray[np.float64], NDArray[np.bool_]]
 
 
 class _NotFinite(Exception):  # noqa: N818  a signal from a task to the front door
@@ -216,7 +216,7 @@ class _NotFinite(Exception):  # noqa: N818  a signal from a task to the front do
 
 def _search_block(
     taken: Activations, columns: NDArray[np.intp], searcher: Searcher, others: NDArray[np.int64] | None
-) -> list[_Part]:
+) -> list[_BlockResult]:
     """What is found for the neurons of a block in each direction, their ties, and which are constant, by parts.
 
     ``others`` are rows that are used later, and must be finite too.
@@ -233,14 +233,14 @@ def _search_block(
     return parts
 
 
-def _joined(parts: list[_Part]) -> tuple[list[Found], NDArray[np.float64], NDArray[np.bool_]]:
+def _joined(parts: list[_BlockResult]) -> tuple[list[SearchResult], NDArray[np.float64], NDArray[np.bool_]]:
     """All parts of a layer as one."""
     by_direction = zip(*(found for found, _, _ in parts), strict=True)
-    found = [Found.joined(each) for each in by_direction]
+    found = [SearchResult.joined(each) for each in by_direction]
     return found, np.concatenate([ties for _, ties, _ in parts]), np.concatenate([constant for _, _, constant in parts])
 
 
-def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: Groups) -> ActivationsError:
+def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: ConceptGroups) -> ActivationsError:
     """Name all neurons that hold NaN or infinity in the samples that are used, and how many."""
     counts: dict[Name, int] = {}
     for block in taken.blocks(columns):
@@ -255,12 +255,12 @@ def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: Groups) -
 
 
 def _labels_of(
-    parts: Iterable[_Part],
+    parts: Iterable[_BlockResult],
     names: list[Name],
     layer: str | None,
     concepts: Concepts,
     searcher: Searcher,
-    speller: Speller,
+    decoder: FormulaDecoder,
 ) -> Iterator[Label]:
     """Labels of the neurons, in order, from the arrays of their parts."""
     rules, total, directions = searcher.rules, searcher.groups.total, searcher.directions
@@ -276,7 +276,7 @@ def _labels_of(
                 if constant[j] or not f.lengths[j, 0]:
                     yield Label(neuron, layer, direction, reason="constant" if constant[j] else infeasible)
                     continue
-                best, *others = slots = _explanations(f, j, total, speller, float(p[j]), float(log10_p[j]))
+                best, *others = slots = _explanations(f, j, total, decoder, float(p[j]), float(log10_p[j]))
                 used: set[str] = set()
                 if concepts.aliases:
                     used = {name for slot in slots if slot is not None for name in slot.formula.concepts}
@@ -292,7 +292,7 @@ def _labels_of(
 
 
 def _explanations(
-    found: Found, j: int, total: int, speller: Speller, p: float, log10_p: float
+    found: SearchResult, j: int, total: int, decoder: FormulaDecoder, p: float, log10_p: float
 ) -> list[Explanation | None]:
     """The formulas of neuron j of a block, slot by slot; p is that of the first."""
     made: list[Explanation | None] = []
@@ -302,7 +302,7 @@ def _explanations(
         if not length:
             made.append(None)
             continue
-        formula = speller.formula(tuple(literals[:length]), tuple(operators[:length]))
+        formula = decoder.formula(tuple(literals[:length]), tuple(operators[:length]))
         if formula not in known:
             tested = {} if known else {"p": p, "log10_p": log10_p}
             known[formula] = Explanation(formula, score, count / total, count, **tested)

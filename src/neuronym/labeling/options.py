@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import warn
-from neuronym.data.groups import Groups
+from neuronym.data.groups import ConceptGroups
 from neuronym.errors import OptionError
-from neuronym.stats.exchange import LEVEL, Exchange, exchange
+from neuronym.stats.exchange import LEVEL, ExchangeBlocks, exchange_blocks
 from neuronym.stats.split import hold_out, into_folds
 
-__all__ = ["Asked", "Parts"]
+__all__ = ["EvidenceOptions", "SampleSplit"]
 
 _TAIL = 120  # permutations, of which a quarter is a tail of 30
 
@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvidenceOptions:
     """What ``label`` is asked for beside the search; its docstring says what each is."""
 
     permutations: int | Literal["auto"] = 0
@@ -71,7 +71,7 @@ def _whole(name: str, value: object, lowest: int, other: str = "") -> None:
 
 
 @dataclass(frozen=True)
-class Parts:
+class SampleSplit:
     """What becomes of the samples of one layer, decided before the search.
 
     Parameters
@@ -84,15 +84,17 @@ class Parts:
     fold : int64, one per row of ``whole``, where folds are asked for
     """
 
-    whole: Groups
-    searched: Groups
+    whole: ConceptGroups
+    searched: ConceptGroups
     held: Bools | None
     clusters: Ints | None
-    exchange: Exchange | None
+    exchange: ExchangeBlocks | None
     fold: Ints | None
 
     @classmethod
-    def of(cls, whole: Groups, clusters: Ints | None, strata: Ints | None, asked: Asked) -> Parts:
+    def of(
+        cls, whole: ConceptGroups, clusters: Ints | None, strata: Ints | None, asked: EvidenceOptions
+    ) -> SampleSplit:
         """Deal the samples out.
 
         Raises
@@ -113,7 +115,7 @@ class Parts:
         if asked.permutations:
             kept = slice(None) if held is None else ~held
             own = (None if given is None else given[kept] for given in (clusters, strata))
-            trade = exchange(groups.row_weights, *own)
+            trade = exchange_blocks(groups.row_weights, *own)
             if trade.fixed > 0.5:
                 warn(
                     f"{trade.fixed:.0%} of the samples stay in place when the others are permuted, since no other "

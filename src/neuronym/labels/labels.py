@@ -160,9 +160,9 @@ class Labels:
             raise OptionError(f"by must be 'p_search' or 'p', not {by!r}")
         found = [label for label in self if label.best is not None]
         if by == "p":
-            from neuronym.stats.significance import adjusted
+            from neuronym.stats.significance import benjamini_hochberg
 
-            pairs = zip(self, adjusted([label.p_confirming for label in self]).tolist(), strict=True)
+            pairs = zip(self, benjamini_hochberg([label.p_confirming for label in self]).tolist(), strict=True)
             return Labels(label for label, value in pairs if value <= q)
         if found and all(math.isnan(label.p_search) for label in found):
             raise OptionError("the labels have no p_search: find them with label(…, permutations='auto')")

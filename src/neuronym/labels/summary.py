@@ -64,12 +64,12 @@ class Summary:
     @classmethod
     def of(cls, labels: Iterable[Label], q: float, alpha: float) -> Summary:
         """Count what holds among labels."""
-        from neuronym.stats.significance import adjusted
+        from neuronym.stats.significance import benjamini_hochberg
 
         listed = list(labels)
         found = [label for label in listed if label.best is not None]
         constant = sum(label.reason == "constant" for label in listed)
-        small = adjusted([label.p_confirming for label in found]) <= q
+        small = benjamini_hochberg([label.p_confirming for label in found]) <= q
         searched = any(not math.isnan(label.p_search) for label in found)
         held_out = any(label.held_out for label in found)
         testable = any(label.held_out and not math.isnan(label.p) for label in found)

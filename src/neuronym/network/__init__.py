@@ -2,21 +2,21 @@
 
 from neuronym.network.batches import batches, feed
 from neuronym.network.collecting import collect
-from neuronym.network.hooks import hooked, traced
-from neuronym.network.models import Loaded, load_model, load_weights, own_function
-from neuronym.network.pooling import POOLS, Pool, pooled
+from neuronym.network.hooks import capture_outputs, trace_modules
+from neuronym.network.models import LoadedModel, load_function, load_model, load_weights
+from neuronym.network.pooling import POOLS, Pool, pool_output
 
 __all__ = [
     "POOLS",
-    "Loaded",
+    "LoadedModel",
     "Pool",
     "batches",
+    "capture_outputs",
     "collect",
     "feed",
-    "hooked",
+    "load_function",
     "load_model",
     "load_weights",
-    "own_function",
-    "pooled",
-    "traced",
+    "pool_output",
+    "trace_modules",
 ]

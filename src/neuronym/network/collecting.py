@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import counted
-from neuronym._util.parallel import watched
+from neuronym._util.parallel import progress_bar
 from neuronym.data.activations import Activations
 from neuronym.data.ids import as_ids, parent
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.io.zarr_store import LayerWriter, check_widths
 from neuronym.network.batches import Batch, attention_mask, batches, feed, length, moved
-from neuronym.network.hooks import hooked, only_output, resting
-from neuronym.network.pooling import POOLS, Pool, pooled
+from neuronym.network.hooks import capture_outputs, eval_mode, only_output
+from neuronym.network.pooling import POOLS, Pool, pool_output
 
 if TYPE_CHECKING:
     import torch
@@ -145,8 +145,8 @@ def collect(
         cast = nullcontext() if precision == "float32" else torch.autocast(place.type, getattr(torch, precision))
         parts = batches(data, size, workers, sink.samples, sink.batches)
         if progress:
-            parts = watched(parts, lambda batch: batch.n_samples or 0, "samples", n_samples, sink.samples)
-        with resting(model, None if place == home else (home, place)), hooked(model, layers) as caught:
+            parts = progress_bar(parts, lambda batch: batch.n_samples or 0, "samples", n_samples, sink.samples)
+        with eval_mode(model, None if place == home else (home, place)), capture_outputs(model, layers) as caught:
             for batch in parts:
                 caught.clear()
                 if batch.kept != []:
@@ -215,7 +215,7 @@ def _keep(
                 f"layer {layer!r} gives {tuple(output.shape)} for {counted(len(kept), 'sample')}: the samples "
                 "must come first, so collect a module whose output does"
             )
-        taken, where = pooled(output, pool, layer, tokens=tokens, mask=attention_mask(batch.inputs))
+        taken, where = pool_output(output, pool, layer, tokens=tokens, mask=attention_mask(batch.inputs))
         parts[layer] = taken.float().cpu().numpy()
         if layer != layers[0] and where != rows:
             raise ActivationsError(f"layers {layers[0]!r} and {layer!r} differ in tokens: collect one at a time")

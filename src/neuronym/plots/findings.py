@@ -35,7 +35,7 @@ def plot_findings(
     ----------
     path : ``.png``, ``.pdf`` or ``.svg``
     suspect : by default the first
-    photos : what ``overlay`` or ``beside`` gave, to show some of it
+    photos : what ``overlay`` or ``pair_with_artefacts`` gave, to show some of it
     n_photos, n_shown : how many pairs of photos, and classes
 
     Raises

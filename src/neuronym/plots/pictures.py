@@ -34,7 +34,7 @@ from neuronym.plots.drawing import (
 from neuronym.plots.figures import new_figure
 from neuronym.plots.layers import auc_histogram, layer_overview
 from neuronym.plots.samples import first_samples
-from neuronym.plots.view import Seen, neuron_of
+from neuronym.plots.view import NeuronView, neuron_of
 from neuronym.stats.curves import Roc
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def distribution(
     >>> distribution(labels[0], activations, concepts, names=["dog"]).get_xlabel()
     'activation'
     """
-    seen = Seen.of(label, activations, concepts, names, align)
+    seen = NeuronView.of(label, activations, concepts, names, align)
     inside = seen.inside(seen.formula())
     axes = axes_of(ax, 2.4)
     draw_density(axes, seen.values, inside)
@@ -100,7 +100,7 @@ def _named(label: Label) -> str:
     return f"{neuron_of(label)}: {label.formula or f'no formula ({label.reason})'}"
 
 
-def _told(seen: Seen, inside: Bools) -> str:
+def _told(seen: NeuronView, inside: Bools) -> str:
     return f"AUC {seen.auc(inside):.3f}, {percent(float(inside.mean()))} of samples"
 
 
@@ -126,7 +126,7 @@ def roc(
     InputError
         As ``distribution`` does.
     """
-    seen = Seen.of(label, activations, concepts, names, align)
+    seen = NeuronView.of(label, activations, concepts, names, align)
     inside = seen.inside(seen.formula())
     curve = Roc.of(seen.values, inside, seen.low)
     hits, false = curve.hits, curve.alarms
@@ -180,7 +180,7 @@ def top_samples(
         One of its kinds, where the neuron is not there or constant, samples cannot be matched with its activations or
         read, or are neither images nor texts.
     """
-    seen = Seen.of(label, activations, concepts, names, align)
+    seen = NeuronView.of(label, activations, concepts, names, align)
     places, items = first_samples(Samples.of(samples), seen, seen.order(), n)
     framed = np.zeros(len(places), np.bool_)
     if seen.concepts is not None and label.formula is not None:
@@ -219,7 +219,7 @@ def concept_bars(
     """
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise OptionError(f"n must be a whole number of at least 1, not {n!r}")
-    seen = Seen.of(label, activations, concepts, names, align)
+    seen = NeuronView.of(label, activations, concepts, names, align)
     every, auc = seen.single()
     order = np.argsort(-auc, kind="stable")
     low = n // 2 if len(order) > n else 0
@@ -284,7 +284,7 @@ def formula_steps(
     InputError
         As ``distribution`` and ``top_samples`` do.
     """
-    seen = Seen.of(label, activations, concepts, names, align)
+    seen = NeuronView.of(label, activations, concepts, names, align)
     steps = [step.formula for step in label.steps] or [seen.formula()]
     inside = [seen.inside(formula) for formula in steps]
     shown, order = Samples.of(samples), seen.order()

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from neuronym.errors import OptionError
 from neuronym.inputs.samples import Samples
-from neuronym.io.images import opened_image
-from neuronym.plots.view import Seen
+from neuronym.io.images import open_image
+from neuronym.plots.view import NeuronView
 
 __all__ = ["Item", "first_samples"]
 
@@ -21,7 +21,7 @@ Item = str | NDArray[np.float64]  # a text, or an image: (height, width) or (hei
 _SIDE = 400  # pixels of an image that are kept: as many as a third of a column shows in print
 
 
-def first_samples(samples: Samples, seen: Seen, order: Iterable[int], n: int) -> tuple[list[int], list[Item]]:
+def first_samples(samples: Samples, seen: NeuronView, order: Iterable[int], n: int) -> tuple[list[int], list[Item]]:
     """The first n samples of those seen, in the order given, that can be read; and what they are.
 
     Raises
@@ -61,7 +61,7 @@ def _as_item(given: Any, sample: int) -> str | NDArray[Any] | None:
     if given is None or isinstance(given, str):
         return given if given is None else str(given)
     if isinstance(given, Path):
-        given = opened_image(given)
+        given = open_image(given)
     if hasattr(given, "convert") and hasattr(given, "thumbnail"):  # of Pillow
         given = given.copy() if given.mode in ("L", "RGB", "RGBA") else given.convert("RGB")
         given.thumbnail((_SIDE, _SIDE))

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["plot_tradeoff", "tradeoff"]
+__all__ = ["plot_sweep", "sweep"]
 
 
-def tradeoff(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def sweep(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the table of ``neuronym.analysis.sweep``: AUC by length, held out as lines and searched as dotted ones.
 
     Parameters
@@ -34,7 +34,7 @@ def tradeoff(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     lacking = [name for name in needed if name not in getattr(table, "columns", ())]
     if lacking or not len(table):
         what = f"lacks {', '.join(lacking)}" if lacking else "has no rows"
-        raise OptionError(f"the table {what}: give one that neuronym.analysis.sweep.tradeoff made")
+        raise OptionError(f"the table {what}: give one that neuronym.analysis.sweep.sweep made")
     axes = axes_of(ax, 2.6)
     _draw_lengths(axes, table)
     axes.spines[["top", "right"]].set_visible(False)
@@ -43,8 +43,8 @@ def tradeoff(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return axes
 
 
-def plot_tradeoff(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
-    """Draw what ``tradeoff`` gives, by length and by minimal fraction, as ``.png``, ``.pdf`` or ``.svg``.
+def plot_sweep(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
+    """Draw what ``sweep`` gives, by length and by minimal fraction, as ``.png``, ``.pdf`` or ``.svg``.
 
     Raises
     ------

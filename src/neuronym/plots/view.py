@@ -17,7 +17,7 @@ from neuronym.errors import ActivationsError, ConceptsError, OptionError
 from neuronym.labels.label import Label
 from neuronym.stats.measures import measure
 
-__all__ = ["Seen", "neuron_of"]
+__all__ = ["NeuronView", "neuron_of"]
 
 Bools = NDArray[np.bool_]
 
@@ -25,7 +25,7 @@ _NARROWEST, _WIDEST = 1e-200, 1e200  # of activations; heights of densities are 
 
 
 @dataclass(frozen=True)
-class Seen:
+class NeuronView:
     """One neuron on samples whose concepts are known, or on all where no concepts are given; made by ``of``.
 
     Parameters
@@ -47,7 +47,7 @@ class Seen:
     n_rows: int
 
     @classmethod
-    def of(cls, label: Label, activations: Any, concepts: Any, names: Iterable[str] | None, align: bool) -> Seen:
+    def of(cls, label: Label, activations: Any, concepts: Any, names: Iterable[str] | None, align: bool) -> NeuronView:
         """Find the neuron of a label, and match its samples with concepts as ``neuronym.label`` does."""
         if not isinstance(label, Label):
             raise OptionError(f"label must be one Label, such as labels[0], not {type(label).__name__}")

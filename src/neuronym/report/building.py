@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.parallel import in_order
+from neuronym._util.parallel import parallel_map
 from neuronym.data.depths import depth
 from neuronym.data.formula import Formula
 from neuronym.data.hierarchy import Hierarchy
@@ -31,7 +31,7 @@ from neuronym.report.detail import (
     steps,
     tree,
 )
-from neuronym.report.shown import Shown
+from neuronym.report.shown import ShownSamples
 
 __all__ = ["Builder", "piece"]
 
@@ -55,7 +55,7 @@ class Builder:
 
     labels: Labels
     layers: Mapping[str | None, Layer]
-    samples: Shown | None
+    samples: ShownSamples | None
     names: Mapping[str, str]
     hierarchy: Hierarchy | None
     n_samples: int
@@ -328,7 +328,7 @@ class Builder:
             return
         (self.folder / "thumbs").mkdir(exist_ok=True)
         parts = ((rows[a : a + 32],) for a in range(0, len(rows), 32))
-        for unread in in_order(self._thumbs, parts, self.n_jobs):
+        for unread in parallel_map(self._thumbs, parts, self.n_jobs):
             self.unread |= set(unread)
 
     def _thumbs(self, rows: Sequence[int]) -> list[int]:

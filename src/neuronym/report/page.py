@@ -13,14 +13,14 @@ import numpy as np
 from neuronym import inputs
 from neuronym._util.files import first_line
 from neuronym._util.messages import counted, some, warn
-from neuronym._util.parallel import check_jobs, watched
+from neuronym._util.parallel import check_n_jobs, progress_bar
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import FileError, OptionError
 from neuronym.labels.labels import Labels
 from neuronym.report.building import Builder, piece
 from neuronym.report.detail import Layer
 from neuronym.report.sections import circuits_data, compared_data, findings_data
-from neuronym.report.shown import Shown
+from neuronym.report.shown import ShownSamples
 
 __all__ = ["explore", "report"]
 
@@ -89,7 +89,7 @@ def report(
     for name, value, least in (("n_samples", n_samples, 1), ("seed", seed, 0)):
         if not isinstance(value, int) or value < least:
             raise OptionError(f"{name} must be a whole number of at least {least}, not {value!r}")
-    check_jobs(n_jobs)
+    check_n_jobs(n_jobs)
     target = _check_folder(Path(out), overwrite)
     second = other if isinstance(other, Labels) or other is None else Labels.open(other)
     layers = _layers(found, activations, concepts, align)
@@ -102,7 +102,7 @@ def report(
         builder = Builder(found, layers, shown, dict(names or {}), known, n_samples, seed, scratch, n_jobs)
         index = builder.index()
         done = builder.neurons()
-        for _ in watched(done, int, "neurons", len(found)) if progress else done:
+        for _ in progress_bar(done, int, "neurons", len(found)) if progress else done:
             pass
         builder.concepts(index["concepts"])
         if builder.unknown:
@@ -185,7 +185,7 @@ def _layers(labels: Labels, activations: Any, concepts: Any, align: bool) -> dic
     return layers
 
 
-def _samples(layers: Mapping[str | None, Layer], given: Any) -> Shown | None:
+def _samples(layers: Mapping[str | None, Layer], given: Any) -> ShownSamples | None:
     if not layers:
         if given is not None:
             raise OptionError("samples are shown by their activations: give activations too")
@@ -194,7 +194,7 @@ def _samples(layers: Mapping[str | None, Layer], given: Any) -> Shown | None:
     for layer in layers.values():
         ids |= dict.fromkeys(layer.ids or ())
     first = next(iter(layers.values()))
-    return Shown.of(given, list(ids) or None, len(ids) or first.taken.n_samples)
+    return ShownSamples.of(given, list(ids) or None, len(ids) or first.taken.n_samples)
 
 
 def _check_folder(out: Path, overwrite: bool) -> Path:

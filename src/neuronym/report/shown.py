@@ -14,14 +14,14 @@ from neuronym.inputs.samples import Samples
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Shown"]
+__all__ = ["ShownSamples"]
 
 _LONGEST = 600  # signs of a text or a row
 _SIDE = 112  # of a thumbnail, in pixels
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownSamples:
     """What stands for each sample of the activations: an image, a text, or neither; made by ``of``.
 
     Parameters
@@ -38,7 +38,7 @@ class Shown:
     pictured: bool = False
 
     @classmethod
-    def of(cls, given: Any, ids: Sequence[str] | None, n_samples: int) -> Shown:
+    def of(cls, given: Any, ids: Sequence[str] | None, n_samples: int) -> ShownSamples:
         """What a user gives, matched with the samples of the activations.
 
         Raises

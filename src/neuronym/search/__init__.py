@@ -1,17 +1,17 @@
 """The core: the search for the best formula, by counts and sums."""
 
-from neuronym.search.beam import Direction, Found, Rules, Searcher, Speller, extension, search
-from neuronym.search.scores import AUC, Score, Weighed
+from neuronym.search.beam import Direction, FormulaDecoder, Rules, Searcher, SearchResult, extension, search
+from neuronym.search.scores import AUC, GroupSums, Score
 
 __all__ = [
     "AUC",
     "Direction",
-    "Found",
+    "FormulaDecoder",
+    "GroupSums",
     "Rules",
     "Score",
+    "SearchResult",
     "Searcher",
-    "Speller",
-    "Weighed",
     "extension",
     "search",
 ]

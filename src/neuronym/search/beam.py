@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym.data.formula import Formula
-from neuronym.data.groups import Groups
+from neuronym.data.groups import ConceptGroups
 from neuronym.errors import OptionError
 from neuronym.search.scores import AUC, Score
 
-__all__ = ["Direction", "Found", "Rules", "Searcher", "Speller", "extension", "search"]
+__all__ = ["Direction", "FormulaDecoder", "Rules", "SearchResult", "Searcher", "extension", "search"]
 
 #: Whether a neuron is high or low inside its formula.
 Direction = Literal["high", "low"]
@@ -110,7 +110,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What the search found for a block of neurons, as plain arrays.
 
     A formula takes a *slot*. Slots 0 … B are the best formulas, best first; slots B + 1 … B + L are the path, the
@@ -136,13 +136,13 @@ class Found:
     scores: NDArray[np.float64]
 
     @classmethod
-    def joined(cls, parts: Sequence[Found]) -> Found:
+    def joined(cls, parts: Sequence[SearchResult]) -> SearchResult:
         """What was found for the neurons of several blocks, one after the other."""
         return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
-    def take(self, places: NDArray[np.intp]) -> Found:
+    def take(self, places: NDArray[np.intp]) -> SearchResult:
         """What was found for some of the neurons."""
-        return Found(**{f.name: getattr(self, f.name)[places] for f in fields(self)})
+        return SearchResult(**{f.name: getattr(self, f.name)[places] for f in fields(self)})
 
     @property
     def best(self) -> NDArray[np.float64]:
@@ -158,8 +158,8 @@ class Found:
 Code = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def extension(code: Code, groups: Groups) -> NDArray[np.bool_]:
-    """In which groups a formula, coded as in ``Found``, is true: shape (n_groups,)."""
+def extension(code: Code, groups: ConceptGroups) -> NDArray[np.bool_]:
+    """In which groups a formula, coded as in ``SearchResult``, is true: shape (n_groups,)."""
     inside = np.zeros(groups.n_groups, np.bool_)
     for place, (literal, operator) in enumerate(zip(*code, strict=True)):
         own = np.full(groups.n_groups, bool(literal & 1))
@@ -173,7 +173,7 @@ def extension(code: Code, groups: Groups) -> NDArray[np.bool_]:
 class Searcher:
     """A search, with all of it that does not depend on the neuron."""
 
-    groups: Groups
+    groups: ConceptGroups
     rules: Rules
     directions: tuple[Direction, ...] = ("high",)
     score: Score = field(default_factory=AUC)
@@ -182,7 +182,7 @@ class Searcher:
     def table(self) -> NDArray[np.float64]:
         return self.score.table(self.groups.total)
 
-    def __call__(self, sums: NDArray[np.int64]) -> list[Found]:
+    def __call__(self, sums: NDArray[np.int64]) -> list[SearchResult]:
         """What is found in each direction, from the score's weights summed by group (n_neurons, n_groups)."""
         turned = {"high": sums, "low": self.score.turned(sums, self.groups)} if "low" in self.directions else {}
         return [search(turned.get(d, sums), self.groups, self.rules, self.table) for d in self.directions]
@@ -192,7 +192,7 @@ class Searcher:
         return np.asarray(np.max([found.best for found in self(sums)], axis=0))
 
 
-def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, table: NDArray[np.float64]) -> Found:
+def search(sums: NDArray[np.int64], groups: ConceptGroups, rules: Rules, table: NDArray[np.float64]) -> SearchResult:
     """Search the best formulas of a block of neurons.
 
     Parameters
@@ -231,7 +231,7 @@ def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, table: NDArray
     slots = np.concatenate([best, path, *[path[:, -1:]] * (rules.length - length)], axis=1)
     counts, totals, lengths = slots[:, :, COUNT], slots[:, :, SUM], slots[:, :, LENGTH]
     scores = np.where(lengths > 0, (totals - table[counts, 0]) / table[counts, 1], np.nan)
-    return Found(
+    return SearchResult(
         lengths=lengths,
         literals=slots[:, :, HEAD : HEAD + length],
         operators=slots[:, :, HEAD + length :],
@@ -241,7 +241,7 @@ def search(sums: NDArray[np.int64], groups: Groups, rules: Rules, table: NDArray
     )
 
 
-class Speller:
+class FormulaDecoder:
     """Spells out the formulas that slots hold, each literal and each formula once.
 
     Parameters
@@ -255,7 +255,7 @@ class Speller:
         self._formulas: dict[Code, Formula] = {}
 
     def formula(self, literals: tuple[int, ...], operators: tuple[int, ...]) -> Formula:
-        """The formula of at least one literal, coded as in ``Found``."""
+        """The formula of at least one literal, coded as in ``SearchResult``."""
         known = self._formulas.get((literals, operators))
         if known is not None:
             return known

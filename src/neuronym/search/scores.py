@@ -20,16 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from neuronym.data.groups import Groups
+    from neuronym.data.groups import ConceptGroups
 
-__all__ = ["AUC", "Score", "Weighed"]
+__all__ = ["AUC", "GroupSums", "Score"]
 
 _WIDTH, _KEY_BYTES = 64, 64 * 2**20  # neurons packed at a time by a thread, and the most memory for their keys
 _SORTED = 16  # neurons sorted at a time, which stay in a cache until they are summed
 
 
 @dataclass(frozen=True)
-class Weighed:
+class GroupSums:
     """The weights of a block of neurons, summed.
 
     Parameters
@@ -46,7 +46,7 @@ class Weighed:
     ties: NDArray[np.float64]
     bad: NDArray[np.int64]
 
-    def constant(self, groups: Groups) -> NDArray[np.bool_]:
+    def constant(self, groups: ConceptGroups) -> NDArray[np.bool_]:
         """Which neurons give every sample one value."""
         total = float(groups.total)
         return np.asarray((self.ties == total * total * total - total) & (self.bad == 0))
@@ -60,17 +60,17 @@ class Score(Protocol):
         """What labels call it."""
         ...
 
-    def weigh(self, block: NDArray[Any], groups: Groups) -> Weighed:
+    def weigh(self, block: NDArray[Any], groups: ConceptGroups) -> GroupSums:
         """Sum the weights of a block of activations (n_samples, n_neurons) by group."""
         ...
 
     def reweigh(
-        self, block: NDArray[Any], groups: Groups, weightings: Iterable[NDArray[np.int64]]
-    ) -> Iterator[Weighed]:
+        self, block: NDArray[Any], groups: ConceptGroups, weightings: Iterable[NDArray[np.int64]]
+    ) -> Iterator[GroupSums]:
         """The same for each of several sample weights (n_rows,), in turn, with the work on the block done once."""
         ...
 
-    def turned(self, sums: NDArray[np.int64], groups: Groups) -> NDArray[np.int64]:
+    def turned(self, sums: NDArray[np.int64], groups: ConceptGroups) -> NDArray[np.int64]:
         """The sums of the neurons turned around, −f."""
         ...
 
@@ -89,7 +89,7 @@ class AUC:
 
     name: str = "auc"
 
-    def weigh(self, block: NDArray[Any], groups: Groups) -> Weighed:
+    def weigh(self, block: NDArray[Any], groups: ConceptGroups) -> GroupSums:
         n_neurons = block.shape[1]
         sums = np.empty((n_neurons, groups.n_groups), np.int64)
         ties, bad = np.empty(n_neurons), np.zeros(n_neurons, np.int64)
@@ -100,11 +100,11 @@ class AUC:
             stop = min(start + width, n_neurons)
             part = groups.used(block[:, start:stop])
             _rank(part, groups, keys[: stop - start], sums[start:stop], ties[start:stop], bad[start:stop])
-        return Weighed(sums, ties, bad)
+        return GroupSums(sums, ties, bad)
 
     def reweigh(
-        self, block: NDArray[Any], groups: Groups, weightings: Iterable[NDArray[np.int64]]
-    ) -> Iterator[Weighed]:
+        self, block: NDArray[Any], groups: ConceptGroups, weightings: Iterable[NDArray[np.int64]]
+    ) -> Iterator[GroupSums]:
         from neuronym.search.rank_kernels import rank_sums
 
         n_neurons, row_groups = block.shape[1], groups.row_groups
@@ -114,9 +114,9 @@ class AUC:
         for weights in weightings:
             sums, ties = np.empty((n_neurons, groups.n_groups), np.int64), np.empty(n_neurons)
             rank_sums(keys, weights, row_groups, sums, ties)
-            yield Weighed(sums, ties, bad)
+            yield GroupSums(sums, ties, bad)
 
-    def turned(self, sums: NDArray[np.int64], groups: Groups) -> NDArray[np.int64]:
+    def turned(self, sums: NDArray[np.int64], groups: ConceptGroups) -> NDArray[np.int64]:
         """The sums of −f: a midrank r becomes N + 1 − r, and an AUC 1 − AUC."""
         return 2 * (groups.total + 1) * groups.counts - sums
 
@@ -129,7 +129,7 @@ class AUC:
 
 def _rank(
     block: NDArray[Any],
-    groups: Groups,
+    groups: ConceptGroups,
     keys: NDArray[np.uint64],
     sums: NDArray[np.int64],
     ties: NDArray[np.float64],

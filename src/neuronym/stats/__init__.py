@@ -1,13 +1,13 @@
 """Whether to believe it: closed forms, permutations, resampling."""
 
-from neuronym.stats.exchange import Exchange, exchange
+from neuronym.stats.exchange import ExchangeBlocks, exchange_blocks
 from neuronym.stats.measures import measure
 from neuronym.stats.paired import Pairs, paired_interval, sign_flips, signed_rank
 from neuronym.stats.permutation import Nulls, PermutationTest, null_scores
-from neuronym.stats.resampling import Stability, cross_fit, measured, stability
+from neuronym.stats.resampling import Stability, cross_fit, measure_formulas, stability
 from neuronym.stats.significance import (
-    adjusted,
     auc_interval,
+    benjamini_hochberg,
     cluster_test,
     gain_test,
     mann_whitney,
@@ -17,23 +17,23 @@ from neuronym.stats.significance import (
 from neuronym.stats.split import bootstrap, hold_out, into_folds
 
 __all__ = [
-    "Exchange",
+    "ExchangeBlocks",
     "Nulls",
     "Pairs",
     "PermutationTest",
     "Stability",
-    "adjusted",
     "auc_interval",
+    "benjamini_hochberg",
     "bootstrap",
     "cluster_test",
     "cross_fit",
-    "exchange",
+    "exchange_blocks",
     "gain_test",
     "hold_out",
     "into_folds",
     "mann_whitney",
     "measure",
-    "measured",
+    "measure_formulas",
     "null_scores",
     "paired_interval",
     "pareto_tail",

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import counted
-from neuronym.data.groups import numbered
+from neuronym.data.groups import distinct_rows
 from neuronym.errors import OptionError
 
-__all__ = ["LEVEL", "Exchange", "exchange"]
+__all__ = ["LEVEL", "ExchangeBlocks", "exchange_blocks"]
 
 Ints = NDArray[np.int64]
 
@@ -25,7 +25,7 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Exchange:
+class ExchangeBlocks:
     """Which samples may trade places when activations have nothing to do with concepts.
 
     Parameters
@@ -58,7 +58,7 @@ class Exchange:
         return sum(math.lgamma(n + 1) for n in np.diff(self.class_ptr).tolist()) / math.log(10)
 
 
-def exchange(weights: Ints, clusters: Ints | None = None, strata: Ints | None = None) -> Exchange:
+def exchange_blocks(weights: Ints, clusters: Ints | None = None, strata: Ints | None = None) -> ExchangeBlocks:
     """What may trade places: clusters of the same size, within strata, of samples with the same weights.
 
     Raises
@@ -80,7 +80,7 @@ def exchange(weights: Ints, clusters: Ints | None = None, strata: Ints | None = 
             f"{counted(len(crossing), 'cluster')} lie in more than one stratum: a cluster is permuted as a whole, "
             "so all of its samples must be in one"
         )
-    kind = numbered(np.stack([sizes, stratum[order[firsts]]], axis=1))[0]
+    kind = distinct_rows(np.stack([sizes, stratum[order[firsts]]], axis=1))[0]
     plain = bool((weights == weights[0]).all())
     if not plain:
         profiles: dict[bytes, int] = {}
@@ -89,8 +89,8 @@ def exchange(weights: Ints, clusters: Ints | None = None, strata: Ints | None = 
             profiles.setdefault(weights[order[first:end]].tobytes(), len(profiles))
             for first, end in zip(firsts.tolist(), ends, strict=True)
         ]
-        kind = numbered(np.stack([kind, np.array(profile, np.int64)], axis=1))[0]
-    found = Exchange(
+        kind = distinct_rows(np.stack([kind, np.array(profile, np.int64)], axis=1))[0]
+    found = ExchangeBlocks(
         order[np.argsort(np.repeat(kind, sizes), kind="stable")],
         np.concatenate([[0], np.cumsum(sizes[np.argsort(kind, kind="stable")])]),
         np.concatenate([[0], np.cumsum(np.bincount(kind))]),
@@ -100,7 +100,7 @@ def exchange(weights: Ints, clusters: Ints | None = None, strata: Ints | None = 
     return found
 
 
-def _nothing_to_permute(found: Exchange, clusters: bool, strata: bool, weights: bool) -> str:
+def _nothing_to_permute(found: ExchangeBlocks, clusters: bool, strata: bool, weights: bool) -> str:
     unit = "clusters" if clusters else "samples"
     asked = [*["of equal size"] * clusters, *["within their stratum"] * strata, *["of equal weights"] * weights]
     only = f"only {unit} {' and '.join(asked)} trade places, and " if asked else ""

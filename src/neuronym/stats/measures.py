@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neuronym.stats.significance import cluster_test, mann_whitney
 
-__all__ = ["MEASURES", "measure", "tested"]
+__all__ = ["MEASURES", "measure", "p_values"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -156,7 +156,7 @@ def _effects(row: np.void, values: Floats, weight: Ints, chosen: Bools, into: In
     row["average_precision"] = float(into[::-1] @ precision) / m
 
 
-def tested(rows: NDArray[np.void], clustered: bool) -> tuple[Floats, Floats]:
+def p_values(rows: NDArray[np.void], clustered: bool) -> tuple[Floats, Floats]:
     """The two-sided p-values of AUCs, and their log10: Mann and Whitney's, or a rank test by clusters."""
     if clustered:
         return cluster_test(_away(rows), rows["units"] - 1)

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import counted
-from neuronym._util.parallel import in_order, n_workers, watched
+from neuronym._util.parallel import n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations
 from neuronym.search.beam import Searcher
-from neuronym.stats.exchange import Exchange
+from neuronym.stats.exchange import ExchangeBlocks
 from neuronym.stats.significance import FARTHEST, pareto_tail
 
 __all__ = ["Nulls", "PermutationTest", "null_scores"]
@@ -67,14 +67,14 @@ class Nulls:
 
 
 def null_scores(
-    values: Ints, exchange: Exchange, searcher: Searcher, seed: tuple[int, ...], chunk: int, n: int
+    values: Ints, exchange: ExchangeBlocks, searcher: Searcher, seed: tuple[int, ...], chunk: int, n: int
 ) -> Floats:
     """The best score of each of n permutations, those of one chunk: float64, shape (n,).
 
     Parameters
     ----------
     values : int64, shape (n_rows,)
-        The score's weights of one neuron, times the sample weights, in the order of ``exchange``.
+        The score's weights of one neuron, times the sample weights, in the order of ``exchange_blocks``.
     seed : tells streams of random numbers apart; each chunk of each is one
     """
     from neuronym.stats.resample_kernels import permuted_sums
@@ -113,7 +113,7 @@ class PermutationTest:
     taken: Activations
     columns: NDArray[np.intp]
     searcher: Searcher
-    exchange: Exchange
+    exchange: ExchangeBlocks
     shared: int
     own: int
     seed: int = 0
@@ -148,7 +148,7 @@ class PermutationTest:
         n_blocks = max(len(alone) // _NEURONS, 4 * n_workers(self.n_jobs))
         tested = self._blocks(_alone, alone, *given, of_neuron=observed, n_blocks=n_blocks)
         if self.progress and len(alone):
-            tested = watched(tested, lambda done: len(done[0]), "neurons, each permuted", len(alone))
+            tested = progress_bar(tested, lambda done: len(done[0]), "neurons, each permuted", len(alone))
         for js, own in tested:
             nulls.p[js], nulls.permutations[js], nulls.tail[js] = own.p, own.permutations, own.tail
 
@@ -189,9 +189,9 @@ class PermutationTest:
                 (values, self.exchange, self.searcher, key, chunk, min(_CHUNK, n - start))
                 for chunk, start in enumerate(range(0, n, _CHUNK))
             )
-            parts = in_order(null_scores, tasks, self.n_jobs)
+            parts = parallel_map(null_scores, tasks, self.n_jobs)
             if self.progress:
-                parts = watched(parts, len, f"permutations for {counted(len(members), 'neuron')}", n)
+                parts = progress_bar(parts, len, f"permutations for {counted(len(members), 'neuron')}", n)
             try:
                 for part in parts:
                     done.append(part)
@@ -225,7 +225,7 @@ class PermutationTest:
         places = bare.cut(self.columns[chosen], n_blocks or 4 * n_workers(self.n_jobs))
         blocks = [chosen[own] for own in places]
         tasks = ((bare, self.columns[js], *([] if of_neuron is None else [of_neuron[js]]), *given) for js in blocks)
-        return zip(blocks, in_order(function, tasks, self.n_jobs), strict=True)
+        return zip(blocks, parallel_map(function, tasks, self.n_jobs), strict=True)
 
 
 def _untied(bare: Activations, columns: NDArray[np.intp], searcher: Searcher, seed: int) -> Floats:
@@ -273,7 +273,7 @@ def _alone(
     columns: NDArray[np.intp],
     observed: Floats,
     searcher: Searcher,
-    exchange: Exchange,
+    exchange: ExchangeBlocks,
     most: int,
     seed: int,
     tail: bool,

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym.data.activations import Activations
-from neuronym.search.beam import Code, Found, Searcher, extension
+from neuronym.search.beam import Code, Searcher, SearchResult, extension
 from neuronym.stats.measures import MEASURES, measure
 from neuronym.stats.split import bootstrap
 
-__all__ = ["MEASURED", "Stability", "cross_fit", "measured", "stability"]
+__all__ = ["MEASURED", "Stability", "cross_fit", "measure_formulas", "stability"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -32,7 +32,7 @@ _SUMMED = ("positives", "negatives", "units", "units_in", "units_out", "gain_uni
 _COVERED = 0.9  # share of the resamples that the set of labels covers
 
 
-def measured(
+def measure_formulas(
     taken: Activations,
     columns: NDArray[np.intp],
     codes: Sequence[Sequence[Sequence[Code]]],
@@ -72,7 +72,7 @@ def measured(
 def cross_fit(
     taken: Activations,
     columns: NDArray[np.intp],
-    whole: Sequence[Found],
+    whole: Sequence[SearchResult],
     searcher: Searcher,
     fold: Ints,
     clusters: Ints | None,
@@ -139,7 +139,7 @@ class Stability:
 def stability(
     taken: Activations,
     columns: NDArray[np.intp],
-    whole: Sequence[Found],
+    whole: Sequence[SearchResult],
     searcher: Searcher,
     clusters: Ints | None,
     n_resamples: int,

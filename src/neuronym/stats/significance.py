@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "FARTHEST",
-    "adjusted",
     "auc_interval",
+    "benjamini_hochberg",
     "cluster_test",
     "gain_test",
     "mann_whitney",
@@ -162,10 +162,10 @@ def score_interval(
     return ends[0], ends[1]
 
 
-def adjusted(p: ArrayLike) -> Floats:
+def benjamini_hochberg(p: ArrayLike) -> Floats:
     """The p-values adjusted for being many, by Benjamini and Hochberg; NaN stays, and is none of them.
 
-    >>> adjusted([0.01, float("nan"), 0.04]).tolist()
+    >>> benjamini_hochberg([0.01, float("nan"), 0.04]).tolist()
     [0.02, nan, 0.04]
     """
     from scipy.stats import false_discovery_control

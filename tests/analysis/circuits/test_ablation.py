@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from neuronym import OptionError, UnknownNameError
-from neuronym.analysis.circuits.graph import Observed, ablate, contributions
+from neuronym.analysis.circuits.graph import ObservedModel, ablate, contributions
 from small_net import DATA, LAYERS, SHOWN, N, Net, Texts, values_of
 
 
 @pytest.fixture
 def observed():
-    return Observed.of(Net(), DATA, LAYERS, concepts=SHOWN)
+    return ObservedModel.of(Net(), DATA, LAYERS, concepts=SHOWN)
 
 
 def test_ablation_sets_channels_to_their_mean_and_runs_the_model(observed):
@@ -48,7 +48,7 @@ def test_a_neuron_that_nothing_hangs_on_is_shown_not_to_be_causal():
     model = Net()
     with torch.no_grad():
         model.fc.weight[:, 3] = 0
-    observed = Observed.of(model, DATA, LAYERS)
+    observed = ObservedModel.of(model, DATA, LAYERS)
     found = ablate(observed, target=("fc", 0), neurons={"relu": [3]}, where=range(N), n_random=19)
     assert found.change == 0
     assert found.p == 1
@@ -88,7 +88,7 @@ def test_sequences_of_a_transformer_have_contributions_and_can_be_ablated():
     torch.manual_seed(0)
     config = BertConfig(vocab_size=60, hidden_size=12, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
     model = BertModel(config).eval()
-    observed = Observed.of(model, Texts(20), ["encoder.layer.0", "encoder.layer.1", "pooler.dense"])
+    observed = ObservedModel.of(model, Texts(20), ["encoder.layer.0", "encoder.layer.1", "pooler.dense"])
     found = contributions(observed, target=("pooler.dense", 3), layer="encoder.layer.0", where=range(4))
     assert found.values.shape == (4, 12)
     assert np.abs(found.values).max() > 0

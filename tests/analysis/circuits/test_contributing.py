@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from neuronym import Label, Labels, OptionError, UnknownNameError
-from neuronym.analysis.circuits.graph import Observed, ablate, compare, contributions
+from neuronym.analysis.circuits.graph import ObservedModel, ablate, compare, contributions
 from neuronym.errors import ActivationsError
 from neuronym.network.collecting import collect
 from small_net import DATA, LAYERS, SHOWN, N, Net, Padded, bert, values_of
@@ -11,7 +11,7 @@ from small_net import DATA, LAYERS, SHOWN, N, Net, Padded, bert, values_of
 
 @pytest.fixture
 def observed():
-    return Observed.of(Net(), DATA, LAYERS, concepts=SHOWN)
+    return ObservedModel.of(Net(), DATA, LAYERS, concepts=SHOWN)
 
 
 def test_the_parts_of_a_linear_layer_are_exact_and_sum_to_the_difference_of_logits(observed):
@@ -74,7 +74,7 @@ def test_integrated_methods_sum_to_the_difference_from_the_baseline(observed, me
 
 def test_layers_that_work_in_place_are_left_as_they_were(observed):
     model = Net(inplace=True)
-    found = contributions(Observed.of(model, DATA, LAYERS), target=("fc", 3), layer="low", where=[0, 1])
+    found = contributions(ObservedModel.of(model, DATA, LAYERS), target=("fc", 3), layer="low", where=[0, 1])
     same = contributions(observed, target=("fc", 3), layer="low", where=[0, 1])
     assert found.values == pytest.approx(same.values, rel=1e-5, abs=1e-7)
     assert model.act.inplace
@@ -117,15 +117,15 @@ def test_wrong_input_is_answered(observed, options, error, match):
 def test_what_is_observed_must_belong_together():
     model = Net()
     with pytest.raises(UnknownNameError, match="no layer 'poll'"):
-        Observed.of(model, DATA, ["poll"])
+        ObservedModel.of(model, DATA, ["poll"])
     with pytest.raises(OptionError, match="a Dataset with a length"):
-        Observed.of(model, iter(DATA), ["pool"])
+        ObservedModel.of(model, iter(DATA), ["pool"])
     made = collect(model, DATA[:5], layers=["pool"])
     with pytest.raises(ActivationsError, match="'pool' has 5 samples and data 40"):
-        Observed.of(model, DATA, ["pool"], activations=made)
+        ObservedModel.of(model, DATA, ["pool"], activations=made)
     with pytest.raises(OptionError, match="samples of 'dog' need concepts"):
-        Observed.of(model, DATA, ["pool"]).chosen("dog", ("pool", 0))
-    named = Observed.of(model, DATA, ["fc"], names={"fc": ["a", "b", "c", "d", "e"]})
+        ObservedModel.of(model, DATA, ["pool"]).chosen("dog", ("pool", 0))
+    named = ObservedModel.of(model, DATA, ["fc"], names={"fc": ["a", "b", "c", "d", "e"]})
     assert named.column(("fc", "c"))[0] == 2
     with pytest.raises(UnknownNameError, match="no neuron 'f'"):
         named.column(("fc", "f"))
@@ -165,16 +165,16 @@ def test_concepts_are_matched_by_id_whatever_the_order_of_layers(order):
     made = collect(model, DATA, layers=["pool"], sample_ids=ids)
     rows = np.random.default_rng(0).permutation(N)
     shuffled = SHOWN.with_ids(ids).take(rows)
-    observed = Observed.of(model, DATA, order, activations=made, concepts=shuffled)
+    observed = ObservedModel.of(model, DATA, order, activations=made, concepts=shuffled)
     assert observed.chosen("dog", ("fc", 0)).tolist() == np.flatnonzero(SHOWN["dog"]).tolist()
-    alone = Observed.of(model, DATA, ["fc"], sample_ids=ids, concepts=shuffled)
+    alone = ObservedModel.of(model, DATA, ["fc"], sample_ids=ids, concepts=shuffled)
     assert alone.chosen("dog", ("fc", 0)).tolist() == np.flatnonzero(SHOWN["dog"]).tolist()
     with pytest.raises(ValueError, match="no sample id is common"):
-        Observed.of(model, DATA, ["fc"], sample_ids=ids, concepts=SHOWN.with_ids([f"x{i}" for i in range(N)]))
+        ObservedModel.of(model, DATA, ["fc"], sample_ids=ids, concepts=SHOWN.with_ids([f"x{i}" for i in range(N)]))
     with pytest.raises(ActivationsError, match="of other samples than data or another layer, or has them in another"):
-        Observed.of(model, DATA, ["fc", "pool"], activations={"pool": made["pool"].take(rows)}, sample_ids=ids)
+        ObservedModel.of(model, DATA, ["fc", "pool"], activations={"pool": made["pool"].take(rows)}, sample_ids=ids)
     with pytest.raises(ValueError, match="concepts has 39 rows but layer 'fc' of activations has 40"):
-        Observed.of(model, DATA, ["fc"], concepts=SHOWN.take(range(39)))
+        ObservedModel.of(model, DATA, ["fc"], concepts=SHOWN.take(range(39)))
 
 
 def test_activations_of_another_model_or_pooling_are_refused():
@@ -182,14 +182,14 @@ def test_activations_of_another_model_or_pooling_are_refused():
     with torch.no_grad():
         other.low.weight *= 2
     with pytest.raises(ActivationsError, match="'pool' of the activations is not what this model answers"):
-        Observed.of(Net(), DATA, ["pool"], activations=collect(other, DATA, layers=["pool"]))
+        ObservedModel.of(Net(), DATA, ["pool"], activations=collect(other, DATA, layers=["pool"]))
     with pytest.raises(ActivationsError, match="'low' of the activations is not what"):
-        Observed.of(Net(), DATA, ["low"], activations=collect(Net(), DATA, layers=["low"], pool="max"))
+        ObservedModel.of(Net(), DATA, ["low"], activations=collect(Net(), DATA, layers=["low"], pool="max"))
     with pytest.raises(OptionError, match="must be named by their layers"):
-        Observed.of(Net(), DATA, ["pool"], activations=np.zeros((N, 16)))
+        ObservedModel.of(Net(), DATA, ["pool"], activations=np.zeros((N, 16)))
     broken = collect(Net(), DATA, layers=["pool"])["pool"].matrix.copy()
     broken[-1, 0] = np.nan
-    observed = Observed.of(Net(), DATA, ["pool", "fc"], activations={"pool": broken})
+    observed = ObservedModel.of(Net(), DATA, ["pool", "fc"], activations={"pool": broken})
     with pytest.raises(ActivationsError, match="'pool' holds NaN"):
         contributions(observed, target=("fc", 0), layer="pool")
 
@@ -198,7 +198,7 @@ def test_activations_of_another_model_or_pooling_are_refused():
 def test_padding_does_not_count_and_frozen_parameters_do_not_matter(frozen):
     model = bert().requires_grad_(not frozen)
     layers = ["encoder.layer.0", "encoder.layer.1"]
-    observed = Observed.of(model, Padded(12), layers)
+    observed = ObservedModel.of(model, Padded(12), layers)
     target = ("encoder.layer.1", 3)
     found = contributions(observed, target=target, layer=layers[0], where=range(12))
     assert found.total == pytest.approx(observed.column(target)[1], abs=1e-5)
@@ -218,7 +218,7 @@ def test_padding_does_not_count_and_frozen_parameters_do_not_matter(frozen):
     out[0, mask, 3].mean().backward()
     by_hand = (kept[0].grad * kept[0]).sum(1)[0].detach().numpy()
     assert found.values[4] == pytest.approx(by_hand, rel=1e-3, abs=1e-5)
-    whole = Observed.of(model, Padded(12), ["encoder", "pooler.dense"])
+    whole = ObservedModel.of(model, Padded(12), ["encoder", "pooler.dense"])
     with pytest.raises(OptionError, match="name a module of one tensor"):
         contributions(whole, target=("pooler.dense", 3), layer="encoder")
 
@@ -247,8 +247,8 @@ def test_gradients_read_no_layer_as_a_whole(observed, monkeypatch):
     asked = {"target": ("fc", 2), "layer": "pool"}
     before = contributions(observed, method="gradient", **asked).mean
     read = []
-    matrix = Observed.matrix
-    monkeypatch.setattr(Observed, "matrix", lambda self, layer: read.append(layer) or matrix(self, layer))
+    matrix = ObservedModel.matrix
+    monkeypatch.setattr(ObservedModel, "matrix", lambda self, layer: read.append(layer) or matrix(self, layer))
     assert np.array_equal(contributions(observed, method="gradient", **asked).mean, before)
     contributions(observed, target=("fc", 2), layer="low")  # not linear: no need to look
     assert read == []

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from neuronym import Concepts, FileError, Hierarchy, Label, Labels, OptionError, UnknownNameError, label
-from neuronym.analysis.circuits.graph import Observed, by_depth, circuit, contributions, save_circuit
+from neuronym.analysis.circuits.graph import ObservedModel, by_depth, circuit, contributions, save_circuit
 from neuronym.plots import plot_circuit
 from neuronym.plots.figures import COLOURS
 from small_net import DATA, LAYERS, SHOWN, Net
@@ -14,7 +14,7 @@ from small_net import DATA, LAYERS, SHOWN, Net
 
 @pytest.fixture
 def observed():
-    return Observed.of(Net(), DATA, LAYERS, concepts=SHOWN)
+    return ObservedModel.of(Net(), DATA, LAYERS, concepts=SHOWN)
 
 
 def test_a_circuit_keeps_what_explains_most_layer_by_layer(observed):

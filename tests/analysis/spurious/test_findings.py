@@ -10,12 +10,12 @@ from scipy import stats
 from neuronym import Activations, Concepts, ConceptsError, FileError, OptionError, UnknownNameError, save_concepts
 from neuronym.analysis.spurious.findings import find_spurious, relabel
 from neuronym.analysis.spurious.overlays import Border, overlay
-from neuronym.analysis.spurious.sides import Sides
+from neuronym.analysis.spurious.sides import SuspectComparison
 from neuronym.io.images import Images
 from neuronym.io.zarr_store import open_layers
 from neuronym.plots import plot_findings
 from neuronym.stats.paired import Pairs, sign_flips, signed_rank
-from neuronym.stats.significance import adjusted
+from neuronym.stats.significance import benjamini_hochberg
 from reference import auc_by_pairs
 
 N = 60
@@ -54,7 +54,7 @@ def test_neurons_are_ranked_by_auc_and_compared_within_pairs(data):
         assert row.rises == (own > 0).mean()
         assert row.p == pytest.approx(stats.wilcoxon(own, method="approx").pvalue, rel=1e-12)
         assert row.log10_p == pytest.approx(np.log10(row.p), rel=1e-12)
-    assert found["q"].to_numpy() == pytest.approx(adjusted(found["p"]))
+    assert found["q"].to_numpy() == pytest.approx(benjamini_hochberg(found["p"]))
 
 
 def test_a_pair_is_one_unit_for_the_interval_of_an_auc():
@@ -515,8 +515,8 @@ def test_a_figure_finds_glyphs_or_says_that_there_are_none(tmp_path, monkeypatch
 def test_suspects_are_compared_once_however_many_there_are(monkeypatch):
     rng = np.random.default_rng(0)
     shown = rng.random((300, 3)) < 0.4
-    kept, numbers = [], Sides.numbers
-    monkeypatch.setattr(Sides, "numbers", lambda *given: kept.append(1) or numbers(*given))
+    kept, numbers = [], SuspectComparison.numbers
+    monkeypatch.setattr(SuspectComparison, "numbers", lambda *given: kept.append(1) or numbers(*given))
     names = ["a", "b", "c"]
     found = find_spurious(rng.normal(size=(300, 4)), shown, names=names, suspects=names, outputs=True, permutations=0)
     assert len(kept) == 2  # neurons, and classes

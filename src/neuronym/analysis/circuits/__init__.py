@@ -3,13 +3,13 @@
 from neuronym.analysis.circuits.ablation import Ablation, ablate
 from neuronym.analysis.circuits.contributing import Contributions, compare, contributions
 from neuronym.analysis.circuits.graph import Circuit, by_depth, circuit, open_circuit, save_circuit
-from neuronym.analysis.circuits.observed import Observed, Target, Where
+from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
 
 __all__ = [
     "Ablation",
     "Circuit",
     "Contributions",
-    "Observed",
+    "ObservedModel",
     "Target",
     "Where",
     "ablate",

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import no_such
-from neuronym.analysis.circuits.observed import Observed, Target, Where
+from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
 from neuronym.data.activations import Name
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.network.batches import attention_mask, feed
-from neuronym.network.hooks import hooked, only_output, resting
-from neuronym.network.pooling import pooled
+from neuronym.network.hooks import capture_outputs, eval_mode, only_output
+from neuronym.network.pooling import pool_output
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +106,7 @@ class Ablation:
 
 
 def ablate(
-    observed: Observed,
+    observed: ObservedModel,
     *,
     target: Target,
     neurons: Mapping[str, Sequence[Name]],
@@ -167,7 +167,7 @@ def ablate(
     )
 
 
-def _columns(observed: Observed, target: Target, neurons: Mapping[str, Sequence[Name]], n_random: int) -> Columns:
+def _columns(observed: ObservedModel, target: Target, neurons: Mapping[str, Sequence[Name]], n_random: int) -> Columns:
     """The places of the neurons to ablate, by layer."""
     if not isinstance(neurons, Mapping):
         raise OptionError(f"neurons must be given by layer, as {{'layer': [1, 2]}}, not {neurons!r}")
@@ -188,7 +188,7 @@ def _columns(observed: Observed, target: Target, neurons: Mapping[str, Sequence[
     return columns
 
 
-def _others(observed: Observed, columns: Columns, rng: np.random.Generator) -> Columns:
+def _others(observed: ObservedModel, columns: Columns, rng: np.random.Generator) -> Columns:
     """As many other neurons of the same layers, drawn at random."""
     return {
         layer: rng.choice(np.setdiff1d(np.arange(observed.layers[layer].n_neurons), own), len(own), replace=False)
@@ -197,7 +197,7 @@ def _others(observed: Observed, columns: Columns, rng: np.random.Generator) -> C
 
 
 def _outputs(
-    observed: Observed,
+    observed: ObservedModel,
     rows: NDArray[np.int64],
     sets: Sequence[Columns],
     means: Mapping[str, Floats],
@@ -207,7 +207,7 @@ def _outputs(
     from neuronym.analysis.circuits.attribution import check_path
 
     parts: list[list[Floats]] = [[] for _ in sets]
-    with resting(observed.model):
+    with eval_mode(observed.model):
         for number, inputs in enumerate(observed.batches(rows)):
             for layer in sets[1] if not number else ():
                 check_path(observed.model, inputs, layer, target)
@@ -229,9 +229,9 @@ def _without(
     with ExitStack() as stack, torch.no_grad():
         for name, own in columns.items():
             stack.enter_context(_at_mean(model, name, own, means[name][own]))
-        with hooked(model, [layer]) as caught:
+        with capture_outputs(model, [layer]) as caught:
             feed(model, inputs)
-        given = pooled(only_output(layer, caught), "mean", layer, mask=attention_mask(inputs))[0]
+        given = pool_output(only_output(layer, caught), "mean", layer, mask=attention_mask(inputs))[0]
     found: Floats = given.double().cpu().numpy()
     return found
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from neuronym.errors import OptionError
 from neuronym.network.batches import feed
-from neuronym.network.hooks import hooked, only_output, resting
-from neuronym.network.pooling import pooled
+from neuronym.network.hooks import capture_outputs, eval_mode, only_output
+from neuronym.network.pooling import pool_output
 
 __all__ = ["Gradients", "attributed", "check_path", "order", "value_of"]
 
@@ -30,10 +30,10 @@ def value_of(
     layer, neuron = target
 
     def run(*inputs: torch.Tensor) -> torch.Tensor:
-        with hooked(model, [layer], copied=False) as caught:
+        with capture_outputs(model, [layer], copied=False) as caught:
             feed(model, dict(zip(keys, inputs, strict=True)) if keys else inputs[0])
         mask = dict(zip(keys, inputs, strict=True)).get("attention_mask") if keys else None
-        return pooled(only_output(layer, caught), "mean", layer, mask=mask)[0][:, neuron]
+        return pool_output(only_output(layer, caught), "mean", layer, mask=mask)[0][:, neuron]
 
     return run
 
@@ -47,10 +47,10 @@ def check_path(model: torch.nn.Module, inputs: Any, layer: str, target: tuple[st
         If nothing that the layer gives reaches the target; the message names layers that do.
     """
     with (
-        resting(model),
+        eval_mode(model),
         _differentiable(model, layer),
         torch.enable_grad(),
-        hooked(model, [layer], copied=False) as caught,
+        capture_outputs(model, [layer], copied=False) as caught,
     ):
         names, tensors = _taken_apart(inputs, True)
         value = value_of(model, target, names)(*tensors)
@@ -75,7 +75,7 @@ def order(model: torch.nn.Module, inputs: Any, layers: Sequence[str]) -> list[st
     ActivationsError
         If one is not called, or called several times.
     """
-    with resting(model), torch.no_grad(), hooked(model, layers, copied=False) as caught:
+    with eval_mode(model), torch.no_grad(), capture_outputs(model, layers, copied=False) as caught:
         feed(model, inputs)
         for layer in layers:
             only_output(layer, caught)
@@ -110,7 +110,7 @@ def attributed(
         raise OptionError(f"method={method!r} needs inputs that can be scaled, one tensor a batch: take 'gradient'")
     value = value_of(model, target, names)
     options: dict[str, Any] = {}
-    with resting(model), _differentiable(model, layer):
+    with eval_mode(model), _differentiable(model, layer):
         with torch.no_grad():
             total = value(*tensors)
         if method != "gradient":

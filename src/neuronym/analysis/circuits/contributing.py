@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuronym.analysis.circuits.observed import Observed, Target, Where
+from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
 from neuronym.data.activations import Name
 from neuronym.data.ids import places
 from neuronym.errors import OptionError
@@ -140,7 +140,7 @@ def compare(first: Contributions, second: Contributions, labels: Labels | None =
 
 
 def contributions(
-    observed: Observed,
+    observed: ObservedModel,
     *,
     target: Target,
     layer: str,
@@ -210,7 +210,9 @@ def contributions(
     return Contributions(target, layer, names, chosen, rows, values, total)
 
 
-def _linear(observed: Observed, layer: str, column: Floats, target: Target, place: int) -> tuple[Floats, Floats] | None:
+def _linear(
+    observed: ObservedModel, layer: str, column: Floats, target: Target, place: int
+) -> tuple[Floats, Floats] | None:
     """The weights from a layer to a target and the layer's activations, where these are linear, else None."""
     import torch
 

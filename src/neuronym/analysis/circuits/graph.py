@@ -17,9 +17,9 @@ from neuronym._util.messages import no_such
 from neuronym.analysis.circuits.ablation import Ablation, ablate
 from neuronym.analysis.circuits.contributing import N_STEPS, Contributions, Method, compare, contributions
 from neuronym.analysis.circuits.files import read, title, write
-from neuronym.analysis.circuits.observed import Observed, Target, Where
+from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
 from neuronym.data.activations import Name
-from neuronym.data.depths import as_hierarchy, stand_in
+from neuronym.data.depths import as_hierarchy, hierarchy_positions
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import OptionError
 from neuronym.inputs.alignment import as_concepts
@@ -36,7 +36,7 @@ __all__ = [
     "Ablation",
     "Circuit",
     "Contributions",
-    "Observed",
+    "ObservedModel",
     "ablate",
     "by_depth",
     "circuit",
@@ -85,7 +85,7 @@ class Circuit:
 
 
 def circuit(
-    observed: Observed,
+    observed: ObservedModel,
     *,
     target: Target,
     layers: Sequence[str],
@@ -155,7 +155,7 @@ def circuit(
     return Circuit(graph, target, levels, len(rows), covered)
 
 
-def _in_order(observed: Observed, layers: Sequence[str]) -> list[str]:
+def _in_order(observed: ObservedModel, layers: Sequence[str]) -> list[str]:
     """Layers from the last to the first that the model calls."""
     from neuronym.analysis.circuits.attribution import order
 
@@ -188,7 +188,7 @@ def _grow(graph: nx.DiGraph[Target], found: Contributions, level: int, share: fl
 
 def _describe(
     graph: nx.DiGraph[Target],
-    observed: Observed,
+    observed: ObservedModel,
     labels: Labels | None,
     titles: dict[Target, str],
     length: int,
@@ -261,7 +261,7 @@ def by_depth(labels: Labels, concepts: Any, hierarchy: Hierarchy | str | Path) -
     import pandas as pd
 
     shown = as_concepts(concepts)
-    stands = stand_in(as_hierarchy(hierarchy), shown)
+    stands = hierarchy_positions(as_hierarchy(hierarchy), shown)
     rows = []
     for one in labels:
         if one.formula is None:

@@ -23,7 +23,7 @@ from neuronym.network.collecting import collect
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Observed", "Target", "Where"]
+__all__ = ["ObservedModel", "Target", "Where"]
 
 #: A neuron: its layer and its name.
 Target = tuple[str, Name]
@@ -36,7 +36,7 @@ _ON_CPU, _ELSEWHERE = 8, 64  # samples in a batch, with gradients
 
 
 @dataclass(frozen=True)
-class Observed:
+class ObservedModel:
     """A model, its data, what some of its layers answered, and what the samples show; made by ``of``."""
 
     model: torch.nn.Module
@@ -56,7 +56,7 @@ class Observed:
         concepts: Any = None,
         names: Mapping[str, Sequence[Name]] | None = None,
         progress: bool = False,
-    ) -> Observed:
+    ) -> ObservedModel:
         """Take activations that are there, or run the model for them.
 
         Parameters

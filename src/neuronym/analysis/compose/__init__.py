@@ -1,14 +1,14 @@
 """Detectors composed by hand: labelled neurons joined by fuzzy logic, with no training."""
 
-from neuronym.analysis.compose.detectors import Chosen, Detector, Part, compare, compose
+from neuronym.analysis.compose.detectors import ConceptNeuron, Detector, NeuronChoice, compare, compose
 from neuronym.analysis.compose.fuzzy import NORMS, Membership, TNorm
 
 __all__ = [
     "NORMS",
-    "Chosen",
+    "ConceptNeuron",
     "Detector",
     "Membership",
-    "Part",
+    "NeuronChoice",
     "TNorm",
     "compare",
     "compose",

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from neuronym import inputs
 from neuronym._util.messages import no_such, warn
-from neuronym.analysis.compose.fuzzy import NORMS, Membership, TNorm, joined
+from neuronym.analysis.compose.fuzzy import NORMS, Membership, TNorm, evaluate_fuzzy
 from neuronym.data.activations import Activations, Name
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
-from neuronym.data.groups import Groups
+from neuronym.data.groups import ConceptGroups
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import Aligned, check_finite
-from neuronym.labeling.options import Asked, Parts
+from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.labels import Labels
 from neuronym.search.beam import extension
 from neuronym.search.scores import AUC
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
     from neuronym.network.pooling import Pool
 
-__all__ = ["Chosen", "Detector", "Part", "compare", "compose"]
+__all__ = ["ConceptNeuron", "Detector", "NeuronChoice", "compare", "compose"]
 
 Mapped = Literal["empirical", "logistic"]
 
 
 @dataclass(frozen=True)
-class Part:
+class ConceptNeuron:
     """The neuron that stands for a concept, or for a whole formula.
 
     Parameters
@@ -75,11 +75,11 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Choice:
+class NeuronFinder:
     """Finds the neuron that detects a set of samples best."""
 
     layers: Mapping[str | None, Activations]
-    groups: Groups
+    groups: ConceptGroups
     held: NDArray[np.bool_]
     clusters: NDArray[np.int64] | None
     neurons: Iterable[Name] | slice | None
@@ -87,7 +87,7 @@ class Choice:
 
     def best(
         self, inside: NDArray[np.bool_], shown: NDArray[np.bool_], among: set[tuple[str | None, Name, bool]] | None
-    ) -> tuple[Part, NDArray[Any]]:
+    ) -> tuple[ConceptNeuron, NDArray[Any]]:
         """The best neuron for the groups ``inside``, and its activations on all rows."""
         part, auc = self.groups.part(~self.held), AUC()
         n = int(part.counts[inside].sum())
@@ -116,10 +116,10 @@ class Choice:
         value, layer, place, low = leader
         taken = self.layers[layer]
         column = self.groups.used(taken.block(np.array([place]))[:, 0])
-        heldout = self.measured(column[self.held], shown[self.held], low)["auc"]
-        return Part(layer, taken.names[place], place, taken.n_neurons, low, value, float(heldout)), column
+        heldout = self.measure(column[self.held], shown[self.held], low)["auc"]
+        return ConceptNeuron(layer, taken.names[place], place, taken.n_neurons, low, value, float(heldout)), column
 
-    def measured(self, column: NDArray[Any], inside: NDArray[np.bool_], low: bool) -> NDArray[np.void]:
+    def measure(self, column: NDArray[Any], inside: NDArray[np.bool_], low: bool) -> NDArray[np.void]:
         """``MEASURES`` of one neuron on the rows held out."""
         own = None if self.clusters is None else self.clusters[self.held]
         row: NDArray[np.void] = measure(column, inside[np.newaxis], np.ones(len(column), np.int64), own, low)[0]
@@ -169,8 +169,8 @@ class Detector:
 
     formula: Formula
     norm: TNorm
-    parts: Mapping[str, Part]
-    single: Part
+    parts: Mapping[str, ConceptNeuron]
+    single: ConceptNeuron
     auc_searched: float
     auc_heldout: float
     auc_low: float
@@ -203,7 +203,7 @@ class Detector:
             if column.dtype.kind == "f" and not np.isfinite(column).all():
                 raise ActivationsError(f"neuron {part.neuron!r} holds NaN or infinity: every activation must be finite")
             degrees[concept] = part.degree(column)
-        return np.asarray(joined(self.formula, degrees, self.norm, np))
+        return np.asarray(evaluate_fuzzy(self.formula, degrees, self.norm, np))
 
     def auc(self, activations: Any, concepts: Any, *, names: Iterable[str] | None = None, align: bool = False) -> float:
         """The AUC of the detector's scores for its formula, on samples of any kind, ties counted one half.
@@ -300,7 +300,7 @@ def compose(
     >>> found.parts["boat"].neuron, found.parts["house"].neuron, found.auc_heldout > found.single.auc_heldout
     (0, 1, True)
     """
-    chosen = Chosen.of(
+    chosen = NeuronChoice.of(
         formula,
         activations,
         concepts,
@@ -339,7 +339,7 @@ def compare(
     unknown = [name for name in options if name not in known]
     if unknown:
         raise no_such("option", unknown[0], known)
-    return Chosen.of(formula, activations, concepts, **options).compared(norms, mappings)
+    return NeuronChoice.of(formula, activations, concepts, **options).compared(norms, mappings)
 
 
 def _check_shown(concept: str, shown: Concepts, held: NDArray[np.bool_]) -> None:
@@ -355,16 +355,16 @@ def _check_shown(concept: str, shown: Concepts, held: NDArray[np.bool_]) -> None
 
 
 @dataclass(frozen=True)
-class Chosen:
+class NeuronChoice:
     """The neurons of a formula, chosen on the rows that are not held out: what detectors are made of.
 
     ``of`` takes what ``compose`` takes, save t-norm and mapping.
     """
 
     formula: Formula
-    parts: Mapping[str, Part]
+    parts: Mapping[str, ConceptNeuron]
     columns: Mapping[str, NDArray[Any]]  # the activations of each part, on all rows
-    single: Part
+    single: ConceptNeuron
     single_measure: NDArray[np.void]
     truth: NDArray[np.bool_]
     held: NDArray[np.bool_]
@@ -385,14 +385,14 @@ class Chosen:
         clusters: Any = None,
         seed: int = 0,
         align: bool = False,
-    ) -> Chosen:
+    ) -> NeuronChoice:
         """Choose the best neuron of each concept, and of the whole formula."""
         wanted = formula if isinstance(formula, Formula) else Formula.parse(formula)
         if direction not in ("high", "low", "both"):
             raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
         if holdout is None:
             raise OptionError("holdout must lie between 0 and 1, not None: the samples held out say how good it is")
-        asked = Asked(holdout=holdout, seed=seed)
+        asked = EvidenceOptions(holdout=holdout, seed=seed)
         if labels is not None and not isinstance(labels, Labels):
             labels = Labels.open(labels)
         every = inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align)
@@ -401,7 +401,7 @@ class Chosen:
             first.shown.index(concept)  # or the nearest names
         layers = {one.layer: one.activations for one in every}
         matched, groups, of_cluster = first.searched, first.groups, first.clusters
-        parts = Parts.of(groups, of_cluster, None, asked)
+        parts = SampleSplit.of(groups, of_cluster, None, asked)
         held = np.zeros(groups.n_rows, np.bool_) if parts.held is None else parts.held
         for concept in wanted.concepts:
             _check_shown(concept, matched, held)
@@ -411,7 +411,7 @@ class Chosen:
                 raise OptionError(
                     f"the samples {part} show nothing of {wanted}, or nothing else: choose another holdout"
                 )
-        search = Choice(layers, groups, held, of_cluster, neurons, direction)
+        search = NeuronFinder(layers, groups, held, of_cluster, neurons, direction)
         places = {concept: matched.index(concept) for concept in wanted.concepts}
         found = {
             concept: search.best(
@@ -427,7 +427,7 @@ class Chosen:
             {concept: part for concept, (part, _) in found.items()},
             {concept: column for concept, (_, column) in found.items()},
             single,
-            search.measured(column[held], truth[held], single.low),
+            search.measure(column[held], truth[held], single.low),
             truth,
             held,
             of_cluster,
@@ -446,7 +446,7 @@ class Chosen:
             for concept, part in self.parts.items()
         }
         degrees = {concept: part.degree(self.columns[concept]) for concept, part in parts.items()}
-        scores = joined(self.formula, degrees, joined_by, np)
+        scores = evaluate_fuzzy(self.formula, degrees, joined_by, np)
         rows = []
         for members in (~self.held, self.held):
             own = None if self.clusters is None else self.clusters[members]

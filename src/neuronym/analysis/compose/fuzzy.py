@@ -15,7 +15,7 @@ from neuronym._util.messages import no_such
 from neuronym.data.formula import Formula
 from neuronym.errors import OptionError
 
-__all__ = ["NORMS", "Membership", "TNorm", "joined"]
+__all__ = ["NORMS", "Membership", "TNorm", "evaluate_fuzzy"]
 
 Combine = Callable[[Any, Any, Any, float], Any]
 
@@ -143,11 +143,11 @@ class Membership:
         return 1 - degree if self.low else degree
 
 
-def joined(formula: Formula, degrees: Mapping[str, Any], norm: TNorm, xp: Any) -> Any:
+def evaluate_fuzzy(formula: Formula, degrees: Mapping[str, Any], norm: TNorm, xp: Any) -> Any:
     """The degree of a formula from those of its concepts, arrays of the library ``xp``."""
     if formula.operator == "concept":
         return degrees[formula.name]
-    first, *others = (joined(operand, degrees, norm, xp) for operand in formula.operands)
+    first, *others = (evaluate_fuzzy(operand, degrees, norm, xp) for operand in formula.operands)
     if formula.operator == "not":
         return 1 - first
     for other in others:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from neuronym._util.messages import no_such
-from neuronym.analysis.compose.fuzzy import TNorm, joined
+from neuronym.analysis.compose.fuzzy import TNorm, evaluate_fuzzy
 from neuronym.data.formula import Formula
 from neuronym.errors import ActivationsError, OptionError
-from neuronym.network.hooks import hooked, only_output, resting
-from neuronym.network.pooling import POOLS, Pool, pooled
+from neuronym.network.hooks import capture_outputs, eval_mode, only_output
+from neuronym.network.pooling import POOLS, Pool, pool_output
 
 __all__ = ["DetectorModule"]
 
@@ -34,15 +34,15 @@ class DetectorModule(torch.nn.Module):
 
     def forward(self, *inputs: Any, **named: Any) -> torch.Tensor:
         layers = list(dict.fromkeys(str(part.layer) for part in self.parts.values()))
-        with resting(self.model), hooked(self.model, layers) as caught, torch.no_grad():
+        with eval_mode(self.model), capture_outputs(self.model, layers) as caught, torch.no_grad():
             self.model(*inputs, **named)
         mask = named.get("attention_mask")
-        outputs = {layer: pooled(only_output(layer, caught), self.pool, layer, mask=mask)[0] for layer in layers}
+        outputs = {layer: pool_output(only_output(layer, caught), self.pool, layer, mask=mask)[0] for layer in layers}
         degrees = {
             concept: part.degree(outputs[part.layer][:, _channel(part, outputs[part.layer])], torch)
             for concept, part in self.parts.items()
         }
-        degree: torch.Tensor = joined(self.formula, degrees, self.norm, torch)
+        degree: torch.Tensor = evaluate_fuzzy(self.formula, degrees, self.norm, torch)
         return degree
 
 

@@ -3,20 +3,20 @@
 from neuronym.analysis.spurious.findings import Findings, find_spurious, open_findings, relabel
 from neuronym.analysis.spurious.overlays import (
     Alteration,
-    Altered,
+    AlteredSamples,
     Blur,
     Border,
     Cast,
     Jpeg,
     Patch,
     Text,
-    beside,
     overlay,
+    pair_with_artefacts,
 )
 
 __all__ = [
     "Alteration",
-    "Altered",
+    "AlteredSamples",
     "Blur",
     "Border",
     "Cast",
@@ -24,9 +24,9 @@ __all__ = [
     "Jpeg",
     "Patch",
     "Text",
-    "beside",
     "find_spurious",
     "open_findings",
     "overlay",
+    "pair_with_artefacts",
     "relabel",
 ]

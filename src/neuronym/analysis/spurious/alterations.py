@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from neuronym._util.fonts import font_for, opened_font
+from neuronym._util.fonts import font_for, open_font
 from neuronym.errors import FileError, OptionError
-from neuronym.io.images import opened_image
+from neuronym.io.images import open_image
 from neuronym.io.sources import image_files
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ class Text:
         from PIL import Image, ImageDraw
 
         height = max(1, round(self.size * min(size)))
-        font = opened_font(str(self.font), height)
+        font = open_font(str(self.font), height)
         room = 0.96 * size[0]
         length = font.getlength(self.text)
         if length > room:
-            font = opened_font(str(self.font), max(1, int(height * room / length)))
+            font = open_font(str(self.font), max(1, int(height * room / length)))
         left, top, right, bottom = font.getbbox(self.text, anchor="ls")
         mark = Image.new("L", (max(1, round(right - left)), max(1, round(bottom - top))), 0)
         ImageDraw.Draw(mark).text((-left, -top), self.text, fill=255, font=font, anchor="ls")
@@ -216,7 +216,7 @@ class Jpeg:
 
 @lru_cache(maxsize=64)
 def _with_transparency(path: str) -> Image:
-    return opened_image(path, "RGBA")
+    return open_image(path, "RGBA")
 
 
 def _stamped(image: Image, mark: Image, place: Place, rng: np.random.Generator) -> Image:

@@ -15,7 +15,7 @@ import numpy as np
 from neuronym import inputs
 from neuronym._util.files import check_target, reading, writing
 from neuronym._util.messages import no_such, some
-from neuronym.analysis.spurious.sides import Sides
+from neuronym.analysis.spurious.sides import SuspectComparison
 from neuronym.data.activations import Activations, Name, as_name
 from neuronym.errors import FileError, OptionError
 from neuronym.inputs.alignment import as_concepts
@@ -185,7 +185,7 @@ def find_spurious(
     tables, classes = [], []
     for one in layers:
         layer, taken = one.layer, one.activations
-        sides = Sides.of(one, wanted, paired)
+        sides = SuspectComparison.of(one, wanted, paired)
         found = sides.numbers(taken, taken.indices(neurons), permutations, seed, progress)
         if layer is not None:
             for table in found:

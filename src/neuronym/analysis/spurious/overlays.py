@@ -25,7 +25,18 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-__all__ = ["Alteration", "Altered", "Blur", "Border", "Cast", "Jpeg", "Patch", "Text", "beside", "overlay"]
+__all__ = [
+    "Alteration",
+    "AlteredSamples",
+    "Blur",
+    "Border",
+    "Cast",
+    "Jpeg",
+    "Patch",
+    "Text",
+    "overlay",
+    "pair_with_artefacts",
+]
 
 Alteration = Callable[["Image", np.random.Generator], "Image"]
 
@@ -43,11 +54,11 @@ class _Copies(Protocol):
     def digest(self) -> str: ...
 
 
-class Altered:
+class AlteredSamples:
     """Photos and copies that show a suspect concept, as a Dataset for ``collect``: first the photos, then the copies.
 
-    Made by ``overlay`` and ``beside``. Copies have the id of their photo, ``#`` and the name of the concept; a photo
-    and its copies are one cluster, which ``collect`` keeps with the activations.
+    Made by ``overlay`` and ``pair_with_artefacts``. Copies have the id of their photo, ``#`` and the name of the
+    concept; a photo and its copies are one cluster, which ``collect`` keeps with the activations.
 
     Attributes
     ----------
@@ -188,7 +199,7 @@ def overlay(
     seed: int = 0,
     *,
     name: str = "altered",
-) -> Altered:
+) -> AlteredSamples:
     """Make altered copies of photos, paired with the originals; nothing is written.
 
     Parameters
@@ -221,10 +232,10 @@ def overlay(
     if not n_copies:
         raise OptionError(f"fraction must be a share of the {len(taken)} photos, at least one of them, not {fraction}")
     chosen = np.sort(np.random.default_rng(seed).permutation(len(taken))[:n_copies]).tolist()
-    return Altered(taken, _Overlaid(taken, steps, chosen, seed), name)
+    return AlteredSamples(taken, _Overlaid(taken, steps, chosen, seed), name)
 
 
-def beside(images: Images | str | Path, folder: str | Path, *, name: str = "artefact") -> Altered:
+def pair_with_artefacts(images: Images | str | Path, folder: str | Path, *, name: str = "artefact") -> AlteredSamples:
     """Put photos that show a suspect concept beside those that do not; those with the same path below are pairs.
 
     Parameters
@@ -235,7 +246,7 @@ def beside(images: Images | str | Path, folder: str | Path, *, name: str = "arte
     """
     taken = _as_images(images)
     found = Images(folder, taken.prepare, skip_unreadable=taken.skip_unreadable)
-    return Altered(taken, found, name, _paired_by_path(taken.sample_ids, found.sample_ids))
+    return AlteredSamples(taken, found, name, _paired_by_path(taken.sample_ids, found.sample_ids))
 
 
 def _paired_by_path(photos: Sequence[str], others: Sequence[str]) -> list[str]:

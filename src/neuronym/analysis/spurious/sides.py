@@ -9,37 +9,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.parallel import watched
+from neuronym._util.parallel import progress_bar
 from neuronym.data.activations import Activations, Name
-from neuronym.data.groups import Groups
+from neuronym.data.groups import ConceptGroups
 from neuronym.errors import ActivationsError, ConceptsError, OptionError
 from neuronym.inputs.alignment import Aligned, check_finite
-from neuronym.stats.measures import measure, tested
+from neuronym.stats.measures import measure, p_values
 from neuronym.stats.paired import FEWEST, Pairs, paired_interval, sign_flips, signed_rank
-from neuronym.stats.significance import adjusted, auc_interval
+from neuronym.stats.significance import auc_interval, benjamini_hochberg
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Sides"]
+__all__ = ["SuspectComparison"]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Sides:
+class SuspectComparison:
     """Which samples of a layer show each suspect, which are compared with them, and which are pairs."""
 
     suspects: Sequence[str]
     inside: Bools  # (n_suspects, n_rows)
     among: Bools  # (n_suspects, n_rows)
-    groups: Groups
+    groups: ConceptGroups
     clusters: NDArray[np.int64] | None
     pairs: Sequence[Pairs]  # without any where they are not used
 
     @classmethod
-    def of(cls, aligned: Aligned, suspects: Sequence[str], paired: bool | None) -> Sides:
+    def of(cls, aligned: Aligned, suspects: Sequence[str], paired: bool | None) -> SuspectComparison:
         matched, groups, of_cluster = aligned.searched, aligned.groups, aligned.clusters
         for suspect in suspects:
             aligned.shown.index(suspect)  # or the nearest names
@@ -77,7 +77,7 @@ class Sides:
         if not len(columns):
             raise ActivationsError("there is no neuron to compare")
         blocks: Iterable[NDArray[np.intp]] = taken.blocks(columns)
-        blocks = watched(blocks, len, "neurons", len(columns)) if progress else blocks
+        blocks = progress_bar(blocks, len, "neurons", len(columns)) if progress else blocks
         parts = [self._of_block(taken.block(block), permutations, seed) for block in blocks]
         tables = []
         for k, suspect in enumerate(self.suspects):
@@ -109,7 +109,7 @@ class Sides:
             found["p_flip"] = sign_flips(differences, permutations, seed) if permutations else unknown
         else:
             found["change"] = part[inside].astype(np.float64).mean(axis=0) - outside.mean(axis=0)
-            p, log10_p = tested(rows, self.clusters is not None)
+            p, log10_p = p_values(rows, self.clusters is not None)
             found |= {"rises": unknown, "p_flip": unknown}
         spread = outside.std(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -187,6 +187,6 @@ def _table(suspect: str, neurons: Sequence[Name], found: Mapping[str, Floats], n
     import pandas as pd
 
     table = pd.DataFrame({"suspect": suspect, "neuron": pd.Series(list(neurons), dtype=object), **found})
-    table["pairs"], table["rank"], table["q"] = n_pairs, _ranks(table["auc"]), adjusted(table["p"])
+    table["pairs"], table["rank"], table["q"] = n_pairs, _ranks(table["auc"]), benjamini_hochberg(table["p"])
     order = ("suspect", "neuron", "rank", "auc", "auc_low", "auc_high", "change", "change_sd", "rises", "pairs")
     return table[[*order, "p", "log10_p", "p_flip", "q"]].sort_values("rank")
