@@ -40,12 +40,12 @@ html_css_files = ["site.css"]
 
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
-autodoc_type_aliases = {"ArrayLike": "ArrayLike", "NDArray": "NDArray"}
+autodoc_type_aliases = {name: name for name in ("ArrayLike", "NDArray", *neuronym.types.__all__)}
 maximum_signature_line_length = 100
 numpydoc_show_class_members = False
 
 PACKAGES = [m.name for m in pkgutil.walk_packages(neuronym.__path__, "neuronym.") if m.ispkg and "._" not in m.name]
-MODULES = ["neuronym", "neuronym.errors", "neuronym.demo", "neuronym.analysis.sweep", *PACKAGES]
+MODULES = ["neuronym", "neuronym.errors", "neuronym.types", "neuronym.demo", "neuronym.analysis.sweep", *PACKAGES]
 
 
 def home(module: str, name: str) -> str:

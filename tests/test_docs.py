@@ -112,7 +112,7 @@ def test_the_map_of_the_house_is_that_of_the_house():
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")
     order, table, walk = page.split("```")[1], *page.split("## ")[:2]
     source = ROOT / "src/neuronym"
-    packages = {path.parent.name for path in source.glob("*/__init__.py")} | {"errors", "demo"}
+    packages = {path.parent.name for path in source.glob("*/__init__.py")} | {"errors", "types", "demo"}
     assert set(re.findall(r"^\| \[`(?:neuronym\.)?(\w+)`\]", table, re.MULTILINE)) == packages
     assert packages <= set(re.findall(r"\w+", order))
     named = re.findall(r"\]\(\.\./(src/[^)]+)\)", walk)

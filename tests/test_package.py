@@ -59,7 +59,7 @@ def test_what_is_public_is_deliberate():
     ]
     assert set(neuronym.__all__) == {
         *packages,
-        *["search", "stats", "circuits", "compose", "sources", "spurious", "collect"],
+        *["search", "stats", "types", "circuits", "compose", "sources", "spurious", "collect"],
         *["Activations", "Concepts", "Explanation", "Formula", "Hierarchy", "Label", "Labels", "label"],
         *["open_activations", "open_concepts", "save_activations", "save_concepts"],
         *["ActivationsError", "AlignmentError", "ConceptsError", "FileError", "FormulaError", "InputError"],

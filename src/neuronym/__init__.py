@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym import report as report
     from neuronym import search as search
     from neuronym import stats as stats
+    from neuronym import types as types
     from neuronym.analysis import circuits as circuits
     from neuronym.analysis import compose as compose
     from neuronym.analysis import spurious as spurious
@@ -50,7 +51,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
 __version__ = "0.1.0"
 
 _PACKAGES = {
-    "neuronym": "analysis data demo errors inputs io labeling labels network plots report search stats",
+    "neuronym": "analysis data demo errors inputs io labeling labels network plots report search stats types",
     "neuronym.analysis": "circuits compose spurious",
     "neuronym.io": "sources",
 }

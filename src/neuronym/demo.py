@@ -20,6 +20,7 @@ from neuronym.plots.figures import new_figure
 from neuronym.plots.samples import first_samples
 from neuronym.plots.view import NeuronView
 from neuronym.report.page import report
+from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     from neuronym.labels.labels import Label, Labels
@@ -107,7 +108,7 @@ def digit_concepts(images: NDArray[np.float64], digits: NDArray[np.int64]) -> Co
     return Concepts.from_array(np.stack([*shown.values(), *drawing.values()], axis=1), [*shown, *drawing])
 
 
-def run(out: str | Path = "neuronym-demo", seed: int = 0) -> Labels:
+def run(out: PathLike = "neuronym-demo", seed: int = 0) -> Labels:
     """Train, label, print the table, and save labels and a picture in a folder of their own.
 
     The folder holds ``labels.csv``, ``neurons.png``, a page to browse the neurons, ``report/index.html``, and what the

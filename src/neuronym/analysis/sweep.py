@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from neuronym import inputs
 from neuronym._util.messages import warn
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar
-from neuronym.data.activations import Activations, Name
+from neuronym.data.activations import Activations
 from neuronym.data.depths import hierarchy_positions
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import ActivationsError, OptionError
@@ -25,6 +25,7 @@ from neuronym.inputs.alignment import check_finite
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.search.beam import Code, Rules, Searcher, SearchResult
 from neuronym.stats.resampling import measure_formulas
+from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, HierarchyLike, Name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,19 +36,19 @@ _BLOCK = 32  # neurons in a task
 
 
 def sweep(
-    activations: Any,
-    concepts: Any,
+    activations: ActivationsLike,
+    concepts: ConceptsLike,
     *,
     length: int = 5,
     min_fractions: Sequence[float] = (0.0, 0.005, 0.01, 0.02, 0.05),
     names: Iterable[str] | None = None,
     neurons: Iterable[Name] | slice | None = None,
-    hierarchy: Hierarchy | str | Path | None = None,
+    hierarchy: HierarchyLike | None = None,
     beam: int = Rules.beam,
     max_fraction: float = Rules.max_fraction,
     min_count: int = Rules.min_count,
     holdout: float | None = 0.5,
-    clusters: Any = None,
+    clusters: ClustersLike = None,
     seed: int = 0,
     n_jobs: int | None = None,
     align: bool = False,

@@ -15,11 +15,12 @@ from neuronym._util.files import check_target, writing
 from neuronym._util.messages import no_such
 from neuronym.cli.collect import samples_of
 from neuronym.cli.shared import MODEL, WEIGHTS, class_names, keep_memory, listed, need_torch, told
-from neuronym.data.activations import Name, as_name
+from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import FileError, OptionError
 from neuronym.io.tables import shown_table
+from neuronym.types import Name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +114,7 @@ def circuit_command(
     name = targets.titles.get(chosen, "")
     of_class = where is None and shown is not None and name in shown
     rows = observed.chosen(Formula.concept(name) if of_class else where, chosen)
-    if known is None and shown is not None:
+    if known is None and observed.concepts is not None:
         known = label(observed.layers, observed.concepts, length=length, progress=not quiet)
     options: dict[str, Any] = {"where": rows, "against": against, "method": method, "n_steps": n_steps}
     shape = {"labels": known, "titles": targets.titles, "share": share, "most": most}

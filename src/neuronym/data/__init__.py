@@ -1,6 +1,6 @@
 """What everything rests on: formulas, concepts, activations, hierarchies, groups of equal samples."""
 
-from neuronym.data.activations import Activations, Name
+from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.data.groups import ConceptGroups, group
@@ -12,6 +12,5 @@ __all__ = [
     "Concepts",
     "Formula",
     "Hierarchy",
-    "Name",
     "group",
 ]

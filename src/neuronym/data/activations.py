@@ -13,13 +13,13 @@ from neuronym._util.messages import counted, no_such
 from neuronym.data.ids import as_ids, places, refuse_repeats, split_ids
 from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, OptionError
+from neuronym.types import Name
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Activations"]
 
-Name = int | str
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 

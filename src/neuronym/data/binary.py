@@ -7,18 +7,18 @@ Columns are a pair of int64 arrays as in a compressed sparse column matrix: ``pt
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import counted, some
 from neuronym.errors import ConceptsError, OptionError
+from neuronym.types import Unknown
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
-Unknown = Literal["error", "no", "drop"]
 Ints = NDArray[np.int64]
 
 

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuronym._util.messages import counted, no_such, some
 from neuronym.data import binary
-from neuronym.data.binary import Ints, Unknown, stacked
+from neuronym.data.binary import Ints, stacked
 from neuronym.data.ids import as_ids, is_missing, match_ids, places, refuse_repeats, split_ids
 from neuronym.errors import ConceptsError, OptionError
+from neuronym.types import Unknown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from neuronym.data.concepts import Concepts
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import OptionError
+from neuronym.types import HierarchyLike
 
 __all__ = ["as_hierarchy", "depth", "hierarchy_positions"]
 
 
-def as_hierarchy(given: Hierarchy | str | Path) -> Hierarchy:
+def as_hierarchy(given: HierarchyLike) -> Hierarchy:
     """A hierarchy, or that of a file."""
     return given if isinstance(given, Hierarchy) else Hierarchy.from_csv(given)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from neuronym._util.files import reading
 from neuronym._util.messages import counted, some
 from neuronym.errors import ConceptsError, FileError
+from neuronym.types import PathLike
 
 __all__ = ["Hierarchy"]
 
@@ -112,7 +113,7 @@ class Hierarchy:
         return cls(((child, parent) for child, above in edges.parents.items() for parent in above), names)
 
     @classmethod
-    def from_wordnet(cls, folder: str | Path) -> Hierarchy:
+    def from_wordnet(cls, folder: PathLike) -> Hierarchy:
         """Read the nouns of a WordNet from the folder that holds its database file ``data.noun``.
 
         WordNet's release, Debian's package wordnet-base and NLTK's corpus share that format. Concepts are ``n`` and
@@ -144,7 +145,7 @@ class Hierarchy:
         return cls(edges, names)
 
     @classmethod
-    def from_csv(cls, path: str | Path) -> Hierarchy:
+    def from_csv(cls, path: PathLike) -> Hierarchy:
         """Read a table whose first line is ``child,parent``.
 
         Every parent is a child too, in a line of its own; one at the top has an empty parent there. A table with one

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym.types import PathLike
+
 __all__ = ["ZarrMatrix"]
 
 
@@ -22,7 +24,7 @@ class ZarrMatrix:
     path : the folder of the array, on this machine
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: PathLike) -> None:
         self.path = str(Path(path).resolve())
 
     @cached_property

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuronym._util.messages import no_such, warn
 from neuronym.data.activations import Activations
-from neuronym.data.binary import Unknown
 from neuronym.data.concepts import Concepts
 from neuronym.data.groups import ConceptGroups, check_weights, group
 from neuronym.data.ids import counted_ids, is_count, match_ids
@@ -25,6 +24,7 @@ from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, Opt
 from neuronym.inputs.clusters import codes, is_by_place
 from neuronym.io.files import open_activations, open_concepts
 from neuronym.io.zarr_store import open_layers, split_path
+from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, PathLike, Unknown
 
 __all__ = ["Aligned", "align", "as_activations", "as_concepts", "as_layers", "check_finite", "layer_of", "same_samples"]
 
@@ -95,8 +95,8 @@ class Aligned:
     activations: Activations
     samples: Rows
     ids: tuple[str, ...] | None = None
-    given_clusters: Any = None
-    given_strata: Any = None
+    given_clusters: ClustersLike = None
+    given_strata: ClustersLike = None
 
     @property
     def concepts(self) -> Concepts | None:
@@ -152,14 +152,14 @@ class Aligned:
 
 
 def align(
-    activations: Any,
-    concepts: Any,
+    activations: ActivationsLike,
+    concepts: ConceptsLike | None,
     *,
     names: Iterable[str] | None = None,
     unknown: Unknown = "error",
     weights: ArrayLike | None = None,
-    clusters: Any = None,
-    strata: Any = None,
+    clusters: ClustersLike = None,
+    strata: ClustersLike = None,
     keep_common: bool = False,
 ) -> list[Aligned]:
     """Match the samples of activations and concepts, for each layer.
@@ -216,7 +216,7 @@ def same_samples(layers: Sequence[Aligned], purpose: str) -> Aligned:
     return first
 
 
-def as_layers(activations: Any) -> Mapping[str | None, Any]:
+def as_layers(activations: ActivationsLike) -> Mapping[str | None, Any]:
     """Activations by the name of their layer, or by None where there is one without a name."""
     if isinstance(activations, str | Path) and split_path(activations) is not None:
         activations = open_layers(activations)
@@ -263,7 +263,7 @@ def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown
     """Concepts from whatever ``neuronym.label`` takes."""
     frame = is_frame(given)
     sets = isinstance(given, list | tuple) and len(given) > 0 and isinstance(given[0], set | frozenset)
-    if names is not None and (isinstance(given, Concepts | str | Path) or frame or sets):
+    if names is not None and (isinstance(given, Concepts | PathLike) or frame or sets):
         raise OptionError("names go with an array of concepts; these concepts have names already")
     if isinstance(given, Concepts):
         return given

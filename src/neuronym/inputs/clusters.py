@@ -18,6 +18,7 @@ from neuronym.data.activations import Activations
 from neuronym.data.ids import counted_ids, is_missing
 from neuronym.errors import OptionError
 from neuronym.io.tables import text_column
+from neuronym.types import PathLike
 
 __all__ = ["codes", "is_by_place", "repeated_rows"]
 
@@ -78,7 +79,7 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
     return np.array([place.setdefault(value, len(place)) for value in listed], np.int64)
 
 
-def _of_file(path: str | Path, what: str) -> dict[str, str] | list[str]:
+def _of_file(path: PathLike, what: str) -> dict[str, str] | list[str]:
     file, _, column = str(path).rpartition(":")
     whole = Path(path).exists() or Path(file).suffix not in (".csv", ".parquet")
     ids, labels = text_column(path, None, what) if whole else text_column(file, column, what)

@@ -14,6 +14,7 @@ from neuronym.errors import AlignmentError, FileError, OptionError
 from neuronym.inputs.alignment import is_frame
 from neuronym.io.images import Images
 from neuronym.io.texts import open_texts
+from neuronym.types import PathLike
 
 __all__ = ["Samples"]
 
@@ -140,7 +141,7 @@ def _are_ids(first: Any, second: Any) -> bool:
     return listed and isinstance(second, Sequence) and not isinstance(second, str) and not hasattr(first, "shape")
 
 
-def _of_path(path: str | Path, skip_unreadable: bool) -> Any:
+def _of_path(path: PathLike, skip_unreadable: bool) -> Any:
     if Path(path).suffix.lower() not in _TABLES:
         if Path(path).suffix and not Path(path).is_dir():
             raise FileError(f"cannot show samples from {str(path)!r}: give a folder of images, or a .csv or .parquet")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from neuronym._util.files import kind_of, reading, writing
 from neuronym._util.messages import counted, some
 from neuronym.data.activations import Activations, side_by_side
-from neuronym.data.binary import Unknown, columns_of_pairs
+from neuronym.data.binary import columns_of_pairs
 from neuronym.data.concepts import Concepts
 from neuronym.errors import ActivationsError, ConceptsError, FileError
 from neuronym.io.tables import (
@@ -30,6 +30,7 @@ from neuronym.io.tables import (
     split_ids,
 )
 from neuronym.io.zarr_store import open_layers, split_path
+from neuronym.types import PathLike, Unknown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +43,7 @@ CONCEPTS = (".csv", ".parquet")
 _METADATA = "neuronym"
 
 
-def open_activations(path: str | Path, *, sample_ids: Iterable[object] | None = None) -> Activations:
+def open_activations(path: PathLike, *, sample_ids: Iterable[object] | None = None) -> Activations:
     """Open a file of activations, samples × neurons.
 
     - ``store.zarr/layer``: a layer of a Zarr store, read a block of neurons at a time; ``store.zarr`` alone where it
@@ -75,7 +76,7 @@ def open_activations(path: str | Path, *, sample_ids: Iterable[object] | None = 
     return opened if sample_ids is None else opened.replace(sample_ids=sample_ids)
 
 
-def _mapped(path: str | Path) -> NDArray[Any]:
+def _mapped(path: PathLike) -> NDArray[Any]:
     with reading(path, "activations", ValueError):
         try:
             return np.lib.format.open_memmap(path, mode="r")
@@ -85,14 +86,14 @@ def _mapped(path: str | Path) -> NDArray[Any]:
             raise
 
 
-def _objects(path: str | Path) -> FileError:
+def _objects(path: PathLike) -> FileError:
     return FileError(
         f"cannot read activations from {str(path)!r}: it holds Python objects, which are never unpickled: "
         "save an array of numbers"
     )
 
 
-def _from_npz(path: str | Path) -> Activations:
+def _from_npz(path: PathLike) -> Activations:
     with _unpacking(path), open(path, "rb") as file:
         archive = np.load(file, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -117,7 +118,7 @@ def _from_npz(path: str | Path) -> Activations:
 
 
 @contextmanager
-def _unpacking(path: str | Path) -> Iterator[None]:
+def _unpacking(path: PathLike) -> Iterator[None]:
     """Turn what numpy raises on a broken archive, or on one of Python objects, into a ``FileError``."""
     from zipfile import BadZipFile
     from zlib import error as ZlibError  # noqa: N812
@@ -134,7 +135,7 @@ def _unpacking(path: str | Path) -> Iterator[None]:
             raise
 
 
-def _from_table(table: pa.Table, path: str | Path) -> Activations:
+def _from_table(table: pa.Table, path: PathLike) -> Activations:
     import pyarrow as pa
 
     ids, names = split_ids(table)
@@ -150,7 +151,7 @@ def _from_table(table: pa.Table, path: str | Path) -> Activations:
     return Activations(side_by_side(arrays, table.num_rows), names, sample_ids=ids)
 
 
-def _csv_numbers(path: str | Path) -> pa.Table:
+def _csv_numbers(path: PathLike) -> pa.Table:
     import pyarrow as pa
 
     names, _ = header(path, "activations")
@@ -169,7 +170,7 @@ def _csv_numbers(path: str | Path) -> pa.Table:
     raise AssertionError("unreachable: the last kind returns or raises")
 
 
-def save_activations(activations: Activations, path: str | Path, *, overwrite: bool = False) -> None:
+def save_activations(activations: Activations, path: PathLike, *, overwrite: bool = False) -> None:
     """Save activations as ``.npy``, ``.npz``, ``.csv`` or ``.parquet``; the file is complete or absent.
 
     Raises
@@ -198,7 +199,7 @@ def save_activations(activations: Activations, path: str | Path, *, overwrite: b
             _save_table(activations, temporary, kind, path)
 
 
-def _texts(texts: Iterable[str], path: str | Path) -> NDArray[Any]:
+def _texts(texts: Iterable[str], path: PathLike) -> NDArray[Any]:
     listed = list(texts)
     array = np.array(listed, dtype=np.str_)
     if array.tolist() != listed:
@@ -206,7 +207,7 @@ def _texts(texts: Iterable[str], path: str | Path) -> NDArray[Any]:
     return array
 
 
-def _save_table(activations: Activations, temporary: Path, kind: str, path: str | Path) -> None:
+def _save_table(activations: Activations, temporary: Path, kind: str, path: PathLike) -> None:
     names = [str(name) for name in activations.names]
     matrix = np.asarray(activations.matrix)
     if names and names[0] == SAMPLE and activations.sample_ids is None:
@@ -232,7 +233,7 @@ def _save_table(activations: Activations, temporary: Path, kind: str, path: str 
             writer.writerow(row if ids is None else [ids[i], *row])
 
 
-def open_concepts(path: str | Path, *, unknown: Unknown = "error") -> Concepts:
+def open_concepts(path: PathLike, *, unknown: Unknown = "error") -> Concepts:
     """Open a file of concepts, ``.csv`` or ``.parquet``.
 
     - what ``save_concepts`` wrote, or any Parquet file with a column ``concepts`` that lists names;
@@ -310,7 +311,7 @@ def _meant(cell: object) -> object:
     return bool(cell) if cell in (0, 1) else cell
 
 
-def _from_lists(table: pa.Table, path: str | Path) -> Concepts:
+def _from_lists(table: pa.Table, path: PathLike) -> Concepts:
     import pyarrow as pa
 
     lists: Any = table["concepts"].combine_chunks()
@@ -360,7 +361,7 @@ def _is_entry(entry: Any) -> bool:
     )
 
 
-def save_concepts(concepts: Concepts, path: str | Path, *, overwrite: bool = False) -> None:
+def save_concepts(concepts: Concepts, path: PathLike, *, overwrite: bool = False) -> None:
     """Save concepts as Parquet: a row per sample with the list of its concepts; the file is complete or absent.
 
     The names, descriptions, aliases and origin stand in the file's metadata, so nothing is lost.

@@ -13,6 +13,7 @@ import numpy as np
 from neuronym._util.files import first_line
 from neuronym.errors import FileError, OptionError
 from neuronym.io.sources import image_files
+from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,7 @@ class Images:
     """
 
     def __init__(
-        self, folder: str | Path, prepare: Callable[[Image], torch.Tensor], *, skip_unreadable: bool = False
+        self, folder: PathLike, prepare: Callable[[Image], torch.Tensor], *, skip_unreadable: bool = False
     ) -> None:
         try:
             import PIL  # noqa: F401
@@ -77,7 +78,7 @@ class Images:
             raise
 
 
-def open_image(path: str | Path, mode: str = "RGB") -> Image:
+def open_image(path: PathLike, mode: str = "RGB") -> Image:
     """The image in a file, in one of Pillow's modes.
 
     Raises

@@ -15,6 +15,7 @@ from neuronym._util.messages import counted, no_such, some
 from neuronym.data.concepts import Concepts
 from neuronym.data.ids import is_missing, split_ids
 from neuronym.errors import ConceptsError, FileError, OptionError
+from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ __all__ = [
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 
 
-def image_files(folder: str | Path, endings: Iterable[str] = IMAGES) -> list[str]:
+def image_files(folder: PathLike, endings: Iterable[str] = IMAGES) -> list[str]:
     """The paths of the images below a folder, with ``/``, in alphabetical order.
 
     Raises
@@ -49,7 +50,7 @@ def image_files(folder: str | Path, endings: Iterable[str] = IMAGES) -> list[str
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
-def from_folder(folder: str | Path, *, endings: Iterable[str] = IMAGES) -> Concepts:
+def from_folder(folder: PathLike, *, endings: Iterable[str] = IMAGES) -> Concepts:
     """One class per subfolder, as torchvision's ``ImageFolder``; files may lie deeper.
 
     Sample ids are the paths below the folder, with ``/``, in alphabetical order.
@@ -73,7 +74,7 @@ def from_folder(folder: str | Path, *, endings: Iterable[str] = IMAGES) -> Conce
     return Concepts.from_long(samples, [sample.partition("/")[0] for sample in samples])
 
 
-def from_annotations(path: str | Path) -> Concepts:
+def from_annotations(path: PathLike) -> Concepts:
     """One class per line, as Tiny ImageNet's ``val_annotations.txt``: sample, class, and what follows, by tabs.
 
     Raises
@@ -110,7 +111,7 @@ def from_attributes(frame: pd.DataFrame) -> Concepts:
     return Concepts.from_sets(sets, sample_ids=ids)
 
 
-def open_attributes(path: str | Path) -> Concepts:
+def open_attributes(path: PathLike) -> Concepts:
     """``from_attributes`` of a file, ``.csv`` or ``.parquet``.
 
     Raises
@@ -130,7 +131,7 @@ def open_attributes(path: str | Path) -> Concepts:
     return from_attributes(frame)
 
 
-def from_coco(path: str | Path, *, supercategories: bool = True) -> Concepts:
+def from_coco(path: PathLike, *, supercategories: bool = True) -> Concepts:
     """The categories present in each image of a COCO instances file (JSON), and their supercategories.
 
     Sample ids are the file names of the images.
@@ -156,7 +157,7 @@ def from_coco(path: str | Path, *, supercategories: bool = True) -> Concepts:
     return Concepts.from_sets(shown.values(), sample_ids=shown)
 
 
-def _coco(whole: Any, name: str, path: str | Path, *needed: str) -> list[dict[str, Any]]:
+def _coco(whole: Any, name: str, path: PathLike, *needed: str) -> list[dict[str, Any]]:
     """A list of a COCO instances file, each of whose entries has what is needed: ids, which are numbers, and texts."""
     entries = whole.get(name) if isinstance(whole, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -168,7 +169,7 @@ def _coco(whole: Any, name: str, path: str | Path, *needed: str) -> list[dict[st
     return entries
 
 
-def _no_coco(path: str | Path, why: str) -> FileError:
+def _no_coco(path: PathLike, why: str) -> FileError:
     return FileError(
         f"{str(path)!r} is no COCO instances file: images, annotations and categories that refer to each other "
         f"are expected, and {why}"

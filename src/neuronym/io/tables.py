@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import kind_of, reading
 from neuronym._util.messages import counted, some
 from neuronym.errors import FileError
+from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ SAMPLE = "sample"  # the column of sample ids
 _BLOCK_BYTES = 64 * 2**20  # no row of a CSV file may be longer
 
 
-def header(path: str | Path, what: str) -> tuple[list[str], int]:
+def header(path: PathLike, what: str) -> tuple[list[str], int]:
     """The names in the first row of a CSV file of ``what``, and where the next row begins, in bytes."""
     with reading(path, what), open(path, "rb") as file:
         lines = (line.decode("utf-8-sig" if file.tell() == len(line) else "utf-8") for line in iter(file.readline, b""))
@@ -58,7 +58,7 @@ def _is_decimal(name: str) -> bool:
         return False
 
 
-def read_csv(path: str | Path, types: Mapping[str, Any], what: str) -> pa.Table:
+def read_csv(path: PathLike, types: Mapping[str, Any], what: str) -> pa.Table:
     """Read the rows of a CSV file of ``what`` with a type for each of its columns.
 
     Raises
@@ -88,7 +88,7 @@ def read_csv(path: str | Path, types: Mapping[str, Any], what: str) -> pa.Table:
     return renamed
 
 
-def read_parquet(path: str | Path, what: str) -> pa.Table:
+def read_parquet(path: PathLike, what: str) -> pa.Table:
     """The whole table of ``what``; an index that a DataFrame had stands first, as the column ``sample``.
 
     Raises
@@ -119,7 +119,7 @@ def read_parquet(path: str | Path, what: str) -> pa.Table:
     return table if ids is None else table.select(own).add_column(0, SAMPLE, ids)
 
 
-def metadata(table: pa.Table, key: str, path: str | Path, what: str) -> dict[str, Any]:
+def metadata(table: pa.Table, key: str, path: PathLike, what: str) -> dict[str, Any]:
     """What is written under a key of the metadata of a Parquet file, an object in JSON; empty where there is none."""
     with reading(path, what, ValueError, RecursionError):
         found = json.loads((table.schema.metadata or {}).get(key.encode(), b"{}"))
@@ -128,7 +128,7 @@ def metadata(table: pa.Table, key: str, path: str | Path, what: str) -> dict[str
     return found
 
 
-def _range(described: Mapping[str, Any], path: str | Path) -> range:
+def _range(described: Mapping[str, Any], path: PathLike) -> range:
     start, stop, step = (described.get(name) for name in ("start", "stop", "step"))
     if not isinstance(start, int) or not isinstance(stop, int) or not isinstance(step, int) or not step:
         raise FileError(f"cannot read {str(path)!r}: its metadata describe no index that counts")
@@ -169,7 +169,7 @@ def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
-def text_column(path: str | Path, name: str | None, what: str) -> tuple[list[str] | None, list[str]]:
+def text_column(path: PathLike, name: str | None, what: str) -> tuple[list[str] | None, list[str]]:
     """The sample ids, if there are any, and the cells of a column of a table, ``.csv`` or ``.parquet``, as texts.
 
     Parameters

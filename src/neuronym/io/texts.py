@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from neuronym._util.files import kind_of, writing
 from neuronym.errors import FileError, OptionError
 from neuronym.io.tables import SAMPLE, text_column
+from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Texts", "open_parents", "open_texts", "save_tokens"]
 
 
-def open_texts(path: str | Path) -> tuple[list[str] | None, list[str]]:
+def open_texts(path: PathLike) -> tuple[list[str] | None, list[str]]:
     """The sample ids, if there are any, and the texts of a table, ``.csv`` or ``.parquet``, with a column ``text``.
 
     Raises
@@ -29,7 +30,7 @@ def open_texts(path: str | Path) -> tuple[list[str] | None, list[str]]:
     return text_column(path, "text", "texts")
 
 
-def open_parents(path: str | Path) -> tuple[list[str], list[str]]:
+def open_parents(path: PathLike) -> tuple[list[str], list[str]]:
     """The ids of tokens, and of the text that each is in, of a table with the columns ``sample`` and ``parent``.
 
     Raises
@@ -94,7 +95,7 @@ class Texts:
         return pd.DataFrame(rows, columns=[SAMPLE, "parent", "text"])
 
 
-def save_tokens(tokens: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
+def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False) -> None:
     """Save a table of tokens as ``.csv`` or ``.parquet``; one that is there already and holds the same is left."""
     kind = kind_of(path, (".csv", ".parquet"), "tokens")
     if Path(path).exists() and not overwrite:

@@ -31,6 +31,7 @@ from neuronym.data.activations import Activations
 from neuronym.data.ids import parent
 from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, FileError, OptionError
+from neuronym.types import PathLike
 
 __all__ = ["LayerWriter", "check_widths", "open_layers", "split_path"]
 
@@ -42,7 +43,7 @@ _FOREIGN = ValueError, KeyError, TypeError, NotImplementedError, RuntimeError  #
 _KEY, _IDS, _CLUSTERS, _MATRIX = "neuronym", "sample_ids", "clusters", "activations"
 
 
-def split_path(path: str | Path) -> tuple[Path, str | None] | None:
+def split_path(path: PathLike) -> tuple[Path, str | None] | None:
     """A Zarr store and the layer in it that ``store.zarr/layer`` names; None for a path that is in no such store."""
     whole = Path(path)
     for store in (whole, *whole.parents):
@@ -52,7 +53,7 @@ def split_path(path: str | Path) -> tuple[Path, str | None] | None:
     return None
 
 
-def open_layers(path: str | Path) -> dict[str, Activations]:
+def open_layers(path: PathLike) -> dict[str, Activations]:
     """Open the layers of a Zarr store, or the one that ``store.zarr/layer`` names; nothing is read yet.
 
     A Zarr array of samples × neurons that something else wrote is a layer without names and ids.
@@ -199,7 +200,7 @@ class LayerWriter:
 
     def __init__(
         self,
-        path: str | Path,
+        path: PathLike,
         layers: Sequence[str],
         settings: Mapping[str, Any],
         *,
@@ -374,7 +375,7 @@ def _known(path: Path) -> dict[str, Any] | None:
     return _checked(state, path)
 
 
-def _refuse_other(path: str | Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _refuse_other(path: PathLike, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     differ = [name for name in sorted({*there, *wanted}) if there.get(name) != wanted.get(name)]
     if differ:
         told = "; ".join(f"{name}: {there.get(name)!r} there, {wanted.get(name)!r} now" for name in differ[:3])
@@ -403,7 +404,7 @@ def _locked(path: Path) -> int | None:
 
 
 @contextmanager
-def _unbroken(path: str | Path) -> Iterator[None]:
+def _unbroken(path: PathLike) -> Iterator[None]:
     """Turn a full disk and the like into one clear error."""
     try:
         yield

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym import inputs
 from neuronym._util.messages import warn
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar
-from neuronym.data.activations import Activations, Name
-from neuronym.data.binary import Unknown
+from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.data.groups import ConceptGroups
@@ -23,18 +21,19 @@ from neuronym.inputs.clusters import repeated_rows
 from neuronym.labeling.evidence import LayerSearch, add_evidence
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.labels import Explanation, Label, Labels
-from neuronym.search.beam import Direction, FormulaDecoder, Rules, Searcher, SearchResult
+from neuronym.search.beam import FormulaDecoder, Rules, Searcher, SearchResult
 from neuronym.stats.significance import mann_whitney
+from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, Direction, Name, Unknown
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 __all__ = ["label"]
 
 
 def label(
-    activations: Activations | ArrayLike | pd.DataFrame | str | Path | Mapping[str, Any],
-    concepts: Concepts | ArrayLike | pd.DataFrame | str | Path | Any,
+    activations: ActivationsLike,
+    concepts: ConceptsLike,
     *,
     names: Iterable[str] | None = None,
     neurons: Iterable[Name] | slice | None = None,
@@ -55,8 +54,8 @@ def label(
     permutations: int | Literal["auto"] = EvidenceOptions.permutations,
     seed: int = EvidenceOptions.seed,
     tail: bool = EvidenceOptions.tail,
-    clusters: Any = None,
-    strata: Any = None,
+    clusters: ClustersLike = None,
+    strata: ClustersLike = None,
     holdout: float | None = EvidenceOptions.holdout,
     folds: int | None = EvidenceOptions.folds,
     stability: int = EvidenceOptions.stability,

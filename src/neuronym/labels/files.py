@@ -17,6 +17,7 @@ from neuronym.data.formula import Formula
 from neuronym.errors import FileError
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, OfBest, filled
+from neuronym.types import PathLike
 
 __all__ = ["as_json", "as_label", "as_row", "columns_of", "read_rows", "write_rows"]
 
@@ -186,7 +187,7 @@ def _parsed(text: str) -> Formula:
     return Formula.parse(text)
 
 
-def write_rows(path: str | Path, columns: Sequence[str], rows: Sequence[Row], overwrite: bool) -> None:
+def write_rows(path: PathLike, columns: Sequence[str], rows: Sequence[Row], overwrite: bool) -> None:
     """Write rows of a table with the given columns; the file is complete or absent.
 
     Raises
@@ -238,7 +239,7 @@ def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> N
     parquet.write_table(pa.Table.from_arrays(arrays, names=list(columns)), path)
 
 
-def read_rows(path: str | Path) -> list[Row]:
+def read_rows(path: PathLike) -> list[Row]:
     """The rows that ``write_rows`` wrote, as they are in the file: in CSV, each cell is text.
 
     Raises
@@ -256,7 +257,7 @@ def read_rows(path: str | Path) -> list[Row]:
     return rows
 
 
-def _json_rows(path: str | Path) -> list[Row]:
+def _json_rows(path: PathLike) -> list[Row]:
     whole = read_json(path, "labels")
     rows = whole.get("labels") if isinstance(whole, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -268,7 +269,7 @@ def _json_rows(path: str | Path) -> list[Row]:
     return rows
 
 
-def _csv_rows(path: str | Path) -> tuple[list[str], list[Row]]:
+def _csv_rows(path: PathLike) -> tuple[list[str], list[Row]]:
     usual = csv.field_size_limit(2**31 - 1)  # the runners-up of a wide beam are long
     try:
         with reading(path, "labels"), open(path, encoding="utf-8-sig", newline="") as file:
@@ -290,7 +291,7 @@ def _csv_rows(path: str | Path) -> tuple[list[str], list[Row]]:
     return columns, [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _parquet_rows(path: str | Path) -> tuple[list[str], list[Row]]:
+def _parquet_rows(path: PathLike) -> tuple[list[str], list[Row]]:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 

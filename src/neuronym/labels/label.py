@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from neuronym.data.activations import Name
 from neuronym.data.formula import Formula
 from neuronym.labels.schema import FormulaNumbers, LabelNumbers, column, documented
 from neuronym.stats.significance import FARTHEST
+from neuronym.types import Name
 
 __all__ = ["Explanation", "Label"]
 

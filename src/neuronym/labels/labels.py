@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from neuronym._util.messages import no_such
-from neuronym.data.activations import Name, as_name
+from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import FileError, InputError, OptionError, UnknownNameError
 from neuronym.labels.files import as_json, as_label, as_row, columns_of, read_rows, write_rows
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, Column, column
 from neuronym.labels.summary import Summary
+from neuronym.types import Name, PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -215,7 +215,7 @@ class Labels:
         frame = pd.DataFrame(list(self._rows()), columns=columns_of(self))
         return frame.astype({one.name: "Int64" for one in COLUMNS if one.kind == "whole" and one.name in frame})
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+    def save(self, path: PathLike, *, overwrite: bool = False) -> None:
         """Save the labels as ``.csv``, ``.parquet`` or ``.json``, nothing lost; the file is complete or absent.
 
         Raises
@@ -230,7 +230,7 @@ class Labels:
         return as_json(columns_of(self), list(self._rows()))
 
     @classmethod
-    def open(cls, path: str | Path) -> Labels:
+    def open(cls, path: PathLike) -> Labels:
         """Read the labels that ``save`` wrote.
 
         Raises

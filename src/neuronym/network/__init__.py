@@ -4,12 +4,11 @@ from neuronym.network.batches import batches, feed
 from neuronym.network.collecting import collect
 from neuronym.network.hooks import capture_outputs, trace_modules
 from neuronym.network.models import LoadedModel, load_function, load_model, load_weights
-from neuronym.network.pooling import POOLS, Pool, pool_output
+from neuronym.network.pooling import POOLS, pool_output
 
 __all__ = [
     "POOLS",
     "LoadedModel",
-    "Pool",
     "batches",
     "capture_outputs",
     "collect",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -19,7 +18,8 @@ from neuronym.errors import ActivationsError, OptionError
 from neuronym.io.zarr_store import LayerWriter, check_widths
 from neuronym.network.batches import Batch, attention_mask, batches, feed, length, moved
 from neuronym.network.hooks import capture_outputs, eval_mode, only_output
-from neuronym.network.pooling import POOLS, Pool, pool_output
+from neuronym.network.pooling import POOLS, pool_output
+from neuronym.types import PathLike, Pool
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ def collect(
     data: Any,
     *,
     layers: Sequence[str],
-    out: str | Path | None = None,
+    out: PathLike | None = None,
     pool: Pool | Callable[[torch.Tensor], torch.Tensor] = "mean",
     tokens: bool = False,
     device: str | torch.device | None = None,

@@ -13,6 +13,7 @@ from neuronym._util.files import first_line, reading
 from neuronym._util.messages import counted, some
 from neuronym.errors import FileError, OptionError
 from neuronym.io.images import Preprocess
+from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,7 @@ class LoadedModel:
         return " ".join(str(self.prepare).split()) if not self.reads_text else type(self.prepare).__name__
 
 
-def load_model(name: str, weights: str | Path | None = None) -> LoadedModel:
+def load_model(name: str, weights: PathLike | None = None) -> LoadedModel:
     """Load a model by its name, with its own weights or those of a file.
 
     - ``efficientnet-lite0``: a network for ImageNet that the extra ``imagenet`` installs, weights and all;
@@ -174,7 +175,7 @@ def load_function(name: str) -> Callable[..., Any]:
     return made
 
 
-def load_weights(model: torch.nn.Module, path: str | Path) -> None:
+def load_weights(model: torch.nn.Module, path: PathLike) -> None:
     """Load a state dict, ``.safetensors`` or of ``torch.save``, into a model; no Python object is ever unpickled.
 
     A dict that holds it under ``state_dict`` or ``model``, and names that all begin with ``module.``, are understood.

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from neuronym.errors import ActivationsError
+from neuronym.types import Pool
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["POOLS", "Pool", "pool_output"]
 
-#: How maps and sequences become one number per neuron, by name.
-Pool = Literal["mean", "max", "first", "last"]
 #: All of them.
 POOLS = ("mean", "max", "first", "last")
 

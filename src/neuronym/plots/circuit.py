@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuronym._util.files import check_target
 from neuronym.analysis.circuits import Circuit
-from neuronym.data.activations import Name
 from neuronym.plots.drawing import INSIDE, OUTSIDE, PLAIN
 from neuronym.plots.figures import new_figure, save_figure
+from neuronym.types import Name, PathLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -20,7 +19,7 @@ __all__ = ["plot_circuit"]
 Node = tuple[str, Name]
 
 
-def plot_circuit(found: Circuit, path: str | Path, *, overwrite: bool = False) -> None:
+def plot_circuit(found: Circuit, path: PathLike, *, overwrite: bool = False) -> None:
     """Draw a circuit as ``.png``, ``.pdf`` or ``.svg``: the target on the right, blue adds, orange takes away.
 
     The width of an edge is its share of what is added to the neuron that it runs to.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuronym._util.files import kind_of, writing
 from neuronym._util.fonts import font_for, has_glyphs
 from neuronym._util.messages import warn
 from neuronym.errors import OptionError
+from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save_figure(figure: Figure, path: str | Path, overwrite: bool) -> None:
+def save_figure(figure: Figure, path: PathLike, overwrite: bool) -> None:
     """Save a figure as ``.png``, ``.pdf`` or ``.svg``; the file is complete or absent.
 
     Raises

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from neuronym._util.messages import no_such
 from neuronym.analysis.spurious import Findings
 from neuronym.plots.drawing import INSIDE, OUTSIDE, PLAIN, legend
 from neuronym.plots.figures import COLOURS, new_figure, save_figure
+from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ __all__ = ["plot_findings"]
 
 def plot_findings(
     findings: Findings,
-    path: str | Path,
+    path: PathLike,
     *,
     suspect: str | None = None,
     photos: Any = None,

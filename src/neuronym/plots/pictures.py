@@ -36,6 +36,7 @@ from neuronym.plots.layers import auc_histogram, layer_overview
 from neuronym.plots.samples import first_samples
 from neuronym.plots.view import NeuronView, neuron_of
 from neuronym.stats.curves import Roc
+from neuronym.types import ActivationsLike, ConceptsLike, SamplesLike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,8 +56,8 @@ Bools = NDArray[np.bool_]
 
 def distribution(
     label: Label,
-    activations: Any,
-    concepts: Any,
+    activations: ActivationsLike,
+    concepts: ConceptsLike,
     *,
     names: Iterable[str] | None = None,
     align: bool = False,
@@ -106,8 +107,8 @@ def _told(seen: NeuronView, inside: Bools) -> str:
 
 def roc(
     label: Label,
-    activations: Any,
-    concepts: Any,
+    activations: ActivationsLike,
+    concepts: ConceptsLike,
     *,
     names: Iterable[str] | None = None,
     align: bool = False,
@@ -149,10 +150,10 @@ def roc(
 
 def top_samples(
     label: Label,
-    activations: Any,
-    samples: Any,
+    activations: ActivationsLike,
+    samples: SamplesLike,
     *,
-    concepts: Any = None,
+    concepts: ConceptsLike | None = None,
     names: Iterable[str] | None = None,
     align: bool = False,
     n: int = 9,
@@ -195,8 +196,8 @@ def top_samples(
 
 def concept_bars(
     label: Label,
-    activations: Any,
-    concepts: Any,
+    activations: ActivationsLike,
+    concepts: ConceptsLike,
     *,
     names: Iterable[str] | None = None,
     align: bool = False,
@@ -253,9 +254,9 @@ def _bars(axes: Axes, names: Sequence[str], auc: NDArray[np.float64], low: int, 
 
 def formula_steps(
     label: Label,
-    activations: Any,
-    concepts: Any,
-    samples: Any,
+    activations: ActivationsLike,
+    concepts: ConceptsLike,
+    samples: SamplesLike,
     *,
     names: Iterable[str] | None = None,
     align: bool = False,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import check_target
 from neuronym.errors import OptionError
 from neuronym.plots.drawing import axes_of, head, legend
 from neuronym.plots.figures import COLOURS, MARKERS, new_figure, save_figure
+from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def sweep(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return axes
 
 
-def plot_sweep(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
+def plot_sweep(table: pd.DataFrame, path: PathLike, *, overwrite: bool = False) -> None:
     """Draw what ``sweep`` gives, by length and by minimal fraction, as ``.png``, ``.pdf`` or ``.svg``.
 
     Raises

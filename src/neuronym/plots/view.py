@@ -16,6 +16,7 @@ from neuronym.data.formula import Formula
 from neuronym.errors import ActivationsError, ConceptsError, OptionError
 from neuronym.labels.label import Label
 from neuronym.stats.measures import measure
+from neuronym.types import ActivationsLike, ConceptsLike
 
 __all__ = ["NeuronView", "neuron_of"]
 
@@ -47,7 +48,14 @@ class NeuronView:
     n_rows: int
 
     @classmethod
-    def of(cls, label: Label, activations: Any, concepts: Any, names: Iterable[str] | None, align: bool) -> NeuronView:
+    def of(
+        cls,
+        label: Label,
+        activations: ActivationsLike,
+        concepts: ConceptsLike | None,
+        names: Iterable[str] | None,
+        align: bool,
+    ) -> NeuronView:
         """Find the neuron of a label, and match its samples with concepts as ``neuronym.label`` does."""
         if not isinstance(label, Label):
             raise OptionError(f"label must be one Label, such as labels[0], not {type(label).__name__}")

@@ -21,6 +21,7 @@ from neuronym.report.building import Builder, piece
 from neuronym.report.detail import Layer
 from neuronym.report.sections import circuits_data, compared_data, findings_data
 from neuronym.report.shown import ShownSamples
+from neuronym.types import ActivationsLike, ConceptsLike, HierarchyLike, LabelsLike, PathLike, SamplesLike
 
 __all__ = ["explore", "report"]
 
@@ -29,15 +30,15 @@ _STATIC = ("app.js", "views.js", "charts.js", "style.css", *_VENDORED)
 
 
 def report(
-    labels: Labels | str | Path,
-    out: str | Path = "report",
+    labels: LabelsLike,
+    out: PathLike = "report",
     *,
-    activations: Any = None,
-    concepts: Any = None,
-    samples: Any = None,
+    activations: ActivationsLike | None = None,
+    concepts: ConceptsLike | None = None,
+    samples: SamplesLike | None = None,
     names: Mapping[str, str] | None = None,
-    hierarchy: Hierarchy | str | Path | None = None,
-    other: Labels | str | Path | None = None,
+    hierarchy: HierarchyLike | None = None,
+    other: LabelsLike | None = None,
     circuits: Any = (),
     findings: Any = None,
     title: str = "Neurons",
@@ -134,7 +135,7 @@ def report(
     return Path(out) / "index.html"
 
 
-def explore(labels: Labels | str | Path, out: str | Path = "report", *, height: int = 800, **options: Any) -> Any:
+def explore(labels: LabelsLike, out: PathLike = "report", *, height: int = 800, **options: Any) -> Any:
     """Write a report and open it inside a notebook.
 
     Parameters
@@ -155,7 +156,9 @@ def explore(labels: Labels | str | Path, out: str | Path = "report", *, height: 
     return IFrame(str(report(labels, out, **options)), "100%", height)
 
 
-def _layers(labels: Labels, activations: Any, concepts: Any, align: bool) -> dict[str | None, Layer]:
+def _layers(
+    labels: Labels, activations: ActivationsLike | None, concepts: ConceptsLike | None, align: bool
+) -> dict[str | None, Layer]:
     """The layers that the labels are of, their samples numbered alike."""
     if activations is None:
         return {}

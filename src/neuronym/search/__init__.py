@@ -1,11 +1,10 @@
 """The core: the search for the best formula, by counts and sums."""
 
-from neuronym.search.beam import Direction, FormulaDecoder, Rules, Searcher, SearchResult, extension, search
+from neuronym.search.beam import FormulaDecoder, Rules, Searcher, SearchResult, extension, search
 from neuronym.search.scores import AUC, GroupSums, Score
 
 __all__ = [
     "AUC",
-    "Direction",
     "FormulaDecoder",
     "GroupSums",
     "Rules",

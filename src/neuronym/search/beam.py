@@ -26,11 +26,10 @@ from neuronym.data.formula import Formula
 from neuronym.data.groups import ConceptGroups
 from neuronym.errors import OptionError
 from neuronym.search.scores import AUC, Score
+from neuronym.types import Direction
 
 __all__ = ["Direction", "FormulaDecoder", "Rules", "SearchResult", "Searcher", "extension", "search"]
 
-#: Whether a neuron is high or low inside its formula.
-Direction = Literal["high", "low"]
 
 _OPERATORS: tuple[Literal["and"], Literal["or"]] = ("and", "or")
 

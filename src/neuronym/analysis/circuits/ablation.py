@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from neuronym._util.messages import no_such
 from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
-from neuronym.data.activations import Name
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.network.batches import attention_mask, feed
 from neuronym.network.hooks import capture_outputs, eval_mode, only_output
 from neuronym.network.pooling import pool_output
+from neuronym.types import Name
 
 if TYPE_CHECKING:
     import torch

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
-from neuronym.data.activations import Name
 from neuronym.data.ids import places
 from neuronym.errors import OptionError
 from neuronym.io.tables import shown_table
 from neuronym.labels.labels import Labels
+from neuronym.types import Name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import kind_of, read_json, writing
-from neuronym.data.activations import Name, as_name
+from neuronym.data.activations import as_name
 from neuronym.errors import FileError
+from neuronym.types import Name, PathLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -32,7 +32,7 @@ def _id(node: Node) -> str:
     return f"{node[0]}/{node[1]}"
 
 
-def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: str | Path, overwrite: bool) -> None:
+def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: PathLike, overwrite: bool) -> None:
     """Write ``.dot``, ``.graphml`` or ``.json``."""
     import networkx as nx
 
@@ -50,7 +50,7 @@ def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: str | Pat
             temporary.write_text(_dot(graph), encoding="utf-8")
 
 
-def read(path: str | Path) -> tuple[nx.DiGraph[Node], Node, list[str], int]:
+def read(path: PathLike) -> tuple[nx.DiGraph[Node], Node, list[str], int]:
     """The graph, target, layers and number of samples of a ``.json`` that ``write`` wrote."""
     import networkx as nx
 

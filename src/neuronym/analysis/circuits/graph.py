@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,14 +17,13 @@ from neuronym.analysis.circuits.ablation import Ablation, ablate
 from neuronym.analysis.circuits.contributing import N_STEPS, Contributions, Method, compare, contributions
 from neuronym.analysis.circuits.files import read, title, write
 from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
-from neuronym.data.activations import Name
 from neuronym.data.depths import as_hierarchy, hierarchy_positions
-from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import OptionError
 from neuronym.inputs.alignment import as_concepts
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Labels
 from neuronym.search.beam import Rules
+from neuronym.types import ConceptsLike, HierarchyLike, Name, PathLike
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -213,7 +211,7 @@ def _describe(
             graph.nodes[node]["name"] = name
 
 
-def save_circuit(found: Circuit, path: str | Path, *, overwrite: bool = False) -> None:
+def save_circuit(found: Circuit, path: PathLike, *, overwrite: bool = False) -> None:
     """Save a circuit as ``.dot`` (Graphviz), ``.graphml`` or ``.json`` (networkx's node-link data).
 
     Raises
@@ -224,7 +222,7 @@ def save_circuit(found: Circuit, path: str | Path, *, overwrite: bool = False) -
     write(found.graph, found.target, found.n_samples, path, overwrite)
 
 
-def open_circuit(path: str | Path) -> Circuit:
+def open_circuit(path: PathLike) -> Circuit:
     """Read the ``.json`` that ``save_circuit`` wrote.
 
     Raises
@@ -237,7 +235,7 @@ def open_circuit(path: str | Path) -> Circuit:
     return Circuit(graph, target, layers, n_samples, covered)
 
 
-def by_depth(labels: Labels, concepts: Any, hierarchy: Hierarchy | str | Path) -> pd.DataFrame:
+def by_depth(labels: Labels, concepts: ConceptsLike, hierarchy: HierarchyLike) -> pd.DataFrame:
     """How labels go from general to specific, layer by layer.
 
     Parameters

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuronym import inputs
 from neuronym._util.messages import no_such
-from neuronym.data.activations import Activations, Name
+from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.data.ids import places
@@ -19,6 +19,7 @@ from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import by_index, is_frame
 from neuronym.network.batches import batches, moved
 from neuronym.network.collecting import collect
+from neuronym.types import ActivationsLike, ConceptsLike, Name
 
 if TYPE_CHECKING:
     import torch
@@ -51,9 +52,9 @@ class ObservedModel:
         data: Any,
         layers: Sequence[str],
         *,
-        activations: Any = None,
+        activations: ActivationsLike | None = None,
         sample_ids: Sequence[str] | None = None,
-        concepts: Any = None,
+        concepts: ConceptsLike | None = None,
         names: Mapping[str, Sequence[Name]] | None = None,
         progress: bool = False,
     ) -> ObservedModel:
@@ -197,7 +198,7 @@ def _ids(data: Any, taken: Mapping[str, Activations], given: Sequence[str] | Non
 
 
 def _matched(
-    layers: Mapping[str, Activations], concepts: Any, tables: bool
+    layers: Mapping[str, Activations], concepts: ConceptsLike | None, tables: bool
 ) -> tuple[Mapping[str, Activations], Concepts | None]:
     """Layers of the same samples, and the concepts of these; of two tables, row numbers are ids too."""
     if concepts is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from neuronym import inputs
 from neuronym._util.messages import no_such, warn
 from neuronym.analysis.compose.fuzzy import NORMS, Membership, TNorm, evaluate_fuzzy
-from neuronym.data.activations import Activations, Name
+from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.data.groups import ConceptGroups
@@ -29,6 +28,7 @@ from neuronym.search.beam import extension
 from neuronym.search.scores import AUC
 from neuronym.stats.measures import measure
 from neuronym.stats.significance import auc_interval
+from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, LabelsLike, Name, Pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,7 +176,7 @@ class Detector:
     auc_low: float
     auc_high: float
 
-    def scores(self, activations: Any) -> NDArray[np.float64]:
+    def scores(self, activations: ActivationsLike) -> NDArray[np.float64]:
         """The degree to which each sample shows the formula: float64 in [0, 1], shape (n_samples,).
 
         Parameters
@@ -205,7 +205,14 @@ class Detector:
             degrees[concept] = part.degree(column)
         return np.asarray(evaluate_fuzzy(self.formula, degrees, self.norm, np))
 
-    def auc(self, activations: Any, concepts: Any, *, names: Iterable[str] | None = None, align: bool = False) -> float:
+    def auc(
+        self,
+        activations: ActivationsLike,
+        concepts: ConceptsLike,
+        *,
+        names: Iterable[str] | None = None,
+        align: bool = False,
+    ) -> float:
         """The AUC of the detector's scores for its formula, on samples of any kind, ties counted one half.
 
         Parameters
@@ -255,17 +262,17 @@ class Detector:
 
 def compose(
     formula: Formula | str,
-    activations: Any,
-    concepts: Any,
+    activations: ActivationsLike,
+    concepts: ConceptsLike,
     *,
     names: Iterable[str] | None = None,
     neurons: Iterable[Name] | slice | None = None,
-    labels: Labels | str | Path | None = None,
+    labels: LabelsLike | None = None,
     norm: str | TNorm = "product",
     mapping: Mapped = "empirical",
     direction: Literal["high", "low", "both"] = "high",
     holdout: float | None = 0.5,
-    clusters: Any = None,
+    clusters: ClustersLike = None,
     seed: int = 0,
     align: bool = False,
 ) -> Detector:
@@ -318,8 +325,8 @@ def compose(
 
 def compare(
     formula: Formula | str,
-    activations: Any,
-    concepts: Any,
+    activations: ActivationsLike,
+    concepts: ConceptsLike,
     *,
     norms: Sequence[str] = NORMS,
     mappings: Sequence[Mapped] | Mapped = ("empirical", "logistic"),
@@ -374,15 +381,15 @@ class NeuronChoice:
     def of(
         cls,
         formula: Formula | str,
-        activations: Any,
-        concepts: Any,
+        activations: ActivationsLike,
+        concepts: ConceptsLike,
         *,
         names: Iterable[str] | None = None,
         neurons: Iterable[Name] | slice | None = None,
-        labels: Labels | str | Path | None = None,
+        labels: LabelsLike | None = None,
         direction: str = "high",
         holdout: float | None = 0.5,
-        clusters: Any = None,
+        clusters: ClustersLike = None,
         seed: int = 0,
         align: bool = False,
     ) -> NeuronChoice:

@@ -12,7 +12,8 @@ from neuronym.analysis.compose.fuzzy import TNorm, evaluate_fuzzy
 from neuronym.data.formula import Formula
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.network.hooks import capture_outputs, eval_mode, only_output
-from neuronym.network.pooling import POOLS, Pool, pool_output
+from neuronym.network.pooling import POOLS, pool_output
+from neuronym.types import Pool
 
 __all__ = ["DetectorModule"]
 

@@ -15,6 +15,7 @@ from neuronym._util.fonts import font_for, open_font
 from neuronym.errors import FileError, OptionError
 from neuronym.io.images import open_image
 from neuronym.io.sources import image_files
+from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,7 +46,7 @@ class Text:
     """
 
     text: str
-    font: str | Path | None = None
+    font: PathLike | None = None
     size: float = 0.16
     colour: str = "white"
     opacity: float = 0.5
@@ -100,7 +101,7 @@ class Patch:
         If there is no such file, or the folder holds no images.
     """
 
-    image: str | Path
+    image: PathLike
     size: float = 0.3
     opacity: float = 1.0
     place: Place = "random"

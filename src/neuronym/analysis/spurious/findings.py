@@ -16,12 +16,13 @@ from neuronym import inputs
 from neuronym._util.files import check_target, reading, writing
 from neuronym._util.messages import no_such, some
 from neuronym.analysis.spurious.sides import SuspectComparison
-from neuronym.data.activations import Activations, Name, as_name
+from neuronym.data.activations import Activations, as_name
 from neuronym.errors import FileError, OptionError
 from neuronym.inputs.alignment import as_concepts
 from neuronym.io.tables import shown_table
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Label, Labels
+from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, Name, PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,7 @@ class Findings:
                 yield "classes that gain most\n" + _text(classes.head(10), _CLASSES)
                 yield "classes that lose most\n" + _text(classes.tail(5).iloc[::-1], _CLASSES)
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+    def save(self, folder: PathLike, *, overwrite: bool = False) -> None:
         """Save as ``neurons.csv`` and ``classes.csv`` in a folder that exists.
 
         Raises
@@ -90,7 +91,7 @@ _NEURONS = ("neuron", "rank", "auc", "auc_low", "auc_high", "change", "change_sd
 _CLASSES = ("class", "name", "change", "change_low", "change_high", "rises", "predicted_before", "predicted_after", "q")
 
 
-def open_findings(folder: str | Path) -> Findings:
+def open_findings(folder: PathLike) -> Findings:
     """Read what ``Findings.save`` wrote.
 
     Raises
@@ -121,15 +122,15 @@ def _text(table: pd.DataFrame, columns: Sequence[str]) -> str:
 
 
 def find_spurious(
-    activations: Any,
-    concepts: Any,
+    activations: ActivationsLike,
+    concepts: ConceptsLike,
     *,
     suspects: str | Sequence[str],
     names: Iterable[str] | None = None,
     neurons: Iterable[Name] | slice | None = None,
     outputs: str | bool | None = None,
     class_names: Mapping[Name, str] | Sequence[str] | None = None,
-    clusters: Any = None,
+    clusters: ClustersLike = None,
     paired: bool | None = None,
     permutations: int = 9999,
     seed: int = 0,
@@ -197,8 +198,8 @@ def find_spurious(
 
 
 def relabel(
-    activations: Any,
-    concepts: Any,
+    activations: ActivationsLike,
+    concepts: ConceptsLike,
     suspects: str | Sequence[str],
     *,
     holdout: float | None = 0.5,

@@ -20,6 +20,7 @@ from neuronym.analysis.spurious.alterations import Blur, Border, Cast, Jpeg, Pat
 from neuronym.data.concepts import Concepts
 from neuronym.errors import ConceptsError, FileError, OptionError
 from neuronym.io.images import Images
+from neuronym.types import ImagesLike, PathLike
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +135,7 @@ class AlteredSamples:
             spread = Concepts.concatenate([spread, none], axis="samples")
         return Concepts.concatenate([suspect, spread])
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: PathLike) -> None:
         """Write the copies as PNG files, named as their photos, into a folder that does not exist yet.
 
         Raises
@@ -193,7 +194,7 @@ class _Overlaid:
 
 
 def overlay(
-    images: Images | str | Path,
+    images: ImagesLike,
     how: Alteration | Iterable[Alteration],
     fraction: float = 1.0,
     seed: int = 0,
@@ -235,7 +236,7 @@ def overlay(
     return AlteredSamples(taken, _Overlaid(taken, steps, chosen, seed), name)
 
 
-def pair_with_artefacts(images: Images | str | Path, folder: str | Path, *, name: str = "artefact") -> AlteredSamples:
+def pair_with_artefacts(images: ImagesLike, folder: PathLike, *, name: str = "artefact") -> AlteredSamples:
     """Put photos that show a suspect concept beside those that do not; those with the same path below are pairs.
 
     Parameters

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.parallel import progress_bar
-from neuronym.data.activations import Activations, Name
+from neuronym.data.activations import Activations
 from neuronym.data.groups import ConceptGroups
 from neuronym.errors import ActivationsError, ConceptsError, OptionError
 from neuronym.inputs.alignment import Aligned, check_finite
 from neuronym.stats.measures import measure, p_values
 from neuronym.stats.paired import FEWEST, Pairs, paired_interval, sign_flips, signed_rank
 from neuronym.stats.significance import auc_interval, benjamini_hochberg
+from neuronym.types import Name
 
 if TYPE_CHECKING:
     import pandas as pd
