@@ -98,7 +98,7 @@ import numpy as np, torch, neuronym
 acts = neuronym.collect(torch.nn.Sequential(torch.nn.Linear(4, 3)), torch.zeros(30, 4), layers=["0"])
 assert acts["0"].n_neurons == 3
 neuronym.plots.roc, neuronym.report.report, neuronym.spurious.find_spurious, neuronym.circuits.circuit
-neuronym.compose.compose, neuronym.sources.from_folder, neuronym.io.Images, neuronym.network.load_model
+neuronym.compose.compose, neuronym.sources.from_imagefolder, neuronym.io.Images, neuronym.network.load_model
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.extras import need
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
-from neuronym.errors import FileError, OptionError
+from neuronym.errors import FileError
 from neuronym.inputs.samples import Samples
 from neuronym.io.files import save_activations, save_concepts
 from neuronym.labeling.labeling import label
@@ -69,12 +70,11 @@ def train(seed: int = 0) -> Digits:
     OptionError
         If scikit-learn is not installed.
     """
-    try:
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-        from sklearn.neural_network import MLPClassifier
-    except ImportError as error:
-        raise OptionError("the demo needs scikit-learn and matplotlib: pip install 'neuronym[demo]'") from error
+    need("the demo", "demo")
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+    from sklearn.neural_network import MLPClassifier
+
     images, digits = load_digits(return_X_y=True)
     train_x, held_x, train_y, held_y = train_test_split(
         images, digits, test_size=0.5, random_state=seed, stratify=digits

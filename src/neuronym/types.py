@@ -78,5 +78,5 @@ ImagesLike: TypeAlias = "Images | PathLike"
 #: Labels, or a file of them.
 LabelsLike: TypeAlias = "Labels | PathLike"
 
-#: A hierarchy of concepts, or a table of its edges, child and parent.
+#: A hierarchy of concepts; ``"wordnet"``; a table of its edges, child and parent; or a folder of WordNet's files.
 HierarchyLike: TypeAlias = "Hierarchy | PathLike"

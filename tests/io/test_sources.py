@@ -10,8 +10,8 @@ from neuronym.io.sources import (
     from_attributes,
     from_coco,
     from_dataset,
-    from_folder,
-    from_patterns,
+    from_imagefolder,
+    from_regex,
     open_attributes,
 )
 
@@ -26,18 +26,18 @@ def photos(tmp_path):
 
 
 def test_a_subfolder_is_a_class(photos):
-    concepts = from_folder(photos)
+    concepts = from_imagefolder(photos)
     assert concepts.sample_ids == ("cat/a.jpg", "dog/a.JPG", "dog/deeper/b.png")
     assert concepts["dog"].tolist() == [False, True, True]
     assert concepts["cat"].tolist() == [True, False, False]
-    assert from_folder(photos, endings=[".txt"]).sample_ids == ("cat/notes.txt",)
+    assert from_imagefolder(photos, endings=[".txt"]).sample_ids == ("cat/notes.txt",)
 
 
 def test_a_folder_without_classes_is_refused(photos, tmp_path):
     with pytest.raises(FileError, match="there is no folder"):
-        from_folder(tmp_path / "gone")
+        from_imagefolder(tmp_path / "gone")
     with pytest.raises(ConceptsError, match=r"no subfolders with files .*; 1 file of this kind lie"):
-        from_folder(photos / "dog" / "deeper")
+        from_imagefolder(photos / "dog" / "deeper")
 
 
 def test_lines_of_annotations(tmp_path):
@@ -230,10 +230,10 @@ def test_columns_of_a_dataset_of_hugging_face(dataset):
 
 
 def test_patterns_are_found_in_texts():
-    found = from_patterns(["one 1", "2", ""], {"digit": r"\d", "word": r"^\w+$"}, sample_ids="abc")
+    found = from_regex(["one 1", "2", ""], {"digit": r"\d", "word": r"^\w+$"}, sample_ids="abc")
     assert found["digit"].tolist() == [True, True, False]
     assert found["word"].tolist() == [False, True, False]
     assert found.sample_ids == ("a", "b", "c")
-    assert from_patterns([], {"a": "b"}).n_samples == 0
+    assert from_regex([], {"a": "b"}).n_samples == 0
     with pytest.raises(OptionError, match=r"the pattern of 'a' is no regular expression: '\(\[' \("):
-        from_patterns(["x"], {"a": "(["})
+        from_regex(["x"], {"a": "(["})

@@ -8,7 +8,7 @@ from transformers.models.bert import BertConfig, BertModel, BertTokenizer
 from transformers.models.vit import ViTConfig, ViTModel
 
 from neuronym import Activations, Concepts, FileError, OptionError, label
-from neuronym.io.sources import from_patterns
+from neuronym.io.sources import from_regex
 from neuronym.io.texts import Texts, open_parents, open_texts
 from neuronym.network.collecting import collect
 
@@ -59,7 +59,7 @@ def test_tokens_are_labelled_with_concepts_of_tokens_and_of_texts(bert, texts, t
     data = Texts(texts, tokenizer, batch_size=8, max_length=8)
     found = collect(model, data, layers=["embeddings"], tokens=True, out=tmp_path / "t.zarr", sample_ids=IDS)
     table = data.tokens(IDS)
-    words = from_patterns(table["text"], {"number": "^[0-9]$", "animal": "^(cat|dog)$"}, sample_ids=table["sample"])
+    words = from_regex(table["text"], {"number": "^[0-9]$", "animal": "^(cat|dog)$"}, sample_ids=table["sample"])
     assert words["animal"].tolist() == [word in ("cat", "dog") for word in table["text"]]
     about = Concepts.from_sets([{"bad"} if "bad" in text else set() for text in texts], sample_ids=IDS)
     spread = about.to_tokens(table["sample"], table["parent"])

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuronym._util.extras import need
 from neuronym._util.files import first_line
 from neuronym._util.messages import counted, some
 from neuronym.errors import FileError, OptionError
@@ -84,10 +85,9 @@ def open_font(path: str, size: int) -> FreeTypeFont:
 @cache
 def _signs(path: str) -> frozenset[str]:
     """The signs that a font has glyphs for; of a collection, its first font."""
-    try:
-        from fontTools.ttLib import TTFont, TTLibError
-    except ImportError as error:
-        raise OptionError("text on images needs fontTools: pip install 'neuronym[spurious]'") from error
+    need("text on images", "spurious")
+    from fontTools.ttLib import TTFont, TTLibError
+
     try:
         with open(path, "rb") as file, TTFont(file, fontNumber=0, lazy=True) as opened:
             codes: Any = opened.getBestCmap() or {}
@@ -100,10 +100,9 @@ def _signs(path: str) -> frozenset[str]:
 
 def _installed() -> Iterator[str]:
     """The files of the fonts here, plain ones first."""
-    try:
-        from matplotlib import font_manager, get_data_path
-    except ImportError as error:
-        raise OptionError("finding a font needs matplotlib: pip install 'neuronym[spurious]'") from error
+    need("text on images", "spurious")
+    from matplotlib import font_manager, get_data_path
+
     own = sorted(str(path) for path in (Path(get_data_path()) / "fonts" / "ttf").glob("DejaVuSans.ttf"))
     found = sorted(
         font_manager.findSystemFonts(),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +17,7 @@ from neuronym import inputs
 from neuronym._util.messages import warn
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations
-from neuronym.data.depths import hierarchy_positions
-from neuronym.data.hierarchy import Hierarchy
+from neuronym.data.depths import as_hierarchy, hierarchy_positions
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import check_finite
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
@@ -95,13 +93,12 @@ def sweep(
         raise OptionError("holdout must lie between 0 and 1, not None: the samples held out say what is gained")
     asked = EvidenceOptions(holdout=holdout, seed=seed)
     check_n_jobs(n_jobs)
-    if isinstance(hierarchy, str | Path):
-        hierarchy = Hierarchy.from_csv(hierarchy)
+    known = None if hierarchy is None else as_hierarchy(hierarchy)
     rows = []
     for one in inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align):
         layer, taken = one.layer, one.activations
         parts = SampleSplit.of(one.groups, one.clusters, None, asked)
-        above = None if hierarchy is None else hierarchy_positions(hierarchy, one.searched)
+        above = None if known is None else hierarchy_positions(known, one.searched)
         columns = taken.indices(neurons)
         if not len(columns):
             raise ActivationsError("there is no neuron to label")

@@ -45,11 +45,11 @@ def imagefolder(
     ids: _IDS = False,
 ) -> None:
     """Take one class per subfolder."""
-    from neuronym.io.sources import from_folder
+    from neuronym.io.sources import from_imagefolder
 
     _check(out, overwrite)
     above = _above(wordnet, wordnet_files, hierarchy)
-    _finish(from_folder(folder), out, overwrite, above, min_classes, min_count, ids)
+    _finish(from_imagefolder(folder), out, overwrite, above, min_classes, min_count, ids)
 
 
 @app.command(
@@ -155,7 +155,7 @@ def regex(
     min_count: _COUNT = 1,
 ) -> None:
     """Find regular expressions in texts or in tokens."""
-    from neuronym.io.sources import from_patterns
+    from neuronym.io.sources import from_regex
     from neuronym.io.texts import open_texts
 
     _check(out, overwrite)
@@ -167,7 +167,7 @@ def regex(
     patterns = {name: expression for name, _, expression in named}
     if len(patterns) < len(named):
         raise OptionError("two patterns have one name: each needs its own")
-    _finish(from_patterns(texts, patterns, sample_ids=ids), out, overwrite, None, 1, min_count, True)
+    _finish(from_regex(texts, patterns, sample_ids=ids), out, overwrite, None, 1, min_count, True)
 
 
 @app.command(epilog="\b\nExample:\n  neuronym concepts tokens texts.parquet tokens.csv --out concepts.parquet")

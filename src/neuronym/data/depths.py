@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from neuronym.data.concepts import Concepts
@@ -13,8 +15,24 @@ __all__ = ["as_hierarchy", "depth", "hierarchy_positions"]
 
 
 def as_hierarchy(given: HierarchyLike) -> Hierarchy:
-    """A hierarchy, or that of a file."""
-    return given if isinstance(given, Hierarchy) else Hierarchy.from_csv(given)
+    """Read a hierarchy from what a user gives.
+
+    Parameters
+    ----------
+    given : Hierarchy, str or Path
+        ``"wordnet"`` is that above ImageNet's classes, a folder WordNet's own files, and any other file a table of
+        child and parent.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    """
+    if isinstance(given, Hierarchy):
+        return given
+    if str(given) == "wordnet":
+        return Hierarchy.imagenet()
+    return Hierarchy.from_wordnet(given) if Path(given).is_dir() else Hierarchy.from_csv(given)
 
 
 def depth(hierarchy: Hierarchy, name: str) -> int:

@@ -24,7 +24,7 @@ from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, Opt
 from neuronym.inputs.clusters import codes, is_by_place
 from neuronym.io.files import open_activations, open_concepts
 from neuronym.io.zarr_store import open_layers, split_path
-from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, PathLike, Unknown
+from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, LayerLike, PathLike, Unknown
 
 __all__ = ["Aligned", "align", "as_activations", "as_concepts", "as_layers", "check_finite", "layer_of", "same_samples"]
 
@@ -155,6 +155,7 @@ def align(
     activations: ActivationsLike,
     concepts: ConceptsLike | None,
     *,
+    layers: Sequence[str] | None = None,
     names: Iterable[str] | None = None,
     unknown: Unknown = "error",
     weights: ArrayLike | None = None,
@@ -166,7 +167,7 @@ def align(
 
     Parameters
     ----------
-    activations, concepts, names, unknown, weights, clusters, strata
+    activations, concepts, layers, names, unknown, weights, clusters, strata
         As ``neuronym.label`` takes them; concepts may be None.
     keep_common : bool, default False
         Keep the samples that both sides have, where their ids differ; ``align`` of ``neuronym.label``.
@@ -183,7 +184,7 @@ def align(
     shown = None if concepts is None else as_concepts(concepts, names, unknown)
     found: list[Aligned] = []
     known: dict[object, Rows] = {}
-    for layer, given in as_layers(activations).items():
+    for layer, given in _of_layers(as_layers(activations), layers).items():
         taken, matched = as_activations(given), shown
         if matched is not None and is_frame(given) and is_frame(concepts):
             taken, matched = by_index(taken, matched)
@@ -216,7 +217,7 @@ def same_samples(layers: Sequence[Aligned], purpose: str) -> Aligned:
     return first
 
 
-def as_layers(activations: ActivationsLike) -> Mapping[str | None, Any]:
+def as_layers(activations: ActivationsLike) -> Mapping[str | None, LayerLike]:
     """Activations by the name of their layer, or by None where there is one without a name."""
     if isinstance(activations, str | Path) and split_path(activations) is not None:
         activations = open_layers(activations)
@@ -230,6 +231,25 @@ def as_layers(activations: ActivationsLike) -> Mapping[str | None, Any]:
     if "" in by_name:
         raise ActivationsError("a layer has an empty name: give it one")
     return by_name
+
+
+def _of_layers(found: Mapping[str | None, LayerLike], layers: Sequence[str] | None) -> Mapping[str | None, LayerLike]:
+    """The layers named, in that order; all without names."""
+    if layers is None:
+        return found
+    if isinstance(layers, str) or not layers:
+        raise OptionError(f"layers must be a list of names of layers, not {layers!r}")
+    known = [layer for layer in found if layer is not None]
+    for layer in layers:
+        if layer not in known:
+            raise (
+                no_such("layer", layer, known)
+                if known
+                else OptionError(
+                    f"layers names {layer!r}, but the activations are of one layer without a name: leave layers out"
+                )
+            )
+    return {layer: found[layer] for layer in dict.fromkeys(layers)}
 
 
 def layer_of(layer: str | None, layers: Mapping[str | None, Any]) -> Any:

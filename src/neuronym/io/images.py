@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuronym._util.extras import need
 from neuronym._util.files import first_line
-from neuronym.errors import FileError, OptionError
+from neuronym.errors import FileError
 from neuronym.io.sources import image_files
 from neuronym.types import PathLike
 
@@ -44,10 +45,7 @@ class Images:
     def __init__(
         self, folder: PathLike, prepare: Callable[[Image], torch.Tensor], *, skip_unreadable: bool = False
     ) -> None:
-        try:
-            import PIL  # noqa: F401
-        except ImportError as error:
-            raise OptionError("reading images needs Pillow: pip install pillow") from error
+        need("reading images", "torch", ["PIL"])
         self.folder, self.prepare, self.skip_unreadable = Path(folder), prepare, skip_unreadable
         self.sample_ids = image_files(folder)
         if not self.sample_ids:

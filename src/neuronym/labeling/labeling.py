@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -36,6 +36,7 @@ def label(
     concepts: ConceptsLike,
     *,
     names: Iterable[str] | None = None,
+    layers: Sequence[str] | None = None,
     neurons: Iterable[Name] | slice | None = None,
     length: int = Rules.length,
     beam: int = Rules.beam,
@@ -71,6 +72,7 @@ def label(
     activations : Activations, real array or tensor (n_samples, n_neurons), DataFrame, file, or a dict of these
     concepts : Concepts, boolean array (n_samples, n_concepts), sparse or dense, DataFrame, list of sets, or a file
     names : concept names, where ``concepts`` is an array
+    layers : of several, the names of those to label; all by default
     neurons : the names of the neurons to label, or a slice of them; all by default
     length : the most concepts in a formula, L of the paper
     beam : how many formulas are extended in each round, B of the paper
@@ -131,6 +133,7 @@ def label(
     aligned = inputs.align(
         activations,
         concepts,
+        layers=layers,
         names=names,
         unknown=unknown,
         weights=weights,
@@ -141,7 +144,7 @@ def label(
     if neurons is not None and not isinstance(neurons, slice | str | int | np.integer | np.ndarray):
         neurons = list(neurons)  # asked of every layer
     rows: list[Label] = []
-    layers = []
+    searches = []
     for one in aligned:
         taken, groups = one.activations, one.groups
         columns = taken.indices(neurons)
@@ -158,8 +161,8 @@ def label(
         found = _search_all(taken, columns, searcher, parts, n_jobs, progress, done)
         rows += _labels_of(found, named, one.layer, one.searched, searcher, decoder)
         if done is not None:
-            layers.append(LayerSearch(taken, columns, parts, searcher, decoder, *_joined(done)))
-    add_evidence(rows, layers, asked, n_jobs, progress)
+            searches.append(LayerSearch(taken, columns, parts, searcher, decoder, *_joined(done)))
+    add_evidence(rows, searches, asked, n_jobs, progress)
     return Labels(rows)
 
 

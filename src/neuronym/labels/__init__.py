@@ -1,7 +1,7 @@
 """The result: labels, their table and their files."""
 
 from neuronym.labels.label import Explanation, Label
-from neuronym.labels.labels import Labels
+from neuronym.labels.labels import Labels, show
 from neuronym.labels.summary import Summary
 
 __all__ = [
@@ -9,4 +9,5 @@ __all__ = [
     "Label",
     "Labels",
     "Summary",
+    "show",
 ]

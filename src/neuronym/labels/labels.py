@@ -7,20 +7,21 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
+from neuronym._util.files import check_target, kind_of
 from neuronym._util.messages import no_such
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import FileError, InputError, OptionError, UnknownNameError
-from neuronym.labels.files import as_json, as_label, as_row, columns_of, read_rows, write_rows
+from neuronym.labels.files import KINDS, as_json, as_label, as_row, columns_of, read_rows, write_rows
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, Column, column
 from neuronym.labels.summary import Summary
-from neuronym.types import Name, PathLike
+from neuronym.types import LabelsLike, Name, PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Explanation", "Label", "Labels"]
+__all__ = ["Explanation", "Label", "Labels", "show"]
 
 _SHOWN = 20  # rows of a printed table
 
@@ -293,6 +294,73 @@ class Labels:
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         more = f"<p>… {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
         return f"<p>{escape(self._summary())}</p><table><tr>{head}</tr>{body}</table>{more}"
+
+
+def show(
+    labels: LabelsLike,
+    neuron: Name | None = None,
+    *,
+    layer: str | None = None,
+    significant: float | None = None,
+    simplest: float | None = None,
+    out: PathLike | None = None,
+    overwrite: bool = False,
+) -> Labels:
+    """Open labels and keep those of a neuron or a layer, the significant ones, or their simplest formulas.
+
+    Parameters
+    ----------
+    labels : Labels, or a file of them
+    neuron : int or str, optional
+        Keep the labels of this neuron: of each layer that has it, in each direction.
+    layer : str, optional
+        Keep the labels of this layer.
+    significant : float, optional
+        Keep labels with q at most this, as ``Labels.significant`` does; of held-out p-values if ``p_search`` is
+        missing.
+    simplest : float, optional
+        Shorten formulas to the steps with ``p_gain`` up to this, as ``Labels.simplest`` does.
+    out : str or Path, optional
+        Save what is kept as ``.csv``, ``.parquet`` or ``.json``.
+    overwrite : bool, default False
+        Replace the file if it exists.
+
+    Returns
+    -------
+    Labels
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such neuron or layer; the message lists near names.
+    OptionError
+        If the labels hold no p-values to be significant by.
+    FileError
+        If a file cannot be read or written.
+    """
+    if out is not None:
+        kind_of(out, KINDS, "labels")
+        check_target(out, overwrite)
+    found = labels if isinstance(labels, Labels) else Labels.open(labels)
+    if layer is not None:
+        layers = list(dict.fromkeys(str(one.layer) for one in found if one.layer is not None))
+        if layer not in layers:
+            raise no_such("layer", layer, layers)
+        found = found.filter(layer=layer)
+    if neuron is not None:
+        found = found.of(neuron)
+    if significant is not None:
+        by: Literal["p_search", "p"] = "p_search" if any(one.permutations for one in found) else "p"
+        if by == "p" and not any(one.held_out for one in found):
+            raise OptionError(
+                "significant labels need p-values: label with permutations or holdout (--permutations or --holdout)"
+            )
+        found = found.significant(significant, by=by)
+    if simplest is not None:
+        found = found.simplest(simplest)
+    if out is not None:
+        found.save(out, overwrite=overwrite)
+    return found
 
 
 def _check_level(name: str, level: object) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from neuronym.errors import InputError, OptionError
+from neuronym._util.files import first_line
+from neuronym.errors import InputError, NeuronymError, OptionError
 
 if TYPE_CHECKING:
     import torch
@@ -124,13 +125,27 @@ def _n_samples(inputs: Any) -> int | None:
 
 
 def feed(model: torch.nn.Module, inputs: Any, forward: Callable[[torch.nn.Module, Any], object] | None = None) -> None:
-    """Run a model on a batch."""
+    """Run a model on a batch.
+
+    Raises
+    ------
+    OptionError
+        If the model itself raises an error; that of ``forward``, a function of the user's, stays as it is.
+    """
     if forward is not None:
         forward(model, inputs)
-    elif isinstance(inputs, Mapping):
-        model(**{key: value for key, value in inputs.items() if key != "labels"})
-    else:
-        model(inputs[0] if isinstance(inputs, tuple | list) else inputs)
+        return
+    try:
+        if isinstance(inputs, Mapping):
+            model(**{key: value for key, value in inputs.items() if key != "labels"})
+        else:
+            model(inputs[0] if isinstance(inputs, tuple | list) else inputs)
+    except NeuronymError:  # of a hook
+        raise
+    except (RuntimeError, IndexError, TypeError, ValueError, KeyError, AssertionError) as error:
+        raise OptionError(
+            f"the model cannot take these samples ({type(error).__name__}: {first_line(error)})"
+        ) from error
 
 
 def moved(inputs: Any, place: torch.device) -> Any:

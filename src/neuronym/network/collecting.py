@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.extras import need
+from neuronym._util.files import check_target, kind_of
 from neuronym._util.messages import counted
 from neuronym._util.parallel import progress_bar
 from neuronym.data.activations import Activations
 from neuronym.data.ids import as_ids, parent
 from neuronym.errors import ActivationsError, OptionError
+from neuronym.io.texts import save_tokens
 from neuronym.io.zarr_store import LayerWriter, check_widths
 from neuronym.network.batches import Batch, attention_mask, batches, feed, length, moved
 from neuronym.network.hooks import capture_outputs, eval_mode, only_output
+from neuronym.network.models import LoadedModel, load_model
 from neuronym.network.pooling import POOLS, pool_output
+from neuronym.network.reading import read_samples
 from neuronym.types import PathLike, Pool
 
 if TYPE_CHECKING:
@@ -32,10 +37,16 @@ _ON_CPU, _ELSEWHERE = 8, 64  # samples in a batch; large ones are slow on a CPU
 
 
 def collect(
-    model: torch.nn.Module,
-    data: Any,
+    model: torch.nn.Module | LoadedModel | str,
+    data: Any = None,
     *,
     layers: Sequence[str],
+    images: PathLike | None = None,
+    texts: PathLike | None = None,
+    table: PathLike | None = None,
+    weights: PathLike | None = None,
+    skip_unreadable: bool = False,
+    tokens_out: PathLike | None = None,
     out: PathLike | None = None,
     pool: Pool | Callable[[torch.Tensor], torch.Tensor] = "mean",
     tokens: bool = False,
@@ -51,64 +62,145 @@ def collect(
     overwrite: bool = False,
     progress: bool = False,
 ) -> dict[str, Activations]:
-    """Run a model over data and keep what the modules named give, all in one pass.
+    """Run a model over data and keep the pooled outputs of its modules, all in one pass.
 
     With ``out``, activations are written to a Zarr store as they come, and memory does not grow with the number of
-    samples. A run that was stopped goes on where it was when it is called again in the same way; a finished one is
-    opened. The settings are kept in the store, a digest of the model's weights and of the sample ids among them, and
-    a call with others is refused.
+    samples. If interrupted, rerun the same call to resume; a finished store is opened. The store keeps the settings,
+    among them a digest of the model's weights and of the sample ids, and a call with other settings is refused.
 
     Parameters
     ----------
-    model : torch.nn.Module
-        It is run in eval mode without gradients, and left as it was.
-    data : tensor or array (n_samples, ...), a Dataset with a length, or an iterable of batches such as a DataLoader
-        A batch is a tensor, a pair whose first part is the input, a dict of keyword arguments as of Hugging Face
-        (``labels`` is left out), or anything that ``forward`` takes. A sample that a Dataset gives as None is left
-        out, and its id stands in ``skipped`` of the activations.
-    layers : names of modules, as ``model.named_modules()`` gives them
-    out : a Zarr store, ``.zarr``; without it, activations are kept in memory
-    pool : how maps (B, C, H, W) and (B, C, T, H, W) become (B, C): ``"mean"`` (the paper's average pooling),
-        ``"max"``; how sequences (B, T, D) become (B, D): also ``"first"`` and ``"last"``; or a function of the output
-        An ``attention_mask`` (B, T) in the batch says which tokens count.
-    tokens : each token of a sequence is a sample, with the id ``sample#token``
-    device : where to run; by default where the model is
-    precision : other than ``"float32"``, run in mixed precision (``torch.autocast``); what is kept is float32
-    batch_size : for a tensor, an array or a Dataset; 8 on a CPU, 64 elsewhere
-    workers : processes that load a Dataset
-    forward : what to call in place of ``model(batch)``: a function of the model and the batch as it comes
-    sample_ids : one per sample; by default those of the data, where it has such, as ``Images`` does
-    clusters : what each sample is a part of, such as the photo of an altered copy; by default those of the data
-    names : names of the neurons of a layer, by layer; 0, 1, … by default
-    about : what else to keep in the store and to compare: ``model`` and ``preprocessing`` in words
-    overwrite : replace a store that is there
-    progress : show a bar on standard error
+    model : torch.nn.Module, LoadedModel or str
+        Run in eval mode without gradients, and left as it was. A name is loaded by ``load_model``.
+    data : tensor, array, Dataset or iterable of batches, optional
+        A tensor or array of shape (n_samples, ...), a Dataset with a length, or an iterable of batches such as a
+        DataLoader. A batch is a tensor, a pair whose first part is the input, a dict of keyword arguments as in
+        Hugging Face (``labels`` is left out), or anything that ``forward`` takes. A sample that a Dataset returns as
+        None is left out, and its id is in ``skipped`` of the activations. Without ``data``, give one of ``images``,
+        ``texts`` and ``table``, and a model by name.
+    layers : sequence of str
+        Names of modules, as in ``model.named_modules()``.
+    images, texts, table : str or Path, optional
+        Data from files: a folder of images, a table ``sample,text``, or a table of numbers.
+    weights : str or Path, optional
+        A state dict to load into a model given by name: ``.safetensors``, or a file of ``torch.save``.
+    skip_unreadable : bool, default False
+        Leave out images that cannot be read.
+    tokens_out : str or Path, optional
+        Save the tokens of texts as a table ``sample,parent,text``: ``.csv`` or ``.parquet``.
+    out : str or Path, optional
+        A Zarr store, ``.zarr``; without it, activations are kept in memory.
+    pool : {"mean", "max", "first", "last"} or function, default "mean"
+        How maps (B, C, H, W) and (B, C, T, H, W) become (B, C): ``"mean"``, the paper's average pooling, or ``"max"``;
+        how sequences (B, T, D) become (B, D): also ``"first"`` and ``"last"``; or a function of the output. An
+        ``attention_mask`` (B, T) in the batch says which tokens count.
+    tokens : bool, default False
+        Each token of a sequence is a sample, with the id ``sample#token``.
+    device : str or torch.device, optional
+        Where to run; by default where the model is.
+    precision : {"float32", "bfloat16", "float16"}, default "float32"
+        Anything else is mixed precision (``torch.autocast``); activations are kept as float32.
+    batch_size : int, optional
+        For a tensor, an array or a Dataset; 8 on a CPU, 64 elsewhere.
+    workers : int, default 0
+        Processes that load a Dataset.
+    forward : function, optional
+        Called in place of ``model(batch)`` with the model and the batch as it comes.
+    sample_ids : iterable, optional
+        One per sample; by default those of the data, where it has any, as ``Images`` does.
+    clusters : iterable, optional
+        What each sample is a part of, such as the photo of an altered copy; by default those of the data.
+    names : mapping from layer to names of its neurons, optional
+        0, 1, … by default.
+    about : mapping, optional
+        More settings to keep in the store and to compare, such as ``preprocessing`` in words.
+    overwrite : bool, default False
+        Replace a store that exists.
+    progress : bool, default False
+        Show a bar on standard error.
 
     Returns
     -------
-    dict of layer name to Activations, float32, (n_samples, n_neurons)
+    dict of layer name to Activations
+        float32, (n_samples, n_neurons).
 
     Raises
     ------
     UnknownNameError
         If the model has no such module.
     ActivationsError
-        If a module is not called, is called several times in a pass, or gives what cannot be pooled.
+        If a module is not called, is called several times in a pass, or its output cannot be pooled.
     OptionError
-        If an option is out of its range, or a DataLoader shuffles: then nobody knows which sample is which.
+        If an option is out of its range, the model cannot take the samples, or a DataLoader shuffles, so that nobody
+        knows which sample is which.
     FileError
-        If the store cannot be written, or one made in another way is there.
+        If the store cannot be written, or holds activations made with other settings.
 
     >>> import torch
     >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
     >>> collect(model, torch.zeros(10, 3, 8, 8), layers=["1"])["1"]
     Activations(10 samples × 4 neurons, float32)
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise OptionError("collect needs PyTorch: pip install 'neuronym[torch]'") from error
+    need("collect", "torch")
     _check(layers, pool, precision, batch_size, workers)
+    files = {"images": images, "texts": texts, "table": table}
+    if tokens_out is not None:
+        if texts is None:
+            raise OptionError("tokens_out saves the tokens of texts: give texts (--tokens-out goes with --texts)")
+        kind_of(tokens_out, (".csv", ".parquet"), "tokens")
+        check_target(tokens_out, True)
+    if isinstance(model, str | LoadedModel):
+        loaded = load_model(model, weights) if isinstance(model, str) else model
+        about = {
+            "model": loaded.name,
+            "preprocessing": "none" if table is not None else loaded.preprocessing,
+            **(about or {}),
+        }
+        model = loaded.model
+        if data is None:
+            data, own_ids = read_samples(loaded, **files, skip_unreadable=skip_unreadable, batch_size=batch_size)
+            sample_ids = own_ids if sample_ids is None else sample_ids
+            files = {}
+    elif weights is not None:
+        raise OptionError("weights are loaded into a model given by name: load those of a module yourself")
+    extra = [name for name, given in files.items() if given is not None]
+    if data is None or extra:
+        raise OptionError(
+            f"data and {extra[0]} are both samples: give one of them"
+            if data is not None
+            else "a module needs data; images, texts and table go with a model given by name"
+        )
+    found = _collect(
+        model, data, layers, out, pool, tokens, device, precision, batch_size, workers, forward, sample_ids, clusters,
+        names, about or {}, overwrite, progress,
+    )  # fmt: skip
+    if tokens_out is not None:
+        save_tokens(data.tokens(sample_ids), tokens_out, overwrite=overwrite)
+    return found
+
+
+def _collect(
+    model: torch.nn.Module,
+    data: Any,
+    layers: Sequence[str],
+    out: PathLike | None,
+    pool: Pool | Callable[[torch.Tensor], torch.Tensor],
+    tokens: bool,
+    device: str | torch.device | None,
+    precision: Precision,
+    batch_size: int | None,
+    workers: int,
+    forward: Callable[[torch.nn.Module, Any], object] | None,
+    sample_ids: Iterable[object] | None,
+    clusters: Iterable[object] | None,
+    names: Mapping[str, Sequence[int | str]] | None,
+    about: Mapping[str, object],
+    overwrite: bool,
+    progress: bool,
+) -> dict[str, Activations]:
+    """Collect from a module and data that are at hand."""
+    import torch
+
     home = next((p.device for p in model.parameters()), torch.device("cpu"))
     try:
         place = home if device is None else torch.empty(0, device=device).device
@@ -136,7 +228,7 @@ def collect(
             "names": {layer: [str(name) for name in listed] for layer, listed in (names or {}).items()},
             "versions": _versions(),
             "model": _named(type(model)),
-            **{key: str(value) for key, value in (about or {}).items()},
+            **{key: str(value) for key, value in about.items()},
         }
         sink = LayerWriter(out, layers, settings, n_samples=n_samples, neurons=names, overwrite=overwrite)
     with sink:

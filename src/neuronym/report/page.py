@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from neuronym import inputs
+from neuronym._util.extras import need
 from neuronym._util.files import first_line
 from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_n_jobs, progress_bar
-from neuronym.data.hierarchy import Hierarchy
+from neuronym.data.depths import as_hierarchy
 from neuronym.errors import FileError, OptionError
 from neuronym.labels.labels import Labels
 from neuronym.report.building import Builder, piece
@@ -84,6 +85,7 @@ def report(
     FileError
         If the folder exists and ``overwrite`` is off, holds something else, or cannot be written.
     """
+    need("a report", "report")
     found = labels if isinstance(labels, Labels) else Labels.open(labels)
     if not len(found):
         raise OptionError("there are no labels to report")
@@ -95,7 +97,7 @@ def report(
     second = other if isinstance(other, Labels) or other is None else Labels.open(other)
     layers = _layers(found, activations, concepts, align)
     shown = _samples(layers, samples)
-    known = Hierarchy.from_csv(hierarchy) if isinstance(hierarchy, str | Path) else hierarchy
+    known = None if hierarchy is None else as_hierarchy(hierarchy)
     scratch = target.with_name(f".{target.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
     try:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from neuronym._util.extras import need
 from neuronym.errors import OptionError
 from neuronym.network.batches import feed
 from neuronym.network.hooks import capture_outputs, eval_mode, only_output
@@ -96,10 +97,9 @@ def attributed(
     Gradients times activations say nothing of a baseline, and are to sum to the target. Conductance and integrated
     gradients are to sum to the target minus its value for the baseline input.
     """
-    try:
-        from captum import attr
-    except ImportError as error:
-        raise OptionError("contributions by gradients need Captum: pip install 'neuronym[circuits]'") from error
+    need("a contribution by gradients", "circuits")
+    from captum import attr
+
     kinds: dict[str, Any] = {
         "gradient": attr.LayerGradientXActivation,
         "conductance": attr.LayerConductance,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neuronym._util.extras import need
 from neuronym._util.messages import no_such
 from neuronym.analysis.circuits.ablation import Ablation, ablate
 from neuronym.analysis.circuits.contributing import N_STEPS, Contributions, Method, compare, contributions
@@ -118,10 +119,9 @@ def circuit(
     UnknownNameError, OptionError
         As ``contributions``; if ``share`` or ``most`` are out of their range.
     """
-    try:
-        import networkx as nx
-    except ImportError as error:
-        raise OptionError("circuits need networkx: pip install 'neuronym[circuits]'") from error
+    need("a circuit", "circuits")
+    import networkx as nx
+
     if not 0 < share <= 1:
         raise OptionError(f"share must be above 0 and up to 1, not {share!r}")
     if isinstance(most, float) or most < 1:

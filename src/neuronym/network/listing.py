@@ -1,0 +1,74 @@
+"""The layers of a model, listed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from neuronym._util.extras import need
+from neuronym._util.files import first_line
+from neuronym.errors import OptionError
+from neuronym.network.batches import feed
+from neuronym.network.hooks import ModuleTrace, trace_modules
+from neuronym.network.models import LoadedModel, load_model
+from neuronym.types import PathLike
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["layers"]
+
+
+def layers(
+    model: torch.nn.Module | LoadedModel | str,
+    *,
+    weights: PathLike | None = None,
+    shape: Sequence[int] | None = None,
+) -> list[ModuleTrace]:
+    """List the modules of a model, with the shapes of their outputs for one sample.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, LoadedModel or str
+        A name is loaded by ``load_model``.
+    weights : str or Path, optional
+        A state dict to load into a model given by name.
+    shape : sequence of int, optional
+        Of one sample, such as (3, 224, 224), where it is neither an image nor a text; a module alone needs it.
+
+    Returns
+    -------
+    list of ModuleTrace
+        ``name``, ``kind``, ``shape`` of the output for a batch of one, and ``calls`` in a pass.
+
+    Raises
+    ------
+    OptionError
+        If the model does not take a sample of this shape.
+
+    >>> import torch
+    >>> [one.shape for one in layers(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()), shape=(3, 8, 8))]
+    [(1, 4, 6, 6), (1, 4, 6, 6)]
+    """
+    need("layers", "torch")
+    import torch
+
+    loaded = load_model(model, weights) if isinstance(model, str) else model
+    module = loaded.model if isinstance(loaded, LoadedModel) else loaded
+    name = loaded.name if isinstance(loaded, LoadedModel) else type(module).__name__
+    if shape is not None:
+        sample: Any = torch.zeros(1, *shape)
+    elif not isinstance(loaded, LoadedModel):
+        raise OptionError("a module alone does not say what it takes: give the shape of one sample")
+    elif loaded.reads_text:
+        sample = loaded.prepare(["names for neurons"], return_tensors="pt")
+    else:
+        from PIL import Image
+
+        sample = loaded.prepare(Image.new("RGB", (256, 256)))[None]
+    try:
+        return trace_modules(module, lambda: feed(module, sample))
+    except OptionError as error:
+        asked = f"{tuple(sample.shape)}" if isinstance(sample, torch.Tensor) else "text"
+        why = first_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+        raise OptionError(f"{name} does not take {asked} ({why}): give the shape of a sample (--shape)") from error
