@@ -10,7 +10,7 @@ from neuronym import FileError, Labels, OptionError, demo, label
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
-    return folder, demo.run(folder / "out")
+    return folder, demo.demo(folder / "out")
 
 
 def test_every_output_neuron_gets_its_own_digit(ran):
@@ -39,7 +39,7 @@ def test_the_saved_inputs_give_the_saved_labels(ran):
 def test_it_says_what_it_found_and_overwrites_nothing(ran, capsys):
     folder, labels = ran
     before = (folder / "out" / "labels.csv").read_bytes()
-    assert demo.run(folder / "out") == labels
+    assert demo.demo(folder / "out") == labels
     out = capsys.readouterr().out
     assert "10 of the 10 output neurons got exactly their own digit" in out
     assert "right on the other half" in out
@@ -81,4 +81,4 @@ def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
 def test_a_place_where_no_folder_can_be_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot make the folder"):
-        demo.run(tmp_path / "file" / "out")
+        demo.demo(tmp_path / "file" / "out")

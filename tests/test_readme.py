@@ -30,7 +30,7 @@ def test_the_python_prints_what_it_says():
 
 def test_the_commands_work_after_the_demo(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    demo.run()
+    demo.demo()
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith(".venv/bin/neuronym ")]
     assert len(lines) == 2
     for line in lines:

@@ -26,7 +26,7 @@ from neuronym.types import PathLike
 if TYPE_CHECKING:
     from neuronym.labels.labels import Label, Labels
 
-__all__ = ["Digits", "digit_concepts", "run", "train"]
+__all__ = ["Digits", "demo", "digit_concepts", "train"]
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PROPERTIES = {
@@ -108,7 +108,7 @@ def digit_concepts(images: NDArray[np.float64], digits: NDArray[np.int64]) -> Co
     return Concepts.from_array(np.stack([*shown.values(), *drawing.values()], axis=1), [*shown, *drawing])
 
 
-def run(out: PathLike = "neuronym-demo", seed: int = 0) -> Labels:
+def demo(out: PathLike = "neuronym-demo", seed: int = 0) -> Labels:
     """Train, label, print the table, and save labels and a picture in a folder of their own.
 
     The folder holds ``labels.csv``, ``neurons.png``, a page to browse the neurons, ``report/index.html``, and what the

@@ -1,4 +1,3 @@
-import inspect
 import json
 import os
 import signal
@@ -12,11 +11,7 @@ import pytest
 import typer
 
 from neuronym import Concepts, Labels, __version__, label, save_concepts
-from neuronym.analysis.circuits import circuit
-from neuronym.analysis.compose import compose
-from neuronym.analysis.sweep import sweep
 from neuronym.cli import root as cli
-from neuronym.report import report
 
 COMMAND = [sys.executable, "-c", "from neuronym.cli import main; main()"]
 N = 300
@@ -134,7 +129,6 @@ def test_version_and_help(run):
 
 
 def test_every_command_and_option_has_help():
-    import typer
 
     for name, command in typer.main.get_command(cli.app).commands.items():
         assert command.help, name
@@ -191,18 +185,3 @@ def test_a_closed_pipe_is_no_traceback(run, tmp_path):
     assert b"Traceback" not in process.stderr.read()
     process.stderr.close()
     process.wait()
-
-
-@pytest.mark.parametrize(
-    ("command", "function"),
-    [("label", label), ("sweep", sweep), ("compose", compose), ("circuit", circuit), ("report", report)],
-)
-def test_options_have_the_defaults_of_the_function(command, function):
-    """Those that mean the same; where a command says it in another form, such as a text for a tuple, it is left out."""
-    parameters = inspect.signature(function).parameters
-    known = {own.name: own.default for own in typer.main.get_command(cli.app).commands[command].params}
-    shared = {name for name in known if name in parameters and parameters[name].default is not inspect.Parameter.empty}
-    numbers = {name for name in shared if isinstance(parameters[name].default, int | float)}
-    assert len(numbers) >= 2
-    for name in numbers - {"progress", "permutations", "effects", "align", "overwrite"}:
-        assert known[name] == parameters[name].default, name

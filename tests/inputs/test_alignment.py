@@ -10,7 +10,7 @@ import torch
 
 from neuronym import Activations, AlignmentError, Concepts, OptionError, label, open_activations
 from neuronym import plots as pictures
-from neuronym.analysis.circuits import ObservedModel, circuit
+from neuronym.analysis.circuits import ObservedModel, find_circuit
 from neuronym.analysis.compose import compare, compose
 from neuronym.analysis.spurious import find_spurious, relabel
 from neuronym.analysis.sweep import sweep
@@ -78,7 +78,7 @@ def same_circuit(_labels, activations, concepts, _folder):
     stored = collect(model, data, layers=["1", "2"])
     tables = {layer: pd.DataFrame(own.matrix, activations.index) for layer, own in stored.items()}
     observed = ObservedModel.of(model, data, ["1", "2"], activations=tables, concepts=concepts)
-    return str(circuit(observed, target=("2", 1), layers=["1"], where="dog", length=2))
+    return str(find_circuit(observed, target=("2", 1), layers=["1"], where="dog", length=2))
 
 
 DOORS = [

@@ -13,7 +13,7 @@ from typing import Any
 
 from neuronym.errors import FileError, InputError
 
-__all__ = ["check_target", "first_line", "kind_of", "read_json", "reading", "writing"]
+__all__ = ["check_target", "first_line", "kind_of", "make_folder", "read_json", "reading", "writing"]
 
 
 def kind_of(path: str | Path, kinds: Sequence[str], what: str) -> str:
@@ -111,6 +111,22 @@ def check_target(path: str | Path, overwrite: bool) -> Path:
             raise
         raise _unwritten(path, error) from error
     return target
+
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder, in one that exists, or take one that is there.
+
+    Raises
+    ------
+    FileError
+        If it cannot be made.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot write to the folder {str(path)!r}: {error.strerror}") from error
+    return folder
 
 
 def _exists(path: str | Path) -> FileError:

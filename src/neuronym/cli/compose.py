@@ -4,75 +4,65 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from neuronym.analysis.compose.detectors import compose
+from neuronym.analysis.compose.fuzzy import NORMS
+from neuronym.cli.options import ACTIVATIONS, ALIGN, CLUSTERS, CONCEPTS, JSON, mirrors
+from neuronym.cli.printing import new_app
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COMPOSE_EXAMPLES", "compose_command"]
+__all__ = ["app"]
 
-COMPOSE_EXAMPLES = """\b
+app = new_app()
+
+_EXAMPLES = """\b
 Examples:
   neuronym compose 'boat & ~house' acts.zarr/layer4 concepts.parquet
   neuronym compose 'zero | eight' hidden.npy concepts.parquet --norm 'yager(3)' --direction both --json
 """
+_OPTIONS = {
+    "labels": Annotated[
+        Path | None, typer.Option(help="Choose among neurons whose label is the concept, where there are any.")
+    ],
+    "norm": Annotated[str, typer.Option(help="godel, product, lukasiewicz, hamacher or yager(p).")],
+    "mapping": Annotated[
+        Literal["empirical", "logistic"], typer.Option(help="How activations become degrees of membership.")
+    ],
+    "direction": Annotated[
+        Literal["high", "low", "both"], typer.Option(help="Whether neurons are high or low where their concept is.")
+    ],
+    "holdout": Annotated[float, typer.Option(help="Share of samples that says how good the detector is.")],
+    "clusters": CLUSTERS,
+    "seed": Annotated[int, typer.Option(help="The seed of the split.")],
+    "align": ALIGN,
+}
 
 
+@app.command("compose", epilog=_EXAMPLES)
+@mirrors(compose, _OPTIONS)
 def compose_command(
     formula: Annotated[str, typer.Argument(metavar="FORMULA", help="Of concepts, such as 'boat & ~house'.")],
-    activations: Annotated[
-        Path,
-        typer.Argument(metavar="ACTIVATIONS", help="Samples × neurons: store.zarr/LAYER, .npy, .npz, .csv, .parquet."),
-    ],
-    concepts: Annotated[
-        Path, typer.Argument(metavar="CONCEPTS", help="Samples × concepts: .csv or .parquet, long or multi-hot.")
-    ],
-    labels: Annotated[
-        Path | None, typer.Option(help="Choose among neurons whose label is the concept, where there are any.")
-    ] = None,
-    norm: Annotated[
-        str | None, typer.Option(help="godel, product, lukasiewicz, hamacher, yager(p); all are compared by default.")
-    ] = None,
-    mapping: Annotated[
-        Literal["empirical", "logistic"] | None, typer.Option(help="How activations become degrees; both by default.")
-    ] = None,
-    direction: Annotated[
-        Literal["high", "low", "both"], typer.Option(help="Whether neurons are high or low where their concept is.")
-    ] = "high",
-    holdout: Annotated[float, typer.Option(help="Share of samples that says how good the detector is.")] = 0.5,
-    clusters: Annotated[
-        str | None, typer.Option(help="What each sample belongs to: a table (sample, label), FILE:COLUMN, or none.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="The seed of the split.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    activations: ACTIVATIONS,
+    concepts: CONCEPTS,
+    as_json: JSON = False,
+    **options: Any,
 ) -> None:
     """Compose a detector of a formula from the best neuron of each concept, by fuzzy logic, with no training.
 
-    Prints the neurons, and how t-norms compare with the best single neuron on samples held out.
+    Prints the detector, and how all t-norms compare with the best single neuron on samples held out.
     """
-    from neuronym.analysis.compose.detectors import NeuronChoice
-    from neuronym.analysis.compose.fuzzy import NORMS
-    from neuronym.io.files import open_concepts
-
-    shown = open_concepts(concepts)
-    chosen = NeuronChoice.of(
-        formula,
-        activations,
-        shown,
-        labels=labels,
-        direction=direction,
-        holdout=holdout,
-        clusters=False if clusters == "none" else clusters,
-        seed=seed,
-    )
-    table = chosen.compared(norm or NORMS, mapping or ("empirical", "logistic"))
+    found = compose(formula, activations, concepts, **options)
+    table = found.compare(list(dict.fromkeys([str(found.norm), *NORMS])))
     if as_json:
         print(json.dumps({"formula": formula, "detectors": table.to_dict("records")}, ensure_ascii=False))
-        return
-    print(chosen.detector(norm or "product", mapping or "empirical"))
-    _print(table)
+    else:
+        print(found)
+        _print(table)
 
 
 def _print(table: pd.DataFrame) -> None:

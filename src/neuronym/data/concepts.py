@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Concepts"]
 
+_FREQUENT, _EQUAL = 10, 5  # concepts that are described
+
 
 class Concepts:
     """A sparse yes/no matrix, samples × concepts, with names.
@@ -366,6 +368,23 @@ class Concepts:
                 raise no_such("sample", lost[0], self.sample_ids)
             of = [place[str(parent)] for parent in of]
         return self._with(sample_ids=None).take(of).with_ids(sample_ids)
+
+    def describe(self) -> str:
+        """How many concepts there are, the most frequent, those that are equal, and how many rows differ."""
+        from neuronym.data.groups import group
+
+        per_sample = len(self.samples) / max(1, self.n_samples)
+        head = f"{counted(self.n_samples, 'sample')} × {counted(self.n_concepts, 'concept')}, "
+        head += f"{per_sample:.1f} concepts a sample"
+        head += f", {group(self).n_groups:,} distinct rows" if self.n_samples else ""
+        order = np.argsort(-self.counts, kind="stable")
+        lines = [head, *(f"{self.counts[c]:8d}  {self.names[c]}" for c in order[:_FREQUENT].tolist())]
+        rest = self.counts[order[_FREQUENT:]]
+        if len(rest):
+            lines.append(f"          and {counted(len(rest), 'other concept')} of {rest.min()} to {rest.max()} samples")
+        equal = [f"equal: {name} = {', '.join(others)}" for name, others in self.merge_equal().aliases.items()]
+        lines += equal[:_EQUAL]
+        return "\n".join([*lines, *([f"       and {len(equal) - _EQUAL} more"] if len(equal) > _EQUAL else [])])
 
     def prune(self, min_count: int = 1, max_count: int | None = None) -> Self:
         """Keep the concepts that at least ``min_count`` and at most ``max_count`` samples show."""

@@ -15,7 +15,7 @@ from neuronym.io.sources import (
     image_files,
     open_attributes,
 )
-from neuronym.io.texts import Texts, open_parents, open_texts, save_tokens
+from neuronym.io.texts import Texts, open_class_names, open_parents, open_texts, save_tokens
 from neuronym.io.zarr_store import LayerWriter, open_layers
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "image_files",
     "open_activations",
     "open_attributes",
+    "open_class_names",
     "open_concepts",
     "open_image",
     "open_layers",

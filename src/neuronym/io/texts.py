@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym._util.files import kind_of, writing
+from neuronym._util.files import kind_of, reading, writing
+from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import FileError, OptionError
 from neuronym.io.tables import SAMPLE, text_column
 from neuronym.types import PathLike
@@ -16,7 +17,7 @@ from neuronym.types import PathLike
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Texts", "open_parents", "open_texts", "save_tokens"]
+__all__ = ["Texts", "open_class_names", "open_parents", "open_texts", "save_tokens"]
 
 
 def open_texts(path: PathLike) -> tuple[list[str] | None, list[str]]:
@@ -42,6 +43,22 @@ def open_parents(path: PathLike) -> tuple[list[str], list[str]]:
     if ids is None:
         raise FileError(f"{str(path)!r} needs a first column sample with the ids of the tokens")
     return ids, parents
+
+
+def open_class_names(path: PathLike) -> list[str]:
+    """Read the names of a model's outputs, one a line, with WordNet's ids in words.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, or has an empty line.
+    """
+    with reading(path, "class names"):
+        names = Path(path).read_text(encoding="utf-8").splitlines()
+    if not all(name.strip() for name in names):
+        raise FileError(f"cannot read class names from {str(path)!r}: one name in each line is expected")
+    readable = Hierarchy.imagenet().readable(name.strip() for name in names)
+    return [readable[name.strip()] for name in names]
 
 
 class Texts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from neuronym._util.extras import need
 from neuronym._util.files import first_line
 from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_n_jobs, progress_bar
+from neuronym.analysis.circuits import Circuit, open_circuit
+from neuronym.analysis.spurious import Findings, open_findings
 from neuronym.data.depths import as_hierarchy
 from neuronym.errors import FileError, OptionError
 from neuronym.labels.labels import Labels
@@ -40,8 +42,8 @@ def report(
     names: Mapping[str, str] | None = None,
     hierarchy: HierarchyLike | None = None,
     other: LabelsLike | None = None,
-    circuits: Any = (),
-    findings: Any = None,
+    circuits: Circuit | PathLike | Iterable[Circuit | PathLike] = (),
+    findings: Findings | PathLike | None = None,
     title: str = "Neurons",
     n_samples: int = 12,
     seed: int = 0,
@@ -64,8 +66,8 @@ def report(
     names : readable names of concepts
     hierarchy : above the concepts, for parents, children and depth
     other : a second set of labels, set beside the first
-    circuits : ``Circuit``, or several
-    findings : ``Findings`` of spurious features
+    circuits : ``Circuit``, or the ``.json`` of one, or several
+    findings : ``Findings`` of spurious features, or the folder that they were saved in
     title : of the page
     n_samples : how many samples of each kind are shown for a neuron
     seed : of random draws
@@ -98,6 +100,9 @@ def report(
     layers = _layers(found, activations, concepts, align)
     shown = _samples(layers, samples)
     known = None if hierarchy is None else as_hierarchy(hierarchy)
+    listed: Any = [circuits] if isinstance(circuits, str | Path | Circuit) else circuits
+    opened_circuits = [open_circuit(one) if isinstance(one, str | Path) else one for one in listed]
+    opened_findings = open_findings(findings) if isinstance(findings, str | Path) else findings
     scratch = target.with_name(f".{target.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
@@ -114,8 +119,8 @@ def report(
                 f"({some(sorted(builder.unknown))}): their neurons have no curves"
             )
         sections = {
-            "circuits": circuits_data(circuits),
-            "findings": findings_data(findings),
+            "circuits": circuits_data(opened_circuits),
+            "findings": findings_data(opened_findings),
             "compared": compared_data(found, second),
         }
         for name, data in sections.items():

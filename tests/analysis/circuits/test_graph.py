@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from neuronym import Concepts, FileError, Hierarchy, Label, Labels, OptionError, UnknownNameError, label
-from neuronym.analysis.circuits.graph import ObservedModel, by_depth, circuit, contributions, save_circuit
+from neuronym.analysis.circuits.graph import ObservedModel, by_depth, contributions, find_circuit, save_circuit
 from neuronym.plots import plot_circuit
 from neuronym.plots.figures import COLOURS
 from small_net import DATA, LAYERS, SHOWN, Net
@@ -18,7 +18,7 @@ def observed():
 
 
 def test_a_circuit_keeps_what_explains_most_layer_by_layer(observed):
-    found = circuit(observed, target=("fc", 2), layers=["low", "pool"], where="dog", share=0.6, most=20, length=1)
+    found = find_circuit(observed, target=("fc", 2), layers=["low", "pool"], where="dog", share=0.6, most=20, length=1)
     assert list(found.layers) == ["fc", "pool", "low"]  # in the order of the model, not as they were named
     direct = contributions(observed, target=("fc", 2), layer="pool", where="dog")
     sizes = np.sort(np.abs(direct.mean))[::-1]
@@ -40,7 +40,7 @@ def test_a_circuit_keeps_what_explains_most_layer_by_layer(observed):
         assert (held.get("formula"), held.get("auc")) == ((str(one.formula), one.auc) if one.formula else (None, None))
     assert {held["level"] for _, held in found.graph.nodes(data=True)} == {0, 1, 2}
     assert nx.is_directed_acyclic_graph(found.graph)
-    few = circuit(observed, target=("fc", 2), layers=["pool"], where="dog", share=1, most=3)
+    few = find_circuit(observed, target=("fc", 2), layers=["pool"], where="dog", share=1, most=3)
     assert len(few.neurons("pool")) == 3
     assert few.covered["fc", 2] < 1
 
@@ -57,12 +57,14 @@ def test_a_circuit_keeps_what_explains_most_layer_by_layer(observed):
 )
 def test_what_is_no_circuit_is_refused(observed, options, match):
     with pytest.raises((OptionError, UnknownNameError), match=match):
-        circuit(observed, **{"target": ("fc", 0), "layers": ["pool"], **options})
+        find_circuit(observed, **{"target": ("fc", 0), "layers": ["pool"], **options})
 
 
 def test_a_circuit_is_saved_and_drawn(observed, tmp_path):
     titles = {("fc", 2): 'a "quoted" \\ name'}
-    found = circuit(observed, target=("fc", 2), layers=["low", "pool"], where="dog", most=3, length=1, titles=titles)
+    found = find_circuit(
+        observed, target=("fc", 2), layers=["low", "pool"], where="dog", most=3, length=1, titles=titles
+    )
     for kind in ("dot", "graphml", "json", "png"):
         path = tmp_path / f"c.{kind}"
         (plot_circuit if kind == "png" else save_circuit)(found, path)
@@ -110,7 +112,7 @@ def test_labels_go_from_general_to_specific():
 def test_edges_that_add_and_take_away_differ_in_colour(observed, tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr("neuronym.plots.circuit.save_figure", lambda figure, path, overwrite: kept.append(figure))
-    found = circuit(observed, target=("fc", 2), layers=["pool"], where="dog", share=1, most=16)
+    found = find_circuit(observed, target=("fc", 2), layers=["pool"], where="dog", share=1, most=16)
     plot_circuit(found, tmp_path / "c.png")
     lines = kept[0].axes[0].lines
     signs = [edge["contribution"] > 0 for _, _, edge in found.graph.edges(data=True)]

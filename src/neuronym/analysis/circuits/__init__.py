@@ -2,12 +2,14 @@
 
 from neuronym.analysis.circuits.ablation import Ablation, ablate
 from neuronym.analysis.circuits.contributing import Contributions, compare, contributions
-from neuronym.analysis.circuits.graph import Circuit, by_depth, circuit, open_circuit, save_circuit
+from neuronym.analysis.circuits.graph import Circuit, by_depth, find_circuit, open_circuit, save_circuit
 from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
+from neuronym.analysis.circuits.study import CircuitStudy, circuit
 
 __all__ = [
     "Ablation",
     "Circuit",
+    "CircuitStudy",
     "Contributions",
     "ObservedModel",
     "Target",
@@ -17,6 +19,7 @@ __all__ = [
     "circuit",
     "compare",
     "contributions",
+    "find_circuit",
     "open_circuit",
     "save_circuit",
 ]

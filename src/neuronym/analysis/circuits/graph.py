@@ -38,9 +38,9 @@ __all__ = [
     "ObservedModel",
     "ablate",
     "by_depth",
-    "circuit",
     "compare",
     "contributions",
+    "find_circuit",
     "open_circuit",
     "save_circuit",
 ]
@@ -83,7 +83,7 @@ class Circuit:
         return "\n".join(lines)
 
 
-def circuit(
+def find_circuit(
     observed: ObservedModel,
     *,
     target: Target,

@@ -7,7 +7,7 @@ detects what no single neuron was trained for (the paper's handcrafted circuits)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -165,6 +165,8 @@ class Detector:
         On the samples that the neurons were chosen on.
     auc_heldout, auc_low, auc_high : float
         On the other samples, with a 95% interval.
+    choice : NeuronChoice
+        The neurons as they were chosen, of which other detectors can be made.
     """
 
     formula: Formula
@@ -175,6 +177,25 @@ class Detector:
     auc_heldout: float
     auc_low: float
     auc_high: float
+    choice: NeuronChoice = field(repr=False, compare=False)
+
+    def compare(
+        self, norms: Sequence[str] | str = NORMS, mappings: Sequence[Mapped] | Mapped = ("empirical", "logistic")
+    ) -> pd.DataFrame:
+        """Compare t-norms with each other and with the best single neuron, for the neurons of this detector.
+
+        Parameters
+        ----------
+        norms : str or sequence of str
+            T-norms, as for ``compose``.
+        mappings : str or sequence of str
+            Mappings, as for ``compose``.
+
+        Returns
+        -------
+        DataFrame with the columns ``detector, mapping, auc, auc_heldout, auc_low, auc_high``
+        """
+        return self.choice.compared(norms, mappings)
 
     def scores(self, activations: ActivationsLike) -> NDArray[np.float64]:
         """The degree to which each sample shows the formula: float64 in [0, 1], shape (n_samples,).
@@ -461,7 +482,7 @@ class NeuronChoice:
             rows.append(measure(scores[members], self.truth[np.newaxis, members], ones, own)[0])
         low, high = self.interval(rows[1])
         aucs = (float(rows[0]["auc"]), float(rows[1]["auc"]))
-        return Detector(self.formula, joined_by, parts, self.single, *aucs, low, high)
+        return Detector(self.formula, joined_by, parts, self.single, *aucs, low, high, self)
 
     def compared(self, norms: Sequence[str] | str, mappings: Sequence[Mapped] | Mapped) -> pd.DataFrame:
         """The table of ``compare``."""

@@ -13,6 +13,7 @@ from neuronym.analysis.spurious.overlays import (
     overlay,
     pair_with_artefacts,
 )
+from neuronym.analysis.spurious.study import SpuriousStudy, spurious
 
 __all__ = [
     "Alteration",
@@ -23,10 +24,12 @@ __all__ = [
     "Findings",
     "Jpeg",
     "Patch",
+    "SpuriousStudy",
     "Text",
     "find_spurious",
     "open_findings",
     "overlay",
     "pair_with_artefacts",
     "relabel",
+    "spurious",
 ]

@@ -1,0 +1,127 @@
+"""The command ``neuronym label``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, Literal
+
+import typer
+
+from neuronym._util.files import check_target, kind_of
+from neuronym.cli.options import (
+    ACTIVATIONS,
+    ALIGN,
+    CLUSTERS,
+    CONCEPTS,
+    JSON,
+    N_JOBS,
+    NEURONS,
+    OUT,
+    OVERWRITE,
+    QUIET,
+    SEARCH,
+    listed,
+    mirrors,
+    parsed,
+)
+from neuronym.cli.printing import compiling, new_app, noting_a_stop, print_table
+from neuronym.errors import OptionError
+from neuronym.labeling.labeling import label
+from neuronym.labels.files import KINDS
+
+__all__ = ["app"]
+
+app = new_app()
+
+_EXAMPLES = """\b
+Examples:
+  neuronym label activations.npy concepts.csv --out labels.csv
+  neuronym label acts.zarr concepts.parquet --layers conv1,conv2 --length 2 --neurons 0,5,10-20
+  neuronym label activations.npy concepts.csv --json --quiet > labels.json
+  neuronym label activations.npy concepts.csv --permutations auto --holdout 0.5 --out labels.csv
+"""
+
+
+def _permutations(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal():
+        raise OptionError(f"it must be a whole number or auto, not {text!r}")
+    return int(text)
+
+
+_OPTIONS = {
+    "layers": Annotated[
+        Any, typer.Option(help="Layers to label, separated by commas; all by default.", **parsed(listed, "LAYERS"))
+    ],
+    "neurons": NEURONS,
+    **SEARCH,
+    "direction": Annotated[
+        Literal["high", "low", "both"], typer.Option(help="Whether neurons are high or low inside their formula.")
+    ],
+    "negation": Annotated[bool, typer.Option("--negation/--no-negation", help="Whether formulas may hold NOT.")],
+    "operators": Annotated[
+        Any,
+        typer.Option(
+            help="Which of and, or formulas may hold.",
+            show_default="and,or",
+            **parsed(lambda text: tuple(listed(text)), "OPERATORS"),
+        ),
+    ],
+    "unknown": Annotated[
+        Literal["error", "no", "drop"], typer.Option(help="What to do with values that are neither yes nor no.")
+    ],
+    "align": ALIGN,
+    "n_jobs": N_JOBS,
+    "permutations": Annotated[
+        Any,
+        typer.Option(
+            help="Permutations that test whether the search finds as much by chance: a number, or auto.",
+            **parsed(_permutations, "NUMBER|auto"),
+        ),
+    ],
+    "tail": Annotated[
+        bool, typer.Option("--tail", help="Fit a Pareto tail to the null, for p below 1/(permutations + 1).")
+    ],
+    "holdout": Annotated[
+        float | None, typer.Option(help="Share of samples that is not searched, and measures the formula.")
+    ],
+    "folds": Annotated[int | None, typer.Option(help="Hold out each of this many parts in turn instead.")],
+    "stability": Annotated[int, typer.Option(help="Bootstrap resamples to search again.")],
+    "effects": Annotated[bool, typer.Option("--effects", help="Interval of the AUC, precision, recall and more.")],
+    "clusters": CLUSTERS,
+    "strata": Annotated[str | None, typer.Option(help="Permute within these groups: a table, or FILE:COLUMN.")],
+    "seed": Annotated[int, typer.Option(help="The seed of all random draws.")],
+}
+
+
+@app.command("label", epilog=_EXAMPLES)
+@mirrors(label, _OPTIONS)
+def label_command(
+    activations: ACTIVATIONS,
+    concepts: CONCEPTS,
+    out: OUT = None,
+    overwrite: OVERWRITE = False,
+    as_json: JSON = False,
+    quiet: QUIET = False,
+    **options: Any,
+) -> None:
+    """Find for each neuron the formula of concepts that it detects best.
+
+    Samples are matched by the ids in a first column called sample, and by their place where there are none.
+    """
+    if out is not None:
+        kind_of(out, KINDS, "labels")
+        check_target(out, overwrite)  # before the work, not after it
+    with compiling(), noting_a_stop() as stopped:
+        labels = label(activations, concepts, progress=not quiet, **options)
+    if out is not None:
+        labels.save(out, overwrite=overwrite)
+    if as_json:
+        print(labels.to_json(), end="")
+    elif not quiet:
+        print_table(labels, "all of them: --out labels.csv" if out is None else f"all of them are in {out}")
+        if options["permutations"] or options["holdout"] is not None:
+            print(labels.summary())
+    if stopped:
+        sys.exit(130)
