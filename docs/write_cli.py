@@ -27,7 +27,7 @@ def page() -> str:
 
 def section(command: Any, name: str, parent: Any = None) -> Iterator[str]:
     """The lines of a command, and of the commands in it."""
-    context = command.context_class(command, info_name=name, parent=parent)
+    context = command.context_class(command, info_name=name, parent=parent, **command.context_settings)
     if parent is not None:
         yield f"{'#' * (context.command_path.count(' ') + 1)} {context.command_path}\n"
     yield f"{command.help}\n"
@@ -41,8 +41,8 @@ def section(command: Any, name: str, parent: Any = None) -> Iterator[str]:
     examples = [line.strip() for line in (command.epilog or "").splitlines() if line.startswith("  ")]
     if examples:
         yield "\n".join(["```sh", *examples, "```\n"])
-    for below in getattr(command, "commands", {}):
-        yield from section(command.commands[below], below, context)
+    for below, found in getattr(command, "commands", {}).items():
+        yield from section(found, below, context)
 
 
 def cell(text: str) -> str:

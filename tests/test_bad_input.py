@@ -218,8 +218,8 @@ OPTIONS = {
         'operators must be a tuple of "and" and "or", such as ("and",), not (\'xor\',)',
     ),
     "a neuron that is not there": (["--neurons", "0,9"], "no neuron '9'; there are 4, such as 0, 1, 2"),
-    "a range that runs backwards": (["--neurons", "3-1"], "--neurons 3-1 runs backwards: write 1-3"),
-    "no neurons": (["--neurons", " "], "--neurons names no neuron"),
+    "a range that runs backwards": (["--neurons", "3-1"], "'--neurons': 3-1 runs backwards: write 1-3"),
+    "no neurons": (["--neurons", " "], "'--neurons': it names no neuron"),
     "a neuron twice": (["--neurons", "1,0-2"], "neurons has 1 neuron more than once"),
     "no workers": (["--n-jobs", "0"], "n_jobs must be a whole number other than 0"),
     "an unknown option": (["--size", "3"], "No such option: --size"),
@@ -383,7 +383,7 @@ def test_too_little_memory(run, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("neuronym.labeling.labeling.label", fail)
+    monkeypatch.setattr("neuronym.cli.label.label", fail)
     with refused(run, tmp_path, "not enough memory") as answers:
         answers.append(run("label", "good.npy", "good.csv", "--quiet", "--out", "labels.csv"))
 

@@ -30,11 +30,10 @@ from neuronym.analysis.circuits import files as circuit_files
 from neuronym.analysis.circuits.graph import Circuit, open_circuit, save_circuit
 from neuronym.analysis.spurious import findings
 from neuronym.analysis.spurious.findings import open_findings
-from neuronym.cli import shared
 from neuronym.inputs.samples import Samples
 from neuronym.io import files as io_files
 from neuronym.io import sources, tables, zarr_store
-from neuronym.io.texts import open_texts
+from neuronym.io.texts import open_class_names, open_texts
 from neuronym.labels import files as label_files
 
 IDS = ["a", "b", "c"]
@@ -137,7 +136,7 @@ READERS = {  # the file, what writes it, what reads it, and a part of ours that 
     "rows.csv": (hot, Samples.of, None),
     "coco.json": (coco, sources.from_coco, (sources, "_coco")),
     "annotations.txt": (annotations, sources.from_annotations, (Concepts, "from_classes")),
-    "classes.txt": (class_names, shared.class_names, (Hierarchy, "readable")),
+    "classes.txt": (class_names, open_class_names, (Hierarchy, "readable")),
     "data.noun": (wordnet, lambda path: Hierarchy.from_wordnet(path.parent), (Hierarchy, "__init__")),
     "circuit.json": (circuit, open_circuit, (circuit_files, "as_name")),
     "neurons.csv": (found, lambda path: open_findings(path.parent), (findings, "as_name")),

@@ -73,7 +73,7 @@ def test_concepts_are_true_of_the_digits():
 
 
 def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(OptionError, match=r"pip install 'neuronym\[demo\]'"):
         demo.train()
 

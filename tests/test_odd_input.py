@@ -27,6 +27,7 @@ from neuronym import (
     open_activations,
     open_concepts,
 )
+from neuronym.cli import printing
 from neuronym.cli import root as cli
 
 N = 100
@@ -238,8 +239,8 @@ def test_labels_answer_odd_questions(labels):
 
 def test_a_narrow_terminal_keeps_the_formula(labels, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setattr(cli.sys.stdout, "isatty", lambda: True, raising=False)
-    cli.print_table(labels.filter(direction="high"), "")
+    monkeypatch.setattr(printing.sys.stdout, "isatty", lambda: True, raising=False)
+    printing.print_table(labels.filter(direction="high"), "")
     plain = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
     assert plain.splitlines()[0].split() == ["layer", "neuron", "formula", "auc"]
 

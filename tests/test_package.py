@@ -59,7 +59,19 @@ def test_what_is_public_is_deliberate():
     ]
     assert set(neuronym.__all__) == {
         *packages,
-        *["search", "stats", "types", "circuits", "compose", "sources", "spurious", "collect"],
+        *[
+            "search",
+            "stats",
+            "types",
+            "circuits",
+            "compose",
+            "sources",
+            "spurious",
+            "collect",
+            "layers",
+            "show",
+            "sweep",
+        ],
         *["Activations", "Concepts", "Explanation", "Formula", "Hierarchy", "Label", "Labels", "label"],
         *["open_activations", "open_concepts", "save_activations", "save_concepts"],
         *["ActivationsError", "AlignmentError", "ConceptsError", "FileError", "FormulaError", "InputError"],

@@ -58,30 +58,17 @@ def neuronym(installed, tmp_path):
 MODEL = "--model mymodels:make"
 
 
-def late(extras, line, reason):
-    """A case that fails today; once it passes, strict=True says so, and the mark goes."""
-    return pytest.param(extras, line, marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason))
-
-
 @pytest.mark.parametrize(
     ("extras", "line"),
     [
-        late("demo", "demo --out out", "compiles the search before it asks for the extra"),
+        ("demo", "demo --out out"),
         ("torch", f"collect {MODEL} --layers 0 --images photos --out out"),
         ("torch", f"layers {MODEL}"),
-        late("report", "report labels.csv --out out", "a traceback: No module named 'jinja2'"),
-        late("plots", "sweep acts.npy concepts.csv --length 1 --plot out.png", "the search runs before the error"),
-        late("plots|spurious", "spurious acts.npy concepts.csv --suspects mark --out out", "fails when it draws"),
-        late(
-            "torch|spurious",
-            f"spurious {MODEL} --images photos --layers 0 --text mark --out out",
-            "a traceback: No module named 'PIL'",
-        ),
-        late(
-            "torch|circuits",
-            f"circuit {MODEL} --images photos --target-layer 1 --target 0 --layers 0 --out out",
-            "makes the folder before it asks for the extra",
-        ),
+        ("report", "report labels.csv --out out"),
+        ("plots", "sweep acts.npy concepts.csv --length 1 --plot out.png"),
+        ("plots|spurious", "spurious acts.npy concepts.csv --suspects mark --out out"),
+        ("torch|spurious", f"spurious {MODEL} --images photos --layers 0 --text mark --out out"),
+        ("torch|circuits", f"circuit {MODEL} --images photos --target-layer 1 --target 0 --layers 0 --out out"),
     ],
 )
 def test_a_command_that_lacks_an_extra_says_so_in_one_line_before_any_work(neuronym, tmp_path, extras, line):

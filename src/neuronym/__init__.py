@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym.analysis import circuits as circuits
     from neuronym.analysis import compose as compose
     from neuronym.analysis import spurious as spurious
+    from neuronym.analysis.sweep import sweep as sweep
     from neuronym.data import Activations as Activations
     from neuronym.data import Concepts as Concepts
     from neuronym.data import Formula as Formula
@@ -46,7 +47,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym.labels import Explanation as Explanation
     from neuronym.labels import Label as Label
     from neuronym.labels import Labels as Labels
+    from neuronym.labels import show as show
     from neuronym.network import collect as collect
+    from neuronym.network import layers as layers
 
 __version__ = "0.1.0"
 
@@ -56,6 +59,7 @@ _PACKAGES = {
     "neuronym.io": "sources",
 }
 _NAMES = {
+    "neuronym.analysis.sweep": "sweep",
     "neuronym.data": "Activations Concepts Formula Hierarchy",
     "neuronym.errors": (
         "ActivationsError AlignmentError ConceptsError FileError FormulaError InputError NeuronymError OptionError "
@@ -63,8 +67,8 @@ _NAMES = {
     ),
     "neuronym.io": "open_activations open_concepts save_activations save_concepts",
     "neuronym.labeling": "label",
-    "neuronym.labels": "Explanation Label Labels",
-    "neuronym.network": "collect",
+    "neuronym.labels": "Explanation Label Labels show",
+    "neuronym.network": "collect layers",
 }
 _PACKAGE_OF = {name: f"{home}.{name}" for home, names in _PACKAGES.items() for name in names.split()}
 _HOME_OF = {name: home for home, names in _NAMES.items() for name in names.split()}

@@ -64,7 +64,7 @@ def test_the_command_writes_graph_tables_and_ablations(folder, command):
     assert table["contribution"].is_monotonic_decreasing
     assert table["share"].sum() == pytest.approx(1, rel=1e-4)
     code, out, err = command(*RUN, "--target", "pug", "--classes", "classes.txt", "--out", "found")
-    assert (code, "circuit.json' exists" in err) == (2, True)
+    assert (code, "circuit.png' exists" in err) == (2, True)
 
 
 def test_the_command_takes_a_store_and_compares_right_with_wrong(folder, command):
@@ -95,8 +95,8 @@ def test_the_command_takes_a_store_and_compares_right_with_wrong(folder, command
         (("--target", "9"), "no neuron '9'"),
         (("--target", "0", "--where", "dog"), "samples of 'dog' need concepts"),
         (("--target", "0", "--where", "dogg", "--concepts", "c.parquet"), "no concept 'dogg'; near it: 'dog'"),
-        (("--target", "0", "--wordnet"), "give --concepts"),
-        (("--target", "0", "--table", "t.npy"), "one of --images and --table"),
+        (("--target", "0", "--wordnet"), "give concepts"),
+        (("--target", "0", "--table", "t.npy"), "samples must come from one of images"),
         (("--target", "0", "--method", "linear"), "not linearly connected"),
     ],
 )

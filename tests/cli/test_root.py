@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from neuronym import Concepts, Labels, __version__, label, save_concepts
+from neuronym.cli import printing
 from neuronym.cli import root as cli
 
 COMMAND = [sys.executable, "-c", "from neuronym.cli import main; main()"]
@@ -136,12 +137,12 @@ def test_every_command_and_option_has_help():
 
 
 def test_compiling_is_announced_when_it_takes_long(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "_PATIENCE", 0.01)
-    monkeypatch.setattr(cli.Path, "glob", lambda *_: iter(()))
-    with cli._compiling():
+    monkeypatch.setattr(printing, "_PATIENCE", 0.01)
+    monkeypatch.setattr(printing.Path, "glob", lambda *_: iter(()))
+    with printing.compiling():
         signal.sigtimedwait([], 0.2)
     assert capsys.readouterr().err == "neuronym: compiling the search for this machine, once, up to 10 s …\n"
-    with cli._compiling():
+    with printing.compiling():
         pass
     assert capsys.readouterr().err == ""
 
@@ -171,7 +172,7 @@ def test_stopping_it_leaves_no_file(tmp_path, number, code):
     assert b"Traceback" not in rest
     if number == signal.SIGINT:
         assert rest.endswith(
-            b"neuronym: stopped; no file was written; a store that was begun goes on with the same command\n"
+            b"neuronym: stopped; no file was written; if a store was begun, rerun the same command to resume\n"
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "c.csv"]
 

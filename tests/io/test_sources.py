@@ -153,7 +153,7 @@ def test_the_command_with_a_table_as_hierarchy(tmp_path, command):
     code, _, err = command("concepts", "table", tmp_path / "c.csv", *asked)
     assert (code, err) == (2, "neuronym: the hierarchy knows none of the concepts, such as 'pug'\n")
     code, _, err = command("concepts", "table", tmp_path / "c.csv", "--wordnet", *asked)
-    assert (code, err) == (2, "neuronym: give one of --wordnet, --wordnet-files and --hierarchy\n")
+    assert (code, err) == (2, "neuronym: give one of --wordnet and --hierarchy\n")
 
 
 def test_the_command_with_attributes_scores_and_coco(tmp_path, command):

@@ -193,7 +193,7 @@ def test_layers_are_listed_with_their_shapes(own, command):
     assert (code, err.count("\n")) == (2, 1)
     assert "own_models:mlp does not take (1, 3, 224, 224)" in err
     code, _, err = command("layers", "--model", "own_models:mlp", "--shape", "3x4")
-    assert "--shape must be whole numbers such as 3,224,224, not '3x4'" in err
+    assert "'--shape': it must be whole numbers such as 3,224,224, not '3x4'" in err
 
 
 def test_from_photos_to_labels_on_the_command_line(own, photos, command):
@@ -232,8 +232,8 @@ def test_tables_and_what_the_command_refuses(own, command, photos):
     run = ["collect", "--model", "own_models:mlp", "--layers", "1", "--out", "t.zarr"]
     _, out, _ = command(*run, "--table", "rows.npy", "--precision", "bfloat16")
     assert out == "t.zarr/1: 30 samples × 4 neurons\n"
-    assert "give one of --images, --texts and --table" in command(*run)[2]
-    assert "give one of --images, --texts and --table" in command(*run, "--table", "a", "--images", "b")[2]
+    assert "samples must come from one of images, texts and table" in command(*run)[2]
+    assert "samples must come from one of images, texts and table" in command(*run, "--table", "a", "--images", "b")[2]
     assert "own_models:mlp reads images: give --images" in command(*run, "--texts", "a.csv")[2]
     assert "--tokens-out goes with --texts" in command(*run, "--table", "rows.npy", "--tokens-out", "t.csv")[2]
     np.save("wide.npy", np.zeros((30, 4)))

@@ -978,7 +978,7 @@ def test_what_is_no_label_or_no_concepts(data, labels, high):
 
 
 def test_without_matplotlib_it_says_what_to_install(data, high, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     refused(lambda: plots.distribution(high, *data, names=NAMES), OptionError, r"pip install 'neuronym\[plots\]'")
 
 

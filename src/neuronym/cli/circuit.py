@@ -97,7 +97,7 @@ def circuit_command(
 
     need("a circuit", "circuits")
     if out is not None:
-        need("the figure in --out", "plots")
+        need("the figure in --out", "circuits", ["matplotlib"])
         check_target(make_folder(out) / "circuit.png", overwrite)
     keep_memory()
     hierarchy_of(options)

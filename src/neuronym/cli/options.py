@@ -23,6 +23,7 @@ __all__ = [
     "MODEL",
     "NEURONS",
     "N_JOBS",
+    "OPTIONS_OF_PRINTING",
     "OUT",
     "OVERWRITE",
     "QUIET",
@@ -170,6 +171,9 @@ SEARCH: dict[str, Any] = {
         typer.Option(help="Ask the fractions of every prefix too (constrained), as the published search does."),
     ],
 }
+
+#: Options that say how the result is printed.
+OPTIONS_OF_PRINTING = frozenset({"as_json", "quiet", "summary", "help"})
 
 OUT = Annotated[Path | None, typer.Option(help="Save the labels as .csv, .parquet or .json.")]
 OVERWRITE = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]

@@ -106,7 +106,7 @@ def spurious_command(
     from neuronym.plots import plot_findings
 
     if out is not None:
-        need("the figure in --out", "plots")
+        need("the figure in --out", "plots" if options["model"] is None else "spurious", ["matplotlib"])
         check_target(make_folder(out) / "findings.png", overwrite)
     keep_memory()
     options["alterations"] = _alterations({name: options.pop(name) for name in _ALTERATIONS})

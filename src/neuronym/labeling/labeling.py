@@ -36,7 +36,6 @@ def label(
     concepts: ConceptsLike,
     *,
     names: Iterable[str] | None = None,
-    layers: Sequence[str] | None = None,
     neurons: Iterable[Name] | slice | None = None,
     length: int = Rules.length,
     beam: int = Rules.beam,
@@ -50,6 +49,7 @@ def label(
     n_jobs: int | None = None,
     align: bool = False,
     progress: bool = False,
+    layers: Sequence[str] | None = None,
     weights: ArrayLike | None = None,
     unknown: Unknown = "error",
     permutations: int | Literal["auto"] = EvidenceOptions.permutations,
@@ -72,7 +72,6 @@ def label(
     activations : Activations, real array or tensor (n_samples, n_neurons), DataFrame, file, or a dict of these
     concepts : Concepts, boolean array (n_samples, n_concepts), sparse or dense, DataFrame, list of sets, or a file
     names : concept names, where ``concepts`` is an array
-    layers : of several, the names of those to label; all by default
     neurons : the names of the neurons to label, or a slice of them; all by default
     length : the most concepts in a formula, L of the paper
     beam : how many formulas are extended in each round, B of the paper
@@ -84,6 +83,7 @@ def label(
     n_jobs : how many blocks of neurons are searched at once, as in scikit-learn; the labels do not depend on it
     align : keep the samples that activations and concepts have in common, where their ids differ
     progress : show a bar on standard error
+    layers : of several, the names of those to label; all by default
     weights : whole numbers (n_samples,), in the order of the activations; a sample of weight 2 counts as two
     unknown : ``"no"`` or ``"drop"`` (the sample) for concept values that are neither yes nor no
     permutations : how many permutations of the samples are searched for ``p_search`` and ``q``; 0 for none

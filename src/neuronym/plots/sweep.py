@@ -34,7 +34,7 @@ def sweep(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     lacking = [name for name in needed if name not in getattr(table, "columns", ())]
     if lacking or not len(table):
         what = f"lacks {', '.join(lacking)}" if lacking else "has no rows"
-        raise OptionError(f"the table {what}: give one that neuronym.analysis.sweep.sweep made")
+        raise OptionError(f"the table {what}: give one that neuronym.sweep made")
     axes = axes_of(ax, 2.6)
     _draw_lengths(axes, table)
     axes.spines[["top", "right"]].set_visible(False)

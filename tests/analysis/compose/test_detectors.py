@@ -18,6 +18,7 @@ from neuronym import (
     save_concepts,
 )
 from neuronym.analysis.compose.detectors import compare, compose
+from neuronym.analysis.compose.fuzzy import NORMS
 from neuronym.data.groups import group
 from neuronym.network.collecting import collect
 from neuronym.stats.split import hold_out
@@ -271,8 +272,10 @@ def test_the_command_compares_and_composes(tmp_path, command, data):
     assert str(compose("boat | house", values, concepts, names=NAMES)) in out
     assert "lukasiewicz" in out
     code, out, _ = command(*given, "--norm", "yager(3)", "--mapping", "logistic", "--json")
-    expected = compare("boat | house", values, concepts, names=NAMES, norms=["yager(3)"], mappings=["logistic"])
+    expected = compare("boat | house", values, concepts, names=NAMES, norms=["yager(3)", *NORMS])
     pd.testing.assert_frame_equal(pd.DataFrame(json.loads(out)["detectors"]), expected)
+    chosen = compose("boat | house", values, concepts, names=NAMES, norm="yager(3)", mapping="logistic")
+    assert str(chosen) in command(*given, "--norm", "yager(3)", "--mapping", "logistic")[1]
     code, _, err = command("compose", "bot", *given[2:])
     assert (code, err.count("\n")) == (2, 1)
     assert "no concept 'bot'" in err

@@ -342,7 +342,7 @@ def test_the_command_alters_photos_runs_the_model_and_compares(photos, tmp_path,
     }  # fmt: skip
     assert set(pd.read_csv(tmp_path / "found" / "classes.csv")["name"]) == {"box", "b", "c", "d", "e"}
     code, out, err = command(*run)
-    assert (code, "neurons.csv' exists" in err) == (2, True)
+    assert (code, "findings.png' exists" in err) == (2, True)
     # The same, by hand, gives the same.
     save_concepts(overlay("photos", Border(colour="white"), name="frame").concepts(shown), tmp_path / "all.parquet")
     code, out, err = command("spurious", "found/acts.zarr", "all.parquet", "--suspects", "frame,even", "--json", "-q")
@@ -358,9 +358,9 @@ def test_the_command_alters_photos_runs_the_model_and_compares(photos, tmp_path,
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ((), "give ACTIVATIONS, CONCEPTS and --suspects, or --model"),
-        (("--model", "mine_spurious:make"), "with --model give --images"),
-        (("--model", "mine_spurious:make", "--images", "photos", "--text", "x"), "name layers with --layers"),
+        ((), "give activations, concepts and suspects (--suspects), or a model"),
+        (("--model", "mine_spurious:make"), "with a model give images"),
+        (("--model", "mine_spurious:make", "--images", "photos", "--text", "x"), "name layers (--layers)"),
         (("--model", "mine_spurious:make", "--images", "photos", "--layers", "1"), "say how to alter the photos"),
         (
             (
@@ -405,10 +405,9 @@ def test_the_command_alters_photos_runs_the_model_and_compares(photos, tmp_path,
             ),
             "the font",
         ),
-        (("a.npy", "c.csv", "--suspects", "a", "--paired", "--unpaired"), "one of --paired and --unpaired"),
         (("a.npy", "c.csv", "--suspects", "a", "--outputs", "x", "--classes", "photos/00.png"), "class names"),
         (("a.npy", "c.csv", "--suspects", "a", "--classes", "photos/00.png"), "give both"),
-        (("a.npy", "c.csv", "--suspects", "a", "--text", "x"), "--text goes with --model"),
+        (("a.npy", "c.csv", "--suspects", "a", "--text", "x"), "alterations goes with a model"),
         (
             ("--model", "m:x", "--images", "photos", "--layers", "1", "--blur", "0.1", "--size", "1"),
             "give --text or --logo",
@@ -416,7 +415,7 @@ def test_the_command_alters_photos_runs_the_model_and_compares(photos, tmp_path,
         (("--model", "m:x", "--images", "photos", "--layers", "1", "--blur", "0.1", "--colour", "red"), "give --text"),
         (
             ("--model", "m:x", "--images", "photos", "--layers", "1", "--artefacts", "photos", "--fraction", "1"),
-            "--fraction",
+            "fraction is the share of photos to alter",
         ),
     ],
 )
