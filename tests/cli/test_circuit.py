@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from neuronym import Concepts, Label, Labels, label, open_concepts, save_concepts
+from neuronym import Concepts, Label, Labels, OptionError, label, open_concepts, save_concepts
+from neuronym.analysis.circuits.study import circuit
 from neuronym.io.zarr_store import open_layers
 
 MODEL = """
@@ -180,3 +181,32 @@ def test_ids_of_a_table_match_those_of_concepts(folder, command):
     outs = [command(*run, f"{name}.parquet")[1] for name in "ab"]
     assert outs[0] == outs[1] != ""
     assert "no sample id is common" in command(*run, "z.parquet")[2]
+
+
+def test_a_study_in_python_is_that_of_the_command(folder, command):
+    study = circuit(
+        "mine_circuits:make", images="photos", target_layer="4", target="pug", layers=["2", "0"],
+        classes=["pug", "cat", "box", "fish"], concepts="c.parquet", versus="cat", ablate=2, n_random=3, length=1,
+        out="made",
+    )  # fmt: skip
+    code, out, err = command(
+        *RUN, "--target", "pug", "--classes", "classes.txt", "--concepts", "c.parquet", "--versus", "cat",
+        "--ablate", "2", "--n-random", "3", "--length", "1", "--out", "found",
+    )  # fmt: skip
+    assert code == 0, err
+    assert out.startswith(str(study))
+    made, found = ({path.name for path in (folder / name).iterdir()} for name in ("made", "found"))
+    assert made == found - {"circuit.png"}
+    for name in made:
+        assert (folder / "made" / name).read_bytes() == (folder / "found" / name).read_bytes(), name
+    assert set(study.ablations) == {"ablation_0", "ablation_2"}
+
+
+def test_a_module_with_its_data_is_a_study_too(folder):
+    model = runpy.run_path("mine_circuits.py")["make"]()[0]
+    data = np.random.default_rng(0).random((40, 3, 8, 8)).astype(np.float32)
+    study = circuit(model, data, target_layer="4", target=0, layers=["2"], right_wrong=False)
+    assert study.circuit.target == ("4", 0)
+    assert study.labels is None
+    with pytest.raises(OptionError, match="a module needs data"):
+        circuit(model, target_layer="4", target=0, layers=["2"])

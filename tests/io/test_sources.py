@@ -1,10 +1,14 @@
 import json
+import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from neuronym import ConceptsError, FileError, OptionError, UnknownNameError, open_concepts
+from neuronym import ConceptsError, FileError, Hierarchy, OptionError, UnknownNameError, open_concepts
+from neuronym._util.extras import EXTRAS, need
 from neuronym.io.sources import (
     from_annotations,
     from_attributes,
@@ -237,3 +241,31 @@ def test_patterns_are_found_in_texts():
     assert from_regex([], {"a": "b"}).n_samples == 0
     with pytest.raises(OptionError, match=r"the pattern of 'a' is no regular expression: '\(\[' \("):
         from_regex(["x"], {"a": "(["})
+
+
+def test_concepts_are_finished_in_one_go(tmp_path):
+    for name in ("n02084071/a.png", "n02084071/b.png", "n02121808/c.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(b"")
+    found = from_imagefolder(
+        tmp_path / "photos", hierarchy="wordnet", min_classes=1, min_count=2, out=tmp_path / "c.parquet"
+    )
+    whole = from_imagefolder(tmp_path / "photos").expand(Hierarchy.imagenet(), min_concepts=1).prune(2)
+    expected = whole.rename(Hierarchy.imagenet().readable(whole.names))
+    for one in (found, open_concepts(tmp_path / "c.parquet")):
+        assert (one.names, one.sample_ids) == (expected.names, expected.sample_ids)
+        assert (one.to_dense() == expected.to_dense()).all()
+    assert "dog" in found.names
+    with pytest.raises(FileError, match="exists"):
+        from_imagefolder(tmp_path / "nowhere", out=tmp_path / "c.parquet")  # before anything is read
+
+
+def test_an_extra_is_named_with_what_works_from_a_clone(monkeypatch):
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert set(EXTRAS) <= set(extras["optional-dependencies"])
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(OptionError) as raised:
+        need("a report", "report")
+    assert str(raised.value) == (
+        "a report needs jinja2: pip install 'neuronym[report]', or, from a clone, pip install '.[report]'"
+    )

@@ -282,3 +282,17 @@ def test_memory_maps_are_read_in_blocks(data, tmp_path, monkeypatch):
 
 def test_the_front_door_is_one_function():
     assert labeling.__all__ == ["label"]
+
+
+def test_layers_are_chosen_by_name(data, tmp_path):
+    activations, concepts = data
+    both = {"a": activations[:, :3], "b": activations[:, 3:6]}
+    every = label(both, concepts)
+    assert label(both, concepts, layers=["b"]) == every.filter(layer="b")
+    assert [one.layer for one in label(both, concepts, layers=["b", "a"], neurons=[0])] == ["b", "a"]
+    with pytest.raises(UnknownNameError, match="no layer 'bb'; near it: 'b'"):
+        label(both, concepts, layers=["bb"])
+    with pytest.raises(OptionError, match="of one layer without a name"):
+        label(activations, concepts, layers=["b"])
+    with pytest.raises(OptionError, match="layers must be a list"):
+        label(both, concepts, layers="b")

@@ -11,6 +11,7 @@ from PIL import Image
 from neuronym import FileError, OptionError
 from neuronym.io.images import Images, Preprocess
 from neuronym.network.collecting import collect
+from neuronym.network.listing import layers
 from neuronym.network.models import load_model, load_weights
 
 DATA = Path(__file__).parents[3] / "shared/data"
@@ -261,3 +262,49 @@ def test_a_known_network_gives_what_it_is_known_to_give(tmp_path):
     known = np.loadtxt(DATA / "efficientnet_lite0/logits_known.csv", delimiter=",", skiprows=1, usecols=1, dtype=int)
     logits = np.load(DATA / "efficientnet_lite0/logits_known.npy", mmap_mode="r")[:48]
     assert np.abs(found["_fc"].matrix[rows][:, known] - logits).max() < 1e-3
+
+
+def test_a_model_by_name_reads_its_own_samples(own, photos):
+    folder = Path("photos")
+    found = collect("own_models:prepared", images=folder, layers=["0", "4"], batch_size=2)
+    model, prepare = load_model("own_models:prepared").model, load_model("own_models:prepared").prepare
+    expected = collect(model, Images(folder, prepare), layers=["0", "4"], batch_size=2)
+    for layer in ("0", "4"):
+        assert found[layer].sample_ids == ("a.bmp", "b.png", "sub/a.jpg")
+        np.testing.assert_array_equal(found[layer].matrix, expected[layer].matrix)
+    np.save("t.npy", np.arange(6.0).reshape(2, 3))
+    table = collect("own_models:mlp", table="t.npy", layers=["1"])["1"]
+    rows = np.arange(6, dtype=np.float32).reshape(2, 3)
+    by_hand = collect(load_model("own_models:mlp").model, rows, layers=["1"])["1"]
+    np.testing.assert_array_equal(table.matrix, by_hand.matrix)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"data": np.zeros((2, 3)), "images": "photos"}, "data and images are both samples"),
+        ({"data": None}, "samples must come from one of images, texts and table"),
+        ({"model": torch.nn.Linear(3, 2), "data": None, "images": "photos"}, "a module needs data"),
+        ({"model": torch.nn.Linear(3, 2), "data": np.zeros((2, 3)), "weights": "w.pt"}, "weights are loaded into"),
+        ({"data": None, "images": "photos", "tokens_out": "t.csv"}, "tokens_out saves the tokens of texts"),
+    ],
+)
+def test_samples_are_said_once(own, photos, options, match):
+    with pytest.raises(OptionError, match=match):
+        collect(**{"model": "own_models:plain", "layers": ["0"], **options})
+
+
+def test_an_error_of_the_model_is_one_of_the_samples_and_keeps_its_cause(own):
+    with pytest.raises(OptionError, match=r"the model cannot take these samples \(RuntimeError: mat1") as raised:
+        collect(load_model("own_models:mlp").model, np.zeros((2, 5), np.float32), layers=["1"])
+    assert isinstance(raised.value.__cause__, RuntimeError)
+
+
+def test_layers_of_a_module_and_of_a_name(own):
+    by_name = layers("own_models:plain", shape=(3, 8, 8))
+    assert by_name == layers(load_model("own_models:plain").model, shape=(3, 8, 8))
+    assert [one.shape for one in by_name] == [(1, 4, 6, 6), (1, 4, 6, 6), (1, 4, 1, 1), (1, 4), (1, 2)]
+    with pytest.raises(OptionError, match="give the shape of one sample"):
+        layers(load_model("own_models:plain").model)
+    with pytest.raises(OptionError, match=r"own_models:plain does not take \(1, 5\)"):
+        layers("own_models:plain", shape=(5,))

@@ -11,6 +11,7 @@ from neuronym import Activations, Concepts, ConceptsError, FileError, OptionErro
 from neuronym.analysis.spurious.findings import find_spurious, relabel
 from neuronym.analysis.spurious.overlays import Border, overlay
 from neuronym.analysis.spurious.sides import SuspectComparison
+from neuronym.analysis.spurious.study import spurious
 from neuronym.io.images import Images
 from neuronym.io.zarr_store import open_layers
 from neuronym.plots import plot_findings
@@ -520,3 +521,24 @@ def test_suspects_are_compared_once_however_many_there_are(monkeypatch):
     found = find_spurious(rng.normal(size=(300, 4)), shown, names=names, suspects=names, outputs=True, permutations=0)
     assert len(kept) == 2  # neurons, and classes
     assert found.classes["suspect"].unique().tolist() == names
+
+
+def test_a_study_in_python_is_that_of_the_command(photos, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_spurious.py").write_text(MODEL)
+    study = spurious(
+        model="mine_spurious:make", images="photos", layers=["1"], outputs="4", alterations=Border(colour="white"),
+        name="frame", classes=["a", "b", "c", "d", "e"], out="made",
+    )  # fmt: skip
+    code, out, err = command("spurious", "--model", "mine_spurious:make", "--images", "photos", "--layers", "1",
+                             "--outputs", "4", "--border", "white", "--name", "frame", "--json",
+                             "--out", "found")  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)["neurons"] == json.loads(json.dumps(study.to_dict()["neurons"]))
+    assert study.suspects == ("frame",)
+    assert study.photos.n_copies == 12
+    assert set(study.findings.classes["name"]) == set("abcde")
+    assert {path.name for path in (tmp_path / "made").iterdir()} == {"acts.zarr", "neurons.csv", "classes.csv"}
+    own = open_layers("made/acts.zarr")
+    again = spurious(own, study.photos.concepts(), suspects="frame", outputs="4")
+    pd.testing.assert_frame_equal(again.findings.neurons, study.findings.neurons)
