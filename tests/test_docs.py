@@ -5,6 +5,7 @@ import inspect
 import re
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,38 @@ def test_examples_of_docstrings_are_no_parameters(site):
 def test_every_page_is_on_the_site(site):
     for page in DOCS.glob("*.md"):
         assert (site / f"{page.stem}.html").exists(), page.name
+
+
+def public_names():
+    """Every function and class that a public package exports, and the public members of these classes."""
+    for module in script("conf").MODULES:
+        loaded = importlib.import_module(module)
+        for found in (getattr(loaded, name) for name in loaded.__all__):
+            if not (inspect.isclass(found) or inspect.isfunction(found)):
+                continue
+            yield f"{found.__module__}.{found.__qualname__}"
+            members = vars(found).items() if inspect.isclass(found) else ()
+            for name, member in members:
+                described = callable(member) or isinstance(member, property | cached_property | classmethod)
+                if described and not name.startswith("_"):
+                    yield f"{found.__module__}.{found.__qualname__}.{name}"
+
+
+def test_docstrings_of_public_names_are_complete():
+    pytest.importorskip("numpydoc")
+    from numpydoc.hooks.validate_docstrings import parse_config
+    from numpydoc.validate import validate
+
+    config = parse_config(ROOT)
+    checked = [name for name in dict.fromkeys(public_names()) if not config["exclude"].search(name)]
+    wrong = [
+        f"{name}: {code} {what}"
+        for name in checked
+        for code, what in validate(name)["errors"]
+        if code in config["checks"]
+    ]
+    assert len(checked) >= 100
+    assert wrong == []
 
 
 def test_links_that_lead_nowhere_are_told(tmp_path):

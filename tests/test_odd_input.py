@@ -163,7 +163,7 @@ def test_few_samples_are_told_why_there_is_no_formula(tables):
 
 
 def test_layers_need_different_names(tables):
-    with pytest.raises(ActivationsError, match="two layers have one name"):
+    with pytest.raises(ActivationsError, match="two layers share a name"):
         label({1: tables[0], "1": tables[0]}, tables[1])
     assert label({1: tables[0]}, tables[1])[1, "n"].layer == "1"
 

@@ -231,5 +231,5 @@ def test_what_is_given_of_samples_is_read_before_any_work(tables):
         align(*tables, clusters=[1, 2])
     with pytest.raises(OptionError, match="strata must be one label per sample"):
         align(*tables, strata=[1, 2])
-    with pytest.raises(OptionError, match="the layers have their samples in different orders"):
+    with pytest.raises(OptionError, match="the layers list their samples in different orders"):
         align({"a": tables[0], "b": tables[0][::-1]}, tables[1], weights=[1] * N)

@@ -61,7 +61,7 @@ def test_a_folder_and_a_mapping_of_images_are_pictured(tmp_path):
 
 
 def test_what_cannot_be_shown_is_refused(tmp_path):
-    with pytest.raises(AlignmentError, match="2 samples to show but activations have 3 rows"):
+    with pytest.raises(AlignmentError, match="2 samples to show but the activations have 3 rows"):
         Samples.of(TEXTS[:2]).places(IDS, 3)
     with pytest.raises(AlignmentError, match=r"1 of 3 samples are not among those to show \('z'\)"):
         ShownSamples.of({"x": "one", "y": "two"}, IDS, 3)

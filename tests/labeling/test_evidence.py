@@ -195,7 +195,7 @@ def test_labels_by_sample_id_follow_ids_wherever_they_are(tmp_path):
     found = label({"a": named, "b": turned}, sets, clusters=by_id, **options)
     assert all(x.p_search > 0.005 for x in found)
     for asked in ({"clusters": video}, {"strata": video % 2}, {"weights": np.ones(500, int)}):
-        with pytest.raises(OptionError, match="the layers have their samples in different orders"):
+        with pytest.raises(OptionError, match="the layers list their samples in different orders"):
             label({"a": named, "b": turned}, sets, permutations=99, **asked)
 
 

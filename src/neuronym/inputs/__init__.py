@@ -1,4 +1,4 @@
-"""What a user gives, turned into matched rows."""
+"""User input turned into matched rows of activations and concepts."""
 
 from neuronym.inputs.alignment import (
     Aligned,

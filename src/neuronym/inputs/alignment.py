@@ -1,7 +1,7 @@
-"""What a user gives, turned into matched rows: the one place where activations, concepts and all else meet.
+"""User input turned into matched rows: the one place where activations, concepts, weights and clusters meet.
 
-Every function that takes activations and concepts calls ``align``, so samples are matched by one rule everywhere: by id
-where both sides have ids, by place where neither has, and never by a guess.
+Every function that takes activations and concepts calls ``align``, so one rule matches samples everywhere: by id if
+both sides have ids, by position if neither has, and never by a guess.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Rows:
-    """The samples that are used, those that both sides have and whose weight is not 0, with what they show.
+    """The samples in use, which both sides have and whose weight is not 0, with their concepts.
 
     Parameters
     ----------
     concepts : Concepts or None
-        Those given, a row each; None where none were given.
-    places : int64 array of shape (n_rows,), or None
-        The sample of the activations that each row is; None if that is all of them, in order.
-    weights : int64 array of shape (n_rows,), or None
+        The user's concepts with one row per sample in use; None without concepts.
+    places : int64 array of shape (n_rows,) or None, default None
+        For each row, the index of its sample in the activations; None if every sample is in use, in order.
+    weights : int64 array of shape (n_rows,) or None, default None
+        The weight of each row; None if all are 1.
     """
 
     concepts: Concepts | None
@@ -50,20 +51,20 @@ class Rows:
 
     @property
     def shown(self) -> Concepts:
-        """The concepts, which must have been given.
+        """The user's concepts, for work that cannot do without.
 
         Raises
         ------
         OptionError
-            If they were not.
+            If there are none.
         """
         if self.concepts is None:
-            raise OptionError("concepts are needed, as neuronym.label takes them, not None")
+            raise OptionError("concepts must be in a form that neuronym.label accepts, not None")
         return self.concepts
 
     @cached_property
     def searched(self) -> Concepts:
-        """The concepts that tell rows apart: those of no or of every row are left out, equal ones are one."""
+        """The concepts that distinguish rows: without those true of no row or of every row, equal ones merged."""
         n = self.shown.n_samples
         return self.shown.prune(1, n - 1).merge_equal() if n > 1 else self.shown
 
@@ -75,20 +76,20 @@ class Rows:
 
 @dataclass(frozen=True)
 class Aligned:
-    """The activations of a layer beside the concepts of the same samples; made by ``align``.
+    """The activations of one layer and the concepts of the same samples, as ``align`` matches them.
 
     Parameters
     ----------
     layer : str or None
-        None where activations have no names of layers.
+        The name of the layer; None if layers are not named.
     activations : Activations
-        As they were given, all samples.
+        The activations of all samples, as passed in.
     samples : Rows
-        Which of them are used; layers of the same samples share it.
-    ids : tuple of str, one per sample of the activations, or None
-        Their own, or those of the concepts that stand beside them row by row.
-    given_clusters, given_strata : Any
-        As given; ``clusters`` and ``strata`` hold them by row.
+        The samples in use; layers with the same samples share one object.
+    ids : tuple of str or None, default None
+        One id per sample of the activations: their own, or those of the concepts if matched by position.
+    given_clusters, given_strata : ClustersLike
+        Clusters and strata as passed in; ``clusters`` and ``strata`` hold them row by row.
     """
 
     layer: str | None
@@ -100,23 +101,23 @@ class Aligned:
 
     @property
     def concepts(self) -> Concepts | None:
-        """Those given, a row each; None where none were given."""
+        """The user's concepts with one row per sample in use; None without concepts."""
         return self.samples.concepts
 
     @property
     def shown(self) -> Concepts:
-        """Those given, a row each.
+        """The user's concepts, for work that cannot do without.
 
         Raises
         ------
         OptionError
-            If none were given.
+            If there are none.
         """
         return self.samples.shown
 
     @property
     def searched(self) -> Concepts:
-        """The concepts that tell rows apart, equal ones as one."""
+        """The concepts that distinguish rows, equal ones merged."""
         return self.samples.searched
 
     @property
@@ -126,28 +127,39 @@ class Aligned:
 
     @property
     def rows(self) -> Ints | None:
-        """The sample of the activations that each row is; None if that is all of them, in order."""
+        """The index of each row in the activations, int64 of shape (n_rows,); None if every sample is in use."""
         return self.samples.places
 
     @cached_property
     def clusters(self) -> Ints | None:
-        """The cluster of each row, of those given or else of the activations' own: int64 (n_rows,); None without any.
+        """The cluster of each row, int64 of shape (n_rows,); None without clusters.
 
-        Given as False there are none.
+        Clusters passed to ``align`` take precedence over those of the activations; ``False`` means none.
         """
-        own = self.activations.clusters if self.given_clusters is None else self.given_clusters
-        return None if own is None or own is False else self._by_row(own, "clusters")
+        labels = self.activations.clusters if self.given_clusters is None else self.given_clusters
+        return None if labels is None or labels is False else self._by_row(labels, "clusters")
 
     @cached_property
     def strata(self) -> Ints | None:
-        """The stratum of each row: int64 (n_rows,); None without any."""
+        """The stratum of each row, int64 of shape (n_rows,); None without strata."""
         return None if self.given_strata is None else self._by_row(self.given_strata, "strata")
 
-    def _by_row(self, given: Any, what: str) -> Ints:
-        return self.used(codes(given, self.ids, self.activations.n_samples, what))
+    def _by_row(self, labels: Any, what: str) -> Ints:
+        return self.used(codes(labels, self.ids, self.activations.n_samples, what))
 
     def used(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Of values by sample of the activations, (n_samples, …), those of the rows, (n_rows, …)."""
+        """Select the samples in use from one value (or row of values) per sample of the activations.
+
+        Parameters
+        ----------
+        values : array of shape (n_samples, ...)
+            Values in the order of the activations.
+
+        Returns
+        -------
+        array of shape (n_rows, ...)
+            The values of the samples in use.
+        """
         return values if self.rows is None else values[self.rows]
 
 
@@ -163,62 +175,110 @@ def align(
     strata: ClustersLike = None,
     keep_common: bool = False,
 ) -> list[Aligned]:
-    """Match the samples of activations and concepts, for each layer.
+    """Match the samples of activations and concepts, layer by layer.
 
     Parameters
     ----------
-    activations, concepts, layers, names, unknown, weights, clusters, strata
-        As ``neuronym.label`` takes them; concepts may be None.
+    activations : ActivationsLike
+        The activations of one layer, or of several by name, as for ``neuronym.label``.
+    concepts : ConceptsLike or None
+        The concepts, as for ``neuronym.label``; None keeps every sample.
+    layers : sequence of str or None, default None
+        The layers to align, in this order; None means all of them.
+    names : iterable of str or None, default None
+        The names of concepts passed as an array; refused for concepts that carry names.
+    unknown : {"error", "no", "drop"}, default "error"
+        How to treat a concept value that is neither yes nor no: raise, count it as no, or drop its sample.
+    weights : int array of shape (n_samples,) or None, default None
+        Non-negative sample weights in the order of the activations; samples of weight 0 are left out.
+    clusters : ClustersLike, default None
+        The cluster of each sample; None takes those of the activations, ``False`` means none.
+    strata : ClustersLike, default None
+        The stratum of each sample, within which permutations stay.
     keep_common : bool, default False
-        Keep the samples that both sides have, where their ids differ; ``align`` of ``neuronym.label``.
+        If the ids of the two sides differ, keep the samples that both have instead of raising. This is the option
+        ``align`` of ``neuronym.label``.
 
     Returns
     -------
-    list of Aligned, one per layer, in order
+    list of Aligned
+        One per layer, in order.
 
     Raises
     ------
     InputError
-        One of its kinds, where something cannot be used or does not fit.
+        One of its subclasses, if an argument is invalid or the arguments do not fit together.
     """
-    shown = None if concepts is None else as_concepts(concepts, names, unknown)
-    found: list[Aligned] = []
-    known: dict[object, Rows] = {}
+    parsed = None if concepts is None else as_concepts(concepts, names, unknown)
+    aligned: list[Aligned] = []
+    rows_by_samples: dict[object, Rows] = {}
     for layer, given in _of_layers(as_layers(activations), layers).items():
-        taken, matched = as_activations(given), shown
-        if matched is not None and is_frame(given) and is_frame(concepts):
-            taken, matched = by_index(taken, matched)
-        ids = taken.sample_ids if matched is None else _ids_of(taken, matched)
-        if found and ids != found[0].ids and any(is_by_place(one) for one in (clusters, strata, weights)):
+        own, shown = as_activations(given), parsed
+        if shown is not None and is_frame(given) and is_frame(concepts):
+            own, shown = by_index(own, shown)
+        ids = own.sample_ids if shown is None else _ids_of(own, shown)
+        if aligned and ids != aligned[0].ids and any(is_by_place(one) for one in (clusters, strata, weights)):
             raise OptionError(
-                "the layers have their samples in different orders, so one label or weight per sample says nothing: "
-                "give clusters and strata by sample id, and weights layer by layer"
+                "the layers list their samples in different orders, so one label or weight per sample is ambiguous: "
+                "give clusters and strata by sample id, and pass weights one layer at a time"
             )
-        same = taken.sample_ids, taken.n_samples, taken.skipped, None if matched is None else matched.sample_ids
-        if same not in known:
-            known[same] = _matched(layer, taken, matched, weights, keep_common)
-        found.append(one := Aligned(layer, taken, known[same], ids, clusters, strata))
-        _ = one.strata, clusters is None or one.clusters  # what is given is read before any work begins
-    return found
+        same = own.sample_ids, own.n_samples, own.skipped, None if shown is None else shown.sample_ids
+        if same not in rows_by_samples:
+            rows_by_samples[same] = _matched(layer, own, shown, weights, keep_common)
+        aligned.append(one := Aligned(layer, own, rows_by_samples[same], ids, clusters, strata))
+        _ = one.strata, clusters is None or one.clusters  # fail on bad labels before any work begins
+    return aligned
 
 
 def same_samples(layers: Sequence[Aligned], purpose: str) -> Aligned:
-    """The first of layers that must all have the same samples, in one order.
+    """Check that all layers have the same samples in the same order.
+
+    Parameters
+    ----------
+    layers : sequence of Aligned
+        At least one layer.
+    purpose : str
+        What needs the layers to agree, for the message.
+
+    Returns
+    -------
+    Aligned
+        The first layer.
 
     Raises
     ------
     ActivationsError
-        If one has others.
+        If the samples of a layer differ from those of the first.
     """
     first = layers[0]
     for one in layers:
         if one.activations.n_samples != first.activations.n_samples or one.ids != first.ids:
-            raise ActivationsError(f"layer {one.layer!r} has other samples than the first: {purpose} needs the same")
+            raise ActivationsError(
+                f"layer {one.layer!r} has other samples than the first: {purpose} needs the same samples in all layers"
+            )
     return first
 
 
 def as_layers(activations: ActivationsLike) -> Mapping[str | None, LayerLike]:
-    """Activations by the name of their layer, or by None where there is one without a name."""
+    """Split activations into layers, without reading or converting any.
+
+    Parameters
+    ----------
+    activations : ActivationsLike
+        The activations of one layer, or of several by name, as for ``neuronym.label``.
+
+    Returns
+    -------
+    mapping from str or None to LayerLike
+        One entry per layer; the key is None for a single layer without a name.
+
+    Raises
+    ------
+    ActivationsError
+        If there is no layer, or layers have empty or equal names.
+    FileError
+        If a Zarr store cannot be read.
+    """
     if isinstance(activations, str | Path) and split_path(activations) is not None:
         activations = open_layers(activations)
     if not isinstance(activations, Mapping):
@@ -227,14 +287,14 @@ def as_layers(activations: ActivationsLike) -> Mapping[str | None, LayerLike]:
     if not by_name:
         raise ActivationsError("the dict of layers is empty: give at least one layer")
     if len(by_name) < len(activations):
-        raise ActivationsError("two layers have one name: each needs its own")
+        raise ActivationsError("two layers share a name: give each layer its own")
     if "" in by_name:
-        raise ActivationsError("a layer has an empty name: give it one")
+        raise ActivationsError("a layer has an empty name: give it a name")
     return by_name
 
 
 def _of_layers(found: Mapping[str | None, LayerLike], layers: Sequence[str] | None) -> Mapping[str | None, LayerLike]:
-    """The layers named, in that order; all without names."""
+    """The named layers, in the order of the names; all of them if ``layers`` is None."""
     if layers is None:
         return found
     if isinstance(layers, str) or not layers:
@@ -253,12 +313,28 @@ def _of_layers(found: Mapping[str | None, LayerLike], layers: Sequence[str] | No
 
 
 def layer_of(layer: str | None, layers: Mapping[str | None, Any]) -> Any:
-    """The activations of a label's layer; the only ones where one side has no names of layers.
+    """Find the activations of a label's layer.
+
+    If there is but one layer and either side lacks a name, it is that layer.
+
+    Parameters
+    ----------
+    layer : str or None
+        The layer that the label names; None if it names none.
+    layers : mapping from str or None to LayerLike
+        The layers, as from ``as_layers``.
+
+    Returns
+    -------
+    LayerLike
+        The value in ``layers``.
 
     Raises
     ------
-    UnknownNameError, OptionError
-        If there are none, or several to choose from.
+    UnknownNameError
+        If there is no layer of that name.
+    OptionError
+        If the label names no layer and there are several to choose from.
     """
     if layer in layers:
         return layers[layer]
@@ -266,12 +342,30 @@ def layer_of(layer: str | None, layers: Mapping[str | None, Any]) -> Any:
         return next(iter(layers.values()))
     named = [name for name in layers if name is not None]
     if layer is None:
-        raise OptionError(f"the label names no layer, and activations have {len(named)}: give those of its layer")
+        raise OptionError(
+            f"the label names no layer, but there are activations of {len(named)}: give those of its layer"
+        )
     raise no_such("layer", layer, named)
 
 
 def as_activations(given: Any) -> Activations:
-    """Activations from whatever ``neuronym.label`` takes."""
+    """Convert the activations of one layer from any form that ``neuronym.label`` accepts.
+
+    Parameters
+    ----------
+    given : LayerLike
+        The activations of one layer: an ``Activations``, array, tensor, DataFrame or file.
+
+    Returns
+    -------
+    Activations
+        The activations, on disk if they were on disk.
+
+    Raises
+    ------
+    ActivationsError, FileError
+        If they cannot be used or read.
+    """
     if isinstance(given, Activations):
         return given
     if isinstance(given, str | Path):
@@ -280,11 +374,33 @@ def as_activations(given: Any) -> Activations:
 
 
 def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown = "error") -> Concepts:
-    """Concepts from whatever ``neuronym.label`` takes."""
+    """Convert concepts from any form that ``neuronym.label`` accepts.
+
+    Parameters
+    ----------
+    given : ConceptsLike
+        A ``Concepts``, array, sparse matrix, DataFrame, sequence of sets of names, or file.
+    names : iterable of str or None, default None
+        The names of concepts passed as an array.
+    unknown : {"error", "no", "drop"}, default "error"
+        How to treat a value that is neither yes nor no: raise, count it as no, or drop its sample.
+
+    Returns
+    -------
+    Concepts
+        The concepts.
+
+    Raises
+    ------
+    ConceptsError, FileError
+        If they cannot be used or read.
+    OptionError
+        If ``names`` is given for concepts that carry names.
+    """
     frame = is_frame(given)
     sets = isinstance(given, list | tuple) and len(given) > 0 and isinstance(given[0], set | frozenset)
     if names is not None and (isinstance(given, Concepts | PathLike) or frame or sets):
-        raise OptionError("names go with an array of concepts; these concepts have names already")
+        raise OptionError("names are for concepts given as an array, but these concepts have names already: omit names")
     if isinstance(given, Concepts):
         return given
     if isinstance(given, str | Path):
@@ -295,77 +411,85 @@ def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown
 
 
 def is_frame(given: Any) -> bool:
-    """Whether it is a DataFrame."""
+    """Whether an object is a DataFrame."""
     return hasattr(given, "iloc") and hasattr(given, "columns")
 
 
 def check_finite(values: NDArray[Any]) -> None:
     """Refuse activations that are NaN or infinite."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ActivationsError("activations hold NaN or infinity: every activation must be finite")
+        raise ActivationsError("activations contain NaN or infinity: every activation must be finite")
 
 
-def by_index(taken: Activations, shown: Concepts) -> tuple[Activations, Concepts]:
-    """Of two DataFrames, where one has ids in its index and the other merely counts, the counts are ids too."""
-    if taken.sample_ids is None and shown.sample_ids is not None:
-        taken = taken.replace(sample_ids=counted_ids(taken.n_samples))
-    elif shown.sample_ids is None and taken.sample_ids is not None:
-        shown = shown.with_ids(counted_ids(shown.n_samples))
-    return taken, shown
+def by_index(activations: Activations, concepts: Concepts) -> tuple[Activations, Concepts]:
+    """Of two DataFrames of which only one has ids in its index, read the row numbers of the other as ids too."""
+    if activations.sample_ids is None and concepts.sample_ids is not None:
+        activations = activations.replace(sample_ids=counted_ids(activations.n_samples))
+    elif concepts.sample_ids is None and activations.sample_ids is not None:
+        concepts = concepts.with_ids(counted_ids(concepts.n_samples))
+    return activations, concepts
 
 
-def _ids_of(taken: Activations, shown: Concepts) -> tuple[str, ...] | None:
-    """The ids of the samples of activations: their own, or those of the concepts matched with them by place."""
-    if taken.sample_ids is not None or taken.n_samples != shown.n_samples:
-        return taken.sample_ids
-    return counted_ids(taken.n_samples) if is_count(shown.sample_ids) else shown.sample_ids
+def _ids_of(activations: Activations, concepts: Concepts) -> tuple[str, ...] | None:
+    """The sample ids of activations: their own, or those of the concepts that match them by position."""
+    if activations.sample_ids is not None or activations.n_samples != concepts.n_samples:
+        return activations.sample_ids
+    return counted_ids(activations.n_samples) if is_count(concepts.sample_ids) else concepts.sample_ids
 
 
 def _matched(
-    layer: str | None, taken: Activations, shown: Concepts | None, weights: ArrayLike | None, keep_common: bool
+    layer: str | None,
+    activations: Activations,
+    concepts: Concepts | None,
+    weights: ArrayLike | None,
+    keep_common: bool,
 ) -> Rows:
-    """The rows that are used, with their concepts and weights."""
+    """The rows in use, with their concepts and weights."""
     owner = "activations" if layer is None else f"layer {layer!r} of activations"
-    _refuse_empty(taken, shown, owner)
-    weight = None if weights is None else check_weights(weights, taken.n_samples)
-    shown, rows = (None, None) if shown is None else _matched_rows(taken, shown, keep_common, owner)
+    _refuse_empty(activations, concepts, owner)
+    weight = None if weights is None else check_weights(weights, activations.n_samples)
+    shown, rows = (None, None) if concepts is None else _matched_rows(activations, concepts, keep_common, owner)
     weight = weight if weight is None or rows is None else weight[rows]
-    if weight is not None and not weight.all():  # a sample of weight 0 is not there
+    if weight is not None and not weight.all():  # samples of weight 0 count as absent
         kept = np.flatnonzero(weight)
         shown, weight = None if shown is None else shown.take(kept), weight[kept]
         rows = kept if rows is None else rows[kept]
     return Rows(shown, rows, weight)
 
 
-def _refuse_empty(taken: Activations, shown: Concepts | None, owner: str) -> None:
-    if not taken.n_samples:
+def _refuse_empty(activations: Activations, concepts: Concepts | None, owner: str) -> None:
+    """Refuse activations without samples, and concepts without samples or concepts."""
+    if not activations.n_samples:
         raise ActivationsError(f"{owner} are empty: they have no samples")
-    if shown is not None and 0 in (shown.n_samples, shown.n_concepts):
-        raise ConceptsError(f"concepts are empty: {shown.n_samples} × {shown.n_concepts} (samples × concepts)")
+    if concepts is not None and 0 in (concepts.n_samples, concepts.n_concepts):
+        raise ConceptsError(f"concepts are empty: {concepts.n_samples} × {concepts.n_concepts} (samples × concepts)")
 
 
-def _matched_rows(taken: Activations, shown: Concepts, keep_common: bool, owner: str) -> tuple[Concepts, Ints | None]:
-    """The concepts of the samples of the activations, and the rows of these that are used; None for all, in order."""
-    if taken.skipped and shown.sample_ids is not None:
-        left_out = set(taken.skipped)
+def _matched_rows(
+    activations: Activations, shown: Concepts, keep_common: bool, owner: str
+) -> tuple[Concepts, Ints | None]:
+    """The concepts in the order of the activations, and the rows of the activations in use; None for all, in order."""
+    n_samples = activations.n_samples
+    if activations.skipped and shown.sample_ids is not None:
+        left_out = set(activations.skipped)
         shown = shown.take([row for row, name in enumerate(shown.sample_ids) if name not in left_out])
-    ours, theirs = taken.sample_ids, shown.sample_ids
-    # The row numbers of a table that was put in another order are ids for one that was not.
-    ours = counted_ids(taken.n_samples) if ours is None and is_count(theirs) else ours
+    ours, theirs = activations.sample_ids, shown.sample_ids
+    # If one table was reordered, its row numbers are ids, and those of the other are too.
+    ours = counted_ids(n_samples) if ours is None and is_count(theirs) else ours
     theirs = counted_ids(shown.n_samples) if theirs is None and is_count(ours) else theirs
     if ours is not None and theirs is not None:
         matched = match_ids(ours, theirs, owner, "concepts", keep_common)
         if matched is None:
             return shown, None
         rows = np.array(matched[0], np.int64)
-        if len(rows) < max(taken.n_samples, shown.n_samples):
+        if len(rows) < max(n_samples, shown.n_samples):
             warn(
-                f"align=True keeps {len(rows)} samples and drops {taken.n_samples - len(rows)} of activations "
+                f"align=True keeps {len(rows)} samples and drops {n_samples - len(rows)} of activations "
                 f"and {shown.n_samples - len(rows)} of concepts"
             )
-        return shown.take(np.array(matched[1], np.int64)), None if len(rows) == taken.n_samples else rows
-    if taken.n_samples != shown.n_samples:
+        return shown.take(np.array(matched[1], np.int64)), None if len(rows) == n_samples else rows
+    if n_samples != shown.n_samples:
         raise AlignmentError(
-            f"concepts has {shown.n_samples} rows but {owner} has {taken.n_samples}: both need one row per sample"
+            f"concepts has {shown.n_samples} rows but {owner} has {n_samples}: both need one row per sample"
         )
     return shown, None

@@ -1,7 +1,7 @@
-"""Samples that belong together, as a user says it: a label per sample, by id, or in a table.
+"""Clusters and strata from user input: one label per sample, labels by sample id, or a table.
 
-Frames of a video, tokens of a text, a photo and its altered copy are not independent samples: taken as such, they fake
-significance. A *cluster* is a set of samples that belong together; *strata* are groups that permutations stay within.
+Frames of a video, tokens of a text, or a photo and its altered copy are not independent samples; treated as if they
+were, they fake significance. A *cluster* is a set of samples that belong together; permutations stay within *strata*.
 """
 
 from __future__ import annotations
@@ -24,27 +24,38 @@ __all__ = ["codes", "is_by_place", "repeated_rows"]
 
 Ints = NDArray[np.int64]
 
-_ENOUGH = 8  # neurons that tell a repeated sample
+_ENOUGH = 8  # with fewer neurons, equal activations do not show that a sample is repeated
 
 
 def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: str) -> Ints:
-    """Number what each sample belongs to, in the order of first appearance: int64, shape (n_samples,).
+    """Number the clusters or strata of samples in order of first appearance.
 
     Parameters
     ----------
-    given : a label per sample, in the order of the activations; a mapping, or a Series, from sample id to label; a
-        table, ``.csv`` or ``.parquet``, with a first column ``sample`` and one of labels, or ``FILE:COLUMN``
-    what : ``"clusters"`` or ``"strata"``, for messages
+    given : ClustersLike
+        One label per sample in the order of the activations; a mapping or Series from sample id to label; or a table,
+        ``.csv`` or ``.parquet``, with a first column ``sample`` and one column of labels, or ``FILE:COLUMN``.
+    sample_ids : sequence of str or None
+        The sample ids, if any.
+    n_samples : int
+        The number of samples.
+    what : {"clusters", "strata"}
+        What the labels are, for messages.
+
+    Returns
+    -------
+    int64 array of shape (n_samples,)
+        The number of each sample's cluster or stratum.
 
     Raises
     ------
     OptionError
-        If a sample has no label.
+        If a sample has no label, or the labels are not in one of these forms.
     """
     if isinstance(given, str | Path):
         given = _of_file(given, what)
     if hasattr(given, "iloc") and hasattr(given, "columns"):
-        raise OptionError(f"{what} must be one column, not a DataFrame: take the column that holds the labels")
+        raise OptionError(f"{what} must be one column, not a DataFrame: pass the column with the labels")
     if hasattr(given, "iloc") and not (sample_ids is None and _counts(given.index)):  # a Series
         given = dict(zip(given.index.tolist(), given.tolist(), strict=True))
     if isinstance(given, Mapping):
@@ -52,81 +63,84 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
             sample_ids = counted_ids(n_samples)  # row numbers
         if sample_ids is None:
             raise OptionError(
-                f"{what} are given by sample id ({some(given)}), but neither activations nor concepts have any: give "
+                f"{what} are given by sample id ({some(given)}), but neither activations nor concepts have ids: give "
                 "one label per sample in their order (a table without the column sample)"
             )
         by_id = {str(key): value for key, value in given.items()}
         lost = [i for i in sample_ids if i not in by_id]
         if lost:
             raise OptionError(
-                f"{what} say nothing of {counted(len(lost), 'sample')} ({some(lost)}): each needs a label"
+                f"{what} lack a label for {counted(len(lost), 'sample')} ({some(lost)}): each sample needs one"
             )
         listed = [by_id[i] for i in sample_ids]
     else:
-        array = given.tolist() if hasattr(given, "tolist") else given  # arrays of any library, tensors, Series
-        if isinstance(array, str | bytes) or not isinstance(array, Iterable):
+        plain = given.tolist() if hasattr(given, "tolist") else given  # arrays of any library, tensors, Series
+        if isinstance(plain, str | bytes) or not isinstance(plain, Iterable):
             raise OptionError(f"{what} must be one label per sample of the activations, not {given!r}")
-        listed = list(array)
+        listed = list(plain)
         if len(listed) != n_samples or any(isinstance(value, list | tuple | np.ndarray) for value in listed):
             shape = getattr(given, "shape", (len(listed),))
             raise OptionError(
-                f"{what} must be one label per sample of the activations, {n_samples}, but have shape {tuple(shape)}"
+                f"{what} must be one label per sample of the activations ({n_samples}), but have shape {tuple(shape)}"
             )
     missing = sum(is_missing(value) for value in listed)
     if missing:
-        raise OptionError(f"{what} have no label for {counted(missing, 'sample')}: each sample needs one")
-    place: dict[Any, int] = {}
-    return np.array([place.setdefault(value, len(place)) for value in listed], np.int64)
+        raise OptionError(f"{what} lack a label for {counted(missing, 'sample')}: each sample needs one")
+    numbers: dict[Any, int] = {}
+    return np.array([numbers.setdefault(value, len(numbers)) for value in listed], np.int64)
 
 
 def _of_file(path: PathLike, what: str) -> dict[str, str] | list[str]:
+    """The labels of a table, by sample id if it has ids; ``path`` may end in ``:COLUMN``."""
     file, _, column = str(path).rpartition(":")
     whole = Path(path).exists() or Path(file).suffix not in (".csv", ".parquet")
     ids, labels = text_column(path, None, what) if whole else text_column(file, column, what)
     return labels if ids is None else dict(zip(ids, labels, strict=True))
 
 
-def repeated_rows(taken: Activations, columns: NDArray[np.intp], rows: Ints | None) -> str | None:
-    """What to say of samples whose activations equal those of others in all neurons asked for; None if there are none.
+def repeated_rows(activations: Activations, columns: NDArray[np.intp], rows: Ints | None) -> str | None:
+    """Describe, for a warning, samples with the same activations as another in all neurons; None if there are none.
 
-    Samples that are 0 in all, and few neurons or ones of yes and no, tell nothing.
+    Samples whose activations are all 0 do not count as repeated. With few neurons, or boolean ones, equal activations
+    are no evidence, and the answer is None.
     """
-    if len(columns) < _ENOUGH or taken.matrix.dtype.kind == "b":
+    if len(columns) < _ENOUGH or activations.matrix.dtype.kind == "b":
         return None
     used = slice(None) if rows is None else rows
-    marks: NDArray[np.uint64] | None = None
-    alive: NDArray[np.bool_] | None = None
+    hashes: NDArray[np.uint64] | None = None
+    active: NDArray[np.bool_] | None = None
     rng = np.random.default_rng(20231205)
-    for block in taken.blocks(columns):
-        values = taken.block(block)[used].astype(np.float64) + 0.0  # −0.0 is 0.0
-        own_alive = np.asarray(values.any(axis=1))
+    for block in activations.blocks(columns):
+        values = activations.block(block)[used].astype(np.float64) + 0.0  # turns −0.0 into 0.0
+        block_active = np.asarray(values.any(axis=1))
         bits = values.view(np.uint64)
-        bits ^= bits >> np.uint64(32)  # the last digits of short numbers are all 0
+        bits ^= bits >> np.uint64(32)  # the low bits of short numbers are all 0
         bits *= np.uint64(0x9E3779B97F4A7C15)
         bits ^= bits >> np.uint64(29)
-        own = (bits * rng.integers(2**63, size=len(block), dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
-        marks, alive = (own, own_alive) if marks is None or alive is None else (marks + own, alive | own_alive)
-    if marks is None or alive is None:
+        block_hashes = (bits * rng.integers(2**63, size=len(block), dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
+        hashes = block_hashes if hashes is None else hashes + block_hashes
+        active = block_active if active is None else active | block_active
+    if hashes is None or active is None:
         return None
-    _, first, times = np.unique(marks[alive], return_index=True, return_counts=True)
-    more = int((times - 1).sum())
-    if not more:
+    _, first, times = np.unique(hashes[active], return_index=True, return_counts=True)
+    n_repeats = int((times - 1).sum())
+    if not n_repeats:
         return None
-    example = np.flatnonzero(marks == marks[alive][first[np.argmax(times)]])[:2]
+    example = np.flatnonzero(hashes == hashes[active][first[np.argmax(times)]])[:2]
     places = example if rows is None else rows[example]
-    names = places.tolist() if taken.sample_ids is None else [taken.sample_ids[row] for row in places]
+    names = places.tolist() if activations.sample_ids is None else [activations.sample_ids[row] for row in places]
     return (
-        f"{counted(more, 'sample')} of {len(marks)} repeat the activations of another in all {len(columns)} neurons "
-        f"(such as {some(names)}): repeated samples are not independent and fake significance, so leave them out, or "
-        "say which belong together with clusters"
+        f"{counted(n_repeats, 'sample')} of {len(hashes)} repeat the activations of another in all {len(columns)} "
+        f"neurons (such as {some(names)}): repeated samples are not independent and fake significance, so leave them "
+        "out, or group them with clusters"
     )
 
 
 def is_by_place(given: Any) -> bool:
-    """Whether what is given of samples is in their order, and not by id, and says something."""
+    """Whether labels or weights are a sequence in the order of the samples, rather than by id, a file or absent."""
     return hasattr(given, "__len__") and not (isinstance(given, str | Mapping) or hasattr(given, "iloc"))
 
 
 def _counts(index: Any) -> bool:
-    """Whether the index of a Series merely counts its rows."""
+    """Whether the index of a Series is just 0, 1, 2, …."""
     return bool(index.tolist() == list(range(len(index))))

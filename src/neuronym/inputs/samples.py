@@ -1,4 +1,4 @@
-"""Samples to look at: images, texts or rows of a table, found by their ids or by the rows of activations."""
+"""Samples to look at: images, texts or rows of a table, looked up by id or by row of the activations."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ _TABLES = (".csv", ".parquet")
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples by their place, or by their id where they have ids; one is read when it is asked for.
+    """Samples that are read on demand, by index or by id.
 
     Parameters
     ----------
-    read : function of a place
-        Gives a text, an image in any form, or None where one cannot be read and is to be skipped.
+    read : callable
+        Takes the index of a sample and returns a text, an image in any form, or None for an unreadable sample to skip.
     n_samples : int
-    ids : texts, one per sample, or None
+        The number of samples.
+    ids : sequence of str or None, default None
+        One id per sample, if they have ids.
     """
 
     read: Callable[[int], Any]
@@ -39,19 +41,26 @@ class Samples:
 
     @classmethod
     def of(cls, given: Any, *, skip_unreadable: bool = False) -> Samples:
-        """Samples from what a user gives.
+        """Make samples from any accepted form.
 
         Parameters
         ----------
-        given : Samples, Images and its like, a folder of images, a table of texts, a DataFrame or Series, a mapping
-            from id, a pair of ids and samples, or a list or array
-            A DataFrame whose one column is ``text`` holds texts; of any other, each row is put in words.
-        skip_unreadable : leave out images of a folder that cannot be read
+        given : SamplesLike
+            A ``Samples``; ``Images`` or an object like it; a folder of images; a table of texts; a DataFrame or
+            Series; a mapping from id to sample; a pair of ids and samples; or a list or array of samples. A DataFrame
+            with the single column ``text`` holds texts; each row of any other is written out as ``name: value``.
+        skip_unreadable : bool, default False
+            Leave out images of a folder that cannot be read.
+
+        Returns
+        -------
+        Samples
+            The samples.
 
         Raises
         ------
         OptionError, FileError
-            If it is none of these.
+            If ``given`` has none of these forms, or cannot be read.
         """
         if isinstance(given, Samples):
             return given
@@ -79,19 +88,27 @@ class Samples:
         return cls(given.__getitem__, len(given))
 
     def places(self, ids: Sequence[str] | None, n_rows: int) -> Callable[[int], int]:
-        """What gives the place of a sample from the row of the activations: by id, or in the same order.
+        """Match rows of the activations with samples: by id if both have ids, else by position.
 
         Parameters
         ----------
-        ids : of the rows, or None
-        n_rows : of the activations
+        ids : sequence of str or None
+            The sample ids of the activations, if they have any.
+        n_rows : int
+            The number of rows of the activations.
+
+        Returns
+        -------
+        callable
+            Takes a row of the activations and returns the index of its sample. By id, it raises ``UnknownNameError``
+            for a row without a sample.
 
         Raises
         ------
         AlignmentError
-            If ids do not stand on both sides and there is not one sample for each row.
+            If either side lacks ids and their numbers differ.
         """
-        ours, theirs = _both(ids, self.ids)
+        ours, theirs = _comparable_ids(ids, self.ids)
         if ours is not None and theirs is not None:
             known, listed = {name: place for place, name in enumerate(theirs)}, theirs
 
@@ -103,20 +120,25 @@ class Samples:
             return by_id
         if self.n_samples != n_rows:
             raise AlignmentError(
-                f"{counted(self.n_samples, 'sample')} to show but activations have {counted(n_rows, 'row')}: "
-                "without ids on both sides, one per row is needed, in the same order"
+                f"there are {counted(self.n_samples, 'sample')} to show but the activations have "
+                f"{counted(n_rows, 'row')}: without ids on both sides, give one sample per row, in the same order"
             )
         return lambda row: row
 
     def refuse_missing(self, ids: Sequence[str] | None) -> None:
-        """Refuse rows of the activations that have no sample, where both sides have ids.
+        """Refuse rows of the activations that have no sample, if both sides have ids.
+
+        Parameters
+        ----------
+        ids : sequence of str or None
+            The sample ids of the activations, if they have any.
 
         Raises
         ------
         AlignmentError
-            If one is not there; the message says how many and which.
+            If a sample is missing; the message says how many and which.
         """
-        ours, theirs = _both(ids, self.ids)
+        ours, theirs = _comparable_ids(ids, self.ids)
         known = set(theirs or ())
         lost = [i for i in ours or () if i not in known and theirs is not None]
         if lost:
@@ -126,25 +148,28 @@ class Samples:
             )
 
 
-def _both(
+def _comparable_ids(
     ours: Sequence[str] | None, theirs: Sequence[str] | None
 ) -> tuple[Sequence[str] | None, Sequence[str] | None]:
-    """The ids of both sides; numbers of rows are none beside others."""
+    """The ids of both sides; if they differ, mere row numbers do not count as ids."""
     if ours is None or theirs is None or set(ours) <= set(theirs):
         return ours, theirs
     return (None if is_count(ours) else ours), (None if is_count(theirs) else theirs)
 
 
 def _are_ids(first: Any, second: Any) -> bool:
-    """Whether a pair is one of ids and samples, and not two samples."""
+    """Whether a pair is ids and samples, rather than two samples."""
     listed = first is None or (isinstance(first, Iterable) and not isinstance(first, str | bytes))
     return listed and isinstance(second, Sequence) and not isinstance(second, str) and not hasattr(first, "shape")
 
 
 def _of_path(path: PathLike, skip_unreadable: bool) -> Any:
+    """Samples of a folder of images, or the contents of a table."""
     if Path(path).suffix.lower() not in _TABLES:
         if Path(path).suffix and not Path(path).is_dir():
-            raise FileError(f"cannot show samples from {str(path)!r}: give a folder of images, or a .csv or .parquet")
+            raise FileError(
+                f"cannot show samples from {str(path)!r}: give a folder of images, or a .csv or .parquet table"
+            )
         return Images(path, _unprepared, skip_unreadable=skip_unreadable)
     import pandas as pd
     import pyarrow as pa
@@ -156,11 +181,11 @@ def _of_path(path: PathLike, skip_unreadable: bool) -> Any:
 
 
 def _of_frame(frame: Any) -> Samples:
-    """Texts, or each row in words, with the ids of its index or first column."""
-    body, named = split_ids(frame)
+    """Texts, or each row written out, with the ids of the index or first column."""
+    body, ids = split_ids(frame)
     names = [str(column) for column in body.columns]
     if not names:
-        raise OptionError("a table of samples needs a column beside the ids, such as text")
+        raise OptionError("a table of samples needs a column besides the ids, such as text")
     rows = body.to_numpy().tolist()
     words = [
         str(row[0])
@@ -168,8 +193,9 @@ def _of_frame(frame: Any) -> Samples:
         else "; ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True))
         for row in rows
     ]
-    return Samples(words.__getitem__, len(words), None if named is None else [str(i) for i in named])
+    return Samples(words.__getitem__, len(words), None if ids is None else [str(i) for i in ids])
 
 
 def _unprepared(image: Any) -> Any:
+    """The image as it is."""
     return image
