@@ -234,18 +234,22 @@ LABELS = {
     "missing file": (write("gone.csv")(lambda path: None), [], "cannot read labels: there is no file"),
     "another ending": (text("labels.txt", "x"), [], "the name of a file of labels must end in"),
     "empty file": (octets("labels.csv", b""), [], "the file is empty"),
-    "another table": (text("labels.csv", "a,b\n1,2\n"), [], "holds no labels: it lacks the columns neuron, formula"),
+    "another table": (
+        text("labels.csv", "a,b\n1,2\n"),
+        [],
+        "is not a file of labels: it lacks the columns neuron, formula",
+    ),
     "garbage": (octets("labels.parquet", b"garbage"), [], "cannot read labels"),
     "a row cut off": (
         text("labels.csv", "neuron,formula,auc,fraction,count\n1,dog,0.9,0.1,10\n2,cat\n"),
         [],
-        "row 2 of '{path}' has 2 cells under 5 names: the file is broken or cut off",
+        "row 2 of '{path}' has 2 cells for 5 columns: the file is broken or truncated",
     ),
     "an open quote": (text("labels.csv", 'neuron,formula\n1,"dog'), [], "unexpected end of data"),
     "a number in words": (
         text("labels.csv", "neuron,formula,auc,fraction,count\n1,dog,high,0.1,10\n"),
         [],
-        "label 1 of '{path}' is broken: auc is 'high' where a number is expected",
+        "label 1 of '{path}' is broken: auc must be a number, not 'high'",
     ),
     "no formula": (
         text("labels.csv", "neuron,formula,auc,fraction,count\n1,dog &,0.9,0.1,10\n"),
@@ -263,7 +267,7 @@ LABELS = {
         "label 1 of '{path}' is broken: formula is missing",
     ),
     "no JSON": (text("labels.json", "{"), [], "cannot read labels"),
-    "JSON of something else": (text("labels.json", "[1]"), [], "it must be an object with a list called labels"),
+    "JSON of something else": (text("labels.json", "[1]"), [], "it must be a JSON object with a list called labels"),
     "JSON of labels without numbers": (text("labels.json", '{"labels": [{}]}'), [], "label 1 in '{path}' lacks neuron"),
     "a neuron that is not there": (
         text("labels.csv", "neuron,formula,auc,fraction,count\n12,dog,0.9,0.1,10\n"),

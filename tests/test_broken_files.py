@@ -230,24 +230,24 @@ def test_reading_passes_on_what_is_not_the_readers(tmp_path):
 GOOD = {"neuron": 1, "formula": "dog", "auc": 0.9, "fraction": 0.1, "count": 10}
 
 ODD = {
-    "neuron": [([1], "neuron is '[1]' where a text is expected"), (None, "neuron is missing")],
-    "formula": [({}, "formula is '{}' where a text"),
-                ("dog &", "no formula: expected a concept"), (True, "where a text")],
-    "auc": [("high", "auc is 'high' where a number"), ([], "auc is '[]' where a number"), (None, "auc is missing"),
-            (10**400, "where a number"), (True, "auc is 'True' where a number")],
-    "count": [(1.5, "count is '1.5' where a whole number"), ("x", "count is 'x' where a whole number"),
-              ({}, "where a whole number")],
-    "direction": [("up", "direction is 'up' where high or low"), ([], "where a text is expected")],
-    "q": [("x", "q is 'x' where a number is expected")],
-    "tail": [("maybe", "tail is 'maybe' where True or False is expected")],
-    "path": [("dog", "path is no JSON"), ({}, None), ({"a": 1}, "where a list is expected"),
-             ([3], "path is '3' where an object"),
+    "neuron": [([1], "neuron must be text, not '[1]'"), (None, "neuron is missing")],
+    "formula": [({}, "formula must be text, not '{}'"),
+                ("dog &", "no formula: expected a concept"), (True, "must be text")],
+    "auc": [("high", "auc must be a number, not 'high'"), ([], "auc must be a number, not '[]'"), (None, "auc is missing"),
+            (10**400, "must be a number"), (True, "auc must be a number, not 'True'")],
+    "count": [(1.5, "count must be a whole number, not '1.5'"), ("x", "count must be a whole number, not 'x'"),
+              ({}, "must be a whole number")],
+    "direction": [("up", "direction must be high or low, not 'up'"), ([], "must be text")],
+    "q": [("x", "q must be a number, not 'x'")],
+    "tail": [("maybe", "tail must be True or False, not 'maybe'")],
+    "path": [("dog", "path must be JSON"), ({}, None), ({"a": 1}, "must be a list"),
+             ([3], "path must be an object, not '3'"),
              ([{"a": 1}], "formula is missing"), ([{"formula": "a", "auc": 1}], "fraction is missing")],
-    "runners_up": [([None], "runners_up is 'None' where an object")],
-    "aliases": [([1], "aliases is '[1]' where an object"), ({"a": "b"}, "aliases is 'b' where a list of names"),
-                ({"a": [1]}, "where a list of names")],
-    "alternatives": [([1], "alternatives is '1' where a formula and its share"),
-                     ([["a"]], "where a formula and its share"),
+    "runners_up": [([None], "runners_up must be an object, not 'None'")],
+    "aliases": [([1], "aliases must be an object, not '[1]'"), ({"a": "b"}, "aliases must be a list of names, not 'b'"),
+                ({"a": [1]}, "must be a list of names")],
+    "alternatives": [([1], "alternatives must be a formula and its share, not '1'"),
+                     ([["a"]], "must be a formula and its share"),
                      ([["a", None]], "share is missing"), ([["a &", 1]], "no formula")],
 }  # fmt: skip
 
@@ -266,10 +266,10 @@ def test_labels_with_odd_contents_are_refused(tmp_path, name, value, message):
 def test_labels_in_columns_of_other_types_are_refused(tmp_path):
     columns = {name: [value] for name, value in GOOD.items()}
     pq.write_table(pa.table(columns | {"auc": [[0.9]]}), tmp_path / "l.parquet")
-    with pytest.raises(FileError, match=r"label 1 of .* is broken: auc is '\[0.9\]' where a number is expected"):
+    with pytest.raises(FileError, match=r"label 1 of .* is broken: auc must be a number, not '\[0.9\]'"):
         Labels.open(tmp_path / "l.parquet")
     (tmp_path / "l.csv").write_bytes(b"\xef\xbb\xbf")
-    with pytest.raises(FileError, match="holds no labels: it lacks the columns neuron"):
+    with pytest.raises(FileError, match="is not a file of labels: it lacks the columns neuron"):
         Labels.open(tmp_path / "l.csv")
 
 

@@ -115,12 +115,12 @@ def test_the_summary_counts_what_is_to_be_believed(data, labels):
     assert summary.auc == pytest.approx((low, middle, high))
     text = str(summary)
     assert text.startswith(
-        "15 labels: 14 with a formula, 1 constant\nbelievable at q ≤ 0.05, the search accounted for: 4; held-out AUC"
+        "15 labels: 14 with a formula, 1 constant\nbelievable at q ≤ 0.05, accounting for the search: 4; median held-out AUC"
     )
     assert f"{summary.kept} of {summary.literals}" in text
     plain = label(*data).summary()
     assert (plain.believable, plain.vanished, plain.shortened, plain.optimism) == (None, None, None, None)
-    assert "not known without permutations or a hold-out" in str(plain)
+    assert "unknown without permutations or a sufficient hold-out" in str(plain)
     assert summary.vanished is None  # p is that of held-out samples
     searched = label(*data, permutations=399).summary()
     assert searched.vanished == searched.by_p - 4 > 0
@@ -132,7 +132,7 @@ def test_the_summary_counts_what_is_to_be_believed(data, labels):
 def test_labels_say_what_their_numbers_account_for(data, labels):
     text = str(labels[0])
     assert "does not account for the search" not in text
-    assert "the search: p 0.0025 by 399 permutations, q 0.0" in text
+    assert "search: p 0.0025 from 399 permutations, q 0.0" in text
     assert (
         f"held out: AUC {labels[0].auc_heldout:.4f} (95% {labels[0].auc_low:.4f} to {labels[0].auc_high:.4f})" in text
     )
@@ -258,7 +258,7 @@ def test_the_command_takes_all_of_it(tmp_path, command, data):
     options += ["--clusters", f"{tmp_path / 'v.csv'}:video", "--out", str(tmp_path / "l.json")]
     code, out, _ = command(*given, *options)
     assert code == 0
-    assert "believable at q ≤ 0.05, the search accounted for:" in out
+    assert "believable at q ≤ 0.05, accounting for the search:" in out
     expected = label(
         Activations(values, sample_ids=ids),
         tmp_path / "c.csv",

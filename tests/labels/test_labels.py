@@ -53,7 +53,7 @@ def test_filter(labels):
     assert [x.neuron for x in labels.filter(lambda x: x.auc > 0.8)] == [0]
     assert [x.neuron for x in labels.filter(reason="constant")] == [1]
     assert [x.neuron for x in labels.filter(lambda x: x.auc > 0.8, neuron=2)] == []
-    with pytest.raises(OptionError, match="a label has no 'colour'"):
+    with pytest.raises(OptionError, match="labels have no column 'colour'"):
         labels.filter(colour="red")
 
 
@@ -63,7 +63,7 @@ def test_sort_puts_what_is_missing_last(labels):
     assert [x.neuron for x in labels.sort("log10_p")] == [0, 2, 1]
     assert [x.neuron for x in labels.sort("formula")] == [2, 0, 1]
     assert [x.neuron for x in labels.sort(lambda x: -x.neuron)] == [2, 1, 0]
-    with pytest.raises(OptionError, match="a label has no 'colour'"):
+    with pytest.raises(OptionError, match="labels have no column 'colour'"):
         labels.sort("colour")
 
 
@@ -107,7 +107,7 @@ def test_a_printed_label_says_what_p_does_not_account_for(labels):
     shown = str(labels[0])
     assert shown.splitlines()[0] == "neuron 0: dog & ~grass"
     assert "does not account for the search" in shown
-    assert "dog: the same samples as pug" in shown
+    assert "dog: same samples as pug" in shown
     assert "length ≤ 1: cat" in shown
     assert "runner-up: cat" in shown
     assert str(Label(3, "layer4", "low", explanation("a"))).startswith("neuron layer4 3, low inside: a")

@@ -91,10 +91,10 @@ def test_labels_are_sorted_and_filtered_by_every_column():
             assert len(labels.sort(one.name)) == 2
     for name in ("colour", "shortened", "best", "_lines"):
         with pytest.raises(
-            OptionError, match=f"a label has no '{name}': it has layer, neuron, direction, formula, auc"
+            OptionError, match=f"labels have no column '{name}': choose from layer, neuron, direction, formula, auc"
         ):
             labels.sort(name)
-        with pytest.raises(OptionError, match=f"a label has no '{name}'"):
+        with pytest.raises(OptionError, match=f"labels have no column '{name}'"):
             labels.filter(**{name: 1})
 
 

@@ -327,7 +327,7 @@ def test_a_report_is_complete_or_absent_and_overwrites_nothing_unasked(tmp_path,
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"samples": ["a"]}, "1 sample to show but activations have 300 rows"),
+        ({"samples": ["a"]}, "1 sample to show but the activations have 300 rows"),
         ({"samples": {"a": "text"}}, "300 of 300 samples are not among those to show"),
         ({"n_samples": 0}, "n_samples must be"),
         ({"n_samples": 2.5}, "n_samples must be"),

@@ -366,7 +366,7 @@ def test_what_was_not_tested_is_not_said_to_vanish(data, monkeypatch):
     assert 0 < len(tested) < 8
     summary = labels.summary()
     assert summary.untested == 8 - len(tested)
-    assert f"not tested, since it was stopped: {summary.untested}" in str(summary)
+    assert f"untested, because the permutations were stopped: {summary.untested}" in str(summary)
     assert summary.vanished <= len(tested)
     # q counts them, as if they were noise.
     p = [1.0 if math.isnan(x.p_search) else x.p_search for x in labels]

@@ -120,7 +120,7 @@ class Samples:
             return by_id
         if self.n_samples != n_rows:
             raise AlignmentError(
-                f"there are {counted(self.n_samples, 'sample')} to show but the activations have "
+                f"{counted(self.n_samples, 'sample')} to show but the activations have "
                 f"{counted(n_rows, 'row')}: without ids on both sides, give one sample per row, in the same order"
             )
         return lambda row: row

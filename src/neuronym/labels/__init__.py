@@ -1,4 +1,4 @@
-"""The result: labels, their table and their files."""
+"""The result of labeling: labels, their table and their files."""
 
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.labels import Labels, show

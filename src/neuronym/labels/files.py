@@ -1,4 +1,4 @@
-"""The files of labels: CSV, Parquet and JSON of one table, a row per label."""
+"""Files of labels: one table with one row per label, as CSV, Parquet or JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import FileError
 from neuronym.labels.label import Explanation, Label
-from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, OfBest, filled
+from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, OfBest, present_value
 from neuronym.types import PathLike
 
 __all__ = ["as_json", "as_label", "as_row", "columns_of", "read_rows", "write_rows"]
@@ -28,35 +28,36 @@ KINDS = (".csv", ".parquet", ".json")
 _KINDS = {one.name: one.kind for one in COLUMNS}
 _NEEDED = [one.name for one in COLUMNS if one.needed]
 _FLOATS = ("number", "p")
-# In a path and among the runners-up a formula is a dict; of the best one, the row tells all that the label tells.
+# In a path and among the runners-up a formula is a dict. The best formula's numbers are columns of their own, except
+# those in _STEP_ONLY, which a label does not share with it.
 _OF_FORMULA = ("auc", "fraction", "count", "length", *FORMULA_NUMBERS)
-_OF_STEP = [name for name in FORMULA_NUMBERS if not isinstance(getattr(Label, name, None), OfBest)]
+_STEP_ONLY = [name for name in FORMULA_NUMBERS if not isinstance(getattr(Label, name, None), OfBest)]
 
 
 def columns_of(labels: Iterable[Label]) -> list[str]:
-    """The columns that labels fill, in order."""
+    """The stored columns that any of the labels fills, in order."""
     listed = list(labels)
     return [
         one.name
         for one in COLUMNS
-        if one.stored and (one.always or any(filled(getattr(label, one.name)) is not None for label in listed))
+        if one.stored and (one.always or any(present_value(getattr(label, one.name)) is not None for label in listed))
     ]
 
 
 def as_row(label: Label, columns: Sequence[str]) -> Row:
-    """A label as the row of a table: numbers, texts, and for nested columns lists and dicts; None is nothing."""
-    made: dict[str, Callable[[], Any]] = {
+    """A label as a row of numbers and texts, with lists and dicts in nested columns; None means empty."""
+    special: dict[str, Callable[[], Any]] = {
         "formula": lambda: None if label.formula is None else str(label.formula),
         "path": lambda: [None if step is None else _as_dict(step, label.formula) for step in label.path],
         "runners_up": lambda: [_as_dict(other, None) for other in label.runners_up],
         "alternatives": lambda: [[None if f is None else str(f), share] for f, share in label.alternatives],
         "aliases": lambda: {name: list(others) for name, others in label.aliases.items()},
     }
-    return {name: made[name]() if name in made else filled(getattr(label, name)) for name in columns}
+    return {name: special[name]() if name in special else present_value(getattr(label, name)) for name in columns}
 
 
 def as_label(row: Row) -> Label:
-    """The label that a row tells of. Columns that labels do not have are passed over.
+    """The label in a row. Columns that labels do not have are ignored.
 
     Raises
     ------
@@ -67,13 +68,13 @@ def as_label(row: Row) -> Label:
     if direction not in ("high", "low"):
         raise _odd("direction", direction, "high or low")
     path = [None if step is None else _explanation(_record(step, "path")) for step in _listed(row, "path")]
-    told = {name: value for name, value in row.items() if name not in _OF_STEP}
-    best = None if formula is None else _explanation(told)
+    shared = {name: value for name, value in row.items() if name not in _STEP_ONLY}
+    best = None if formula is None else _explanation(shared)
     for place, step in enumerate(path):
-        if best is not None and step is not None and step.formula == best.formula:  # the row holds all of its numbers
-            path[place] = best = replace(best, **{name: getattr(step, name) for name in _OF_STEP})
+        if best is not None and step is not None and step.formula == best.formula:  # its other numbers are in the row
+            path[place] = best = replace(best, **{name: getattr(step, name) for name in _STEP_ONLY})
     return Label(
-        as_name(_known(row, "neuron")),
+        as_name(_required(row, "neuron")),
         _cell_of(row, "layer"),
         direction,
         best,
@@ -87,12 +88,14 @@ def as_label(row: Row) -> Label:
 
 
 def _explanation(value: Mapping[str, Any]) -> Explanation:
-    formula = _parsed(_known(value, "formula"))
-    auc, fraction, count = (_known(value, name) for name in ("auc", "fraction", "count"))
+    """A formula with its numbers, from a dict or a row."""
+    formula = _parsed(_required(value, "formula"))
+    auc, fraction, count = (_required(value, name) for name in ("auc", "fraction", "count"))
     return Explanation(formula, auc, fraction, count, **_numbers(value, FORMULA_NUMBERS))
 
 
 def _aliases(row: Row) -> dict[str, tuple[str, ...]]:
+    """The aliases of a row, checked."""
     aliases = _record(_cell_of(row, "aliases") or {}, "aliases")
     for others in aliases.values():
         if not isinstance(others, list) or not all(isinstance(other, str) for other in others):
@@ -101,12 +104,14 @@ def _aliases(row: Row) -> dict[str, tuple[str, ...]]:
 
 
 def _alternative(pair: Any) -> tuple[Formula | None, float]:
+    """A formula of the resamples and its share, checked."""
     if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str | None):
         raise _odd("alternatives", pair, "a formula and its share")
-    return _parsed(pair[0]) if pair[0] else None, _known({"share": pair[1]}, "share")
+    return _parsed(pair[0]) if pair[0] else None, _required({"share": pair[1]}, "share")
 
 
 def _listed(row: Row, name: str) -> list[Any]:
+    """The list in a nested column; empty if the cell is."""
     value = _cell_of(row, name) or []
     if not isinstance(value, list):
         raise _odd(name, value, "a list")
@@ -114,18 +119,20 @@ def _listed(row: Row, name: str) -> list[Any]:
 
 
 def _record(value: Any, name: str) -> dict[str, Any]:
+    """The value, which must be a dict."""
     if not isinstance(value, dict):
         raise _odd(name, value, "an object")
     return value
 
 
 def _numbers(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Those of the numbers, and of what is yes or no, that a row holds."""
+    """The named numbers (and yes-or-no values) that a row contains."""
     found = {name: _cell_of(row, name) for name in names}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _known(row: Mapping[str, Any], name: str) -> Any:
+def _required(row: Mapping[str, Any], name: str) -> Any:
+    """The value in a column that must not be empty."""
     value = _cell_of(row, name)
     if value is None:
         raise FileError(f"{name} is missing")
@@ -133,7 +140,7 @@ def _known(row: Mapping[str, Any], name: str) -> Any:
 
 
 def _cell_of(row: Mapping[str, Any], name: str) -> Any:
-    """A cell, which may be text in CSV and Parquet, as the value of its column; an empty one is None."""
+    """The value of a cell, which may be text in CSV and Parquet; None if it is empty."""
     value, kind = row.get(name), _KINDS.get(name, "number")
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
@@ -146,11 +153,12 @@ def _cell_of(row: Mapping[str, Any], name: str) -> Any:
     if kind in _FLOATS or kind == "whole":
         return _number(name, value, kind == "whole")
     if not isinstance(value, str | int) or isinstance(value, bool):
-        raise _odd(name, value, "a text")
+        raise _odd(name, value, "text")
     return str(value)
 
 
 def _number(name: str, value: Any, whole: bool) -> float | int:
+    """A cell as a float or, if ``whole``, as an int."""
     expected = "a whole number" if whole else "a number"
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise _odd(name, value, expected)
@@ -164,31 +172,33 @@ def _number(name: str, value: Any, whole: bool) -> float | int:
 
 
 def _json(name: str, value: str) -> Any:
+    """The contents of a nested cell."""
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise FileError(f"{name} is no JSON: {error}") from error
+        raise FileError(f"{name} must be JSON, but cannot be parsed: {error}") from error
 
 
 def _odd(name: str, value: Any, expected: str) -> FileError:
-    return FileError(f"{name} is {str(value)[:80]!r} where {expected} is expected")
+    """The error for a cell of the wrong kind."""
+    return FileError(f"{name} must be {expected}, not {str(value)[:80]!r}")
 
 
 def _as_dict(explanation: Explanation, best: Formula | None) -> Row:
-    """A formula of a nested column."""
-    named = [name for name in _OF_FORMULA if explanation.formula != best or name in (*_OF_FORMULA[:4], *_OF_STEP)]
-    told = {name: filled(getattr(explanation, name)) for name in named}
-    return {"formula": str(explanation.formula), **{name: value for name, value in told.items() if value is not None}}
+    """A formula in a nested column; numbers of the best one that have columns of their own are left out."""
+    names = [name for name in _OF_FORMULA if explanation.formula != best or name in (*_OF_FORMULA[:4], *_STEP_ONLY)]
+    values = {name: present_value(getattr(explanation, name)) for name in names}
+    return {"formula": str(explanation.formula), **{name: value for name, value in values.items() if value is not None}}
 
 
 @lru_cache(maxsize=2**16)
 def _parsed(text: str) -> Formula:
-    """A formula from a file, where the same ones recur."""
+    """Parse a formula from a file; cached, since a file repeats formulas."""
     return Formula.parse(text)
 
 
 def write_rows(path: PathLike, columns: Sequence[str], rows: Sequence[Row], overwrite: bool) -> None:
-    """Write rows of a table with the given columns; the file is complete or absent.
+    """Write rows of a table with these columns; the file is complete or absent.
 
     Raises
     ------
@@ -211,12 +221,13 @@ def write_rows(path: PathLike, columns: Sequence[str], rows: Sequence[Row], over
 
 
 def as_json(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """The rows as the text of a JSON file."""
+    """Rows as the text of a JSON file."""
     listed = [json.dumps({name: row[name] for name in columns}, ensure_ascii=False, allow_nan=False) for row in rows]
     return '{"labels": [\n' + ",\n".join(listed) + "\n]}\n"
 
 
 def _cell(name: str, value: Any) -> str:
+    """A value as text in CSV, and in text columns of Parquet."""
     if value is None:
         return ""
     if _KINDS[name] == "nested":
@@ -225,6 +236,7 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Write rows as Parquet, nested columns as JSON text."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -240,7 +252,7 @@ def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> N
 
 
 def read_rows(path: PathLike) -> list[Row]:
-    """The rows that ``write_rows`` wrote, as they are in the file: in CSV, each cell is text.
+    """Read rows that ``write_rows`` wrote, as stored: in CSV, every cell is text.
 
     Raises
     ------
@@ -253,15 +265,16 @@ def read_rows(path: PathLike) -> list[Row]:
     columns, rows = _parquet_rows(path) if kind == ".parquet" else _csv_rows(path)
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
-        raise FileError(f"{str(path)!r} holds no labels: it lacks the columns {', '.join(missing)}")
+        raise FileError(f"{str(path)!r} is not a file of labels: it lacks the columns {', '.join(missing)}")
     return rows
 
 
 def _json_rows(path: PathLike) -> list[Row]:
+    """The rows of a JSON file."""
     whole = read_json(path, "labels")
     rows = whole.get("labels") if isinstance(whole, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise FileError(f"{str(path)!r} holds no labels: it must be an object with a list called labels")
+        raise FileError(f"{str(path)!r} is not a file of labels: it must be a JSON object with a list called labels")
     for number, row in enumerate(rows, 1):
         missing = [name for name in _NEEDED if name not in row]
         if missing:
@@ -270,7 +283,8 @@ def _json_rows(path: PathLike) -> list[Row]:
 
 
 def _csv_rows(path: PathLike) -> tuple[list[str], list[Row]]:
-    usual = csv.field_size_limit(2**31 - 1)  # the runners-up of a wide beam are long
+    """The column names and rows of a CSV file."""
+    previous_limit = csv.field_size_limit(2**31 - 1)  # the runners-up of a wide beam are long
     try:
         with reading(path, "labels"), open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -280,18 +294,19 @@ def _csv_rows(path: PathLike) -> tuple[list[str], list[Row]]:
             raise FileError(f"{error} (line {reader.line_num})") from error.__cause__
         raise
     finally:
-        csv.field_size_limit(usual)
+        csv.field_size_limit(previous_limit)
     columns, rows = (table[0], table[1:]) if table else ([], [])
     broken = [number for number, row in enumerate(rows, 1) if len(row) != len(columns)]
     if broken:
         raise FileError(
-            f"row {broken[0]} of {str(path)!r} has {len(rows[broken[0] - 1])} cells under {len(columns)} names: "
-            "the file is broken or cut off"
+            f"row {broken[0]} of {str(path)!r} has {len(rows[broken[0] - 1])} cells for {len(columns)} columns: "
+            "the file is broken or truncated"
         )
     return columns, [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _parquet_rows(path: PathLike) -> tuple[list[str], list[Row]]:
+    """The column names and rows of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 

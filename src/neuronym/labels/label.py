@@ -1,4 +1,4 @@
-"""One label: the formula found, how good it is, whether to believe it, and what else came close."""
+"""One label: the formula found, how well it fits, whether to believe it, and which others came close."""
 
 from __future__ import annotations
 
@@ -7,33 +7,35 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from neuronym.data.formula import Formula
-from neuronym.labels.schema import FormulaNumbers, LabelNumbers, column, documented
+from neuronym.labels.schema import FormulaNumbers, LabelNumbers, column, describe_numbers
 from neuronym.stats.significance import FARTHEST
 from neuronym.types import Name
 
 __all__ = ["Explanation", "Label"]
 
 
-@documented
+@describe_numbers
 @dataclass(frozen=True, slots=True)
 class Explanation(FormulaNumbers):
     """A formula and how well one neuron detects it.
 
-    What was not asked for is NaN. Interval and effects are those on held-out samples where some were held out.
+    Numbers that were not requested are NaN. If samples were held out, the confidence interval and the effects are
+    those on the held-out samples.
 
     Parameters
     ----------
     formula : Formula
+        The formula.
     auc : float
-        P(f(x) < f(y)) for x outside and y inside the formula, ties counted one half; in direction ``low``, of −f. On
+        P(f(x) < f(y)) for x outside and y inside the formula, ties counted one half; of −f in direction ``low``. On
         the samples that were searched.
     fraction : float
-        The share of samples inside, T(φ) of the paper.
+        The share of samples inside the formula, T(φ) of the paper.
     count : int
-        The number of samples inside.
-    gain, p_gain : float
-        In a path: the gain in AUC on held-out samples over the step before, of the first step over ½, and its
-        one-sided p by the paired test of DeLong.
+        The number of samples inside the formula.
+    gain, p_gain : float, default NaN
+        For a step of a path: its gain in AUC on held-out samples over the previous step (over ½ for the first), and
+        the one-sided p of that gain by DeLong's paired test.
     """
 
     formula: Formula
@@ -47,36 +49,40 @@ class Explanation(FormulaNumbers):
         return self.formula.length
 
     def __str__(self) -> str:
-        p = column("p_gain").text(self) or "not known"
+        p = column("p_gain").text(self) or "unknown"
         gained = "" if math.isnan(self.gain) else f", held-out gain {self.gain:+.4f}, p {p}"
         return f"{self.formula}  (AUC {column('auc').text(self)}, {self.fraction:.2%} of samples{gained})"
 
 
-@documented
+@describe_numbers
 @dataclass(frozen=True, slots=True)
 class Label(LabelNumbers):
     """What one neuron detects.
 
-    What was not asked for is NaN, and so is every number of a label without a formula. The numbers of the best
-    formula, ``auc`` to ``average_precision`` as in ``Explanation``, can be asked of the label.
+    Numbers that were not requested are NaN, as is every number of a label without a formula. The numbers of the best
+    formula, ``auc`` to ``average_precision`` as in ``Explanation``, are attributes of the label too.
 
     Parameters
     ----------
     neuron : int or str
-    layer : str or None
-    direction : {"high", "low"}
+        The name of the neuron.
+    layer : str or None, default None
+        The name of its layer; None if layers are not named.
+    direction : {"high", "low"}, default "high"
         Whether the neuron is high or low inside the formula.
-    best : Explanation or None
-        The best formula; None where there is none, for the ``reason`` given.
-    path : tuple of Explanation or None
-        The best formula of length at most 1, 2, …, L.
-    runners_up : tuple of Explanation
-        The next best formulas of other extensions.
-    reason : str or None
+    best : Explanation or None, default None
+        The best formula; None if there is none, for the reason in ``reason``.
+    path : tuple of (Explanation or None), default ()
+        The best formula of length at most 1, 2, …, L; None for a length at which there is none.
+    runners_up : tuple of Explanation, default ()
+        The next best formulas with other extensions.
+    reason : str or None, default None
         Why there is no formula.
-    aliases : mapping from a concept in the formulas to the names of concepts that the same samples show
-    alternatives : tuple of (formula or None, share)
-        The fewest formulas that cover 90% of the resamples, the most frequent first.
+    aliases : mapping from str to tuple of str
+        For each concept in the formulas, the other concepts that are true of exactly the same samples, if any.
+    alternatives : tuple of (Formula or None, float), default ()
+        The fewest formulas that cover 90% of the resamples, most frequent first, each with its share of them; None
+        stands for no formula.
     """
 
     neuron: Name
@@ -91,31 +97,48 @@ class Label(LabelNumbers):
 
     @property
     def formula(self) -> Formula | None:
+        """The best formula, or None."""
         return None if self.best is None else self.best.formula
 
     @property
     def count(self) -> int | None:
+        """The number of samples inside the best formula, or None."""
         return None if self.best is None else self.best.count
 
     @property
     def length(self) -> int | None:
+        """The number of concepts in the best formula, or None."""
         return None if self.best is None else self.best.length
 
     @property
     def optimism(self) -> float:
-        """By how much the AUC on the samples that were searched is higher than on those held out."""
+        """By how much the AUC on the searched samples exceeds that on the held-out samples."""
         return self.auc - self.auc_heldout
 
     @property
     def held_out(self) -> bool:
-        """Whether interval, p and effects come from samples that the search did not see."""
+        """Whether the confidence interval, p and effects come from samples that the search did not see."""
         return not math.isnan(self.auc_heldout) and math.isnan(self.agreement)
 
     def contradicts(self, auc: float, count: int, n_samples: int) -> bool:
-        """Whether an AUC measured for the formula on so many samples cannot be that of the activations labelled.
+        """Whether a measured AUC shows that these are not the activations that were labelled.
 
-        Of labels with samples held out only what is far from both of their AUCs contradicts; on other samples
-        nothing does.
+        Without held-out samples, the AUC must agree to 1e-9 if the numbers of samples agree, and nothing contradicts
+        otherwise. With held-out samples, the AUC contradicts if it is more than 0.1 away from both AUCs of the label.
+
+        Parameters
+        ----------
+        auc : float
+            The AUC measured for the label's formula.
+        count : int
+            The number of samples inside the formula.
+        n_samples : int
+            The number of samples measured.
+
+        Returns
+        -------
+        bool
+            False for a label without a formula.
         """
         if self.best is None:
             return False
@@ -127,38 +150,47 @@ class Label(LabelNumbers):
 
     @property
     def p_search_sign(self) -> str:
-        """What is put before ``p_search``: ≈ from a fitted tail, and ≤ where that is not followed any further."""
+        """The sign before ``p_search``: ≈ from a fitted tail, ≤ for the smallest p that a tail may give."""
         if not self.tail or math.isnan(self.p_search):
             return ""
         return "≤ " if self.p_search * (1 + (self.permutations or 0)) <= FARTHEST * (1 + 1e-9) else "≈ "
 
     @property
     def p_search_text(self) -> str:
-        """``p_search`` as it is shown, with its sign."""
+        """``p_search`` as displayed, with its sign."""
         return column("p_search").text(self)
 
     @property
     def p_confirming(self) -> float:
-        """The p as evidence for the label: 1 where held-out samples turn it around, with an AUC below ½."""
+        """The p as evidence for the label: 1 if the held-out samples contradict it, with an AUC below ½."""
         return 1.0 if self.held_out and self.auc_heldout < 0.5 else self.p
 
     @property
     def steps(self) -> tuple[Explanation, ...]:
-        """The path without repetitions, up to the best formula."""
-        known = {step.formula: step for step in self.path if step is not None}
-        return tuple(known.values())
+        """The distinct formulas of the path, up to the best formula."""
+        distinct = {step.formula: step for step in self.path if step is not None}
+        return tuple(distinct.values())
 
     @property
     def p_gain(self) -> float:
-        """The largest p of a step of the path: of the literal that is least certain. NaN where one is unknown."""
-        every = [step.p_gain for step in self.steps]
-        return max(every) if every and not any(map(math.isnan, every)) else math.nan
+        """The largest p of any step of the path, that of the least certain literal; NaN if one is unknown."""
+        gains = [step.p_gain for step in self.steps]
+        return max(gains) if gains and not any(map(math.isnan, gains)) else math.nan
 
     def shortened(self, alpha: float) -> Label:
-        """The label with the longest formula of the path whose every step gains on held-out samples with p ≤ alpha.
+        """Keep the longest formula of the path whose every step gains on held-out samples with p ≤ alpha.
 
-        Without a formula where not even the first step does. What was found about the stability of another formula is
-        left out.
+        Stability and runners-up belong to the original formula and are dropped if the formula changes.
+
+        Parameters
+        ----------
+        alpha : float
+            The level of the one-sided test of each gain.
+
+        Returns
+        -------
+        Label
+            The label, without a formula if not even the first step gains.
         """
         holding = 0
         while holding < len(self.steps) and self.steps[holding].p_gain <= alpha:
@@ -199,16 +231,16 @@ class Label(LabelNumbers):
     def _lines(self) -> Iterator[str]:
         missing, text = math.isnan, self._text
         searched = " of those searched" if self.held_out else ""
-        shown = f"AUC {text('auc')}, {self.count} samples ({self.fraction:.2%}{searched})"
+        first = f"AUC {text('auc')}, {self.count} samples ({self.fraction:.2%}{searched})"
         if not self.held_out and not missing(self.log10_p):
-            shown += f", log10 p {text('log10_p')} (does not account for the search)"
-        yield shown
+            first += f", log10 p {text('log10_p')} (does not account for the search)"
+        yield first
         if not missing(self.p_search):
             fitted = ", from a fitted tail" if self.tail else ""
             corrected = "" if missing(self.q) else f", q {text('q')}"
-            yield f"the search: p {text('p_search')} by {self.permutations} permutations{fitted}{corrected}"
+            yield f"search: p {text('p_search')} from {self.permutations} permutations{fitted}{corrected}"
         if not missing(self.auc_heldout):
-            log10_p = "p not known" if missing(self.log10_p) else f"log10 p {text('log10_p')}"
+            log10_p = "p unknown" if missing(self.log10_p) else f"log10 p {text('log10_p')}"
             tested = f", {log10_p}" if self.held_out else ""
             agreed = "" if missing(self.agreement) else f", the same formula in {self.agreement:.0%} of folds"
             yield f"held out: AUC {text('auc_heldout')}{self._interval()}{tested}{agreed}"
@@ -216,7 +248,7 @@ class Label(LabelNumbers):
             yield f"AUC, 95% interval: {text('auc_low')} to {text('auc_high')}"
         if not missing(self.difference):
             yield (
-                f"inside higher by {text('difference')} SDs; best threshold: precision {text('precision')}, "
+                f"mean inside − outside: {text('difference')} SDs; best threshold: precision {text('precision')}, "
                 f"recall {text('recall')}; average precision {text('average_precision')}"
             )
         if not missing(self.stability):
@@ -226,7 +258,7 @@ class Label(LabelNumbers):
             )
             yield from (f"  {share:.0%}  {formula or 'no formula'}" for formula, share in self.alternatives[:5])
         for name, others in self.aliases.items():
-            yield f"{name}: the same samples as {', '.join(others)}"
+            yield f"{name}: same samples as {', '.join(others)}"
         for length, step in enumerate(self.path, 1):
             yield f"length ≤ {length}: {step if step is not None else 'none'}"
         yield from (f"runner-up: {other}" for other in self.runners_up)

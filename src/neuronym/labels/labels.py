@@ -1,4 +1,4 @@
-"""Labels: the labels of many neurons, their table and their files."""
+"""The labels of many neurons: selecting, tabulating, saving and opening them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ _SHOWN = 20  # rows of a printed table
 class Labels:
     """The labels of neurons, in order.
 
-    ``labels[296]`` is the label of neuron 296, ``labels["layer4", 296]`` that of a layer. A ``Labels`` is iterated
-    like a list and shows itself as a table, in a notebook too.
+    ``labels[296]`` is the label of neuron 296, and ``labels["layer4", 296]`` that of neuron 296 in layer ``layer4``.
+    A ``Labels`` iterates like a list and displays as a table, also in a notebook.
 
     Parameters
     ----------
-    labels : Label, in order
+    labels : iterable of Label
+        The labels.
     """
 
     def __init__(self, labels: Iterable[Label]) -> None:
@@ -59,7 +60,7 @@ class Labels:
     def __getitem__(self, key: Name | tuple[str, Name]) -> Label:
         if isinstance(key, slice):
             raise OptionError(
-                "labels are found by neuron: for the first ones use head(n), for a part list(labels)[a:b]"
+                "labels are indexed by neuron, not by slices: use head(n) for the first ones, or list(labels)[a:b]"
             )
         known = (str(key[0]), as_name(key[1])) if isinstance(key, tuple) else as_name(key)
         found = self._by_neuron.get(known, [])
@@ -78,7 +79,17 @@ class Labels:
         return found[0]
 
     def of(self, neuron: Name) -> Labels:
-        """The labels of one neuron: one per layer and direction.
+        """Keep the labels of one neuron: one per layer and direction.
+
+        Parameters
+        ----------
+        neuron : int or str
+            The name of the neuron.
+
+        Returns
+        -------
+        Labels
+            At least one label.
 
         Raises
         ------
@@ -91,13 +102,27 @@ class Labels:
         return Labels(found)
 
     def filter(self, predicate: Callable[[Label], object] | None = None, **equal: object) -> Labels:
-        """Keep the labels for which the predicate holds, and whose columns equal those given.
+        """Keep the labels that satisfy a predicate and have the given values.
+
+        Parameters
+        ----------
+        predicate : callable or None, default None
+            Takes a ``Label``; labels for which it is false are dropped.
+        **equal
+            The names of columns and the values they must equal; a formula may be given as text.
+
+        Returns
+        -------
+        Labels
+            The matching labels, in order.
 
         Raises
         ------
         OptionError
             If labels have no such column.
 
+        Examples
+        --------
         >>> Labels([Label(0, layer="a"), Label(0, layer="b")]).filter(lambda label: label.auc > 0.9, layer="a")
         Labels: 0 labels
         """
@@ -112,9 +137,19 @@ class Labels:
         )
 
     def sort(self, by: str | Callable[[Label], Any] = "auc", descending: bool | None = None) -> Labels:
-        """Order the labels by a column or a function of a label; what is missing comes last.
+        """Sort by a column or by a function of a label; labels without a value come last.
 
-        AUC falls unless ``descending`` says otherwise, all else rises.
+        Parameters
+        ----------
+        by : str or callable, default "auc"
+            The name of a column, or a function that takes a ``Label`` and returns a sort key.
+        descending : bool or None, default None
+            Whether the largest value comes first; None means only for ``auc``.
+
+        Returns
+        -------
+        Labels
+            All labels, sorted; equal ones keep their order.
 
         Raises
         ------
@@ -124,7 +159,7 @@ class Labels:
         if not callable(by) and column(by).kind == "nested":
             raise OptionError(f"labels cannot be sorted by {by!r}: sort by a number, a name or a function of a label")
         value = by if callable(by) else attrgetter(by)
-        falling = by == "auc" if descending is None else descending
+        largest_first = by == "auc" if descending is None else descending
         present: list[Label] = []
         missing: list[Label] = []
         for label in self:
@@ -135,26 +170,44 @@ class Labels:
             "neuron": lambda label: (isinstance(label.neuron, str), label.neuron),
         }
         key = keys.get(by, value)
-        return Labels([*sorted(present, key=key, reverse=falling), *missing])
+        return Labels([*sorted(present, key=key, reverse=largest_first), *missing])
 
     def head(self, n: int = 10) -> Labels:
-        """The first n labels."""
-        return Labels(self._labels[:n])
-
-    def significant(self, q: float = 0.05, by: Literal["p_search", "p"] = "p_search") -> Labels:
-        """Keep the labels that are significant when all are taken together (Benjamini and Hochberg).
+        """Keep the first labels.
 
         Parameters
         ----------
-        q : the share of false discoveries among those kept that is accepted, on average
-        by : ``"p_search"``, which accounts for the search, as adjusted when the labels were found; or ``"p"``,
-            adjusted here. ``p`` does not account for the search, unless it comes from held-out samples; then a
-            label whose AUC there is below ½ is refuted and not kept
+        n : int, default 10
+            How many to keep.
+
+        Returns
+        -------
+        Labels
+            The first ``n`` labels, or all if there are fewer.
+        """
+        return Labels(self._labels[:n])
+
+    def significant(self, q: float = 0.05, by: Literal["p_search", "p"] = "p_search") -> Labels:
+        """Keep the labels that are significant at a false discovery rate (Benjamini and Hochberg).
+
+        Parameters
+        ----------
+        q : float, default 0.05
+            The accepted false discovery rate: the expected share of false discoveries among the labels kept.
+        by : {"p_search", "p"}, default "p_search"
+            ``p_search`` accounts for the search and was adjusted over all labels found together. ``p`` is adjusted
+            here, over these labels. It does not account for the search unless it comes from held-out samples; then a
+            label whose held-out AUC is below ½ is refuted and not kept.
+
+        Returns
+        -------
+        Labels
+            The significant labels, in order.
 
         Raises
         ------
         OptionError
-            If the labels have no such p, or too few permutations to reach this level.
+            If the labels have no ``p_search``, or too few permutations to reach this level.
         """
         _check_level("q", q)
         if by not in ("p_search", "p"):
@@ -176,22 +229,31 @@ class Labels:
         return Labels(label for label in found if label.q <= q)
 
     def simplest(self, alpha: float = 0.05) -> Labels:
-        """For each neuron the longest formula of the path whose every step gains on held-out samples with p ≤ alpha.
+        """Keep, for each neuron, the longest formula of the path whose every step gains on held-out samples.
 
-        A label whose first step does not is left without a formula. A literal that is real and gains little may be
-        lost too: this buys formulas without false literals with power.
+        This trades power for formulas without false literals: a real literal that gains little may be lost too.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            The level of the one-sided paired test of each gain: a step stays if its ``p_gain`` is at most this.
+
+        Returns
+        -------
+        Labels
+            One label for each; a label is left without a formula if its first step does not gain.
 
         Raises
         ------
         OptionError
-            If nothing was held out.
+            If no samples were held out.
         """
         _check_level("alpha", alpha)
         if all(math.isnan(step.p_gain) for label in self for step in label.steps) and any(x.best for x in self):
             raise OptionError(
                 "the labels have no p_gain: "
                 + (
-                    "what was held out holds too few clusters"
+                    "the held-out part has too few clusters"
                     if any(label.held_out for label in self)
                     else "find them with label(…, holdout=0.5)"
                 )
@@ -199,17 +261,33 @@ class Labels:
         return Labels(label.shortened(alpha) for label in self)
 
     def summary(self, q: float = 0.05, alpha: float = 0.05) -> Summary:
-        """How many labels are to be believed, at the levels of ``significant`` and ``simplest``."""
+        """Count how many labels can be believed.
+
+        Parameters
+        ----------
+        q : float, default 0.05
+            The false discovery rate, as in ``significant``.
+        alpha : float, default 0.05
+            The level of the test of each literal, as in ``simplest``.
+
+        Returns
+        -------
+        Summary
+            The counts; it prints as text.
+        """
         _check_level("q", q)
         _check_level("alpha", alpha)
         return Summary.of(self, q, alpha)
 
     def to_frame(self) -> pd.DataFrame:
-        """A DataFrame with a row per label.
+        """Convert to a DataFrame with one row per label.
 
-        Columns are those of ``neuronym.labels.schema.COLUMNS``, in that order, as far as a label fills them; ``neuron,
-        direction, formula, auc, fraction, count, length, p, log10_p, reason, path`` are always there. The formula is
-        text, ``path`` and ``runners_up`` are lists of dicts.
+        Returns
+        -------
+        DataFrame
+            The columns of ``neuronym.labels.schema.COLUMNS`` that any label fills, in that order. ``neuron, direction,
+            formula, auc, fraction, count, length, p, log10_p, reason, path`` are always present. Formulas are text;
+            ``path`` and ``runners_up`` are lists of dicts.
         """
         import pandas as pd
 
@@ -217,7 +295,16 @@ class Labels:
         return frame.astype({one.name: "Int64" for one in COLUMNS if one.kind == "whole" and one.name in frame})
 
     def save(self, path: PathLike, *, overwrite: bool = False) -> None:
-        """Save the labels as ``.csv``, ``.parquet`` or ``.json``, nothing lost; the file is complete or absent.
+        """Save the labels to a file that ``open`` reads back without loss.
+
+        The write is atomic: the file is complete or absent.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that ends in ``.csv``, ``.parquet`` or ``.json``.
+        overwrite : bool, default False
+            Replace the file if it exists.
 
         Raises
         ------
@@ -227,12 +314,28 @@ class Labels:
         write_rows(path, columns_of(self), list(self._rows()), overwrite)
 
     def to_json(self) -> str:
-        """The text that ``save`` writes to a ``.json`` file."""
+        """Convert to the text that ``save`` writes to a ``.json`` file.
+
+        Returns
+        -------
+        str
+            An object with a list ``labels``, one object per label.
+        """
         return as_json(columns_of(self), list(self._rows()))
 
     @classmethod
     def open(cls, path: PathLike) -> Labels:
-        """Read the labels that ``save`` wrote.
+        """Read labels that ``save`` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that ends in ``.csv``, ``.parquet`` or ``.json``.
+
+        Returns
+        -------
+        Labels
+            The labels, equal to those saved.
 
         Raises
         ------
@@ -252,13 +355,27 @@ class Labels:
         return (as_row(label, columns) for label in self)
 
     def columns(self) -> list[Column]:
-        """The columns of a printed table of these labels."""
-        there = set(columns_of(self))
-        turned = any(label.direction != "high" for label in self)
-        return [one for one in COLUMNS if one.printed and one.name in there and (turned or one.name != "direction")]
+        """List the columns of a printed table of these labels.
+
+        Returns
+        -------
+        list of Column
+            The printed columns that any label fills, in order; the direction only if some label is low.
+        """
+        filled = set(columns_of(self))
+        any_low = any(label.direction != "high" for label in self)
+        return [one for one in COLUMNS if one.printed and one.name in filled and (any_low or one.name != "direction")]
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """The titles of a printed table, and a row of texts for every label."""
+        """Format the cells of a printed table of these labels.
+
+        Returns
+        -------
+        titles : list of str
+            The names of the columns.
+        rows : list of list of str
+            One row of texts per label.
+        """
         columns = self.columns()
 
         def cell(one: Column, label: Label) -> str:
@@ -306,35 +423,37 @@ def show(
     out: PathLike | None = None,
     overwrite: bool = False,
 ) -> Labels:
-    """Open labels and keep those of a neuron or a layer, the significant ones, or their simplest formulas.
+    """Open labels and select some: those of a neuron or a layer, the significant ones, or their simplest formulas.
 
     Parameters
     ----------
-    labels : Labels, or a file of them
-    neuron : int or str, optional
-        Keep the labels of this neuron: of each layer that has it, in each direction.
-    layer : str, optional
+    labels : LabelsLike
+        Labels, or a file of them.
+    neuron : int or str or None, default None
+        Keep the labels of this neuron: one for each layer that has it and each direction.
+    layer : str or None, default None
         Keep the labels of this layer.
-    significant : float, optional
-        Keep labels with q at most this, as ``Labels.significant`` does; of held-out p-values if ``p_search`` is
+    significant : float or None, default None
+        Keep labels with q at most this, as ``Labels.significant`` does; uses held-out p-values if ``p_search`` is
         missing.
-    simplest : float, optional
-        Shorten formulas to the steps with ``p_gain`` up to this, as ``Labels.simplest`` does.
-    out : str or Path, optional
-        Save what is kept as ``.csv``, ``.parquet`` or ``.json``.
+    simplest : float or None, default None
+        Shorten formulas to the steps with ``p_gain`` at most this, as ``Labels.simplest`` does.
+    out : str or Path or None, default None
+        Save the selected labels to this file, which ends in ``.csv``, ``.parquet`` or ``.json``.
     overwrite : bool, default False
         Replace the file if it exists.
 
     Returns
     -------
     Labels
+        The selected labels.
 
     Raises
     ------
     UnknownNameError
-        If there is no such neuron or layer; the message lists near names.
+        If there is no such neuron or layer; the message suggests the nearest names.
     OptionError
-        If the labels hold no p-values to be significant by.
+        If ``significant`` is given and the labels have no p-values that account for the search.
     FileError
         If a file cannot be read or written.
     """

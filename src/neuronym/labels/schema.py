@@ -1,8 +1,8 @@
-"""The columns of labels, said once: their order, their types, where they come from and where they are shown.
+"""The columns of labels, defined once: their order, types and descriptions, and where each is displayed.
 
-Files, DataFrames, the printed table and the page are generated from ``COLUMNS``. To add a number, add its row there, a
-field to ``FormulaNumbers`` or ``LabelNumbers`` below, and, for a number of the formula, ``OfBest`` to ``LabelNumbers``;
-then compute it.
+Files, DataFrames, the printed table and the page are generated from ``COLUMNS``. To add a number, add its row there and
+a field to ``FormulaNumbers`` or ``LabelNumbers`` below; a number of the formula also needs an ``OfBest`` in
+``LabelNumbers``. Then compute it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from inspect import cleandoc
+from inspect import cleandoc, signature
+from textwrap import wrap
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 from neuronym.errors import OptionError
@@ -24,8 +25,8 @@ __all__ = [
     "LabelNumbers",
     "OfBest",
     "column",
-    "documented",
-    "filled",
+    "describe_numbers",
+    "present_value",
 ]
 
 Kind = Literal["name", "text", "formula", "number", "p", "whole", "bool", "nested"]
@@ -35,34 +36,35 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Column:
-    """A column of labels. Its title is its name, which is the attribute of ``Label`` that it comes from.
+    """A column of labels.
 
     Parameters
     ----------
     name : str
+        The title of the column, and the attribute of ``Label`` that fills it.
     kind : {"name", "text", "formula", "number", "p", "whole", "bool", "nested"}
-        ``name`` is an int or a str; ``number`` is a float and so is ``p``, a probability that may be tiny; ``whole`` is
-        an int; ``nested`` is JSON text in CSV and Parquet.
+        The type of its values. ``name`` is an int or a str; ``number`` is a float, and so is ``p``, a probability that
+        may be tiny; ``whole`` is an int; ``nested`` is JSON text in CSV and Parquet.
     about : str
-        What it says, in one line: in docstrings, and above the column of the page.
+        A description of one line, for docstrings and the page.
     form : str, default ""
-        The format of a number that is shown.
+        The format in which a number is displayed.
     stored : bool, default True
-        Whether files and DataFrames hold it.
+        Whether files and DataFrames contain it.
     always : bool, default False
-        Whether they do even if no label fills it.
+        Whether they contain it even if no label fills it.
     needed : bool, default False
-        Whether a file without it holds no labels.
+        Whether a file without it is refused.
     printed : bool, default False
         Whether the printed table shows it.
     narrow : bool, default False
-        Whether this number is left in the printed table where there is little room.
+        Whether the printed table shows this number even in a narrow terminal.
     page : bool, default False
         Whether the page's table of neurons shows it.
     at_least : float or None, default None
-        The upper end of the page's filter by a least value; None for no such filter.
+        The upper end of the page's filter for a minimum of this column; None means no such filter.
     sign : str or None, default None
-        The attribute of ``Label`` with what is put before the number: ≈ or ≤.
+        The attribute of ``Label`` with the sign to put before the number, ≈ or ≤.
     """
 
     name: str
@@ -84,11 +86,11 @@ class Column:
         return self.kind in ("number", "p", "whole")
 
     def text(self, label: Any) -> str:
-        """The value of a label as it is shown; nothing where it is missing.
+        """A label's value as displayed; empty if it is missing.
 
-        A p that is too small for a float is shown by ``log10_`` and its name where there is such an attribute.
+        A p too small for a float is displayed from the attribute ``log10_…`` of the same name, if there is one.
         """
-        value = filled(getattr(label, self.name))
+        value = present_value(getattr(label, self.name))
         if value is None:
             return ""
         if not self.numeric:
@@ -100,7 +102,7 @@ class Column:
 
 
 def _tiny(log10: float, form: str) -> str:
-    """A p that is 0 as a float, from its logarithm."""
+    """Format a p that underflows to 0 from its logarithm."""
     if not math.isfinite(log10):
         return "< 1e-323"
     mantissa = format(10 ** (log10 % 1), form)
@@ -108,8 +110,8 @@ def _tiny(log10: float, form: str) -> str:
     return f"{mantissa}e{power}" if float(mantissa) < 10 else f"1e{power + 1}"
 
 
-def filled(value: Any) -> Any:
-    """A value as it is in a table; None for what is no number and for an empty collection."""
+def present_value(value: Any) -> Any:
+    """The value, or None if it is NaN, infinite or an empty collection."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return None if value in ((), {}) else value
@@ -136,19 +138,19 @@ COLUMNS = (
     Column("length", "whole", "The number of concepts in the formula.", "d", always=True, page=True),
     Column(
         "p", "p",
-        "Two-sided Mann-Whitney, as if the formula had been chosen before looking. On the samples searched it does not "
-        "account for the search; on held-out samples there is nothing to account for.",
+        "Two-sided Mann-Whitney test, as if the formula had been chosen in advance. On the samples searched it does "
+        "not account for the search; on held-out samples there is nothing to account for.",
         ".2g", always=True,
     ),
     Column("log10_p", "number", "The logarithm of p, which does not underflow.", ".1f", always=True, printed=True),
     Column(
         "p_search", "p",
-        "The probability that the same search finds an AUC at least as high where activations have nothing to do with "
-        "concepts. With both directions, that it finds one in either.",
+        "The probability that the same search finds an AUC at least as high if activations are unrelated to concepts. "
+        "With both directions, that it finds one in either.",
         ".2g", printed=True, page=True, sign="p_search_sign",
     ),
     Column(
-        "q", "p", "p_search adjusted by Benjamini and Hochberg for all labels found with this one.",
+        "q", "p", "The p_search adjusted by Benjamini and Hochberg over all labels found together.",
         ".2g", printed=True, page=True,
     ),
     Column(
@@ -156,36 +158,40 @@ COLUMNS = (
         "The AUC on samples that were not searched; with folds, the mean over them, each with its own formula.",
         ".4f", printed=True, page=True,
     ),
-    Column("auc_low", "number", "Lower end of a 95% confidence interval of the AUC, given the formula.", ".4f"),
-    Column("auc_high", "number", "Upper end of a 95% confidence interval of the AUC, given the formula.", ".4f"),
-    Column("p_gain", "p", "The largest p of a step of the path: of the least certain literal.", ".2g", printed=True),
+    Column("auc_low", "number", "Lower end of the 95% confidence interval of the AUC, given the formula.", ".4f"),
+    Column("auc_high", "number", "Upper end of the 95% confidence interval of the AUC, given the formula.", ".4f"),
+    Column(
+        "p_gain", "p", "The largest p of any step of the path, that of the least certain literal.", ".2g", printed=True
+    ),
     Column("average_precision", "number", "The average precision of the activation as a detector.", ".2f"),
     Column(
         "stability", "number", "The share of bootstrap resamples in which the search found this formula.",
         ".2f", printed=True, page=True,
     ),
-    Column("stability_concepts", "number", "The share of resamples with a formula of the same concepts.", ".2f"),
+    Column(
+        "stability_concepts", "number", "The share of resamples in which the formula has the same concepts.", ".2f"
+    ),
     Column(
         "stability_overlap", "number",
-        "The mean Jaccard overlap of the formula's extension with those found in the resamples.", ".2f",
+        "The mean Jaccard index of the formula's extension and those found in the resamples.", ".2f",
     ),
     Column("agreement", "number", "With folds, the share of them that chose this formula.", ".2f"),
-    Column("permutations", "whole", "How many permutations p_search comes from.", "d"),
+    Column("permutations", "whole", "The number of permutations behind p_search.", "d"),
     Column(
         "tail", "bool",
-        "Where it was asked for: whether p_search comes from a generalised Pareto tail fitted to the null's best AUCs.",
+        "If requested, whether p_search comes from a generalised Pareto tail fitted to the null distribution.",
     ),
-    Column("difference", "number", "Mean activation inside less that outside, in standard deviations.", ".2f"),
+    Column("difference", "number", "Mean activation inside minus outside, in standard deviations.", ".2f"),
     Column("precision", "number", "Precision at the threshold with the highest F1, in hindsight.", ".2f"),
     Column("recall", "number", "Recall at the threshold with the highest F1, in hindsight.", ".2f"),
     Column("reason", "text", "Why there is no formula.", always=True),
     Column("path", "nested", "The best formula of length at most 1, 2, …, L.", always=True),
-    Column("runners_up", "nested", "The next best formulas of other extensions."),
+    Column("runners_up", "nested", "The next best formulas with other extensions."),
     Column("alternatives", "nested", "The fewest formulas that cover 90% of the resamples, with their shares."),
-    Column("aliases", "nested", "Concepts in the formulas, and others that the same samples show."),
-    Column("optimism", "number", "auc less auc_heldout.", ".4f", stored=False),
-    Column("held_out", "bool", "Whether interval, p and effects come from held-out samples.", stored=False),
-    Column("p_confirming", "p", "p, or 1 where the AUC on held-out samples is below ½.", ".2g", stored=False),
+    Column("aliases", "nested", "Concepts in the formulas that share their samples with other concepts, and those."),
+    Column("optimism", "number", "The difference auc − auc_heldout.", ".4f", stored=False),
+    Column("held_out", "bool", "Whether the interval, p and effects come from held-out samples.", stored=False),
+    Column("p_confirming", "p", "The p, or 1 if the AUC on held-out samples is below ½.", ".2g", stored=False),
 )  # fmt: skip
 
 
@@ -199,7 +205,7 @@ def column(name: str) -> Column:
     """
     found = next((one for one in COLUMNS if one.name == name), None)
     if found is None:
-        raise OptionError(f"a label has no {name!r}: it has {', '.join(one.name for one in COLUMNS)}")
+        raise OptionError(f"labels have no column {name!r}: choose from {', '.join(one.name for one in COLUMNS)}")
     return found
 
 
@@ -209,7 +215,7 @@ class _Labelled(Protocol):
 
 
 class OfBest:
-    """A number of the best formula, NaN where there is none."""
+    """A number of the best formula as an attribute of its label; NaN without a formula."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -228,7 +234,7 @@ class OfBest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormulaNumbers:
-    """What may be known of a formula beside its AUC; NaN where it was not asked for."""
+    """The numbers of a formula besides its AUC; NaN if not requested."""
 
     p: float = math.nan
     log10_p: float = math.nan
@@ -245,7 +251,7 @@ class FormulaNumbers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelNumbers:
-    """What may be known of a label: numbers of its own, and those of its best formula."""
+    """The numbers of a label: its own, and those of its best formula."""
 
     p_search: float = math.nan
     q: float = math.nan
@@ -264,14 +270,23 @@ FORMULA_NUMBERS = tuple(one.name for one in fields(FormulaNumbers))
 LABEL_NUMBERS = tuple(one.name for one in fields(LabelNumbers))
 
 
-def documented(cls: type[_T]) -> type[_T]:
-    """A class whose docstring, which ends with its parameters, also describes the numbers that it inherits."""
+def describe_numbers(cls: type[_T]) -> type[_T]:
+    """Add the inherited numbers to the docstring of a dataclass, which must end with its parameters."""
     lines = cleandoc(cls.__doc__ or "").splitlines()
-    known = {name for line in lines for name in line.partition(" : ")[0].split(", ")}
-    described = {one.name: one for one in COLUMNS}
-    own: Iterable[Any] = fields(cls)  # type: ignore[arg-type]
-    for one in own:
-        if one.name not in known:
-            lines += [f"{one.name} : {one.type}", f"    {described[one.name].about}"]
-    cls.__doc__ = "\n".join(lines)
+    start = lines.index("----------") + 1
+    entries: dict[str, list[str]] = {}
+    for line in lines[start:]:
+        if not line.startswith(" "):
+            entry: list[str] = []
+            entries.update(dict.fromkeys(line.partition(" : ")[0].split(", "), entry))
+        entry.append(line)
+    about = {one.name: one.about for one in COLUMNS}
+    inherited: Iterable[Any] = fields(cls)  # type: ignore[arg-type]
+    for one in inherited:
+        kind, default = one.type.replace(" | ", " or "), "None" if one.default is None else "NaN"
+        if one.name not in entries:
+            text = wrap(about[one.name], 112, initial_indent="    ", subsequent_indent="    ")
+            entries[one.name] = [f"{one.name} : {kind}, default {default}", *text]
+    in_order = {id(entries[name]): entries[name] for name in signature(cls).parameters}
+    cls.__doc__ = "\n".join([*lines[:start], *(line for entry in in_order.values() for line in entry), ""])
     return cls

@@ -1,4 +1,4 @@
-"""What a set of labels says as a whole: how many are to be believed."""
+"""A summary of labels: how many of them can be believed."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ __all__ = ["Summary"]
 
 @dataclass(frozen=True)
 class Summary:
-    """How many labels are to be believed. What was not asked for when they were found is None.
+    """How many labels can be believed; None for counts that need evidence not requested when they were found.
 
     Parameters
     ----------
     q, alpha : float
-        The levels of the counts below.
+        The levels of the counts below, as in ``Labels.significant`` and ``Labels.simplest``.
     labels, constant, without : int
-        All labels, those of constant neurons, and others without a formula.
+        The number of labels, of those of constant neurons, and of others without a formula.
     by_p : int
-        Significant by ``p`` (Benjamini and Hochberg).
+        How many are significant by ``p`` (Benjamini and Hochberg).
     believable : int or None
-        Significant by ``p_search``; without it, by p on held-out samples.
+        How many are significant by ``p_search`` or, without it, by p on held-out samples.
     vanished : int or None
-        Significant by ``p``, but not by ``p_search``. None where p comes from held-out samples, since that p has no
-        search to account for.
+        How many are significant by ``p`` but not by ``p_search``. None if p comes from held-out samples, since that p
+        has no search to account for.
     shortened, emptied : int or None
-        Of the labels with a formula, those that lose some and all of their literals to ``Labels.simplest``.
+        How many formulas lose some, and all, of their literals to ``Labels.simplest``.
     literals, kept : int or None
-        The literals of all formulas, and those that are left.
-    auc : tuple of three floats, or None
-        The quartiles of the AUC, held out where it can be, of the believable labels; of all where that is not known.
+        The number of literals in all formulas, and of those that ``Labels.simplest`` keeps.
+    auc : tuple of (float, float, float) or None
+        The quartiles of the AUC (held-out if known) of the believable labels, or of all if it is unknown which these
+        are.
     optimism : float or None
-        The mean of what the AUC loses on held-out samples.
-    accounted : str or None
-        What ``believable`` goes by.
-    untested : int or None
-        Labels with a formula whose ``p_search`` is missing, since the permutations were stopped.
+        By how much the AUC falls on held-out samples, on average.
+    accounted : str or None, default None
+        Which evidence ``believable`` rests on.
+    untested : int or None, default None
+        How many labels with a formula have no ``p_search`` because the permutations were stopped.
     """
 
     q: float
@@ -63,7 +64,20 @@ class Summary:
 
     @classmethod
     def of(cls, labels: Iterable[Label], q: float, alpha: float) -> Summary:
-        """Count what holds among labels."""
+        """Summarize labels.
+
+        Parameters
+        ----------
+        labels : iterable of Label
+            The labels.
+        q, alpha : float
+            The levels, as in ``Labels.significant`` and ``Labels.simplest``.
+
+        Returns
+        -------
+        Summary
+            The counts.
+        """
         from neuronym.stats.significance import benjamini_hochberg
 
         listed = list(labels)
@@ -98,7 +112,7 @@ class Summary:
             kept=sum(label.length or 0 for label in short) if gains else None,
             auc=_quartiles(values),
             optimism=fmean(losses) if losses else None,
-            accounted="the search accounted for" if searched else "on held-out samples" if held_out else None,
+            accounted="accounting for the search" if searched else "on held-out samples" if held_out else None,
             untested=sum(math.isnan(label.p_search) for label in found) if searched else None,
         )
 
@@ -108,28 +122,26 @@ class Summary:
         others += [f"{self.without} without a formula"] * (self.without > 0)
         lines = [f"{counted(self.labels, 'label')}: {', '.join([f'{n_found} with a formula', *others])}"]
         held = "" if self.optimism is None else "held-out "
-        quartiles = (
-            ""
-            if self.auc is None
-            else held + "AUC {1:.3f} in the median, half of them {0:.3f} to {2:.3f}".format(*self.auc)
-        )
+        quartiles = "" if self.auc is None else "median {0}AUC {2:.3f} (IQR {1:.3f} to {3:.3f})".format(held, *self.auc)
         if self.believable is None:
             lines.append(
-                f"believable: not known without permutations or a hold-out that can tell; all: {quartiles}".rstrip(": ")
+                f"believable: unknown without permutations or a sufficient hold-out; all labels: {quartiles}".rstrip(
+                    ": "
+                )
             )
         else:
             lines.append(f"believable at q ≤ {self.q:g}, {self.accounted}: {self.believable}; {quartiles}".rstrip("; "))
         if self.untested:
-            lines.append(f"not tested, since it was stopped: {self.untested}")
+            lines.append(f"untested, because the permutations were stopped: {self.untested}")
         if self.vanished is not None:
-            lines.append(f"vanish when the search is accounted for: {self.vanished} of {self.by_p} significant by p")
+            lines.append(f"significant by p alone, not after accounting for the search: {self.vanished} of {self.by_p}")
         if self.shortened is not None:
             lines.append(
                 f"literals that hold on held-out samples (p ≤ {self.alpha:g}): {self.kept} of {self.literals}; "
-                f"{self.shortened} formulas get shorter, {self.emptied} vanish"
+                f"formulas shortened: {self.shortened}, left without literals: {self.emptied}"
             )
         if self.optimism is not None:
-            lines.append(f"the AUC changes by {-self.optimism:+.4f} on held-out samples, on average")
+            lines.append(f"mean change of the AUC on held-out samples: {-self.optimism:+.4f}")
         return "\n".join(lines)
 
 
