@@ -254,7 +254,7 @@ LABELS = {
     "no formula": (
         text("labels.csv", "neuron,formula,auc,fraction,count\n1,dog &,0.9,0.1,10\n"),
         [],
-        "label 1 of '{path}' is broken: no formula: expected a concept at character 6",
+        "label 1 of '{path}' is broken: invalid formula: expected a concept at character 6",
     ),
     "a formula without AUC": (
         text("labels.csv", "neuron,formula,auc,fraction,count\n1,dog,,0.1,10\n"),

@@ -232,8 +232,9 @@ GOOD = {"neuron": 1, "formula": "dog", "auc": 0.9, "fraction": 0.1, "count": 10}
 ODD = {
     "neuron": [([1], "neuron must be text, not '[1]'"), (None, "neuron is missing")],
     "formula": [({}, "formula must be text, not '{}'"),
-                ("dog &", "no formula: expected a concept"), (True, "must be text")],
-    "auc": [("high", "auc must be a number, not 'high'"), ([], "auc must be a number, not '[]'"), (None, "auc is missing"),
+                ("dog &", "invalid formula: expected a concept"), (True, "must be text")],
+    "auc": [("high", "auc must be a number, not 'high'"), ([], "auc must be a number, not '[]'"),
+            (None, "auc is missing"),
             (10**400, "must be a number"), (True, "auc must be a number, not 'True'")],
     "count": [(1.5, "count must be a whole number, not '1.5'"), ("x", "count must be a whole number, not 'x'"),
               ({}, "must be a whole number")],
@@ -248,7 +249,7 @@ ODD = {
                 ({"a": [1]}, "must be a list of names")],
     "alternatives": [([1], "alternatives must be a formula and its share, not '1'"),
                      ([["a"]], "must be a formula and its share"),
-                     ([["a", None]], "share is missing"), ([["a &", 1]], "no formula")],
+                     ([["a", None]], "share is missing"), ([["a &", 1]], "invalid formula")],
 }  # fmt: skip
 
 
@@ -359,5 +360,5 @@ def test_odd_coco_is_refused(tmp_path, change):
 )
 def test_odd_lines_of_wordnet_are_refused(tmp_path, line):
     (tmp_path / "data.noun").write_text("  licence\n" + line + " | gloss\n")
-    with pytest.raises(FileError, match="line 2 cannot be read"):
+    with pytest.raises(FileError, match="line 2 does not follow its format"):
         Hierarchy.from_wordnet(tmp_path)

@@ -93,10 +93,12 @@ def test_what_is_masked_is_not_there(tables):
 
 def test_large_whole_numbers_beside_fractions_are_refused(tables, tmp_path):
     frame = pd.DataFrame({"a": 2**60 + np.arange(N), "b": np.arange(N) / 2})
-    with pytest.raises(ActivationsError, match="neuron 0 holds whole numbers that float64 beside it cannot hold"):
+    with pytest.raises(
+        ActivationsError, match="neuron 0 holds integers that float64, the type of other neurons, cannot represent"
+    ):
         Activations.from_frame(frame)
     frame.to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(ActivationsError, match="neuron 0 holds whole numbers"):
+    with pytest.raises(ActivationsError, match="neuron 0 holds integers"):
         open_activations(tmp_path / "a.parquet")
     assert Activations.from_frame(frame[["a"]]).matrix[1, 0] == 2**60 + 1
 

@@ -165,46 +165,46 @@ BAD = {
     "1 name more than once ('b')": lambda: Concepts([0, 0, 0], [], 1, "ab", aliases={"a": ["b"]}),
     "1 sample id more than once ('x')": lambda: small(sample_ids=["x", "x", "y", "z"]),
     "concepts has 4 samples but 1 sample ids": lambda: small(sample_ids=["x"]),
-    "1 name for 3 concepts: one each is needed": lambda: Concepts.from_array(YES, ["a"]),
-    "concept 1 has an empty name: give it one": lambda: Concepts.from_array(YES, ["a", "", "c"]),
-    "have shape (2,): one class index per sample goes through": lambda: Concepts.from_array([1, 0]),
+    "1 name for 3 concepts: give one name per concept": lambda: Concepts.from_array(YES, ["a"]),
+    "concept 1 has an empty name: give it a name": lambda: Concepts.from_array(YES, ["a", "", "c"]),
+    "have shape (2,): for one class per sample use Concepts.from_classes": lambda: Concepts.from_array([1, 0]),
     "must have two axes, samples × concepts": lambda: Concepts.from_array(np.ones((2, 2, 2))),
-    "samples × concepts, with rows of one length": lambda: Concepts.from_array([[1], [1, 0]]),
-    "2 are one text ('dog' and 1 more)": lambda: Concepts.from_sets(["dog", {"a"}, "cat"]),
+    "samples × concepts, with rows of equal length": lambda: Concepts.from_array([[1], [1, 0]]),
+    "found 2 single texts ('dog' and 1 more)": lambda: Concepts.from_sets(["dog", {"a"}, "cat"]),
     "1 sample for 2 concepts": lambda: Concepts.from_long(["a"], ["x", "y"]),
     "1 row of the long table without a sample": lambda: Concepts.from_long(["a", None], ["x", "y"]),
     "sample_ids lacks 1 sample of the long table ('b')": lambda: Concepts.from_long(
         ["a", "b"], ["x", "y"], sample_ids=["a"]
     ),
-    "whole numbers below 2⁶³": lambda: Concepts.from_classes([2**70]),
-    "whole numbers or texts, not float64 of shape (1,)": lambda: Concepts.from_classes([0.5]),
-    "whole numbers or texts": lambda: Concepts.from_classes(np.array([1.5, 2], object)),
-    "1 are text, 0 are whole numbers and 1 are neither (None)": lambda: Concepts.from_classes(["a", None]),
-    "0 are text, 0 are whole numbers and 1 are neither (None)": lambda: Concepts.from_classes([None]),
-    "1 are whole numbers and 1 are neither (nan)": lambda: Concepts.from_classes(np.array([1, np.nan], object)),
+    "integers below 2⁶³": lambda: Concepts.from_classes([2**70]),
+    "integers or texts, one per sample, not float64 of shape (1,)": lambda: Concepts.from_classes([0.5]),
+    "all integers or all texts": lambda: Concepts.from_classes(np.array([1.5, 2], object)),
+    "1 are text, 0 are integers and 1 are neither (None)": lambda: Concepts.from_classes(["a", None]),
+    "0 are text, 0 are integers and 1 are neither (None)": lambda: Concepts.from_classes([None]),
+    "1 are integers and 1 are neither (nan)": lambda: Concepts.from_classes(np.array([1, np.nan], object)),
     "not int64 of shape (1, 1)": lambda: Concepts.from_classes([[0]]),
-    "run from 0 to 3, but 3 names give 0 to 2": lambda: Concepts.from_classes([0, 3], NAMES),
+    "run from 0 to 3, but the 3 names allow only 0 to 2": lambda: Concepts.from_classes([0, 3], NAMES),
     "the names lack 1 class ('cat')": lambda: Concepts.from_classes(["cat"], NAMES),
     "2 scores are NaN or infinite": lambda: Concepts.from_scores([[np.nan, np.inf]], threshold=1),
     "samples × concepts, not float64 of shape (1,)": lambda: Concepts.from_scores([0.1], threshold=1),
-    "a set of names, but 1 are none (None)": lambda: Concepts.from_sets([{"a"}, None]),
+    "a set of names; found 1 other value (None)": lambda: Concepts.from_sets([{"a"}, None]),
     "there is nothing to concatenate": lambda: Concepts.concatenate([]),
-    "have sample ids and some have none": lambda: Concepts.concatenate([small(), small(sample_ids=IDS)]),
+    "only some parts have sample ids": lambda: Concepts.concatenate([small(), small(sample_ids=IDS)]),
     "the parts have 4 and 1 samples": lambda: Concepts.concatenate([small(), small().take([0])]),
-    "other concepts ('dog' and 'dog',": lambda: Concepts.concatenate([small(), small().select(["dog"])], "samples"),
+    "different concepts ('dog' and 'dog',": lambda: Concepts.concatenate([small(), small().select(["dog"])], "samples"),
     "3 names more than once": lambda: Concepts.concatenate([small()] * 2),
     "4 sample ids more than once ('p0',": lambda: Concepts.concatenate([small(sample_ids=IDS)] * 2, "samples"),
     "1 name more than once ('dog')": lambda: small().select(["dog", "dog"]),
 }
 BAD_OPTIONS = {
     "unknown must be 'error', 'no' or 'drop', not 'yes'": lambda: small(unknown="yes"),
-    "give one of threshold, quantile and prevalence, not none": lambda: Concepts.from_scores(YES),
+    "give exactly one of threshold, quantile and prevalence, not none": lambda: Concepts.from_scores(YES),
     "not 'threshold', 'quantile'": lambda: Concepts.from_scores(YES, threshold=1, quantile=0),
-    "threshold must be one number or 3": lambda: Concepts.from_scores(YES, threshold=[1, 2]),
+    "threshold must be one number, or one per concept (3)": lambda: Concepts.from_scores(YES, threshold=[1, 2]),
     "must be finite and lie between 0 and 1": lambda: Concepts.from_scores(YES, prevalence=1.5),
     "threshold must be finite": lambda: Concepts.from_scores(YES, threshold=np.nan),
     "axis must be 'concepts' or 'samples', not 0": lambda: Concepts.concatenate([small()], axis=0),
-    "min_count=3 is above max_count=2": lambda: small().prune(3, 2),
+    "min_count=3 must not exceed max_count=2": lambda: small().prune(3, 2),
 }
 
 
@@ -235,7 +235,7 @@ def test_no_sample_can_be_taken():
 
 def test_samples_that_are_not_there_cannot_be_taken():
     for rows in ([5], [True]):
-        with pytest.raises(OptionError, match="rows must be places among 4 samples or a mask of them"):
+        with pytest.raises(OptionError, match="rows must be indices of the 4 samples or a mask of them"):
             small().take(rows)
 
 

@@ -120,18 +120,18 @@ def test_weights_may_be_true_or_false_or_missing():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1, 2], "weights must be one per sample, 3, but have shape (2,)"),
-        (1, "weights must be one per sample, 3, but have shape ()"),
-        ([[1, 2, 3]], "weights must be one per sample, 3, but have shape (1, 3)"),
+        ([1, 2], "weights must be one per sample (3), but have shape (2,)"),
+        (1, "weights must be one per sample (3), but have shape ()"),
+        ([[1, 2, 3]], "weights must be one per sample (3), but have shape (1, 3)"),
         ([1, 0.5, 1], "weights must be whole numbers of at least 0: a sample of weight 2 counts as two samples"),
         ([1, -1, 1], "weights must be whole numbers of at least 0"),
         ([1, np.nan, 1], "weights must be whole numbers of at least 0"),
         ([1, np.inf, 1], "weights must be whole numbers of at least 0"),
         (["1", "1", "1"], "weights must be whole numbers of at least 0"),
         ([1, None, 1], "weights must be whole numbers of at least 0"),
-        ([0, 0, 0], "the weights add up to 0: between 1 and 67108864 is needed"),
-        ([2**26, 1, 0], "the weights add up to 6.71089e+07"),
-        ([2**62, 2**62, 2**62], "the weights add up to 1.38"),
+        ([0, 0, 0], "weights must add up to between 1 and 67108864, not 0"),
+        ([2**26, 1, 0], "weights must add up to between 1 and 67108864, not 6.71089e+07"),
+        ([2**62, 2**62, 2**62], "weights must add up to between 1 and 67108864, not 1.38"),
     ],
 )
 def test_weights_that_cannot_be_used(weights, message):

@@ -171,7 +171,7 @@ def test_the_command_with_attributes_scores_and_coco(tmp_path, command):
     assert open_concepts(out).to_dense().tolist() == [[True, False], [False, True]]
     assert open_concepts(out).origin["rule"] == "threshold"
     code, _, err = command("concepts", "scores", tmp_path / "s.csv", *again)
-    assert (code, err) == (2, "neuronym: give one of threshold, quantile and prevalence, not none\n")
+    assert (code, err) == (2, "neuronym: give exactly one of threshold, quantile and prevalence, not none\n")
     (tmp_path / "i.json").write_text(json.dumps(COCO))
     assert command("concepts", "coco", tmp_path / "i.json", "--min-count", "2", *again)[0] == 0
     assert open_concepts(out).names == ("animal",)

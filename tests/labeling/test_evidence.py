@@ -115,7 +115,8 @@ def test_the_summary_counts_what_is_to_be_believed(data, labels):
     assert summary.auc == pytest.approx((low, middle, high))
     text = str(summary)
     assert text.startswith(
-        "15 labels: 14 with a formula, 1 constant\nbelievable at q ≤ 0.05, accounting for the search: 4; median held-out AUC"
+        "15 labels: 14 with a formula, 1 constant\n"
+        "believable at q ≤ 0.05, accounting for the search: 4; median held-out AUC"
     )
     assert f"{summary.kept} of {summary.literals}" in text
     plain = label(*data).summary()

@@ -1,4 +1,4 @@
-"""What everything rests on: formulas, concepts, activations, hierarchies, groups of equal samples."""
+"""The objects that everything builds on: formulas, concepts, activations, hierarchies, groups of equal samples."""
 
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts

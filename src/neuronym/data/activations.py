@@ -1,4 +1,4 @@
-"""Activations: what every neuron answered to every sample."""
+"""Activations: each neuron's activation on every sample."""
 
 from __future__ import annotations
 
@@ -23,34 +23,39 @@ __all__ = ["Activations"]
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
-_NARROW, _WIDE = 64, 1024  # neurons in a block in memory, and at most on disk
-_ON_DISK_BYTES = 256 * 2**20  # read at once from a matrix on disk
+_NARROW, _WIDE = 64, 1024  # neurons per block: in memory, and the maximum on disk
+_ON_DISK_BYTES = 256 * 2**20  # the most to read at once from a matrix on disk
 
 
 class Activations:
     """A matrix, samples × neurons, with names; in memory or on disk.
 
-    The matrix is read by columns, a block of neurons at a time, so one that is memory-mapped or in a Zarr store never
-    has to fit in memory. Sent to another process, such a one travels as the name of its file.
+    The matrix is read by columns, a block of neurons at a time, so a memory-mapped matrix or one in a Zarr store never
+    has to fit in memory. Sent to another process, it travels as the name of its file.
 
     Parameters
     ----------
-    matrix : array or tensor of bool, int or float, shape (n_samples, n_neurons); (n_samples,) is one neuron
-        A tensor of torch is taken to the CPU as it is; anything else goes through ``numpy.asarray``.
-    names : int or str per neuron, each once
-        ``0, 1, …`` by default. A text that is a whole number is that number.
-    sample_ids : texts, one per sample, each once, or None
-        Without ids, samples are matched with concepts by their place.
-    skipped : the ids of samples that are left out on purpose, such as files that could not be read
-        ``label`` leaves them out of the concepts too.
-    clusters : for each sample what it is a part of, such as the text of a token, or None
-        Samples of one cluster depend on each other; ``label`` takes this where it is given no other.
+    matrix : array or tensor of bool, int or float, of shape (n_samples, n_neurons) or (n_samples,)
+        The activations; one axis means one neuron. A torch tensor is moved to the CPU with its type; anything else
+        goes through ``numpy.asarray``.
+    names : iterable of (int or str) or None, default None
+        One distinct name per neuron; None means ``0, 1, …``. Text that is a whole number counts as that number.
+    sample_ids : iterable or None, default None
+        One distinct id per sample, converted to text. Without ids, samples are matched with concepts by position.
+    skipped : iterable, default ()
+        The ids of samples left out on purpose, such as files that could not be read. ``neuronym.label`` leaves them
+        out of the concepts too.
+    clusters : iterable or None, default None
+        The cluster of each sample, such as the text of a token. Samples of one cluster depend on each other;
+        ``neuronym.label`` uses these unless other clusters are given.
 
     Raises
     ------
     ActivationsError
-        If the matrix has another shape or holds no real numbers, or names or ids do not fit.
+        If the matrix has another shape or does not hold real numbers, or the names or ids do not fit it.
 
+    Examples
+    --------
     >>> Activations([[0.1, 2.0], [0.3, -1.0], [0.0, 0.5]], names=["edge", "curve"])
     Activations(3 samples × 2 neurons, float64)
     """
@@ -80,20 +85,35 @@ class Activations:
         self.clusters = None if clusters is None else tuple(clusters)
         if self.clusters is not None and len(self.clusters) != array.shape[0]:
             raise ActivationsError(
-                f"{counted(len(self.clusters), 'cluster')} for {counted(array.shape[0], 'sample')}: one each is needed"
+                f"there are {len(self.clusters)} cluster labels for {counted(array.shape[0], 'sample')}: "
+                "give one per sample"
             )
         self.names: Sequence[Name] = range(array.shape[1]) if names is None else tuple(as_name(n) for n in names)
         if len(self.names) != array.shape[1]:
             raise ActivationsError(
-                f"{counted(len(self.names), 'name')} for {counted(array.shape[1], 'neuron')}: one each is needed"
+                f"{counted(len(self.names), 'name')} for {counted(array.shape[1], 'neuron')}: give one name per neuron"
             )
         refuse_repeats(self.names, "neuron name", "activations", ActivationsError)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Activations:
-        """Take a DataFrame with a column per neuron.
+        """Convert a DataFrame with one column per neuron.
 
-        The sample ids are the column ``sample`` if it is the first, else the index unless it merely counts the rows.
+        Parameters
+        ----------
+        frame : DataFrame of shape (n_samples, n_neurons)
+            Numbers with the names of neurons above. The sample ids are the column ``sample`` if it comes first, else
+            the index, unless it is just 0, 1, 2, ….
+
+        Returns
+        -------
+        Activations
+            The activations; missing values become NaN.
+
+        Raises
+        ------
+        ActivationsError
+            If a column does not hold numbers, or holds integers too large for the type of the others.
         """
         body, ids = split_ids(frame)
         wrong = [str(column) for column, dtype in body.dtypes.items() if getattr(dtype, "kind", "O") not in "biuf"]
@@ -110,25 +130,38 @@ class Activations:
 
     @property
     def n_samples(self) -> int:
+        """The number of samples."""
         return int(self.matrix.shape[0])
 
     @property
     def n_neurons(self) -> int:
+        """The number of neurons."""
         return int(self.matrix.shape[1])
 
     @property
     def on_disk(self) -> bool:
+        """Whether the matrix is memory-mapped or in a Zarr store."""
         return isinstance(self.matrix, np.memmap | ZarrMatrix)
 
     def indices(self, neurons: Iterable[Name] | slice | None = None) -> NDArray[np.intp]:
-        """The columns of neurons given by name, as a slice or as a mask of bool; of all without any.
+        """Find the columns of neurons.
+
+        Parameters
+        ----------
+        neurons : iterable of (int or str), slice, or bool array of shape (n_neurons,), or None, default None
+            The names of neurons, a slice of columns, or a mask; None means all neurons.
+
+        Returns
+        -------
+        int array of shape (n_found,)
+            The columns, in the order of ``neurons``.
 
         Raises
         ------
         UnknownNameError
-            If a name is not there.
+            If there is no neuron of a name.
         OptionError
-            If a neuron is asked for twice.
+            If a neuron is named twice, or a mask has another shape.
         """
         if neurons is None or isinstance(neurons, slice):
             return np.arange(self.n_neurons)[neurons or slice(None)]
@@ -147,8 +180,21 @@ class Activations:
         return np.array(found, np.intp)
 
     def blocks(self, columns: NDArray[np.intp], n_blocks: int = 1) -> list[NDArray[np.intp]]:
-        """Cut columns into at least ``n_blocks`` blocks, where there are as many, that are good to read at once."""
-        # A row of a matrix on disk is read page by page, so there blocks are as wide as memory allows.
+        """Divide columns into blocks that are efficient to read at once.
+
+        Parameters
+        ----------
+        columns : int array of shape (n_columns,)
+            The columns to divide.
+        n_blocks : int, default 1
+            Make at least so many blocks, if there are enough columns (for a Zarr store, enough chunks).
+
+        Returns
+        -------
+        list of int array
+            The columns of each block, in order.
+        """
+        # Rows on disk are read page by page, so blocks there are as wide as memory allows.
         per_neuron = max(1, self.n_samples * self.matrix.itemsize)
         widest = min(max(_NARROW, _ON_DISK_BYTES // per_neuron), _WIDE) if self.on_disk else _NARROW
         width = max(1, min(widest, len(columns) // n_blocks))
@@ -157,12 +203,36 @@ class Activations:
         return [columns[start : start + width] for start in range(0, len(columns), width)]
 
     def cut(self, columns: NDArray[np.intp], n_blocks: int = 1) -> list[NDArray[np.intp]]:
-        """The places in ``columns`` of each block that ``blocks`` makes."""
+        """Divide columns as ``blocks`` does, but return indices into ``columns``.
+
+        Parameters
+        ----------
+        columns : int array of shape (n_columns,)
+            The columns to divide.
+        n_blocks : int, default 1
+            The minimum number of blocks, as for ``blocks``.
+
+        Returns
+        -------
+        list of int array
+            For each block, the indices into ``columns``.
+        """
         ends = np.cumsum([len(block) for block in self.blocks(columns, n_blocks)]).astype(np.intp)
         return np.split(np.arange(len(columns)), ends[:-1]) if len(columns) else []
 
     def block(self, columns: NDArray[np.intp]) -> NDArray[Any]:
-        """The activations of some columns, (n_samples, n_columns), in memory: a view where that is possible."""
+        """Read the activations of some columns into memory.
+
+        Parameters
+        ----------
+        columns : int array of shape (n_columns,)
+            The columns to read.
+
+        Returns
+        -------
+        array of shape (n_samples, n_columns)
+            The activations; a view if the matrix is in memory and the columns are consecutive.
+        """
         first, width = (int(columns[0]), len(columns)) if len(columns) else (0, 0)
         if not np.array_equal(columns, np.arange(first, first + width)):
             return np.asarray(self.matrix[:, columns])
@@ -170,19 +240,43 @@ class Activations:
         return np.array(view) if isinstance(self.matrix, np.memmap) else view
 
     def take(self, rows: ArrayLike) -> Activations:
-        """Keep samples, given by their places or by a mask of bool, in the order given (a copy in memory)."""
+        """Select samples, as a copy in memory.
+
+        Parameters
+        ----------
+        rows : int or bool array of shape (n_taken,) or (n_samples,)
+            The indices of samples, or a mask.
+
+        Returns
+        -------
+        Activations
+            The samples in the order of ``rows``.
+
+        Raises
+        ------
+        OptionError
+            If an index is out of range, or a mask has another shape.
+        """
         chosen = places(rows, self.n_samples)
         ids = None if self.sample_ids is None else [self.sample_ids[row] for row in chosen]
         clusters = None if self.clusters is None else [self.clusters[row] for row in chosen]
         return self.replace(matrix=self.matrix[chosen], sample_ids=ids, clusters=clusters)
 
     def replace(self, **changes: Any) -> Activations:
-        """A copy with some of its parts changed; what is not named is kept, nothing is read.
+        """Copy with some arguments changed, without reading the matrix.
 
         Parameters
         ----------
-        changes : matrix, names, sample_ids, skipped or clusters, as ``Activations`` takes them
+        **changes
+            Any of ``matrix, names, sample_ids, skipped, clusters``, as for ``Activations``; the others are kept.
 
+        Returns
+        -------
+        Activations
+            The changed copy.
+
+        Examples
+        --------
         >>> Activations([[1.0], [2.0]], clusters=["a", "a"]).replace(sample_ids=["x", "y"]).clusters
         ('a', 'a')
         """
@@ -203,12 +297,12 @@ class Activations:
 
 
 def side_by_side(columns: Sequence[NDArray[Any]], n_samples: int) -> NDArray[Any]:
-    """Columns of several types as one matrix, (n_samples, n_columns), no value changed.
+    """Columns of several types as one matrix, (n_samples, n_columns), without changing any value.
 
     Raises
     ------
     ActivationsError
-        If whole numbers that a float cannot hold stand beside fractions.
+        If integers are too large for the float type of another column.
     """
     dtype = np.result_type(*(c.dtype for c in columns)) if columns else np.dtype(np.float64)
     matrix = np.empty((n_samples, len(columns)), dtype, order="F")
@@ -216,13 +310,14 @@ def side_by_side(columns: Sequence[NDArray[Any]], n_samples: int) -> NDArray[Any
         matrix[:, j] = column
         if column.dtype.kind in "iu" and dtype.kind == "f" and (matrix[:, j].astype(column.dtype) != column).any():
             raise ActivationsError(
-                f"neuron {j} holds whole numbers that {dtype} beside it cannot hold: label such neurons on their own"
+                f"neuron {j} holds integers that {dtype}, the type of other neurons, cannot represent: "
+                "label such neurons separately"
             )
     return matrix
 
 
 def _numbers(column: pd.Series[Any]) -> NDArray[Any]:
-    """A column of a DataFrame; what is missing in a nullable one is NaN."""
+    """The numbers in a column of a DataFrame; missing values of a nullable type become NaN."""
     if isinstance(column.dtype, np.dtype):
         return column.to_numpy()
     plain = np.float64 if column.isna().any() else getattr(column.dtype, "numpy_dtype", np.float64)
@@ -230,8 +325,8 @@ def _numbers(column: pd.Series[Any]) -> NDArray[Any]:
 
 
 def _reference(matrix: NDArray[Any] | ZarrMatrix) -> NDArray[Any] | ZarrMatrix | dict[str, Any]:
-    """What opens a whole memory map again elsewhere; a matrix in memory, or a part of a map, as it is."""
-    # A map of mode c holds changes that its file does not.
+    """The arguments that reopen a whole memory map in another process; any other matrix unchanged."""
+    # A map of mode c (copy on write) may hold changes that its file lacks.
     if not isinstance(matrix, np.memmap) or matrix.filename is None or matrix.mode == "c":
         return matrix
     if isinstance(matrix.base, np.ndarray):
@@ -248,26 +343,27 @@ def _reference(matrix: NDArray[Any] | ZarrMatrix) -> NDArray[Any] | ZarrMatrix |
 
 
 def _as_array(matrix: Any) -> NDArray[Any] | ZarrMatrix:
+    """A matrix as an array, on disk if it was."""
     if isinstance(matrix, ZarrMatrix):
         return matrix
     if type(matrix).__module__.split(".")[0] == "torch":
         tensor = matrix.detach().cpu()
-        if str(tensor.dtype) == "torch.bfloat16":  # numpy has no such type; float32 holds every value of it
+        if str(tensor.dtype) == "torch.bfloat16":  # numpy lacks this type; float32 represents all of its values
             tensor = tensor.float()
         return np.asarray(tensor.numpy())
     if isinstance(matrix, np.ma.MaskedArray) and np.ma.is_masked(matrix):
         raise ActivationsError(
-            f"{int(np.ma.getmaskarray(matrix).sum())} activations are masked: every one must be known, "
-            "so leave out those neurons or samples"
+            f"{int(np.ma.getmaskarray(matrix).sum())} activations are masked, but none may be missing: "
+            "leave out those neurons or samples"
         )
     try:
         return matrix if isinstance(matrix, np.memmap) else np.asarray(matrix)
     except ValueError as error:
-        raise ActivationsError(f"activations must be a matrix with rows of one length: {error}") from error
+        raise ActivationsError(f"activations must be a matrix with rows of equal length: {error}") from error
 
 
 def as_name(name: object) -> Name:
-    """A neuron's name: a whole number as int, written as text too; anything else as text.
+    """Normalize a neuron's name: whole numbers, also as text, become int; anything else becomes str.
 
     Raises
     ------
@@ -278,5 +374,5 @@ def as_name(name: object) -> Name:
         return int(name)
     text = str(name)
     if not text:
-        raise ActivationsError("a neuron has an empty name: give it one")
+        raise ActivationsError("a neuron has an empty name: give it a name")
     return int(text) if _WHOLE.fullmatch(text) else text

@@ -1,4 +1,4 @@
-"""Concepts: which samples show what."""
+"""Concepts: which concepts are true of each sample."""
 
 from __future__ import annotations
 
@@ -30,21 +30,33 @@ class Concepts:
     """A sparse yes/no matrix, samples × concepts, with names.
 
     Make one with ``from_array``, ``from_frame``, ``from_long``, ``from_sets``, ``from_classes`` or ``from_scores``.
-    Nothing changes a ``Concepts``; methods return new ones.
+    A ``Concepts`` is immutable; methods return new ones.
 
     Parameters
     ----------
     ptr, samples : int64 arrays of shapes (n_concepts + 1,) and (n_yes,)
-        As in a compressed sparse column matrix: concept c is shown by ``samples[ptr[c]:ptr[c + 1]]``, ascending.
+        As in a compressed sparse column matrix: concept c is true of ``samples[ptr[c]:ptr[c + 1]]``, in ascending
+        order.
     n_samples : int
-    names : texts, one per concept, each once
-    sample_ids : texts, one per sample, each once, or None
-        Without ids, samples are matched with activations by their place.
-    descriptions : mapping from name to text
-    aliases : mapping from name to the other names of the same concept
-    origin : mapping
-        How the concepts were made; a plain record that travels with them.
+        The number of samples.
+    names : iterable
+        One distinct name per concept, converted to text.
+    sample_ids : iterable or None, default None
+        One distinct id per sample, converted to text. Without ids, samples are matched with activations by position.
+    descriptions : mapping from str to str or None, default None
+        Descriptions of concepts, by name.
+    aliases : mapping from str to sequence of str or None, default None
+        Other names of the same concept, by name.
+    origin : mapping from str to object or None, default None
+        A plain record of how the concepts were made, kept with them.
 
+    Raises
+    ------
+    ConceptsError
+        If names or ids are missing, repeated or too few.
+
+    Examples
+    --------
     >>> concepts = Concepts.from_sets([{"dog"}, {"dog", "grass"}, set()])
     >>> concepts
     Concepts(3 samples × 2 concepts: dog 2, grass 1)
@@ -67,7 +79,7 @@ class Concepts:
         given = tuple(names)
         unnamed = [c for c, name in enumerate(given) if is_missing(name)]
         if unnamed:
-            raise ConceptsError(f"concept {unnamed[0]} has an empty name: give it one")
+            raise ConceptsError(f"concept {unnamed[0]} has an empty name: give it a name")
         self.names: tuple[str, ...] = tuple(str(name) for name in given)
         self.n_samples = int(n_samples)
         self.sample_ids = as_ids(sample_ids, self.n_samples, "concepts", ConceptsError)
@@ -77,7 +89,10 @@ class Concepts:
         self.origin = dict(origin or {})
         self.ptr, self.samples = np.asarray(ptr, np.int64), np.asarray(samples, np.int64)
         if len(self.names) != len(self.ptr) - 1:
-            raise ConceptsError(f"{len(self.names)} names for {len(self.ptr) - 1} concepts: one name each is needed")
+            raise ConceptsError(
+                f"{counted(len(self.names), 'name')} for {counted(len(self.ptr) - 1, 'concept')}: "
+                "give one name per concept"
+            )
         refuse_repeats((*self.names, *(a for v in self.aliases.values() for a in v)), "name", "concepts", ConceptsError)
         self._place = {name: c for c, name in enumerate(self.names)}
         for name, others in self.aliases.items():
@@ -93,10 +108,26 @@ class Concepts:
         descriptions: Mapping[str, str] | None = None,
         unknown: Unknown = "error",
     ) -> Concepts:
-        """Take a dense or scipy sparse array of shape (n_samples, n_concepts) of True/False or 1/0.
+        """Convert a dense or scipy sparse array of True/False or 1/0.
 
-        ``names`` are ``c0, c1, …`` by default. A value that is neither yes nor no is an error, or counts as no
-        (``unknown="no"``), or takes its sample out (``unknown="drop"``, which needs ``sample_ids``).
+        Parameters
+        ----------
+        matrix : array or sparse matrix of shape (n_samples, n_concepts)
+            The values; a masked one is unknown.
+        names : iterable or None, default None
+            One distinct name per concept; None means ``c0, c1, …``.
+        sample_ids : iterable or None, default None
+            One distinct id per sample.
+        descriptions : mapping from str to str or None, default None
+            Descriptions of concepts, by name.
+        unknown : {"error", "no", "drop"}, default "error"
+            How to treat a value that is neither yes nor no: raise, count it as no, or drop its sample, which needs
+            ``sample_ids``.
+
+        Returns
+        -------
+        Concepts
+            The concepts, in the order of the columns.
 
         Raises
         ------
@@ -108,13 +139,13 @@ class Concepts:
         if array.ndim != 2:
             raise ConceptsError(
                 f"concepts must have two axes, samples × concepts, but have shape {array.shape}: "
-                "one class index per sample goes through Concepts.from_classes"
+                "for one class per sample use Concepts.from_classes"
             )
         n_samples, n_concepts = array.shape
         listed = [f"c{c}" for c in range(n_concepts)] if names is None else list(names)
         if len(listed) != n_concepts:
             raise ConceptsError(
-                f"{counted(len(listed), 'name')} for {counted(n_concepts, 'concept')}: one each is needed"
+                f"{counted(len(listed), 'name')} for {counted(n_concepts, 'concept')}: give one name per concept"
             )
         if sparse:
             read = binary.columns_of_sparse(array, listed, unknown)
@@ -126,22 +157,39 @@ class Concepts:
     def _read(
         cls, ptr: Ints, samples: Ints, keep: NDArray[np.bool_], names: Iterable[object], ids: Any, descriptions: Any
     ) -> Concepts:
+        """Concepts without the samples that ``keep`` excludes."""
         whole = cls(ptr, samples, len(keep), names, sample_ids=ids, descriptions=descriptions)
         if keep.all():
             return whole
         if whole.sample_ids is None:
             raise ConceptsError(
                 f"unknown='drop' leaves {int(keep.sum())} of {len(keep)} samples, and without sample_ids they cannot "
-                "be matched with activations: give sample_ids, or take the rows out of both yourself"
+                "be matched with activations: give sample_ids, or drop these rows from both yourself"
             )
         return whole.take(np.flatnonzero(keep))
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, *, unknown: Unknown = "error") -> Concepts:
-        """Take a DataFrame: a column per concept (multi-hot), or exactly the columns ``sample`` and ``concept`` (long).
+        """Convert a DataFrame, multi-hot or long.
 
-        In a multi-hot table the sample ids are the column ``sample`` if it is the first, else the index unless it
-        merely counts the rows.
+        Parameters
+        ----------
+        frame : DataFrame
+            Either one column per concept (multi-hot), or exactly the columns ``sample`` and ``concept`` (long, as for
+            ``from_long``). The sample ids of a multi-hot table are the column ``sample`` if it comes first, else the
+            index, unless it is just 0, 1, 2, ….
+        unknown : {"error", "no", "drop"}, default "error"
+            How to treat a value that is neither yes nor no: raise, count it as no, or drop its sample.
+
+        Returns
+        -------
+        Concepts
+            The concepts, in the order of the columns.
+
+        Raises
+        ------
+        ConceptsError
+            If the names, the ids or the values cannot be used.
         """
         if list(frame.columns) == ["sample", "concept"]:
             return cls.from_long(frame["sample"], frame["concept"])
@@ -158,11 +206,23 @@ class Concepts:
     def from_long(
         cls, samples: Iterable[object], concepts: Iterable[object], *, sample_ids: Iterable[object] | None = None
     ) -> Concepts:
-        """Take a long table: pairs of a sample id and the name of a concept that this sample shows.
+        """Convert a long table: pairs of a sample id and the name of a concept that is true of it.
 
-        An empty or missing concept says only that the sample is there. ``sample_ids`` lists all samples, those
-        without any concept too; without it the samples are those in the table, in the order of their first place.
-        A pair given twice counts once.
+        Parameters
+        ----------
+        samples : iterable
+            The sample id of each row, converted to text.
+        concepts : iterable
+            The name of the concept in each row. An empty or missing one only records that the sample exists; a
+            repeated pair counts once.
+        sample_ids : iterable or None, default None
+            The ids of all samples, including those without any concept; None means those in the table, in order of
+            first appearance.
+
+        Returns
+        -------
+        Concepts
+            The concepts, in order of first appearance.
 
         Raises
         ------
@@ -174,7 +234,25 @@ class Concepts:
 
     @classmethod
     def from_sets(cls, sets: Iterable[Iterable[str]], *, sample_ids: Iterable[object] | None = None) -> Concepts:
-        """Take for each sample the names of the concepts that it shows; concepts come in alphabetical order."""
+        """Convert one set of names per sample: the concepts that are true of it.
+
+        Parameters
+        ----------
+        sets : iterable of iterable of str
+            The names of each sample's concepts.
+        sample_ids : iterable or None, default None
+            One distinct id per sample.
+
+        Returns
+        -------
+        Concepts
+            The concepts, in alphabetical order.
+
+        Raises
+        ------
+        ConceptsError
+            If a sample has a single text or something else instead of a set, or the ids do not fit.
+        """
         listed = list(sets)
         ptr, samples, names = binary.columns_of_sets(listed)
         return cls(ptr, samples, len(listed), names, sample_ids=sample_ids)
@@ -183,14 +261,26 @@ class Concepts:
     def from_classes(
         cls, classes: ArrayLike, names: Iterable[object] | None = None, *, sample_ids: Iterable[object] | None = None
     ) -> Concepts:
-        """Take one class per sample: an index into ``names``, or a text.
+        """Convert one class per sample.
 
-        Without ``names``, the concepts are the classes that occur, in ascending order.
+        Parameters
+        ----------
+        classes : int or str array of shape (n_samples,)
+            The class of each sample: an index into ``names``, or a name.
+        names : iterable or None, default None
+            The names of all classes; None means the classes that occur, in ascending order.
+        sample_ids : iterable or None, default None
+            One distinct id per sample.
+
+        Returns
+        -------
+        Concepts
+            One concept per class.
 
         Raises
         ------
         ConceptsError
-            If a class is no whole number or text, or an index is outside of ``names``.
+            If a class is neither an integer nor text, or is not among ``names``.
         """
         ptr, samples, listed = binary.columns_of_classes(np.asarray(classes), names)
         return cls(ptr, samples, len(np.asarray(classes)), listed, sample_ids=sample_ids)
@@ -206,54 +296,94 @@ class Concepts:
         prevalence: ArrayLike | None = None,
         sample_ids: Iterable[object] | None = None,
     ) -> Concepts:
-        """Make real scores, such as a tagger's probabilities or CLIP similarities, yes or no.
+        """Binarize real scores, such as a tagger's probabilities or CLIP similarities.
 
-        Exactly one rule is given, one number for all concepts or one per concept, and is kept in ``origin``:
-
-        - ``threshold=t``: yes where the score is at least t;
-        - ``quantile=q``: yes where the score is above the q-quantile of its concept;
-        - ``prevalence=p``: yes for the ``round(p·n_samples)`` highest scores of the concept; samples that tie across
-          that line stay out, so a concept is never more frequent than asked.
+        Exactly one of ``threshold``, ``quantile`` and ``prevalence`` is required; it is recorded in ``origin``.
 
         Parameters
         ----------
-        scores : array of float, shape (n_samples, n_concepts), finite
+        scores : float array of shape (n_samples, n_concepts)
+            Finite scores.
+        names : iterable or None, default None
+            One distinct name per concept; None means ``c0, c1, …``.
+        threshold : float or float array of shape (n_concepts,) or None, default None
+            Yes if the score is at least this.
+        quantile : float or float array of shape (n_concepts,) or None, default None
+            Yes if the score is above this quantile of its concept's scores.
+        prevalence : float or float array of shape (n_concepts,) or None, default None
+            Yes for the ``round(prevalence * n_samples)`` highest scores of the concept. Samples tied across that
+            boundary are left out, so a concept is never more frequent than requested.
+        sample_ids : iterable or None, default None
+            One distinct id per sample.
+
+        Returns
+        -------
+        Concepts
+            The concepts, in the order of the columns.
 
         Raises
         ------
         ConceptsError
-            If scores are missing or the shape does not fit.
+            If scores are not finite, or the shape does not fit.
         OptionError
-            If not exactly one rule is given, or it is out of range.
+            If there is not exactly one rule, or it is out of range.
         """
         matrix, origin = binary.binarize_scores(
             binary.as_matrix(scores), {"threshold": threshold, "quantile": quantile, "prevalence": prevalence}
         )
         return cls.from_array(matrix, names, sample_ids=sample_ids)._with(origin=origin)
 
-    # What is inside
+    # Access
 
     @property
     def n_concepts(self) -> int:
+        """The number of concepts."""
         return len(self.names)
 
     @property
     def counts(self) -> Ints:
-        """How many samples show each concept: int64, shape (n_concepts,)."""
+        """The number of samples of which each concept is true, int64 of shape (n_concepts,)."""
         return np.diff(self.ptr)
 
     def index(self, name: str) -> int:
-        """The place of a concept, found by its name or an alias."""
+        """Find the index of a concept by its name or an alias.
+
+        Parameters
+        ----------
+        name : str
+            The name or alias.
+
+        Returns
+        -------
+        int
+            The index of the concept in ``names``.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such concept.
+        """
         if name not in self._place:
             raise no_such("concept", name, self.names)
         return self._place[name]
 
     def column(self, c: int) -> Ints:
-        """The samples that show concept number c, ascending."""
+        """List the samples of which a concept is true.
+
+        Parameters
+        ----------
+        c : int
+            The index of the concept.
+
+        Returns
+        -------
+        int64 array of shape (n_yes,)
+            The indices of the samples, in ascending order.
+        """
         return self.samples[self.ptr[c] : self.ptr[c + 1]]
 
     def __getitem__(self, name: str) -> NDArray[np.bool_]:
-        """Whether each sample shows the concept: bool, shape (n_samples,)."""
+        """Whether the concept is true of each sample: bool array of shape (n_samples,)."""
         shown = np.zeros(self.n_samples, np.bool_)
         shown[self.column(self.index(name))] = True
         return shown
@@ -269,43 +399,85 @@ class Concepts:
         )
 
     def to_sparse(self) -> csc_array:
-        """The matrix as ``scipy.sparse.csc_array`` of bool, shape (n_samples, n_concepts)."""
+        """Convert to a sparse matrix.
+
+        Returns
+        -------
+        scipy.sparse.csc_array of bool, of shape (n_samples, n_concepts)
+            The matrix.
+        """
         from scipy.sparse import csc_array
 
         yes = np.ones(len(self.samples), np.bool_)
         return csc_array((yes, self.samples, self.ptr), shape=(self.n_samples, self.n_concepts))
 
     def to_dense(self) -> NDArray[np.bool_]:
-        """The matrix as a dense array of bool, shape (n_samples, n_concepts)."""
+        """Convert to a dense array.
+
+        Returns
+        -------
+        bool array of shape (n_samples, n_concepts)
+            The matrix.
+        """
         return np.asarray(self.to_sparse().toarray())
 
     def to_frame(self) -> pd.DataFrame:
-        """The matrix as a DataFrame: a column of bool per concept, the sample ids as index."""
+        """Convert to a DataFrame.
+
+        Returns
+        -------
+        DataFrame of bool, of shape (n_samples, n_concepts)
+            One column per concept, with the sample ids as index.
+        """
         import pandas as pd
 
         index = None if self.sample_ids is None else pd.Index(self.sample_ids, name="sample")
         return pd.DataFrame(self.to_dense(), index=index, columns=list(self.names))
 
     def _with(self, **changes: Any) -> Self:
+        """A copy with some arguments changed."""
         kept = ("ptr", "samples", "n_samples", "names", "sample_ids", "descriptions", "aliases", "origin")
         return type(self)(**{**{name: getattr(self, name) for name in kept}, **changes})
 
     def _only(self, places: Sequence[int]) -> Self:
+        """The concepts with these indices."""
         columns = [self.column(c) for c in places]
         names = [self.names[c] for c in places]
         aliases = {name: self.aliases[name] for name in names if name in self.aliases}
         return self._with(**stacked(columns), names=names, aliases=aliases)
 
     def with_ids(self, sample_ids: Iterable[object]) -> Self:
-        """The same concepts with sample ids."""
-        return self._with(sample_ids=sample_ids)
-
-    def rename(self, names: Mapping[str, str]) -> Self:
-        """Give concepts other names; the old one becomes the description where there is none.
+        """Copy with other sample ids.
 
         Parameters
         ----------
-        names : mapping from a concept to its new name; the others keep theirs
+        sample_ids : iterable
+            One distinct id per sample.
+
+        Returns
+        -------
+        Concepts
+            The same concepts with these ids.
+        """
+        return self._with(sample_ids=sample_ids)
+
+    def rename(self, names: Mapping[str, str]) -> Self:
+        """Rename concepts; the old name becomes the description of a concept that has none.
+
+        Parameters
+        ----------
+        names : mapping from str to str
+            The new name of each concept to rename; the others keep theirs.
+
+        Returns
+        -------
+        Concepts
+            The renamed concepts.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no concept of a name.
         """
         unknown = [name for name in names if name not in self.names]
         if unknown:
@@ -317,11 +489,24 @@ class Concepts:
         return self._with(names=list(new.values()), descriptions={**changed, **described}, aliases=aliases)
 
     def add(self, name: str, samples: Iterable[object]) -> Self:
-        """Add a concept of one's own.
+        """Add a concept.
 
         Parameters
         ----------
-        samples : the ids of the samples that show it; their places where there are no ids; or a mask of bool
+        name : str
+            A new name.
+        samples : iterable
+            The ids of the samples of which it is true, their indices if samples have no ids, or a boolean mask.
+
+        Returns
+        -------
+        Concepts
+            The concepts with the new one last.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no sample of an id.
         """
         given = np.asarray(samples if isinstance(samples, np.ndarray) else list(samples))
         if self.sample_ids is None or given.dtype.kind == "b":
@@ -336,11 +521,43 @@ class Concepts:
         return self._with(**stacked(columns), names=[*self.names, name])
 
     def select(self, names: Iterable[str]) -> Self:
-        """Keep the named concepts, in the order given."""
+        """Select concepts by name.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Names or aliases.
+
+        Returns
+        -------
+        Concepts
+            The concepts in the order of ``names``.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no concept of a name.
+        """
         return self._only([self.index(name) for name in names])
 
     def take(self, rows: ArrayLike) -> Self:
-        """Keep samples, given by their places or by a mask of bool, in the order given."""
+        """Select samples.
+
+        Parameters
+        ----------
+        rows : int or bool array of shape (n_taken,) or (n_samples,)
+            The indices of samples, or a mask.
+
+        Returns
+        -------
+        Concepts
+            The samples in the order of ``rows``.
+
+        Raises
+        ------
+        OptionError
+            If an index is out of range, or a mask has another shape.
+        """
         chosen = places(rows, self.n_samples)
         ids = None if self.sample_ids is None else [self.sample_ids[row] for row in chosen]
         kept = self.to_sparse()[chosen]
@@ -348,13 +565,27 @@ class Concepts:
         return self._with(ptr=kept.indptr, samples=kept.indices, n_samples=len(chosen), sample_ids=ids)
 
     def to_tokens(self, sample_ids: Iterable[object], parents: Iterable[object]) -> Self:
-        """Spread the concepts of texts to their tokens.
+        """Copy the concepts of texts to their tokens.
 
         Parameters
         ----------
-        sample_ids : the ids of the tokens
-        parents : for each token the id of its text, or its place where there are no ids
+        sample_ids : iterable
+            The ids of the tokens.
+        parents : iterable
+            For each token the id of its text, or the text's index if texts have no ids.
 
+        Returns
+        -------
+        Concepts
+            The concepts with tokens as samples.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no text of an id.
+
+        Examples
+        --------
         >>> from neuronym import Concepts
         >>> texts = Concepts.from_sets([{"rude"}, {"kind"}], sample_ids=["a", "b"])
         >>> texts.to_tokens(["a#0", "a#1", "b#0"], ["a", "a", "b"])["rude"]
@@ -387,23 +618,54 @@ class Concepts:
         return "\n".join([*lines, *([f"       and {len(equal) - _EQUAL} more"] if len(equal) > _EQUAL else [])])
 
     def prune(self, min_count: int = 1, max_count: int | None = None) -> Self:
-        """Keep the concepts that at least ``min_count`` and at most ``max_count`` samples show."""
+        """Drop concepts that are too rare or too frequent.
+
+        Parameters
+        ----------
+        min_count : int, default 1
+            The smallest number of samples of which a concept must be true.
+        max_count : int or None, default None
+            The largest number of samples; None means no limit.
+
+        Returns
+        -------
+        Concepts
+            The remaining concepts, in order.
+
+        Raises
+        ------
+        OptionError
+            If ``min_count`` exceeds ``max_count``.
+        """
         highest = self.n_samples if max_count is None else max_count
         if min_count > highest:
-            raise OptionError(f"min_count={min_count} is above max_count={highest}")
+            raise OptionError(f"min_count={min_count} must not exceed max_count={highest}")
         counts = self.counts
         return self._only(np.flatnonzero((counts >= min_count) & (counts <= highest)).tolist())
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self], axis: Literal["concepts", "samples"] = "concepts") -> Self:
-        """Put the concepts of the same samples side by side, or samples with the same concepts below each other.
+        """Combine concepts of the same samples, or samples with the same concepts.
+
+        Parameters
+        ----------
+        parts : sequence of Concepts
+            At least one part. Samples are matched by id if they have ids.
+        axis : {"concepts", "samples"}, default "concepts"
+            Whether the parts have the same samples and other concepts, or the same concepts and other samples.
+
+        Returns
+        -------
+        Concepts
+            Concepts or samples in the order of the parts.
 
         Raises
         ------
         ConceptsError
-            If concepts differ below each other, or only some parts have sample ids.
+            If concepts differ along the samples, numbers of samples differ along the concepts, or only some parts
+            have sample ids.
         AlignmentError
-            If samples differ side by side.
+            If sample ids differ along the concepts.
         """
         if axis not in ("concepts", "samples"):
             raise OptionError(f"axis must be 'concepts' or 'samples', not {axis!r}")
@@ -411,11 +673,14 @@ class Concepts:
             raise ConceptsError("there is nothing to concatenate: give at least one Concepts")
         first = parts[0]
         if len({p.sample_ids is None for p in parts}) > 1:
-            raise ConceptsError("some parts have sample ids and some have none: give ids to all or to none")
+            raise ConceptsError("only some parts have sample ids: give ids to all parts or to none")
         if axis == "samples":
             differ = [p for p in parts if set(p.names) != set(first.names)]
             if differ:
-                raise ConceptsError(f"the parts have other concepts ({some(differ[0].names)} and {some(first.names)})")
+                raise ConceptsError(
+                    f"the parts have different concepts ({some(differ[0].names)} and {some(first.names)}): "
+                    "samples can be combined only if all parts have the same ones"
+                )
             starts = np.cumsum([0, *(p.n_samples for p in parts)]).tolist()
             columns = [
                 np.concatenate([p.column(p.index(name)) + start for p, start in zip(parts, starts, strict=False)])
@@ -423,22 +688,31 @@ class Concepts:
             ]
             ids = None if first.sample_ids is None else [i for p in parts for i in p.sample_ids or ()]
             return first._with(**stacked(columns), n_samples=starts[-1], sample_ids=ids)
-        turned = [first]
+        matched = [first]
         for p in parts[1:]:
             if p.n_samples != first.n_samples:
-                raise ConceptsError(f"the parts have {first.n_samples} and {p.n_samples} samples: all need the same")
+                raise ConceptsError(
+                    f"the parts have {first.n_samples} and {p.n_samples} samples: all must have the same number"
+                )
             rows = match_ids(first.sample_ids or (), p.sample_ids or (), "the first part", "another part", align=None)
-            turned.append(p if rows is None else p.take(rows[1]))
+            matched.append(p if rows is None else p.take(rows[1]))
         merged: dict[str, dict[str, Any]] = {
             key: {k: v for p in parts for k, v in getattr(p, key).items()}
             for key in ("descriptions", "aliases", "origin")
         }
-        columns = [p.column(c) for p in turned for c in range(p.n_concepts)]
+        columns = [p.column(c) for p in matched for c in range(p.n_concepts)]
         return first._with(**stacked(columns), names=[name for p in parts for name in p.names], **merged)
 
     def merge_equal(self) -> Self:
-        """Make one concept of those that the same samples show; the first gives the name, the others are its aliases.
+        """Merge concepts that are true of exactly the same samples.
 
+        Returns
+        -------
+        Concepts
+            One concept for each set of equal ones: the first gives the name, the others become its aliases.
+
+        Examples
+        --------
         >>> from neuronym import Concepts
         >>> Concepts.from_sets([{"cat", "feline"}, {"dog"}]).merge_equal().aliases
         {'cat': ('feline',)}
@@ -448,23 +722,31 @@ class Concepts:
             same.setdefault(self.column(c).tobytes(), []).append(c)
         aliases = {}
         for first, *others in same.values():
-            gathered = list(self.aliases.get(self.names[first], ()))
+            all_aliases = list(self.aliases.get(self.names[first], ()))
             for c in others:
-                gathered += [self.names[c], *self.aliases.get(self.names[c], ())]
-            aliases[self.names[first]] = gathered
+                all_aliases += [self.names[c], *self.aliases.get(self.names[c], ())]
+            aliases[self.names[first]] = all_aliases
         return self._only([first for first, *_ in same.values()])._with(aliases=aliases)
 
     def expand(self, hierarchy: Hierarchy, min_concepts: int = 1) -> Self:
-        """Add every ancestor in a hierarchy: a sample shows it where it shows a concept below it.
+        """Add ancestors from a hierarchy: each is true of the samples of which any concept below it is true.
 
         Parameters
         ----------
-        min_concepts : int
-            Add only ancestors of at least so many of the concepts.
+        hierarchy : Hierarchy
+            The ancestors of concepts, found by name or alias.
+        min_concepts : int, default 1
+            Add only ancestors of at least this many of the concepts.
+
+        Returns
+        -------
+        Concepts
+            The concepts, then their ancestors in alphabetical order. An ancestor that is a concept already gains the
+            samples of those below it.
         """
         below: dict[str, list[int]] = {}
         for c, name in enumerate(self.names):
-            above = {a for own in (name, *self.aliases.get(name, ())) for a in hierarchy.ancestors(own)}
+            above = {a for alias in (name, *self.aliases.get(name, ())) for a in hierarchy.ancestors(alias)}
             for ancestor in above:
                 below.setdefault(ancestor, []).append(c)
         columns = [self.column(c) for c in range(self.n_concepts)]
@@ -472,8 +754,8 @@ class Concepts:
         for ancestor in sorted(below):
             union = np.unique(np.concatenate([self.column(c) for c in below[ancestor]]))
             if ancestor in self._place:
-                own = self.index(ancestor)
-                columns[own] = np.union1d(columns[own], union)
+                known = self.index(ancestor)
+                columns[known] = np.union1d(columns[known], union)
             elif len(below[ancestor]) >= min_concepts:
                 columns.append(union)
                 names.append(ancestor)

@@ -1,4 +1,4 @@
-"""Where concepts stand in a hierarchy."""
+"""The positions of concepts in a hierarchy."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ __all__ = ["as_hierarchy", "depth", "hierarchy_positions"]
 
 
 def as_hierarchy(given: HierarchyLike) -> Hierarchy:
-    """Read a hierarchy from what a user gives.
+    """Convert a hierarchy from any accepted form.
 
     Parameters
     ----------
-    given : Hierarchy, str or Path
-        ``"wordnet"`` is that above ImageNet's classes, a folder WordNet's own files, and any other file a table of
-        child and parent.
+    given : HierarchyLike
+        A ``Hierarchy``; ``"wordnet"`` for WordNet above the classes of ImageNet; a folder of WordNet's database; or a
+        CSV file with the columns ``child,parent``.
+
+    Returns
+    -------
+    Hierarchy
+        The hierarchy.
 
     Raises
     ------
@@ -36,7 +41,7 @@ def as_hierarchy(given: HierarchyLike) -> Hierarchy:
 
 
 def depth(hierarchy: Hierarchy, name: str) -> int:
-    """How many steps a name is below the top, on the shortest way."""
+    """The number of steps from a concept to the nearest root."""
     level, steps = {name}, 0
     while all(hierarchy.parents.get(one) for one in level):
         level, steps = {parent for one in level for parent in hierarchy.parents[one]}, steps + 1
@@ -44,21 +49,23 @@ def depth(hierarchy: Hierarchy, name: str) -> int:
 
 
 def hierarchy_positions(hierarchy: Hierarchy, shown: Concepts) -> list[tuple[float, float]]:
-    """For each concept whether others are below it, and how many steps it is below the top; NaN for unknown ones.
+    """For each concept whether others are below it, and its distance to the nearest root; NaN if it is unknown.
 
-    Concepts are found by their names, descriptions or aliases.
+    Concepts are looked up by name, description or alias.
 
     Raises
     ------
     OptionError
-        If the hierarchy knows none of them.
+        If the hierarchy contains none of them.
     """
-    tops = {parent for parents in hierarchy.parents.values() for parent in parents}
-    told: list[tuple[float, float]] = []
+    inner = {parent for parents in hierarchy.parents.values() for parent in parents}
+    positions: list[tuple[float, float]] = []
     for name in shown.names:
-        spelled = (name, shown.descriptions.get(name, ""), *shown.aliases.get(name, ()))
-        known = next((one for one in spelled if one in hierarchy.parents or one in tops), None)
-        told.append((float(known in tops), depth(hierarchy, known)) if known is not None else (np.nan, np.nan))
-    if all(np.isnan(steps) for _, steps in told):
-        raise OptionError(f"the hierarchy knows none of the concepts, such as {shown.names[0]!r}")
-    return told
+        spellings = (name, shown.descriptions.get(name, ""), *shown.aliases.get(name, ()))
+        known = next((one for one in spellings if one in hierarchy.parents or one in inner), None)
+        positions.append((float(known in inner), depth(hierarchy, known)) if known is not None else (np.nan, np.nan))
+    if all(np.isnan(steps) for _, steps in positions):
+        raise OptionError(
+            f"the hierarchy contains none of the concepts, such as {shown.names[0]!r}: use one of the same names or ids"
+        )
+    return positions

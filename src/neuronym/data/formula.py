@@ -19,24 +19,35 @@ Operator = Literal["concept", "not", "and", "or"]
 
 _PLAIN = re.compile(r'[^\s&|~()"]+')
 _TOKEN = re.compile(r'\s*(?:([&|~()])|("(?:[^"]|"")*")|([^\s&|~()"]+))')
-_DEEPEST = 100  # parentheses in parentheses
+_DEEPEST = 100  # levels of nested parentheses
 _BINDING = {"or": 0, "and": 1, "not": 2, "concept": 3}
 _SIGN = {"and": " & ", "or": " | "}
 
 
 class Columns(Protocol):
-    """Anything that gives the column of a concept by its name: ``Concepts``, a dict, a DataFrame."""
+    """Anything indexed by the name of a concept: a ``Concepts``, a dict of arrays, a DataFrame."""
 
     def __getitem__(self, name: str, /) -> NDArray[np.bool_]: ...
 
 
 class Formula:
-    """A frozen logical formula over concept names.
+    """An immutable logical formula over concept names.
 
-    Formulas are built by parsing, or from ``Formula.concept(name)`` with ``&``, ``|`` and ``~``. Operands of one
-    operator are flattened, freed of repetitions and put in order (concepts by name, then negations, then what is
-    in parentheses), so ``a & b`` and ``b & a`` are equal; equality is of spelling, not of logic.
+    Make formulas with ``Formula.parse(text)``, or from ``Formula.concept(name)`` with ``&``, ``|`` and ``~``. The
+    operands of an operator are flattened, deduplicated and sorted (concepts by name, then negations, then formulas in
+    parentheses), so ``a & b`` and ``b & a`` are equal; equality is of spelling, not of logic.
 
+    Parameters
+    ----------
+    operator : {"concept", "not", "and", "or"}
+        The outermost operator, or ``concept`` for a single name.
+    name : str, default ""
+        The name, if the formula is a single concept.
+    operands : tuple of Formula, default ()
+        The operands: one for ``not``, at least two, in canonical order, for ``and`` and ``or``.
+
+    Examples
+    --------
     >>> formula = Formula.parse('box & ~(mailbox | "pencil box")')
     >>> str(formula), formula.length
     ('box & ~(mailbox | "pencil box")', 3)
@@ -77,29 +88,51 @@ class Formula:
 
     @classmethod
     def concept(cls, name: str) -> Formula:
-        """The formula that is one concept.
+        """Make the formula of a single concept.
+
+        Parameters
+        ----------
+        name : str
+            The name of the concept.
+
+        Returns
+        -------
+        Formula
+            The formula that is true where the concept is.
 
         Raises
         ------
         FormulaError
-            If the name is no text or is empty.
+            If the name is empty or not text.
         """
         if not isinstance(name, str) or not name:
-            raise FormulaError(f"a concept is named by a text that is not empty, not by {name!r}")
+            raise FormulaError(f"the name of a concept must be a non-empty text, not {name!r}")
         return cls("concept", name)
 
     @classmethod
     def parse(cls, text: str) -> Formula:
-        """Read a formula from text.
+        """Parse a formula from text.
 
-        ``~`` binds before ``&``, and ``&`` before ``|``. A name is any run of characters other than white space
-        and ``& | ~ ( ) "``; other names stand in double quotes, a quote inside doubled.
+        ``~`` binds tighter than ``&``, and ``&`` tighter than ``|``. A name is any run of characters other than white
+        space and ``& | ~ ( ) "``; other names go in double quotes, with a quote inside doubled.
+
+        Parameters
+        ----------
+        text : str
+            The formula as text.
+
+        Returns
+        -------
+        Formula
+            The formula in canonical order.
 
         Raises
         ------
         FormulaError
-            If the text is no formula; the message shows where.
+            If the text is not a formula; the message shows where it goes wrong.
 
+        Examples
+        --------
         >>> Formula.parse('b|a & ~~"a ""quoted"" name"')
         Formula('b | a & "a ""quoted"" name"')
         """
@@ -107,8 +140,22 @@ class Formula:
 
     @classmethod
     def joined(cls, operator: Literal["and", "or"], operands: Iterable[Formula]) -> Formula:
-        """One formula of several, joined by one operator; at least one is needed.
+        """Join formulas by one operator.
 
+        Parameters
+        ----------
+        operator : {"and", "or"}
+            The operator.
+        operands : iterable of Formula
+            At least one formula.
+
+        Returns
+        -------
+        Formula
+            The joined formula in canonical order.
+
+        Examples
+        --------
         >>> Formula.joined("or", [Formula.concept(name) for name in "cab"])
         Formula('a | b | c')
         """
@@ -125,7 +172,7 @@ class Formula:
 
     @property
     def concepts(self) -> tuple[str, ...]:
-        """The names in the formula, each once, in the order of their first place."""
+        """The distinct names in the formula, in order of first appearance."""
         return tuple(dict.fromkeys(self._names()))
 
     def _names(self) -> Iterator[str]:
@@ -135,21 +182,25 @@ class Formula:
             yield from operand._names()
 
     def evaluate(self, concepts: Columns) -> NDArray[np.bool_]:
-        """Whether the formula is true for each sample.
+        """Evaluate the formula on samples.
 
         Parameters
         ----------
-        concepts : Concepts, or a mapping of names to boolean arrays of shape (n_samples,)
+        concepts : Concepts or mapping from str to bool array of shape (n_samples,)
+            The values of at least the formula's concepts.
 
         Returns
         -------
-        array of bool, shape (n_samples,)
+        bool array of shape (n_samples,)
+            Whether the formula is true of each sample.
 
         Raises
         ------
         UnknownNameError
-            If ``concepts`` lacks a concept of the formula.
+            If ``concepts`` is a ``Concepts`` without a concept of the formula.
 
+        Examples
+        --------
         >>> import numpy as np
         >>> Formula.parse("a & ~b").evaluate({"a": np.array([True, True]), "b": np.array([True, False])})
         array([False,  True])
@@ -190,11 +241,11 @@ class Formula:
 
 
 class _Parser:
-    """Recursive descent over or ← and ← not ← name or parentheses."""
+    """A recursive-descent parser: or ← and ← not ← name or parentheses."""
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
-            raise FormulaError(f"a formula is read from a text, not from {type(text).__name__}")
+            raise FormulaError(f"a formula must be text, not {type(text).__name__}")
         self.text = text
         self.place = 0
         self.depth = 0
@@ -205,7 +256,7 @@ class _Parser:
             if match is None:
                 if not text[position:].strip():
                     break
-                self.fail("a double quote is not closed", position)
+                self.fail("unclosed double quote", position)
             sign, quoted, plain = match.groups()
             start = match.end() - len(match.group().lstrip())
             if sign:
@@ -217,7 +268,7 @@ class _Parser:
 
     def fail(self, why: str, position: int) -> NoReturn:
         shown = self.text if len(self.text) <= 200 else self.text[:200] + "…"
-        raise FormulaError(f"no formula: {why} at character {position + 1} of {shown!r}")
+        raise FormulaError(f"invalid formula: {why} at character {position + 1} of {shown!r}")
 
     def accept(self, kind: str) -> bool:
         if self.tokens[self.place][0] != kind:
@@ -226,27 +277,27 @@ class _Parser:
         return True
 
     def formula(self) -> Formula:
-        result = self.either()
+        result = self.disjunction()
         kind, _, position = self.tokens[self.place]
         if kind != "end":
             self.fail(
-                "expected & or | or the end" + (", or quotes around a name with spaces" * (kind == "name")), position
+                "expected &, | or the end" + (", or quotes around a name with spaces" * (kind == "name")), position
             )
         return result
 
-    def either(self) -> Formula:
-        parts = [self.all()]
+    def disjunction(self) -> Formula:
+        parts = [self.conjunction()]
         while self.accept("|"):
-            parts.append(self.all())
+            parts.append(self.conjunction())
         return Formula.joined("or", parts)
 
-    def all(self) -> Formula:
-        parts = [self.one()]
+    def conjunction(self) -> Formula:
+        parts = [self.literal()]
         while self.accept("&"):
-            parts.append(self.one())
+            parts.append(self.literal())
         return Formula.joined("and", parts)
 
-    def one(self) -> Formula:
+    def literal(self) -> Formula:
         flips = 0
         while self.accept("~"):
             flips += 1
@@ -254,8 +305,8 @@ class _Parser:
         if self.accept("("):
             self.depth += 1
             if self.depth > _DEEPEST:
-                self.fail(f"more than {_DEEPEST} parentheses are open", position)
-            result = self.either()
+                self.fail(f"more than {_DEEPEST} nested parentheses", position)
+            result = self.disjunction()
             if not self.accept(")"):
                 self.fail("expected )", self.tokens[self.place][2])
             self.depth -= 1

@@ -1,4 +1,4 @@
-"""Samples with equal concept rows are interchangeable: group them, and search over groups."""
+"""Grouping samples with equal concepts: they are interchangeable, so the search runs over groups."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ __all__ = ["ConceptGroups", "check_weights", "distinct_rows", "group"]
 
 Ints = NDArray[np.int64]
 
-_MOST = 2**26  # total weight: up to here n(n + 1) is a whole number that a double holds, so AUC is exact
+_MAX_TOTAL = 2**26  # of weights: up to here a double represents n(n + 1) exactly, so AUC is exact
 
 
 @dataclass(frozen=True)
 class ConceptGroups:
     """The samples of a ``Concepts``, grouped by equal rows.
 
-    A *unit* is what samples with an equal row and an equal weight have in common; units of one row form a group.
-    Samples of weight 0 are left out beforehand.
+    Samples with an equal row and an equal weight form a *unit*; units with an equal row form a group. Samples of
+    weight 0 must have been left out.
 
     Parameters
     ----------
     total : int
         N, the sum of the sample weights.
-    rows : int64 array or None
+    rows : int64 array of shape (n_rows,) or None
         The rows of the activations to read; None if that is all of them, in order.
-    units : uint32, shape (n_rows,)
+    units : uint32 array of shape (n_rows,)
         The unit of each row.
-    unit_weights, unit_groups : int64, shape (n_units,)
+    unit_weights, unit_groups : int64 arrays of shape (n_units,)
         The weight of each sample of a unit, and the unit's group.
-    counts, keys : int64, shape (n_groups,)
-        The total weight of a group, and a random number that stands for it in the keys of extensions.
-    group_ptr, group_concepts : int64 (n_groups + 1,) and int32
-        The concepts that a group shows, as compressed rows.
-    concept_ptr, concept_groups : int64 (n_concepts + 1,) and int32
-        The groups that show a concept, as compressed columns.
+    counts, keys : int64 arrays of shape (n_groups,)
+        The total weight of a group, and its random number in the keys that identify extensions.
+    group_ptr, group_concepts : int64 array of shape (n_groups + 1,) and int32 array
+        The concepts true of each group, as compressed rows.
+    concept_ptr, concept_groups : int64 array of shape (n_concepts + 1,) and int32 array
+        The groups of which each concept is true, as compressed columns.
     """
 
     total: int
@@ -58,55 +58,87 @@ class ConceptGroups:
 
     @property
     def n_groups(self) -> int:
+        """The number of groups."""
         return len(self.counts)
 
     @property
     def n_concepts(self) -> int:
+        """The number of concepts."""
         return len(self.concept_ptr) - 1
 
     @property
     def n_rows(self) -> int:
+        """The number of rows, the samples in use."""
         return len(self.units)
 
     @property
     def row_groups(self) -> Ints:
-        """The group of each row: int64, shape (n_rows,)."""
+        """The group of each row, int64 of shape (n_rows,)."""
         return self.unit_groups[self.units]
 
     @property
     def row_weights(self) -> Ints:
-        """The sample weight of each row: int64, shape (n_rows,)."""
+        """The sample weight of each row, int64 of shape (n_rows,)."""
         return self.unit_weights[self.units]
 
     def used(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Of values by row of the activations, (n_samples, …), those of the rows that are used, (n_rows, …)."""
+        """Select the samples in use from one value (or row of values) per sample of the activations.
+
+        Parameters
+        ----------
+        values : array of shape (n_samples, ...)
+            Values in the order of the activations.
+
+        Returns
+        -------
+        array of shape (n_rows, ...)
+            The values of the samples in use.
+        """
         return values if self.rows is None else values[self.rows]
 
     def weighted(self, weights: Ints) -> ConceptGroups:
-        """The groups to search where each row has another weight, 0 for one that is not there.
+        """Copy for a search with other sample weights.
 
         Parameters
         ----------
-        weights : int64, shape (n_rows,)
+        weights : int64 array of shape (n_rows,)
+            The new weight of each row; 0 leaves it out.
+
+        Returns
+        -------
+        ConceptGroups
+            The groups with new counts; units and their weights stay as they are.
         """
         counts = np.zeros(self.n_groups, np.int64)
         np.add.at(counts, self.row_groups, weights)
-        # A group without a sample must not tell two extensions apart.
+        # A group without samples must not distinguish two extensions.
         return replace(self, total=int(weights.sum()), counts=counts, keys=np.where(counts > 0, self.keys, 0))
 
     def part(self, chosen: NDArray[np.bool_]) -> ConceptGroups:
-        """The groups of some rows alone, numbered as before.
+        """Restrict to some rows; groups keep their numbers.
 
         Parameters
         ----------
-        chosen : bool, shape (n_rows,)
+        chosen : bool array of shape (n_rows,)
+            The rows to keep.
+
+        Returns
+        -------
+        ConceptGroups
+            The groups of these rows alone.
         """
         rows = np.flatnonzero(chosen) if self.rows is None else self.rows[chosen]
         kept = self.weighted(np.where(chosen, self.row_weights, 0))
         return replace(kept, rows=rows, units=self.units[chosen])
 
     def apart(self) -> ConceptGroups:
-        """Each row as a group of its own: for the weight of every sample, not for a search."""
+        """Make each row a group of its own.
+
+        Returns
+        -------
+        ConceptGroups
+            Groups for computing the weight of every sample; they are not fit for a search.
+        """
         each = np.arange(self.n_rows)
         weights = self.row_weights
         return replace(self, units=each.astype(np.uint32), unit_weights=weights, unit_groups=each, counts=weights)
@@ -117,15 +149,22 @@ def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | Non
 
     Parameters
     ----------
-    rows : int64, shape (n_samples,), or None
-        The row of the activations that shows each sample of the concepts; None if row i shows sample i.
-    weights : whole numbers of at least 1, shape (n_samples,), or None for 1 each
-        A sample of weight w counts as w equal samples.
+    concepts : Concepts
+        The concepts.
+    weights : int array of shape (n_samples,) or None, default None
+        Sample weights of at least 1; a sample of weight w counts as w equal samples. None means 1 each.
+    rows : int64 array of shape (n_samples,) or None, default None
+        The row of the activations for each sample of the concepts; None if row i belongs to sample i.
+
+    Returns
+    -------
+    ConceptGroups
+        The groups, numbered in order of first appearance.
 
     Raises
     ------
     OptionError
-        If the weights are no whole numbers, do not fit, or add up to nothing or to more than 2²⁶.
+        If the weights are not integers, do not fit, or their sum is 0 or above 2²⁶.
     """
     weight = check_weights(weights, concepts.n_samples)
     by_row = concepts.to_sparse().tocsr()
@@ -157,28 +196,30 @@ def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | Non
 
 
 def check_weights(weights: ArrayLike | None, n_samples: int) -> Ints:
-    """Sample weights as int64, checked."""
+    """Check sample weights and convert them to int64; None means 1 each."""
     if weights is None:
         return np.ones(n_samples, np.int64)
     given = np.asarray(weights)
     if given.shape != (n_samples,):
-        raise OptionError(f"weights must be one per sample, {n_samples}, but have shape {given.shape}")
+        raise OptionError(f"weights must be one per sample ({n_samples}), but have shape {given.shape}")
     if given.dtype.kind not in "biuf" or not np.isfinite(given).all() or (given < 0).any() or (given % 1 != 0).any():
         raise OptionError("weights must be whole numbers of at least 0: a sample of weight 2 counts as two samples")
-    if not 0 < given.sum(dtype=np.float64) <= _MOST:
-        raise OptionError(f"the weights add up to {given.sum(dtype=np.float64):g}: between 1 and {_MOST} is needed")
+    if not 0 < given.sum(dtype=np.float64) <= _MAX_TOTAL:
+        raise OptionError(
+            f"weights must add up to between 1 and {_MAX_TOTAL}, not {given.sum(dtype=np.float64):g}: scale them"
+        )
     return given.astype(np.int64)
 
 
 def _random_keys(n: int) -> Ints:
-    # Any fixed numbers do: they only tell extensions apart, 64 bits at a time.
+    """Fixed random numbers of 64 bits, whose sums identify sets."""
     return np.random.default_rng(20231205).integers(-(2**63), 2**63 - 1, n, dtype=np.int64)
 
 
 def _equal_rows(ptr: Ints, shown: Ints, n_concepts: int) -> tuple[Ints, Ints]:
     """The group of each row of a compressed matrix, and the first row of each group; exact.
 
-    Rows are told apart by the sum of a random number per concept, and then compared with the first of their group.
+    Rows are hashed by the sum of a random number per concept, and then compared with the first of their group.
     """
     keys = _random_keys(n_concepts + 1)
     with np.errstate(over="ignore"):
@@ -187,7 +228,7 @@ def _equal_rows(ptr: Ints, shown: Ints, n_concepts: int) -> tuple[Ints, Ints]:
     lengths = np.diff(ptr)
     of_row, first = distinct_rows(np.stack([marks, lengths], axis=1))
     representative = shown[_ranges(ptr[:-1][first][of_row], lengths)]
-    if not np.array_equal(representative, shown):  # two rows share a sum of 64-bit keys: compare whole rows instead
+    if not np.array_equal(representative, shown):  # a hash collision: compare whole rows instead
         texts = [shown[a:b].tobytes() for a, b in pairwise(ptr)]
         place: dict[bytes, int] = {}
         of_row = np.array([place.setdefault(text, len(place)) for text in texts], np.int64)
@@ -196,7 +237,7 @@ def _equal_rows(ptr: Ints, shown: Ints, n_concepts: int) -> tuple[Ints, Ints]:
 
 
 def distinct_rows(table: Ints) -> tuple[Ints, Ints]:
-    """Number the distinct rows of a table of two columns by their first place: a number per row, and that place."""
+    """Number the distinct rows of a table of two columns by first appearance: a number per row, and the first rows."""
     order = np.lexsort((table[:, 1], table[:, 0]))  # stable: equal rows keep their order
     ordered = table[order]
     fresh = np.ones(len(table), np.bool_)
@@ -209,7 +250,7 @@ def distinct_rows(table: Ints) -> tuple[Ints, Ints]:
 
 
 def _ranges(starts: Ints, lengths: Ints) -> Ints:
-    """The whole numbers start … start + length − 1 of every range, one after the other."""
+    """The integers start … start + length − 1 of every range, concatenated."""
     ends = np.cumsum(lengths)
     numbers: Ints = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
     return numbers

@@ -1,4 +1,4 @@
-"""Parents and children of concepts."""
+"""Hierarchies: the parents and children of concepts."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ _HEX, _DECIMAL = re.compile("[0-9a-fA-F]+"), re.compile("[0-9]+")
 
 
 class Hierarchy:
-    """A directed acyclic graph over concepts, from the special to the general.
+    """A directed acyclic graph of concepts, from the specific to the general.
 
     Parameters
     ----------
-    edges : iterable of (child, parent)
-        A child may have several parents. An edge given twice counts once.
-    names : mapping from a concept to a readable name, for those that are ids; several may share one
+    edges : iterable of (str, str)
+        Pairs of a child and a parent. A child may have several parents; a repeated edge counts once.
+    names : mapping from str to str or None, default None
+        Readable names of concepts that are ids; several concepts may share one.
 
     Raises
     ------
     ConceptsError
-        If the edges run in a circle; the message names it.
+        If the edges form a cycle; the message shows it.
 
+    Examples
+    --------
     >>> animals = Hierarchy([("pug", "dog"), ("dog", "animal"), ("cat", "animal")])
     >>> animals.ancestors("pug")
     ('animal', 'dog')
@@ -42,7 +45,7 @@ class Hierarchy:
         parents: dict[str, list[str]] = {}
         for edge in edges:
             if isinstance(edge, str) or len(edge) != 2:
-                raise ConceptsError(f"an edge of a hierarchy is a pair of a child and a parent, not {edge!r}")
+                raise ConceptsError(f"an edge of a hierarchy must be a pair of a child and a parent, not {edge!r}")
             child, parent = edge
             known = parents.setdefault(child, [])
             if parent not in known:
@@ -50,10 +53,10 @@ class Hierarchy:
         self.parents: Mapping[str, tuple[str, ...]] = {child: tuple(p) for child, p in parents.items()}
         done: set[str] = set()
         for name in self.parents:
-            self._refuse_circles(name, done)
+            self._refuse_cycles(name, done)
 
-    def _refuse_circles(self, name: str, done: set[str]) -> None:
-        """Walk up from a name, depth first, without recursion; what is ``done`` is known to run in no circle."""
+    def _refuse_cycles(self, name: str, done: set[str]) -> None:
+        """Walk up from a name, depth first, without recursion; names in ``done`` are known to be in no cycle."""
         trail: dict[str, int] = {}
         stack = [name]
         while stack:
@@ -68,12 +71,23 @@ class Hierarchy:
             trail[top] = place + 1
             if parents[place] in trail:
                 names = list(trail)
-                circle = [*names[names.index(parents[place]) :], parents[place]]
-                raise ConceptsError(f"the hierarchy runs in a circle: {' → '.join(circle)}")
+                cycle = [*names[names.index(parents[place]) :], parents[place]]
+                raise ConceptsError(f"the hierarchy has a cycle: {' → '.join(cycle)}: remove one of its edges")
             stack.append(parents[place])
 
     def ancestors(self, name: str) -> tuple[str, ...]:
-        """Every name above this one, in alphabetical order; none for a name that the hierarchy lacks."""
+        """List the ancestors of a concept.
+
+        Parameters
+        ----------
+        name : str
+            The concept.
+
+        Returns
+        -------
+        tuple of str
+            Every concept above it, in alphabetical order; empty if the hierarchy lacks it.
+        """
         found: set[str] = set()
         open_ = [name]
         while open_:
@@ -83,11 +97,24 @@ class Hierarchy:
         return tuple(sorted(found))
 
     def readable(self, concepts: Iterable[str]) -> dict[str, str]:
-        """A readable name for each concept, each name once.
+        """Find a distinct readable name for each concept.
 
-        Concepts that share a name are told apart by the name of a parent: ``crane (wading_bird)`` and
-        ``crane (lifting_device)``; where that does not do, by their ids. A concept without a name keeps its own.
+        Concepts that share a name are distinguished by the name of a parent, as in ``crane (wading_bird)`` and
+        ``crane (lifting_device)``, or, if that is not enough, by their ids. A concept without a readable name keeps
+        its own.
 
+        Parameters
+        ----------
+        concepts : iterable of str
+            The concepts.
+
+        Returns
+        -------
+        dict from str to str
+            The readable name of each concept.
+
+        Examples
+        --------
         >>> names = {"n1": "crane", "n2": "crane", "n3": "bird"}
         >>> Hierarchy([("n1", "n3"), ("n2", "machine")], names).readable(["n1", "n2", "n3"])
         {'n1': 'crane (bird)', 'n2': 'crane (machine)', 'n3': 'bird'}
@@ -95,16 +122,19 @@ class Hierarchy:
         listed = list(concepts)
         plain = {c: self.names.get(c, c) for c in listed}
         parents = {c: self.names.get(p[0], p[0]) for c in listed if (p := self.parents.get(c))}
-        told = _repeated(plain)
-        with_parent = {c: f"{plain[c]} ({parents[c]})" if c in told and c in parents else plain[c] for c in listed}
-        told = _repeated(with_parent)
-        return {c: f"{plain[c]} ({c})" if c in told else with_parent[c] for c in listed}
+        shared = _sharing_a_name(plain)
+        with_parent = {c: f"{plain[c]} ({parents[c]})" if c in shared and c in parents else plain[c] for c in listed}
+        shared = _sharing_a_name(with_parent)
+        return {c: f"{plain[c]} ({c})" if c in shared else with_parent[c] for c in listed}
 
     @classmethod
     def imagenet(cls) -> Hierarchy:
-        """WordNet 3.0 above the 1,000 classes of ImageNet (ILSVRC-2012); it comes with the package.
+        """Load WordNet 3.0 above the 1,000 classes of ImageNet (ILSVRC-2012), which comes with the package.
 
-        Concepts are WordNet ids, such as ``n02883344``.
+        Returns
+        -------
+        Hierarchy
+            Its concepts are WordNet ids, such as ``n02883344``, with readable names.
         """
         folder = Path(__file__).parent / "wordnet"
         edges = cls.from_csv(folder / "imagenet_hypernyms.csv")
@@ -114,15 +144,25 @@ class Hierarchy:
 
     @classmethod
     def from_wordnet(cls, folder: PathLike) -> Hierarchy:
-        """Read the nouns of a WordNet from the folder that holds its database file ``data.noun``.
+        """Read the nouns of a WordNet database.
 
-        WordNet's release, Debian's package wordnet-base and NLTK's corpus share that format. Concepts are ``n`` and
-        the synset's offset; a name is the synset's first word; parents are hypernyms and what it is an instance of.
+        WordNet's release, Debian's package wordnet-base and NLTK's corpus share its format.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder of the database file ``data.noun``.
+
+        Returns
+        -------
+        Hierarchy
+            A concept is ``n`` and the synset's offset; its readable name is the synset's first word; its parents are
+            its hypernyms and instance hypernyms.
 
         Raises
         ------
         FileError
-            If the file is missing or is none of WordNet.
+            If the file is missing or is not in WordNet's format.
         """
         path = Path(folder) / "data.noun"
         names: dict[str, str] = {}
@@ -133,11 +173,13 @@ class Hierarchy:
             if line.startswith("  "):  # the licence
                 continue
             fields = line.split("|", 1)[0].split()
-            words = fields[3] if len(fields) > 4 else ""  # how many there are, in base 16
-            first = 5 + 2 * int(words, 16) if _HEX.fullmatch(words) else 0  # of the pointers, by fours
+            n_words = fields[3] if len(fields) > 4 else ""  # in base 16
+            first = 5 + 2 * int(n_words, 16) if _HEX.fullmatch(n_words) else 0  # of the pointers, four fields each
             n_pointers = fields[first - 1] if 5 < first <= len(fields) else ""
             if not _DECIMAL.fullmatch(n_pointers) or len(fields) < first + 4 * int(n_pointers):
-                raise FileError(f"{path} is no data.noun of WordNet: line {number} cannot be read")
+                raise FileError(
+                    f"{str(path)!r} is not a WordNet data.noun file: line {number} does not follow its format"
+                )
             names["n" + fields[0]] = fields[4]
             for start in range(first, first + 4 * int(n_pointers), 4):
                 if fields[start] in ("@", "@i"):
@@ -146,17 +188,25 @@ class Hierarchy:
 
     @classmethod
     def from_csv(cls, path: PathLike) -> Hierarchy:
-        """Read a table whose first line is ``child,parent``.
+        """Read a table of edges.
 
-        Every parent is a child too, in a line of its own; one at the top has an empty parent there. A table with one
-        top alone need not say so.
+        Parameters
+        ----------
+        path : str or Path
+            A CSV file with the columns ``child,parent``. Every parent needs a line of its own as a child, with an empty
+            parent if it is a root; a single root may omit that line.
+
+        Returns
+        -------
+        Hierarchy
+            The hierarchy, without readable names.
 
         Raises
         ------
         FileError
             If the file cannot be read or has other columns.
         ConceptsError
-            If a parent is unknown, or the edges run in a circle; the message names them.
+            If a parent has no line of its own, or the edges form a cycle; the message names them.
         """
         try:
             with open(path, encoding="utf-8-sig", newline="") as file:
@@ -164,25 +214,25 @@ class Hierarchy:
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise FileError(f"cannot read the hierarchy {path}: {error}") from error
         if not rows or rows[0] != ["child", "parent"]:
-            found = ",".join(rows[0]) if rows else "nothing"
-            raise FileError(f"the first line of {path} must be child,parent; it is {found}")
+            found = ",".join(rows[0]) if rows else "empty"
+            raise FileError(f"the first line of {path} must be child,parent, not {found}")
         broken = [number for number, row in enumerate(rows[1:], 2) if len(row) != 2]
         if broken:
-            raise FileError(f"{path} must have two columns in every line; lines {some(broken)} do not")
+            raise FileError(f"every line of {path} must have two columns, but lines {some(broken)} do not")
         nameless = [number for number, row in enumerate(rows[1:], 2) if not row[0]]
         if nameless:
-            raise FileError(f"{path} must name a child in every line; lines {some(nameless)} do not")
-        told = {child for child, _ in rows[1:]}
-        unknown = list(dict.fromkeys(parent for _, parent in rows[1:] if parent and parent not in told))
+            raise FileError(f"every line of {path} must name a child, but lines {some(nameless)} do not")
+        children = {child for child, _ in rows[1:]}
+        unknown = list(dict.fromkeys(parent for _, parent in rows[1:] if parent and parent not in children))
         if len(unknown) > (all(parent for _, parent in rows[1:])):
             raise ConceptsError(
-                f"{counted(len(unknown), 'parent')} in {path} without a line of their own ({some(unknown)}): mend the "
-                f"name, or, where it is at the top, add the line {unknown[0]},"
+                f"{counted(len(unknown), 'parent')} in {path} without a line as a child ({some(unknown)}): correct "
+                f"the name, or, if it is a root, add the line {unknown[0]},"
             )
         return cls((child, parent) for child, parent in rows[1:] if parent)
 
 
-def _repeated(names: Mapping[str, str]) -> set[str]:
-    """The concepts whose name is not theirs alone."""
+def _sharing_a_name(names: Mapping[str, str]) -> set[str]:
+    """The concepts that share their name with another."""
     times = Counter(names.values())
     return {concept for concept, name in names.items() if times[name] > 1}

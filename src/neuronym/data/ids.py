@@ -1,4 +1,4 @@
-"""Names of concepts and neurons, and ids of samples: checked once, where they come in."""
+"""Names of concepts and neurons, and sample ids: checks and matching."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
 
 def as_ids(ids: Iterable[object] | None, n_samples: int, owner: str, error: type[InputError]) -> tuple[str, ...] | None:
-    """Sample ids as texts, one per sample, each once."""
+    """Convert sample ids to text; one distinct id per sample is required."""
     if ids is None:
         return None
-    given = tuple(ids)
-    missing = sum(is_missing(i) for i in given)
+    listed = tuple(ids)
+    missing = sum(is_missing(i) for i in listed)
     if missing:
-        raise error(f"{counted(missing, 'sample')} of {owner} without an id: give each one, or none at all")
-    texts = tuple(str(i) for i in given)
+        raise error(f"{counted(missing, 'sample')} of {owner} without an id: give ids to all samples or to none")
+    texts = tuple(str(i) for i in listed)
     if len(texts) != n_samples:
-        raise error(f"{owner} has {n_samples} samples but {len(texts)} sample ids: one id per sample is needed")
+        raise error(f"{owner} has {n_samples} samples but {len(texts)} sample ids: give one id per sample")
     refuse_repeats(texts, "sample id", owner, error)
     return texts
 
 
 def is_missing(name: object) -> bool:
-    """Whether a name or id is none: None, NaN, pandas' NA, or an empty text."""
+    """Whether a name or id is missing: None, NaN, pandas' NA or NaT, or empty text."""
     if isinstance(name, str):
         return not name
     return name is None or (isinstance(name, float) and name != name) or type(name).__name__ in ("NAType", "NaTType")
 
 
 def parent(token_id: str) -> str:
-    """The sample that a token is of, from its id ``sample#token``."""
+    """The id of the text of a token with the id ``text#token``."""
     return token_id.rpartition("#")[0]
 
 
@@ -54,36 +54,35 @@ def is_count(ids: Sequence[str] | None) -> bool:
 
 
 def refuse_repeats(names: Sequence[object], kind: str, owner: str, error: type[InputError]) -> None:
-    """Raise where a name stands twice."""
+    """Raise if a name is repeated."""
     if len(set(names)) < len(names):
         repeated = [name for name, times in Counter(names).items() if times > 1]
         raise error(
-            f"{owner} has {len(repeated)} {kind}{'s' * (len(repeated) > 1)} more than once "
-            f"({some(repeated)}): each {kind} must be given once"
+            f"{owner} has {counted(len(repeated), kind)} more than once ({some(repeated)}): each {kind} must be unique"
         )
 
 
 def places(rows: ArrayLike, n_samples: int) -> NDArray[np.intp]:
-    """Samples given by their places or by a mask of bool, as places."""
+    """The indices of samples given by indices or by a boolean mask."""
     chosen = np.asarray(rows)
-    if not chosen.size and chosen.dtype.kind != "b":  # an empty list is one of floats
+    if not chosen.size and chosen.dtype.kind != "b":  # numpy reads an empty list as floats
         chosen = chosen.astype(np.intp)
     try:
         found: NDArray[np.intp] = np.arange(n_samples)[chosen]
     except IndexError as error:
-        raise OptionError(f"rows must be places among {n_samples} samples or a mask of them: {error}") from error
+        raise OptionError(f"rows must be indices of the {n_samples} samples or a mask of them: {error}") from error
     return found
 
 
 def match_ids(
     ours: Sequence[str], theirs: Sequence[str], our_name: str, their_name: str, align: bool | None
 ) -> tuple[list[int], list[int]] | None:
-    """Rows of both sides that show the same samples, in the order of ours; None where they agree as they stand.
+    """The rows of both sides with the same ids, in the order of ours; None if they agree already.
 
     Raises
     ------
     AlignmentError
-        If the sets of ids differ and ``align`` is off (None: it cannot be asked for), or nothing is common.
+        If the sets of ids differ and ``align`` is off (None if the caller has no such option), or are disjoint.
     """
     if tuple(ours) == tuple(theirs):
         return None
@@ -95,7 +94,7 @@ def match_ids(
     if not rows:
         raise AlignmentError(
             f"no sample id is common to {our_name} ({some(ours)}) and {their_name} ({some(theirs)}): "
-            "both must name samples alike"
+            "both must use the same ids"
         )
     if (lost_ours or lost_theirs) and not align:
         sides = [
@@ -107,12 +106,12 @@ def match_ids(
             if lost
         ]
         remedy = "" if align is None else ", or keep the common ones with align=True"
-        raise AlignmentError("; ".join(sides) + f": give both the same samples{remedy}")
+        raise AlignmentError("; ".join(sides) + f": both need the same samples{remedy}")
     return rows, [place[ours[row]] for row in rows]
 
 
 def split_ids(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[object] | None]:
-    """Take the sample ids off a DataFrame: its first column ``sample``, or an index that does not merely count."""
+    """Separate the sample ids from a DataFrame: its first column ``sample``, or an index other than 0, 1, 2, …."""
     import pandas as pd
 
     if len(frame.columns) and frame.columns[0] == "sample":

@@ -15,13 +15,14 @@ __all__ = ["ZarrMatrix"]
 
 
 class ZarrMatrix:
-    """A Zarr array of two axes, samples × neurons, of which only what is asked for is read.
+    """A Zarr array of two axes, samples × neurons, that reads only what is indexed.
 
-    It travels to another process as the path of its folder and is opened there.
+    Sent to another process, it travels as the path of its folder and is reopened there.
 
     Parameters
     ----------
-    path : the folder of the array, on this machine
+    path : str or Path
+        The folder of the array, on this machine.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -52,14 +53,14 @@ class ZarrMatrix:
 
     @property
     def chunk(self) -> int:
-        """How many neurons lie in one chunk."""
+        """The number of neurons in a chunk."""
         return int(self._array.chunks[1])
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        """Rows, or rows and columns, each given by a slice or by an array of indices."""
+        """Read rows, or rows and columns, each given by a slice or an array of indices."""
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
         found: NDArray[Any] = np.asarray(self._array.oindex[rows, columns])
         return found
