@@ -120,7 +120,7 @@ def test_weights_may_be_true_or_false_or_missing():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1, 2], "weights must be one per sample (3), but have shape (2,)"),
+        ([1, 2], r"weights must be one per sample (3), but have shape (2,)"),
         (1, "weights must be one per sample (3), but have shape ()"),
         ([[1, 2, 3]], "weights must be one per sample (3), but have shape (1, 3)"),
         ([1, 0.5, 1], "weights must be whole numbers of at least 0: a sample of weight 2 counts as two samples"),

@@ -102,9 +102,9 @@ def test_a_table_that_starts_with_a_byte_order_mark_is_read(tmp_path):
         (b"parent,child\na,b\n", "must be child,parent, not parent,child"),
         (b"pug,dog\n", "must be child,parent, not pug,dog"),
         (b"child,parent,note\n", "must be child,parent, not child,parent,note"),
-        (b"child,parent\na,b\na\na,b,c\n", "must have two columns, but lines 3, 4 do not"),
-        (b"child,parent\n" + b"a\n" * 9, "lines 2, 3, 4 and 6 more do not"),
-        (b"child,parent\n\na,b\n", "lines 2 do not"),
+        (b"child,parent\na,b\na\na,b,c\n", "must have two columns: check lines 3, 4"),
+        (b"child,parent\n" + b"a\n" * 9, "check lines 2, 3, 4 and 6 more"),
+        (b"child,parent\n\na,b\n", "check line 2"),
         ("child,parent\nkäse,food\n".encode("latin-1"), "cannot read the hierarchy"),
         (b"child,parent\n" + b"a" * 200_000 + b",b\n", "cannot read the hierarchy"),
     ],
@@ -181,5 +181,5 @@ def test_unknown_parents_of_a_table_are_named(tmp_path):
     with pytest.raises(ConceptsError, match=r"1 parent in .* \('dgo'\): correct the name, or, .* add the line dgo,"):
         Hierarchy.from_csv(path)
     path.write_text("child,parent\n,dog\n")
-    with pytest.raises(FileError, match="must name a child in every line; lines 2 do not"):
+    with pytest.raises(FileError, match="must name a child: check line 2"):
         Hierarchy.from_csv(path)

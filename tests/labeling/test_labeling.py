@@ -250,7 +250,7 @@ def test_a_weight_of_zero_leaves_a_sample_out(data):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1, 2], "weights must be one per sample, 400, but have shape"),
+        ([1, 2], r"weights must be one per sample \(400\), but have shape"),
         (np.full(N, 0.5), "weights must be whole numbers of at least 0"),
         (np.full(N, -1), "weights must be whole numbers of at least 0"),
         (np.zeros(N), "weights must add up to between 1 and 67108864, not 0"),

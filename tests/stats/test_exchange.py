@@ -39,7 +39,7 @@ def test_strata_are_not_crossed():
     assert classes(exchange_blocks(ones(7), strata=strata)) == [[[0], [1], [2]], [[3], [4], [5]], [[6]]]
     with pytest.raises(OptionError, match="only samples within their stratum trade places, and 4 samples in 4 classes"):
         exchange_blocks(ones(4), strata=np.arange(4))
-    with pytest.raises(OptionError, match="1 cluster lie in more than one stratum"):
+    with pytest.raises(OptionError, match="1 cluster in more than one stratum"):
         exchange_blocks(ones(7), np.array([0, 0, 1, 1, 2, 2, 3]), strata)
 
 

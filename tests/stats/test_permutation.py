@@ -299,7 +299,7 @@ def test_a_p_that_cannot_get_small_enough_warns(data):
         (
             {"permutations": 99, "clusters": [0] * 100 + [1] * (N - 100)},
             r"almost nothing is left to permute: only clusters of equal size trade places, and 2 clusters in 2 classes "
-            r"can be dealt out in 1 way .* or clusters=False \(--clusters none\) or no permutations",
+            r"can be arranged in 1 way .* or clusters=False \(--clusters none\) or no permutations",
         ),
         ({"strata": np.arange(N) % 2}, "strata say what permutations stay within: give permutations too"),
         ({"clusters": np.arange(N) % 2}, "clusters matter to permutations, holdout, folds, stability and effects"),
@@ -349,7 +349,7 @@ def test_ctrl_c_gives_back_what_is_done(data, monkeypatch):
 def test_what_was_not_tested_is_not_said_to_vanish(data, monkeypatch):
     values, concepts = data
     lone = np.maximum(values[:, :8] - np.arange(100, 108), 0)
-    original = permutation._alone
+    original = permutation._test_alone
     calls = []
     monkeypatch.setattr(permutation, "_NEURONS", 1)
 
@@ -359,7 +359,7 @@ def test_what_was_not_tested_is_not_said_to_vanish(data, monkeypatch):
             raise KeyboardInterrupt
         return original(*given)
 
-    monkeypatch.setattr(permutation, "_alone", stopping)
+    monkeypatch.setattr(permutation, "_test_alone", stopping)
     with pytest.warns(StoppedWarning, match="stopped"):
         labels = label(lone, concepts, permutations=199, n_jobs=1)
     tested = [x for x in labels if not math.isnan(x.p_search)]

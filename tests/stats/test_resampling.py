@@ -263,8 +263,8 @@ def test_functions_take_plain_parts(data):
         ({"holdout": 0.5, "folds": 3}, "holdout and folds are two ways to hold samples out: choose one"),
         ({"folds": 1}, "folds must be a whole number of at least 2, not 1"),
         ({"stability": -1}, "stability must be a whole number of at least 0"),
-        ({"holdout": 0.0001}, r"holdout=0.0001 of 600 samples leaves one part without any"),
-        ({"folds": 601}, "folds=601 is more than the 600 samples"),
+        ({"holdout": 0.0001}, r"holdout=0.0001 of 600 samples leaves one part empty"),
+        ({"folds": 601}, "folds=601 must not exceed the number of samples, 600"),
     ],
 )
 def test_what_cannot_be_given_is_refused(data, options, message):
@@ -381,7 +381,7 @@ def test_too_few_clusters_are_named():
     shown = rng.random((200, 2)) < 0.3
     with pytest.warns(UserWarning, match=r"the samples held out are too few clusters for the formula of 2 labels"):
         labels = label(rng.normal(size=(200, 2)), shown, holdout=0.5, clusters=video)
-    with pytest.raises(OptionError, match="no p_gain: what was held out holds too few clusters"):
+    with pytest.raises(OptionError, match="no p_gain: the held-out part has too few clusters"):
         labels.simplest()
     shown = np.repeat([[True], [False]], 100, axis=0)
     with pytest.raises(OptionError, match="the samples held out show none of the formulas found, or nothing else"):

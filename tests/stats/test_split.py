@@ -49,9 +49,9 @@ def test_whole_clusters_are_held_out_and_dealt_into_folds():
 
 
 def test_a_part_without_samples_is_refused():
-    with pytest.raises(OptionError, match=r"holdout=0.01 of 10 samples leaves one part without any"):
+    with pytest.raises(OptionError, match=r"holdout=0.01 of 10 samples leaves one part empty"):
         hold_out(np.zeros(10, int), None, 0.01, 0)
-    with pytest.raises(OptionError, match="folds=4 is more than the 3 samples or clusters"):
+    with pytest.raises(OptionError, match="folds=4 must not exceed the number of clusters, 3"):
         into_folds(np.zeros(6, int), np.array([0, 0, 1, 1, 2, 2]), 4, 0)
 
 

@@ -218,10 +218,10 @@ class Hierarchy:
             raise FileError(f"the first line of {path} must be child,parent, not {found}")
         broken = [number for number, row in enumerate(rows[1:], 2) if len(row) != 2]
         if broken:
-            raise FileError(f"every line of {path} must have two columns, but lines {some(broken)} do not")
+            raise FileError(f"every line of {path} must have two columns: check {_lines(broken)}")
         nameless = [number for number, row in enumerate(rows[1:], 2) if not row[0]]
         if nameless:
-            raise FileError(f"every line of {path} must name a child, but lines {some(nameless)} do not")
+            raise FileError(f"every line of {path} must name a child: check {_lines(nameless)}")
         children = {child for child, _ in rows[1:]}
         unknown = list(dict.fromkeys(parent for _, parent in rows[1:] if parent and parent not in children))
         if len(unknown) > (all(parent for _, parent in rows[1:])):
@@ -236,3 +236,8 @@ def _sharing_a_name(names: Mapping[str, str]) -> set[str]:
     """The concepts that share their name with another."""
     times = Counter(names.values())
     return {concept for concept, name in names.items() if times[name] > 1}
+
+
+def _lines(numbers: list[int]) -> str:
+    """Some numbers of lines for a message: ``line 2``, ``lines 2, 3``."""
+    return f"line{'s' * (len(numbers) > 1)} {some(numbers)}"

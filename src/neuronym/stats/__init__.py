@@ -1,4 +1,4 @@
-"""Whether to believe it: closed forms, permutations, resampling."""
+"""Evidence for labels: tests and intervals in closed form, permutations, resampling."""
 
 from neuronym.stats.exchange import ExchangeBlocks, exchange_blocks
 from neuronym.stats.measures import measure

@@ -1,4 +1,4 @@
-"""Curves of a neuron as a detector: how its activations are spread, and what each threshold calls."""
+"""Curves of a neuron as a detector: the density of its activations, and its ROC curve."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Density:
-    """The density of activations as a histogram, exact zeros apart; made by ``of``.
+    """The density of activations as a histogram, without exact zeros; made by ``of``.
 
-    Behind a rectifier zeros are one value for all that is below it, with no density.
+    After a rectifier, zeros stand for everything below it, and have no density.
 
     Parameters
     ----------
     heights : float64 array of shape (n_bins,)
-        Their area is the share of the activations that are not 0.
+        The density in each bin; the total area is the share of activations that are not 0.
     edges : float64 array of shape (n_bins + 1,)
-        Of the bins, which are equally wide.
+        The edges of the bins, which are equally wide.
     zeros : float
-        The share of activations that are exactly 0; NaN where there are no activations.
+        The share of activations that are exactly 0; NaN if there are no activations.
     """
 
     heights: Floats
@@ -36,9 +36,21 @@ class Density:
 
     @classmethod
     def of(cls, values: NDArray[Any], span: float) -> Density:
-        """Bin activations, (n_samples,), of a neuron whose activations are spread over ``span``.
+        """Bin activations.
 
-        As many bins as the rule of Rice gives, 2 ∛n, from 5 to 40; a single value is one bin.
+        The number of bins is that of the Rice rule, 2 ∛n, limited to 5 to 40; equal activations fall into one bin.
+
+        Parameters
+        ----------
+        values : array of shape (n_samples,)
+            The activations of one neuron.
+        span : float
+            The range of all activations of the neuron, which sets the width of a single bin.
+
+        Returns
+        -------
+        Density
+            The histogram.
         """
         total, values = len(values), values[values != 0].astype(np.float64)
         zeros = 1 - len(values) / total if total else np.nan
@@ -54,15 +66,14 @@ class Density:
 
 @dataclass(frozen=True)
 class Roc:
-    """The ROC curve in whole numbers; made by ``of``. Equal activations are one threshold.
+    """An ROC curve in whole numbers; made by ``of``. Equal activations share one threshold.
 
     Parameters
     ----------
     hits, alarms : int64 arrays of shape (n_thresholds + 1,)
-        How many samples inside and outside are called, from none at all to all.
+        The numbers of true and of false positives, from 0 to all samples inside and outside.
     thresholds : array of shape (n_thresholds,)
-        The activations that occur, the strictest first: ``hits[i + 1]`` samples inside are at or beyond
-        ``thresholds[i]``.
+        The distinct activations, strictest first: ``hits[i + 1]`` samples inside are at or beyond ``thresholds[i]``.
     """
 
     hits: Ints
@@ -71,7 +82,22 @@ class Roc:
 
     @classmethod
     def of(cls, values: NDArray[Any], inside: NDArray[np.bool_], low: bool = False) -> Roc:
-        """The curve of activations, (n_samples,), for the samples inside; ``low`` calls those that are low."""
+        """Compute the curve.
+
+        Parameters
+        ----------
+        values : array of shape (n_samples,)
+            The activations of one neuron.
+        inside : bool array of shape (n_samples,)
+            Which samples are inside the formula.
+        low : bool, default False
+            Whether low activations predict the formula.
+
+        Returns
+        -------
+        Roc
+            The curve.
+        """
         order = np.argsort(values, kind="stable")
         if not low:
             order = len(values) - 1 - np.argsort(values[::-1], kind="stable")[::-1]
@@ -82,10 +108,10 @@ class Roc:
 
     @property
     def f1(self) -> Floats:
-        """F1 at each threshold, (n_thresholds,): 2 hits / (hits + alarms + positives)."""
+        """F1 at each threshold, float64 of shape (n_thresholds,): 2 hits / (hits + alarms + positives)."""
         return np.asarray(2 * self.hits[1:] / (self.hits[1:] + self.alarms[1:] + self.hits[-1]))
 
     @property
     def best(self) -> int:
-        """The place of the threshold with the highest F1, in hindsight; of equal ones the strictest."""
+        """The index of the threshold with the highest F1, in hindsight; of equal ones the strictest."""
         return int(np.argmax(self.f1))

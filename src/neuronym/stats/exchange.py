@@ -1,7 +1,8 @@
-"""Which samples may trade places when activations have nothing to do with concepts.
+"""Which samples are exchangeable if activations are unrelated to concepts.
 
-Frames of a video, tokens of a text, a photo and its altered copy are no independent samples: taken for such, they fake
-significance. A *cluster* is a set of samples that belong together. Whole clusters are permuted, split and resampled.
+Frames of a video, tokens of a text, or a photo and its altered copy are not independent samples; treated as if they
+were, they fake significance. A *cluster* is a set of samples that belong together. Whole clusters are permuted, split
+and resampled.
 """
 
 from __future__ import annotations
@@ -20,21 +21,24 @@ __all__ = ["LEVEL", "ExchangeBlocks", "exchange_blocks"]
 
 Ints = NDArray[np.int64]
 
-#: What a p-value must be able to reach.
+#: The level that a p-value must be able to reach.
 LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class ExchangeBlocks:
-    """Which samples may trade places when activations have nothing to do with concepts.
+    """Which samples are exchangeable if activations are unrelated to concepts.
+
+    Clusters of one class have the same size, stratum and sample weights: they may trade places.
 
     Parameters
     ----------
-    order : int64, shape (n_rows,)
-        Rows class by class, in a class cluster by cluster.
-    cluster_ptr : int64, shape (n_clusters + 1,)
-    class_ptr : int64, shape (n_classes + 1,)
-        Clusters of one class have one size, one stratum and the same sample weights: they trade places.
+    order : int64 array of shape (n_rows,)
+        The rows, class by class and, within a class, cluster by cluster.
+    cluster_ptr : int64 array of shape (n_clusters + 1,)
+        Where each cluster begins and ends in ``order``.
+    class_ptr : int64 array of shape (n_classes + 1,)
+        Where each class begins and ends among the clusters.
     """
 
     order: Ints
@@ -48,23 +52,37 @@ class ExchangeBlocks:
 
     @property
     def fixed(self) -> float:
-        """The share of the rows that cannot move, since nothing is like what they belong to."""
+        """The share of rows that cannot move, since their cluster is the only one of its class."""
         clusters, sizes = np.diff(self.class_ptr), np.diff(self.cluster_ptr)
         return float(sizes[self.class_ptr[:-1]][clusters == 1].sum() / len(self.order))
 
     @property
     def log10_arrangements(self) -> float:
-        """log10 of how many ways there are to deal the clusters out."""
+        """The log10 of the number of distinct permutations of the clusters."""
         return sum(math.lgamma(n + 1) for n in np.diff(self.class_ptr).tolist()) / math.log(10)
 
 
 def exchange_blocks(weights: Ints, clusters: Ints | None = None, strata: Ints | None = None) -> ExchangeBlocks:
-    """What may trade places: clusters of the same size, within strata, of samples with the same weights.
+    """Find which clusters may trade places: those of equal size, in one stratum, with equal sample weights.
+
+    Parameters
+    ----------
+    weights : int64 array of shape (n_rows,)
+        The sample weights.
+    clusters : int64 array of shape (n_rows,) or None, default None
+        The cluster of each row; None means that each is a cluster of its own.
+    strata : int64 array of shape (n_rows,) or None, default None
+        The stratum of each row; None means a single stratum.
+
+    Returns
+    -------
+    ExchangeBlocks
+        The rows by class and cluster.
 
     Raises
     ------
     OptionError
-        If clusters cross strata, or so few may trade places that no p-value can reach 0.05.
+        If clusters cross strata, or there are too few permutations for a p-value of 0.05.
     """
     n_rows = len(weights)
     of_row = np.arange(n_rows) if clusters is None else clusters
@@ -77,12 +95,12 @@ def exchange_blocks(weights: Ints, clusters: Ints | None = None, strata: Ints | 
     )
     if len(crossing):
         raise OptionError(
-            f"{counted(len(crossing), 'cluster')} lie in more than one stratum: a cluster is permuted as a whole, "
-            "so all of its samples must be in one"
+            f"{counted(len(crossing), 'cluster')} in more than one stratum: a cluster is permuted as a whole, so all "
+            "of its samples must be in the same stratum"
         )
     kind = distinct_rows(np.stack([sizes, stratum[order[firsts]]], axis=1))[0]
-    plain = bool((weights == weights[0]).all())
-    if not plain:
+    equal_weights = bool((weights == weights[0]).all())
+    if not equal_weights:
         profiles: dict[bytes, int] = {}
         ends = (firsts + sizes).tolist()
         profile = [
@@ -96,18 +114,19 @@ def exchange_blocks(weights: Ints, clusters: Ints | None = None, strata: Ints | 
         np.concatenate([[0], np.cumsum(np.bincount(kind))]),
     )
     if found.log10_arrangements < -math.log10(LEVEL):
-        raise OptionError(_nothing_to_permute(found, clusters is not None, strata is not None, not plain))
+        raise OptionError(_nothing_to_permute(found, clusters is not None, strata is not None, not equal_weights))
     return found
 
 
 def _nothing_to_permute(found: ExchangeBlocks, clusters: bool, strata: bool, weights: bool) -> str:
+    """The message for too few permutations, with what restricts them and the remedies."""
     unit = "clusters" if clusters else "samples"
-    asked = [*["of equal size"] * clusters, *["within their stratum"] * strata, *["of equal weights"] * weights]
-    only = f"only {unit} {' and '.join(asked)} trade places, and " if asked else ""
+    limits = [*["of equal size"] * clusters, *["within their stratum"] * strata, *["of equal weights"] * weights]
+    only = f"only {unit} {' and '.join(limits)} trade places, and " if limits else ""
     ways = round(10**found.log10_arrangements)
-    shown = f"{len(found.cluster_ptr) - 1} {unit} in {counted(len(found.class_ptr) - 1, 'class')}"
+    size = f"{len(found.cluster_ptr) - 1} {unit} in {counted(len(found.class_ptr) - 1, 'class')}"
     without = [*["clusters=False (--clusters none)"] * clusters, *["no strata"] * strata, *["no weights"] * weights]
     return (
-        f"almost nothing is left to permute: {only}{shown} can be dealt out in {counted(ways, 'way')} (at least 20 are "
-        f"needed for p ≤ 0.05): give larger classes, or {' or '.join([*without, 'no permutations'])}"
+        f"almost nothing is left to permute: {only}{size} can be arranged in {counted(ways, 'way')} (at least 20 are "
+        f"needed for p ≤ 0.05): use larger classes, or {' or '.join([*without, 'no permutations'])}"
     )

@@ -1,4 +1,4 @@
-"""How well one neuron detects given formulas on given samples: AUC with its variance, and what stands beside it."""
+"""How well a neuron detects given formulas on given samples: AUC with its variance, and effect sizes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MEASURES = np.dtype([(name, np.float64) for name in _NAMES])
 
 @dataclass(frozen=True)
 class _Sorted:
-    """Activations in ascending order: the samples, the run of ties that each is in, and where runs start."""
+    """Activations in ascending order: samples and values, the run of ties of each, and where runs start."""
 
     order: NDArray[np.intp]
     values: Floats
@@ -39,7 +39,7 @@ class _Sorted:
         fresh = np.ones(len(ordered), np.bool_)
         fresh[1:] = ordered[1:] != ordered[:-1]
         values = ordered.astype(np.float64)
-        if low:  # turned around by places, since whole numbers need not fit with another sign
+        if low:  # reversed instead of negated, since the negative of an integer may overflow
             order, values = order[::-1], -values[::-1]
             fresh = np.concatenate([[True], fresh[:0:-1]])
         return cls(order, values, np.cumsum(fresh) - 1, np.flatnonzero(fresh))
@@ -51,30 +51,35 @@ def measure(
     """Measure formulas against one neuron.
 
     Variances are those of DeLong, DeLong and Clarke-Pearson (1988) in the fast form of Sun and Xu (2014): a sample's
-    placement is the share of the other class that it stands above (below, for one outside), read off midranks. Where
-    two formulas are compared, the classes differ and the neuron stays: each sample then adds the difference of what
-    it adds to either AUC. With clusters, what a cluster's samples add is summed before it is squared (Obuchowski
-    1997), times k / (k − 1) for k clusters in the smaller class: few clusters know little of their own variance.
+    placement is the share of the other class that it exceeds (that it falls below, for one outside), computed from
+    midranks. When two formulas are compared, the classes differ but the neuron is the same: each sample then
+    contributes the difference of its contributions to the two AUCs. With clusters, the contributions of a cluster's
+    samples are summed before squaring (Obuchowski 1997), times k / (k − 1) for k clusters in the smaller class, to
+    correct for few clusters.
 
     Parameters
     ----------
-    column : real numbers, shape (n_samples,)
-    inside : bool, shape (n_formulas, n_samples)
-    weights : int64, shape (n_samples,)
-        A sample of weight w counts as w.
-    clusters : int64, shape (n_samples,), or None
-    low : whether the neuron is to be low inside
+    column : real array of shape (n_samples,)
+        The activations of the neuron.
+    inside : bool array of shape (n_formulas, n_samples)
+        Which samples are inside each formula.
+    weights : int64 array of shape (n_samples,)
+        Sample weights; a sample of weight w counts as w samples.
+    clusters : int64 array of shape (n_samples,) or None, default None
+        The cluster of each sample; None means independent samples.
+    low : bool, default False
+        Whether the neuron is expected to be low inside.
 
     Returns
     -------
-    array of ``MEASURES``, shape (n_formulas,)
-        ``gain`` and its variance are over the formula before; for the ``first`` one over an AUC of ½. ``sums`` is twice
-        the sum of midranks inside and ``ties`` Σ t³ − t, for the Mann-Whitney test. ``units``, ``units_in`` and
-        ``units_out`` are numbers of clusters, or of samples: all, and those with samples inside and outside;
-        ``gain_units`` is the least of the latter over both formulas of a gain. ``added`` is the factor by which
-        clusters raise the variance of a rank sum that says nothing. ``difference`` is that of the means, in standard
-        deviations; ``precision`` and ``recall`` are those at the threshold with the highest F1, in hindsight. NaN where
-        no or every sample is inside.
+    structured array of dtype ``MEASURES`` and shape (n_formulas,)
+        ``gain`` and its variance are relative to the previous formula, and to an AUC of ½ for the ``first``. ``sums``
+        is twice the sum of midranks inside and ``ties`` is Σ t³ − t, for the Mann-Whitney test. ``units``,
+        ``units_in`` and ``units_out`` are the numbers of clusters (or samples) in all, with samples inside, and with
+        samples outside; ``gain_units`` is the smallest of the latter two over both formulas of a gain. ``added`` is
+        the factor by which clusters raise the variance of a rank sum under the null hypothesis. ``difference`` is the
+        mean inside minus outside, in standard deviations; ``precision`` and ``recall`` are those at the threshold with
+        the highest F1, in hindsight. NaN if no or every sample is inside.
     """
     sort = _Sorted.of(column, low)
     weight = weights[sort.order]
@@ -90,7 +95,7 @@ def measure(
         adds = None
         if m and n:
             out = by_run - into
-            below = 2 * (np.cumsum(out) - out) + out  # twice how many outside stand below, ties one half
+            below = 2 * (np.cumsum(out) - out) + out  # twice the number outside that are lower, ties one half
             above = 2 * (m - np.cumsum(into)) + into
             row["auc"] = auc = int(into @ below) / (2 * m * n)
             row["sums"], row["ties"] = int(into @ below) + m * (m + 1), (by_run.astype(np.float64) ** 3 - by_run).sum()
@@ -117,7 +122,7 @@ def measure(
 
 
 def _squared(adds: Floats, weight: Ints, of_cluster: NDArray[np.intp] | None, units: float) -> float:
-    """The variance of a sum of what samples add, by samples or by clusters."""
+    """The variance of a sum of contributions of samples, or of clusters."""
     if of_cluster is None:
         return float(weight @ adds**2)
     sums = np.bincount(of_cluster, weight * adds)
@@ -125,50 +130,51 @@ def _squared(adds: Floats, weight: Ints, of_cluster: NDArray[np.intp] | None, un
 
 
 def _added(sort: _Sorted, weight: Ints, chosen: Bools, by_run: Ints, of_cluster: NDArray[np.intp] | None) -> float:
-    """The factor by which clusters raise the variance of a rank sum that says nothing: 1 without any.
+    """The factor by which clusters raise the variance of a rank sum under the null hypothesis: 1 without any.
 
-    That of Σ uᵢ for u = (φ − its mean) · (midrank − its mean), centred, summed by clusters and by samples.
+    It is the ratio of Σ u² summed by clusters to that by samples, for u = (φ − its mean) · (midrank − its mean),
+    centred.
     """
     if of_cluster is None:
         return 1.0
     ranks = (2 * (np.cumsum(by_run) - by_run) + by_run)[sort.run] / 2
     total = float(weight.sum())
-    said = (chosen - float(weight @ chosen) / total) * (ranks - float(weight @ ranks) / total)
-    said -= float(weight @ said) / total
-    single = float(weight @ said**2)
-    return float(np.square(np.bincount(of_cluster, weight * said)).sum()) / single if single else 1.0
+    u = (chosen - float(weight @ chosen) / total) * (ranks - float(weight @ ranks) / total)
+    u -= float(weight @ u) / total
+    single = float(weight @ u**2)
+    return float(np.square(np.bincount(of_cluster, weight * u)).sum()) / single if single else 1.0
 
 
 def _effects(row: np.void, values: Floats, weight: Ints, chosen: Bools, into: Ints, by_run: Ints) -> None:
-    """The difference of means, and precision and recall over the thresholds between runs."""
+    """Fill in the difference of means, and precision and recall over the thresholds between runs."""
     m, n = int(into.sum()), int(by_run.sum() - into.sum())
-    with np.errstate(invalid="ignore"):  # squares must neither vanish nor overflow
+    with np.errstate(invalid="ignore"):  # scaled so that squares neither underflow nor overflow
         values = np.nan_to_num(values / np.abs(values[[0, -1]]).max())
     mean = float(weight @ values) / (m + n)
     spread = np.sqrt(float(weight @ (values - mean) ** 2) / (m + n))
     mean_in = float((weight * chosen) @ values) / m
-    with np.errstate(divide="ignore", invalid="ignore"):  # one value for all
+    with np.errstate(divide="ignore", invalid="ignore"):  # all activations are equal
         row["difference"] = (mean_in - mean) * (m + n) / n / spread
-    hits, taken = np.cumsum(into[::-1]), np.cumsum(by_run[::-1])
-    precision = hits / taken
-    best = int(np.argmax(2 * hits / (taken + m)))
+    hits, called = np.cumsum(into[::-1]), np.cumsum(by_run[::-1])
+    precision = hits / called
+    best = int(np.argmax(2 * hits / (called + m)))
     row["precision"], row["recall"] = precision[best], hits[best] / m
     row["average_precision"] = float(into[::-1] @ precision) / m
 
 
 def p_values(rows: NDArray[np.void], clustered: bool) -> tuple[Floats, Floats]:
-    """The two-sided p-values of AUCs, and their log10: Mann and Whitney's, or a rank test by clusters."""
+    """The two-sided p-values of AUCs, and their log10: the Mann-Whitney test, or a rank test by clusters."""
     if clustered:
-        return cluster_test(_away(rows), rows["units"] - 1)
+        return cluster_test(_deviation(rows), rows["units"] - 1)
     return mann_whitney(rows["sums"], rows["positives"], rows["positives"] + rows["negatives"], rows["ties"])
 
 
-def _away(rows: NDArray[np.void]) -> NDArray[np.float64]:
-    """By how many standard deviations AUCs are away from ½, where samples come in clusters.
+def _deviation(rows: NDArray[np.void]) -> NDArray[np.float64]:
+    """How many standard deviations AUCs are away from ½, for samples in clusters.
 
-    The variance is that of an AUC of ½, as in the test of Mann and Whitney, times what clusters add to it: that of the
-    AUC itself vanishes as it nears 1, and with it would p. With two degrees of freedom less than there are clusters,
-    Student's t holds for as few as six.
+    The variance is that of an AUC of ½, as in the Mann-Whitney test, times the factor that clusters add: the variance
+    of the AUC itself vanishes near 1, and p would with it. With two degrees of freedom fewer than clusters, Student's t
+    is valid for as few as six clusters.
     """
     m, n = rows["positives"], rows["negatives"]
     with np.errstate(divide="ignore", invalid="ignore"):

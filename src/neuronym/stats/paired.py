@@ -1,4 +1,4 @@
-"""Paired tests: what changes between samples of a cluster that show a concept and those that do not."""
+"""Paired tests: how a neuron differs between the samples of a cluster of which a concept is true and the others."""
 
 from __future__ import annotations
 
@@ -15,21 +15,40 @@ __all__ = ["FEWEST", "Pairs", "paired_interval", "sign_flips", "signed_rank"]
 
 Floats = NDArray[np.float64]
 
-FEWEST = 6  # pairs that a two-sided test can reach 0.05 with: 2 / 2⁶ = 0.031
-_EXACT = 50  # pairs up to which the distribution of the signed ranks is exact, where nothing ties
+FEWEST = 6  # pairs with which a two-sided test can reach 0.05: 2 / 2⁶ = 0.031
+_EXACT = 50  # pairs up to which the distribution of signed ranks is exact, if there are no ties
 _FLIPS = 512  # permutations at a time
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The clusters with samples on both sides: what takes the mean of each side, sparse matrices, pairs × samples."""
+    """The clusters with samples both inside and outside a formula; made by ``of``.
+
+    Parameters
+    ----------
+    inside, outside : scipy.sparse.csr_array of shape (n_pairs, n_samples)
+        Matrices that average the samples of each cluster inside and outside.
+    """
 
     inside: Any
     outside: Any
 
     @classmethod
     def of(cls, inside: NDArray[np.bool_], clusters: NDArray[np.int64] | None) -> Pairs:
-        """Pair samples of a cluster inside with those outside; several on a side count by their mean."""
+        """Pair the samples of each cluster inside with those outside.
+
+        Parameters
+        ----------
+        inside : bool array of shape (n_samples,)
+            Which samples are inside the formula.
+        clusters : int64 array of shape (n_samples,) or None
+            The cluster of each sample; without clusters there are no pairs.
+
+        Returns
+        -------
+        Pairs
+            One pair per cluster with samples on both sides; several samples on a side count by their mean.
+        """
         from scipy.sparse import csr_array
 
         n_rows = len(inside)
@@ -50,12 +69,36 @@ class Pairs:
         return int(self.inside.shape[0])
 
     def means(self, values: NDArray[Any]) -> tuple[Floats, Floats]:
-        """The mean of each pair outside and inside, (n_pairs, n_neurons), of values (n_samples, n_neurons)."""
+        """Average values over each side of each pair.
+
+        Parameters
+        ----------
+        values : real array of shape (n_samples, n_neurons)
+            The activations.
+
+        Returns
+        -------
+        outside : float64 array of shape (n_pairs, n_neurons)
+            The means outside the formula.
+        inside : float64 array of shape (n_pairs, n_neurons)
+            The means inside the formula.
+        """
         numbers = values.astype(np.float64)
         return np.asarray(self.outside @ numbers), np.asarray(self.inside @ numbers)
 
     def differences(self, values: NDArray[Any]) -> Floats:
-        """Inside minus outside, (n_pairs, n_neurons)."""
+        """Compute the difference of each pair, inside minus outside.
+
+        Parameters
+        ----------
+        values : real array of shape (n_samples, n_neurons)
+            The activations.
+
+        Returns
+        -------
+        float64 array of shape (n_pairs, n_neurons)
+            The differences of the means.
+        """
         before, after = self.means(values)
         return after - before
 
@@ -63,10 +106,26 @@ class Pairs:
 def paired_interval(
     auc: Floats, variance: Floats, n_pairs: int, unpaired: tuple[Floats, Floats]
 ) -> tuple[Floats, Floats]:
-    """The 95% interval of an AUC between the sides of pairs, from its variance by pairs, on the logit scale.
+    """Compute the 95% confidence interval of an AUC between the sides of pairs, on the logit scale.
 
-    logit A ± t √variance / (A(1 − A)) with Student's t of n_pairs − 1 degrees of freedom; where there is no variance,
-    or A is 0 or 1, the interval for independent samples.
+    The interval is logit A ± t √variance / (A(1 − A)) with Student's t of n_pairs − 1 degrees of freedom. If the
+    variance is 0, or A is 0 or 1, it is the interval for independent samples.
+
+    Parameters
+    ----------
+    auc, variance : float64 arrays of any shape
+        The AUC, and its variance by pairs.
+    n_pairs : int
+        The number of pairs.
+    unpaired : tuple of (float64 array, float64 array)
+        The ends of the interval for independent samples.
+
+    Returns
+    -------
+    low : float64 array of the shape of ``auc``
+        The lower end of the interval.
+    high : float64 array of the shape of ``auc``
+        The upper end of the interval.
     """
     from scipy.special import expit, logit, stdtrit
 
@@ -78,10 +137,21 @@ def paired_interval(
 
 
 def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
-    """Wilcoxon's signed-rank test of each column, two-sided, pairs that do not differ left out: p and its log10.
+    """Run Wilcoxon's signed-rank test on each column, two-sided, without pairs that do not differ.
 
-    By ``scipy.stats.wilcoxon``: exact up to 50 pairs without ties, else by the normal approximation. 1 where no pair
-    differs.
+    By ``scipy.stats.wilcoxon``: exact up to 50 pairs without ties, else by the normal approximation.
+
+    Parameters
+    ----------
+    differences : float64 array of shape (n_pairs, n_neurons)
+        The difference of each pair.
+
+    Returns
+    -------
+    p : float64 array of shape (n_neurons,)
+        The p-values; 1 if no pair differs.
+    log10_p : float64 array of shape (n_neurons,)
+        Their log10, which stays finite if p underflows.
     """
     from scipy.stats import wilcoxon
 
@@ -96,20 +166,35 @@ def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
     rest = moved & ~plain
     if rest.any():
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # few pairs: the approximation is meant
+            warnings.simplefilter("ignore")  # few pairs: the approximation is intended
             found: Any = wilcoxon(differences[:, rest], axis=0, method="approx")
         p[rest], log10_p[rest] = normal_test(np.abs(np.asarray(found.zstatistic)))
     return p, log10_p
 
 
 def sign_flips(differences: Floats, permutations: int, seed: int) -> Floats:
-    """The p-value of each column's mean when the sign of each pair's difference is drawn anew, two-sided.
+    """Test the mean of each column by flipping the signs of pairs at random, two-sided.
 
-    P(``|Σ ±d|`` ≥ ``|Σ d|``); (1 + b) / (1 + permutations) for b of random ones, or exact over all signs where those
-    are no more. All columns share the signs, so dependence between neurons is kept.
+    p is P(``|Σ ±d|`` ≥ ``|Σ d|``): (1 + b) / (1 + permutations) if b random flips reach the observed sum, or exact over
+    all flips if there are no more than ``permutations``. All columns share the flips, so dependence between neurons is
+    preserved.
+
+    Parameters
+    ----------
+    differences : float64 array of shape (n_pairs, n_neurons)
+        The difference of each pair.
+    permutations : int
+        The number of random flips.
+    seed : int
+        The seed of the random numbers.
+
+    Returns
+    -------
+    float64 array of shape (n_neurons,)
+        The p-values.
     """
     n_pairs = len(differences)
-    observed = np.abs(differences.sum(axis=0)) * (1 - 1e-12)  # sums in another order are equal to this precision
+    observed = np.abs(differences.sum(axis=0)) * (1 - 1e-12)  # tolerates rounding of sums in another order
     every = n_pairs < 63 and 2**n_pairs <= permutations
     total = 2**n_pairs if every else permutations
     rng = np.random.default_rng([3, seed])

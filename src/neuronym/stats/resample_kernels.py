@@ -1,4 +1,4 @@
-"""Compiled permutation: the sums by group of a neuron whose activations are dealt to other samples."""
+"""Compiled kernel for permutation: the sums by group of a neuron whose activations are permuted among samples."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _i8, _f8 = types.int64, types.float64
 def permuted_sums(values, row_groups, cluster_ptr, class_ptr, uniform, places, sums):
     """Sum values (N,) by group (G,) after each of P permutations, into ``sums`` (P, G).
 
-    Values and the group of each row lie cluster by cluster, ``cluster_ptr`` (C + 1,), and clusters class by class,
-    ``class_ptr``. Clusters of a class have one size and trade places as a whole, by the shuffle of Fisher and Yates:
-    from the last to the second, each with one at or before it, drawn by ``uniform`` (P, C) in [0, 1). ``places`` (C,)
-    is scratch.
+    Values and the groups of rows are ordered cluster by cluster, as in ``cluster_ptr`` (C + 1,), and clusters class by
+    class, as in ``class_ptr``. Clusters of a class have the same size and trade places as a whole, by the Fisher-Yates
+    shuffle: from the last to the second, each with one at or before it, drawn by ``uniform`` (P, C) in [0, 1).
+    ``places`` (C,) is scratch space.
     """
     n_clusters = cluster_ptr.shape[0] - 1
     for p in range(uniform.shape[0]):

@@ -1,7 +1,7 @@
-"""What is searched on some samples and measured on others: hold-out, cross-fitting, and the bootstrap.
+"""Searching on some samples and measuring on others: hold-out, cross-fitting and the bootstrap.
 
-The AUC of the best of many formulas is too high on the samples that it was chosen on, the winner's curse; on samples
-that the search has not seen it is not. How much the formula itself hangs on the samples, resamples say.
+The AUC of the best of many formulas is too high on the samples that it was chosen on (the winner's curse), but not on
+samples that the search has not seen. Resamples show how much the formula itself depends on the samples.
 """
 
 from __future__ import annotations
@@ -24,30 +24,43 @@ __all__ = ["MEASURED", "Stability", "cross_fit", "measure_formulas", "stability"
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-#: What is measured of a formula, a field each: numbers of samples, AUC and gain with variances, effects.
+#: The measures of a formula, one per field: numbers of samples, AUC and gain with variances, effects.
 MEASURED = np.dtype(
     [*((name, MEASURES[name]) for name in MEASURES.names or ()), ("agreement", np.float64), ("missing", np.float64)]
 )
 _SUMMED = ("positives", "negatives", "units", "units_in", "units_out", "gain_units")
-_COVERED = 0.9  # share of the resamples that the set of labels covers
+_COVERED = 0.9  # the share of resamples that the listed formulas cover
 
 
 def measure_formulas(
-    taken: Activations,
+    activations: Activations,
     columns: NDArray[np.intp],
     codes: Sequence[Sequence[Sequence[Code]]],
     searcher: Searcher,
     clusters: Ints | None,
 ) -> list[list[NDArray[np.void]]]:
-    """Measure formulas on the samples of ``searcher.groups``: for each neuron and direction, one per formula.
+    """Measure formulas on the samples of ``searcher.groups``.
 
     Parameters
     ----------
-    codes : for each neuron and direction its formulas; each is compared with the one before it
-    clusters : int64, shape (n_rows,), or None
+    activations : Activations
+        The activations of the layer.
+    columns : int array of shape (n_neurons,)
+        The columns of the neurons.
+    codes : sequence of sequence of sequence of Code
+        For each neuron and direction its formulas; each is compared with the one before it.
+    searcher : Searcher
+        The search that found the formulas, with the groups to measure on.
+    clusters : int64 array of shape (n_rows,) or None
+        The cluster of each row; None means independent samples.
+
+    Returns
+    -------
+    list of list of structured array
+        For each neuron and direction, the ``measure`` of its formulas.
     """
     groups = searcher.groups
-    block = groups.used(taken.block(columns))
+    block = groups.used(activations.block(columns))
     row_groups, weights = groups.row_groups, groups.row_weights
     extensions: dict[Code, NDArray[np.bool_]] = {}
     for code in (code for by_direction in codes for chosen in by_direction for code in chosen):
@@ -70,39 +83,52 @@ def measure_formulas(
 
 
 def cross_fit(
-    taken: Activations,
+    activations: Activations,
     columns: NDArray[np.intp],
     whole: Sequence[SearchResult],
     searcher: Searcher,
     fold: Ints,
     clusters: Ints | None,
 ) -> NDArray[np.void]:
-    """Search without each fold in turn and measure on it: array of ``MEASURED``, (n_neurons, n_directions).
-
-    AUC and effects are means over the folds that hold samples inside and outside of their formula, the variance is
-    that of such a mean, and positives and negatives are sums. ``agreement`` is the share of folds that chose the
-    formula found on all samples, and ``missing`` of those that could not be measured.
+    """Search without each fold in turn and measure the formula found on that fold.
 
     Parameters
     ----------
-    whole : what is found on all samples, by direction
-    fold : int64, shape (n_rows,)
+    activations : Activations
+        The activations of the layer.
+    columns : int array of shape (n_neurons,)
+        The columns of the neurons.
+    whole : sequence of SearchResult
+        The results of the search on all samples, one per direction.
+    searcher : Searcher
+        The search on all samples.
+    fold : int64 array of shape (n_rows,)
+        The fold of each row.
+    clusters : int64 array of shape (n_rows,) or None
+        The cluster of each row; None means independent samples.
+
+    Returns
+    -------
+    structured array of shape (n_neurons, n_directions)
+        AUC and effects are means over the folds that have samples both inside and outside their formula, the variance
+        is that of this mean, and positives and negatives are sums. ``agreement`` is the share of folds that chose the
+        formula found on all samples, and ``missing`` the share of folds that could not be measured.
     """
-    raw, groups, weights = taken.block(columns), searcher.groups, searcher.groups.row_weights
+    raw, groups, weights = activations.block(columns), searcher.groups, searcher.groups.row_weights
     block, n_folds = groups.used(raw), int(fold.max()) + 1
     trained = [np.where(fold != k, weights, 0) for k in range(n_folds)]
     each = np.full((n_folds, len(columns), len(searcher.directions)), np.nan, MEASURED)
     for k, weighed in enumerate(searcher.score.reweigh(raw, groups, trained)):
         out = np.flatnonzero(fold == k)
-        own = None if clusters is None else clusters[out]
-        for d, found in enumerate(_again(searcher, trained[k])(weighed.sums)):
+        out_clusters = None if clusters is None else clusters[out]
+        for d, found in enumerate(_reweighted(searcher, trained[k])(weighed.sums)):
             for j in range(len(columns)):
                 code, row = found.code(j), each[k, j, d]
                 row["agreement"] = code == whole[d].code(j)
                 if code[0]:
                     inside = extension(code, groups)[groups.row_groups[out]]
                     low = searcher.directions[d] == "low"
-                    one = measure(block[out, j], inside[np.newaxis], weights[out], own, low)[0]
+                    one = measure(block[out, j], inside[np.newaxis], weights[out], out_clusters, low)[0]
                     for name in MEASURES.names or ():
                         row[name] = one[name]
     mean = np.full(each.shape[1:], np.nan, MEASURED)
@@ -118,16 +144,17 @@ def cross_fit(
 
 @dataclass(frozen=True)
 class Stability:
-    """How much the formula of one neuron hangs on the samples.
+    """How much the formula of one neuron depends on the samples.
 
     Parameters
     ----------
     same, concepts : float
-        The share of resamples in which the search found the same formula, and one of the same concepts.
+        The share of resamples in which the search found the same formula, and one with the same concepts.
     overlap : float
-        The mean Jaccard overlap ``|φ ∧ φ'| / |φ ∨ φ'|`` of the formula's extension with those found.
-    formulas : tuple of (formula's code, share)
-        The fewest formulas that cover 90% of the resamples, the most frequent first. The empty code is no formula.
+        The mean Jaccard index ``|φ ∧ φ'| / |φ ∨ φ'|`` of the formula's extension and those found in the resamples.
+    formulas : tuple of (Code, float)
+        The fewest formulas that cover 90% of the resamples, most frequent first, each with its share of them. The
+        empty code means no formula.
     """
 
     same: float
@@ -137,7 +164,7 @@ class Stability:
 
 
 def stability(
-    taken: Activations,
+    activations: Activations,
     columns: NDArray[np.intp],
     whole: Sequence[SearchResult],
     searcher: Searcher,
@@ -145,29 +172,47 @@ def stability(
     n_resamples: int,
     seed: int,
 ) -> list[list[Stability]]:
-    """Search bootstrap resamples: for each neuron and direction, how the answers compare with the whole's.
+    """Search bootstrap resamples and compare the formulas found with those on all samples.
 
     Samples, or whole clusters, are drawn with replacement: a resample is a set of sample weights, and midranks are
     those of the weighted sample.
 
     Parameters
     ----------
-    whole : what is found on all samples, by direction
+    activations : Activations
+        The activations of the layer.
+    columns : int array of shape (n_neurons,)
+        The columns of the neurons.
+    whole : sequence of SearchResult
+        The results of the search on all samples, one per direction.
+    searcher : Searcher
+        The search on all samples.
+    clusters : int64 array of shape (n_rows,) or None
+        The cluster of each row; None means independent samples.
+    n_resamples : int
+        The number of resamples.
+    seed : int
+        The seed of the random numbers.
+
+    Returns
+    -------
+    list of list of Stability
+        One per neuron and direction.
     """
     groups, n_directions = searcher.groups, len(searcher.directions)
-    answers: list[list[list[Code]]] = [[[] for _ in range(n_directions)] for _ in columns]
+    resampled: list[list[list[Code]]] = [[[] for _ in range(n_directions)] for _ in columns]
     drawn = bootstrap(groups.row_weights, clusters, n_resamples, seed)
-    # Each resample is drawn again for the search, which is cheaper than to keep it.
+    # Each resample is drawn again for the search, which is cheaper than keeping it.
     weighings = searcher.score.reweigh(
-        taken.block(columns), groups, bootstrap(groups.row_weights, clusters, n_resamples, seed)
+        activations.block(columns), groups, bootstrap(groups.row_weights, clusters, n_resamples, seed)
     )
     for weights, weighed in zip(drawn, weighings, strict=True):
-        for d, found in enumerate(_again(searcher, weights)(weighed.sums)):
+        for d, found in enumerate(_reweighted(searcher, weights)(weighed.sums)):
             for j in range(len(columns)):
-                answers[j][d].append(found.code(j))
+                resampled[j][d].append(found.code(j))
     extensions: dict[Code, NDArray[np.bool_]] = {}
     return [
-        [_compared(whole[d].code(j), answers[j][d], groups.counts, extensions, searcher) for d in range(n_directions)]
+        [_compared(whole[d].code(j), resampled[j][d], groups.counts, extensions, searcher) for d in range(n_directions)]
         for j in range(len(columns))
     ]
 
@@ -175,6 +220,7 @@ def stability(
 def _compared(
     own: Code, others: list[Code], counts: Ints, extensions: dict[Code, NDArray[np.bool_]], searcher: Searcher
 ) -> Stability:
+    """The stability of a formula, given those found in the resamples; ``extensions`` is a cache."""
     times = Counter(others)
     for code in (own, *times):
         if code not in extensions:
@@ -192,6 +238,6 @@ def _compared(
     return Stability(times[own] / n_resamples, concepts / n_resamples, overlap / n_resamples, tuple(formulas))
 
 
-def _again(searcher: Searcher, weights: Ints) -> Searcher:
-    """The same search of samples with other weights."""
+def _reweighted(searcher: Searcher, weights: Ints) -> Searcher:
+    """The same search with other sample weights."""
     return Searcher(searcher.groups.weighted(weights), searcher.rules, searcher.directions, searcher.score)

@@ -1,4 +1,4 @@
-"""Significance in closed form: tests, intervals, and what several of them together say."""
+"""Significance in closed form: tests, confidence intervals, and adjustment for many tests."""
 
 from __future__ import annotations
 
@@ -21,78 +21,108 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-#: How far a fitted tail is followed: to this share of the smallest p that permutations give.
+#: How far a fitted tail is extrapolated: to this share of the smallest p that the permutations can give.
 FARTHEST = 1e-4
 
 
 def mann_whitney(
     sums: ArrayLike, counts: ArrayLike, total: ArrayLike, ties: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The two-sided Mann-Whitney U test of activations inside a formula against outside, by the normal approximation.
+    """Run the two-sided Mann-Whitney U test of activations inside a formula against outside.
 
-    Corrected for ties and for continuity, as ``scipy.stats.mannwhitneyu(method="asymptotic")``. It holds for a
-    formula that was chosen before looking at the activations; the best one of a search is not.
+    By the normal approximation, corrected for ties and continuity, as in
+    ``scipy.stats.mannwhitneyu(method="asymptotic")``. It is valid for a formula chosen before looking at the
+    activations, and does not account for a search.
 
     Parameters
     ----------
-    sums : int, any shape
+    sums : int array of any shape
         Twice the sum of the midranks inside.
-    counts : int
+    counts : int array
         The number of samples inside, n, with 0 < n < total.
-    total : int
+    total : int array
         The number of samples, N.
-    ties : float
+    ties : float array
         Σ t³ − t over the runs of t equal activations.
 
     Returns
     -------
-    p, log10_p : float64
-        log10 p stays finite where p underflows to 0. NaN where all activations are equal.
+    p : float64 array
+        The p-values; NaN if all activations are equal.
+    log10_p : float64 array
+        Their log10, which stays finite if p underflows to 0.
 
+    Examples
+    --------
     >>> p, log10_p = mann_whitney(sums=2 * (4 + 5 + 6), counts=3, total=6, ties=0)
     >>> round(float(p), 4)
     0.0809
     """
-    n, doubled, all_ = (np.asarray(given, np.float64) for given in (counts, sums, total))
+    n, doubled, all_ = (np.asarray(values, np.float64) for values in (counts, sums, total))
     u = doubled / 2 - n * (n + 1) / 2
     pairs = n * (all_ - n)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a single sample, or one value for all
+    with np.errstate(divide="ignore", invalid="ignore"):  # a single sample, or equal activations
         deviation = np.sqrt(pairs / 12 * ((all_ + 1) - np.asarray(ties, np.float64) / (all_ * (all_ - 1))))
         z = np.where(deviation > 0, (np.maximum(u, pairs - u) - pairs / 2 - 0.5) / deviation, np.nan)
     return normal_test(z)
 
 
 def normal_test(z: ArrayLike) -> tuple[Floats, Floats]:
-    """The two-sided p-value of a standard normal z, given as at least 0, and its log10, which never underflows."""
+    """The two-sided p-value of a non-negative standard normal z, and its log10, which never underflows."""
     from scipy.special import log_ndtr, ndtr
 
-    away = np.asarray(z, np.float64)
-    p: NDArray[Any] = np.minimum(2 * ndtr(-away), 1.0)
-    log10_p = np.minimum((np.log(2) + log_ndtr(-away)) / np.log(10), 0.0)
+    size = np.asarray(z, np.float64)
+    p: NDArray[Any] = np.minimum(2 * ndtr(-size), 1.0)
+    log10_p = np.minimum((np.log(2) + log_ndtr(-size)) / np.log(10), 0.0)
     return p, log10_p
 
 
 def cluster_test(t: ArrayLike, units: ArrayLike) -> tuple[Floats, Floats]:
-    """The two-sided p-value of Student's t with ``units`` − 1 degrees of freedom, and its log10.
+    """Run the two-sided t test of an estimate whose variance comes from a number of units, such as clusters.
 
-    For an estimate whose variance comes from so many units. NaN for fewer than two.
+    Parameters
+    ----------
+    t : float array of any shape
+        The estimate divided by its standard error.
+    units : float array
+        The number of units; Student's t has ``units`` − 1 degrees of freedom.
+
+    Returns
+    -------
+    p : float64 array
+        The p-values; NaN for fewer than two units.
+    log10_p : float64 array
+        Their log10, which stays finite if p underflows.
     """
     from scipy.special import stdtr
 
-    away, df = np.abs(np.asarray(t, np.float64)), np.asarray(units, np.float64) - 1
+    size, df = np.abs(np.asarray(t, np.float64)), np.asarray(units, np.float64) - 1
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = np.where(df > 0, np.minimum(2 * stdtr(df, -away), 1.0), np.nan)
-        # It underflows for many clusters alone, where it is as good as normal.
-        log10_p = np.where(p == 0, normal_test(away)[1], np.log10(p))
+        p = np.where(df > 0, np.minimum(2 * stdtr(df, -size), 1.0), np.nan)
+        # It underflows only for many clusters, where t is nearly normal.
+        log10_p = np.where(p == 0, normal_test(size)[1], np.log10(p))
     return np.asarray(p), np.asarray(log10_p)
 
 
 def gain_test(gain: ArrayLike, variance: ArrayLike, units: ArrayLike | None = None) -> Floats:
-    """The one-sided p-value of a gain in AUC with this variance: P(Z ≥ gain / √variance).
+    """Test a gain in AUC, one-sided: p = P(Z ≥ gain / √variance).
 
-    With the variance of a paired difference this is the test of DeLong, DeLong and Clarke-Pearson (1988). No gain has
-    ½, and a gain without variance NaN, since then nothing is known. With ``units``, the number of clusters that the
-    variance comes from, Z is Student's t with one degree of freedom less.
+    With the variance of a paired difference this is the test of DeLong, DeLong and Clarke-Pearson (1988).
+
+    Parameters
+    ----------
+    gain : float array of any shape
+        The gain in AUC.
+    variance : float array
+        The variance of the gain.
+    units : float array or None, default None
+        The number of clusters that the variance comes from: Z then is Student's t with one degree of freedom fewer.
+        None means a standard normal Z.
+
+    Returns
+    -------
+    float64 array
+        The p-values: ½ for no gain, and NaN for a gain whose variance is 0, since it cannot be judged.
     """
     from scipy.special import ndtr, stdtr
 
@@ -105,21 +135,30 @@ def gain_test(gain: ArrayLike, variance: ArrayLike, units: ArrayLike | None = No
 def auc_interval(
     auc: ArrayLike, variance: ArrayLike, positives: ArrayLike, negatives: ArrayLike, level: float = 0.95
 ) -> tuple[Floats, Floats]:
-    """A confidence interval for an AUC, conditional on the formula.
+    """Compute a confidence interval for an AUC, conditional on the formula.
 
-    With at least 200 positives and an AUC of 0.05 to 0.95, that of DeLong on the logit scale,
-    logit A ± z √variance / (A(1 − A)); elsewhere, where this covers too little, ``score_interval``.
+    With at least 200 positives and an AUC from 0.05 to 0.95, the interval is DeLong's on the logit scale,
+    logit A ± z √variance / (A(1 − A)); otherwise its coverage is too low, and ``score_interval`` is used.
 
     Parameters
     ----------
-    auc, variance : float, any shape
-        The AUC and its variance by DeLong.
-    positives, negatives : float
-        The number of samples inside and outside; of clusters, where samples come in clusters.
+    auc, variance : float arrays of any shape
+        The AUC and DeLong's variance.
+    positives, negatives : float arrays
+        The numbers of samples inside and outside, or of clusters if samples come in clusters.
+    level : float, default 0.95
+        The confidence level.
+
+    Returns
+    -------
+    low : float64 array
+        The lower end of the interval.
+    high : float64 array
+        The upper end of the interval.
     """
     from scipy.special import expit, logit, ndtri
 
-    a, var, m, n = (np.asarray(given, np.float64) for given in (auc, variance, positives, negatives))
+    a, var, m, n = (np.asarray(values, np.float64) for values in (auc, variance, positives, negatives))
     low, high = score_interval(a, m, n, level)
     with np.errstate(divide="ignore", invalid="ignore"):
         half = ndtri((1 + level) / 2) * np.sqrt(var) / (a * (1 - a))
@@ -133,15 +172,31 @@ def auc_interval(
 def score_interval(
     auc: ArrayLike, positives: ArrayLike, negatives: ArrayLike, level: float = 0.95
 ) -> tuple[Floats, Floats]:
-    """The interval of Newcombe (2006, part 2, method 5) for an AUC: all θ with (θ − A)² ≤ z² V(θ).
+    """Compute Newcombe's confidence interval for an AUC (2006, part 2, method 5): all θ with (θ − A)² ≤ z² V(θ).
 
     V(θ) = θ(1 − θ)(2N − 1 − (3N − 3) / ((2 − θ)(1 + θ))) / (mn) for m positives, n negatives and N = (m + n) / 2 is
-    the variance of Hanley and McNeil with both numbers replaced by their mean. It is never empty: an AUC of 1 has an
-    interval.
+    the variance of Hanley and McNeil with both numbers replaced by their mean. The interval is never empty, not even
+    for an AUC of 1.
+
+    Parameters
+    ----------
+    auc : float array of any shape
+        The AUC.
+    positives, negatives : float arrays
+        The numbers of samples inside and outside, or of clusters if samples come in clusters.
+    level : float, default 0.95
+        The confidence level.
+
+    Returns
+    -------
+    low : float64 array
+        The lower end of the interval; NaN if the AUC is.
+    high : float64 array
+        The upper end of the interval; NaN if the AUC is.
     """
     from scipy.special import ndtri
 
-    a, m, n = np.broadcast_arrays(*(np.asarray(given, np.float64) for given in (auc, positives, negatives)))
+    a, m, n = np.broadcast_arrays(*(np.asarray(values, np.float64) for values in (auc, positives, negatives)))
     z2, mean = ndtri((1 + level) / 2) ** 2, (m + n) / 2
 
     def beyond(theta: Floats) -> NDArray[np.bool_]:
@@ -153,50 +208,66 @@ def score_interval(
     ends = []
     for edge in (0.0, 1.0):
         outside, inside = np.full(a.shape, edge), a.copy()
-        for _ in range(60):  # halved until a double has no more digits
+        for _ in range(60):  # bisect down to the precision of a double
             middle = (outside + inside) / 2
             far = beyond(middle)
             outside, inside = np.where(far, middle, outside), np.where(far, inside, middle)
-        # From an AUC of 0 or 1 the interval reaches to this edge.
+        # For an AUC of 0 or 1 the interval extends to this edge.
         ends.append(np.where(np.isnan(a), np.nan, np.where(a == edge, edge, inside)))
     return ends[0], ends[1]
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:
-    """The p-values adjusted for being many, by Benjamini and Hochberg; NaN stays, and is none of them.
+    """Adjust p-values for multiple testing by the method of Benjamini and Hochberg.
 
+    Parameters
+    ----------
+    p : float array of any shape
+        The p-values; NaN does not count as a test.
+
+    Returns
+    -------
+    float64 array of the shape of ``p``
+        The adjusted p-values; NaN stays NaN.
+
+    Examples
+    --------
     >>> benjamini_hochberg([0.01, float("nan"), 0.04]).tolist()
     [0.02, nan, 0.04]
     """
     from scipy.stats import false_discovery_control
 
-    given = np.asarray(p, np.float64)
-    known = np.isfinite(given)
-    q = np.full(given.shape, np.nan)
+    tests = np.asarray(p, np.float64)
+    known = np.isfinite(tests)
+    q = np.full(tests.shape, np.nan)
     if known.any():
-        q[known] = false_discovery_control(given[known])
+        q[known] = false_discovery_control(tests[known])
     return q
 
 
 def pareto_tail(null: ArrayLike, observed: ArrayLike, seed: int = 0) -> Floats:
-    """The p-value of observations beyond the reach of a permutation null, by a generalised Pareto tail.
+    """Compute p-values of observations beyond a permutation null by fitting a generalised Pareto tail.
 
-    As Knijnenburg, Wessels, Reinders and Shmulevich (2009): P(excess over a threshold t) times the tail of a
+    As in Knijnenburg, Wessels, Reinders and Shmulevich (2009): P(excess over a threshold t) times the tail of a
     generalised Pareto distribution fitted to the excesses. It is fitted to the 250 highest values of the null, or a
-    quarter where there are fewer than 1,000, by probability-weighted moments (Hosking and Wallis 1987), and then to
-    fewer, down to 30, until a Cramér-von Mises test by parametric bootstrap does not reject it at 0.05. A shape below
-    0, of a tail that ends, is taken as 0, the exponential tail of the same mean: from 250 values the end is hardly
-    known, and one that comes too early makes p too small by orders of magnitude.
+    quarter of fewer than 1,000, by probability-weighted moments (Hosking and Wallis 1987), and then to fewer, down to
+    30, until a Cramér-von Mises test by parametric bootstrap does not reject it at 0.05. A negative shape, of a tail
+    that ends, is replaced by 0, the exponential tail of the same mean: 250 values hardly determine the end, and one
+    that comes too early makes p too small by orders of magnitude.
 
     Parameters
     ----------
-    null : float, shape (n_permutations,)
-    observed : float, any shape
+    null : float array of shape (n_permutations,)
+        The statistic under the null hypothesis.
+    observed : float array of any shape
+        The observed values of the statistic.
+    seed : int, default 0
+        The seed of the parametric bootstrap.
 
     Returns
     -------
-    p : float64
-        NaN where no tail fits.
+    float64 array of the shape of ``observed``
+        The p-values; NaN if no tail fits.
     """
     ordered = np.sort(np.asarray(null, np.float64))[::-1]
     x = np.asarray(observed, np.float64)
@@ -214,7 +285,7 @@ def pareto_tail(null: ArrayLike, observed: ArrayLike, seed: int = 0) -> Floats:
 
 
 def _pareto_fit(excesses: Floats) -> tuple[Any, Any]:
-    """Shape ξ and scale of sorted excesses (…, n) by probability-weighted moments."""
+    """The shape ξ and scale of sorted excesses (…, n) by probability-weighted moments."""
     n = excesses.shape[-1]
     mean = excesses.mean(-1)
     weighted = (excesses * (1 - (np.arange(1, n + 1) - 0.35) / n)).mean(-1)
@@ -223,6 +294,7 @@ def _pareto_fit(excesses: Floats) -> tuple[Any, Any]:
 
 
 def _pareto_survival(x: Any, shape: Any, scale: Any) -> Floats:
+    """P(X ≥ x) for a generalised Pareto distribution."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         shape = np.asarray(shape, np.float64)
         base = np.maximum(1 + shape * x / scale, 0)
@@ -230,7 +302,7 @@ def _pareto_survival(x: Any, shape: Any, scale: Any) -> Floats:
 
 
 def _pareto_fits(excesses: Floats, shape: float, scale: float, rng: np.random.Generator) -> bool:
-    """Whether Cramér and von Mises' distance is among the lower 95% of those of 199 samples from the fit."""
+    """Whether the Cramér-von Mises distance is among the lower 95% of those of 199 samples from the fit."""
     n = len(excesses)
     if not (scale > 0 and np.isfinite(shape) and excesses[-1] > 0):
         return False

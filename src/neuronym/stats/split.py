@@ -1,4 +1,4 @@
-"""Which samples are set apart, or drawn again: hold-out, folds, bootstrap; whole clusters, stratified by concepts."""
+"""Splitting and resampling: hold-out, folds and bootstrap, by whole clusters and stratified by concepts."""
 
 from __future__ import annotations
 
@@ -16,48 +16,104 @@ Ints = NDArray[np.int64]
 _SPLIT, _BOOTSTRAP = 1, 2  # streams of random numbers
 
 
-def _dealt(row_groups: Ints, clusters: Ints | None, seed: int) -> tuple[Ints, Ints, np.random.Generator]:
-    """Clusters in random order, those whose first sample shows the same side by side; the cluster of each row."""
+def _shuffled(row_groups: Ints, clusters: Ints | None, seed: int) -> tuple[Ints, Ints, np.random.Generator]:
+    """Clusters in random order, but adjacent if their first samples have equal concepts; and each row's cluster."""
     rng = np.random.default_rng([_SPLIT, seed])
     of_row = np.arange(len(row_groups)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     first = np.unique(of_row, return_index=True)[1]
-    place = rng.permutation(int(row_groups.max()) + 1)  # groups are numbered as they come, which may say something
+    place = rng.permutation(int(row_groups.max()) + 1)  # groups are numbered by appearance, which may carry meaning
     return np.lexsort((rng.random(len(first)), place[row_groups[first]])), of_row, rng
 
 
 def hold_out(row_groups: Ints, clusters: Ints | None, share: float, seed: int) -> NDArray[np.bool_]:
-    """Set a share of the samples apart: bool, shape (n_rows,).
+    """Choose a share of the samples to hold out.
 
-    Stratified by what the samples show: of those with equal concepts, as nearly the same share as whole samples (or
-    clusters, by their first sample) allow.
+    The choice is stratified: of the samples with equal concepts, the share is as close to ``share`` as whole samples
+    (or clusters, by their first sample) allow.
+
+    Parameters
+    ----------
+    row_groups : int64 array of shape (n_rows,)
+        The group of each row; samples of a group have equal concepts.
+    clusters : int64 array of shape (n_rows,) or None
+        The cluster of each row; clusters are held out as a whole.
+    share : float
+        The share to hold out, between 0 and 1.
+    seed : int
+        The seed of the random numbers.
+
+    Returns
+    -------
+    bool array of shape (n_rows,)
+        Whether each row is held out.
 
     Raises
     ------
     OptionError
         If a part would be empty.
     """
-    order, of_row, rng = _dealt(row_groups, clusters, seed)
+    order, of_row, rng = _shuffled(row_groups, clusters, seed)
     steps = np.floor(np.arange(len(order) + 1) * share + rng.random())
-    apart = np.zeros(len(order), np.bool_)
-    apart[order] = np.diff(steps) > 0
-    if not 1 <= share * len(apart) <= len(apart) - 1 or not 0 < apart.sum() < len(apart):
+    held_out = np.zeros(len(order), np.bool_)
+    held_out[order] = np.diff(steps) > 0
+    if not 1 <= share * len(held_out) <= len(held_out) - 1 or not 0 < held_out.sum() < len(held_out):
         unit = "samples" if clusters is None else "clusters"
-        raise OptionError(f"holdout={share} of {len(apart)} {unit} leaves one part without any: choose another share")
-    return np.asarray(apart[of_row])
+        raise OptionError(f"holdout={share} of {len(held_out)} {unit} leaves one part empty: choose another share")
+    return np.asarray(held_out[of_row])
 
 
 def into_folds(row_groups: Ints, clusters: Ints | None, n_folds: int, seed: int) -> Ints:
-    """Deal samples or clusters into folds, stratified as in ``hold_out``: 0 … n_folds − 1, shape (n_rows,)."""
-    order, of_row, _ = _dealt(row_groups, clusters, seed)
+    """Assign samples or whole clusters to folds, stratified as in ``hold_out``.
+
+    Parameters
+    ----------
+    row_groups : int64 array of shape (n_rows,)
+        The group of each row; samples of a group have equal concepts.
+    clusters : int64 array of shape (n_rows,) or None
+        The cluster of each row; clusters stay together.
+    n_folds : int
+        The number of folds.
+    seed : int
+        The seed of the random numbers.
+
+    Returns
+    -------
+    int64 array of shape (n_rows,)
+        The fold of each row, from 0 to n_folds − 1.
+
+    Raises
+    ------
+    OptionError
+        If there are fewer samples or clusters than folds.
+    """
+    order, of_row, _ = _shuffled(row_groups, clusters, seed)
     if len(order) < n_folds:
-        raise OptionError(f"folds={n_folds} is more than the {len(order)} samples or clusters that there are")
+        unit = "samples" if clusters is None else "clusters"
+        raise OptionError(f"folds={n_folds} must not exceed the number of {unit}, {len(order)}")
     fold = np.empty(len(order), np.int64)
     fold[order] = np.arange(len(order)) % n_folds
     return np.asarray(fold[of_row])
 
 
 def bootstrap(weights: Ints, clusters: Ints | None, n_resamples: int, seed: int) -> Iterator[Ints]:
-    """Sample weights of resamples: as many clusters as there are, drawn with replacement; int64, shape (n_rows,)."""
+    """Draw bootstrap resamples of samples or whole clusters, with replacement.
+
+    Parameters
+    ----------
+    weights : int64 array of shape (n_rows,)
+        The sample weights.
+    clusters : int64 array of shape (n_rows,) or None
+        The cluster of each row; clusters are drawn as a whole.
+    n_resamples : int
+        The number of resamples.
+    seed : int
+        The seed of the random numbers.
+
+    Yields
+    ------
+    int64 array of shape (n_rows,)
+        The sample weights of a resample, 0 for rows not drawn.
+    """
     of_row = np.arange(len(weights)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     n = int(of_row.max()) + 1
     for b in range(n_resamples):
