@@ -115,7 +115,7 @@ ACTIVATIONS = {
     "missing file": (write("gone.npy")(lambda path: None), "cannot read activations: there is no file"),
     "a folder": (write("folder.npy")(lambda path: path.mkdir()), "Is a directory"),
     "another ending": (text("a.txt", "1 2"), "must end in .npy or .npz or .csv or .parquet"),
-    "no ending": (text("activations", "1 2"), "cannot tell the kind of"),
+    "no ending": (text("activations", "1 2"), "unknown kind of file"),
     "empty npy": (octets("a.npy", b""), "the file is empty"),
     "empty npz": (octets("a.npz", b""), "the file is empty"),
     "empty csv": (octets("a.csv", b""), "the file is empty"),
@@ -131,15 +131,18 @@ ACTIVATIONS = {
     ),
     "garbage npz": (octets("a.npz", b"PK\x03\x04 garbage"), "cannot read activations"),
     "truncated npz": (cut("a.npz", archive, 0.6), "cannot read activations"),
-    "npy called npz": (npy_called_npz, "it is no .npz archive"),
+    "npy called npz": (npy_called_npz, "it is not an .npz archive"),
     "npz of other arrays": (
         write("a.npz")(lambda path: np.savez(path, x=np.eye(2), y=np.eye(2))),
-        "it holds the arrays 'x', 'y', and none is called activations",
+        "it must contain an array named activations, but contains 'x', 'y'",
     ),
     "csv in another encoding": (text("a.csv", "sample,1\nä,2\n", "latin-1"), "cannot read activations"),
     "csv of ragged rows": (text("a.csv", "a,b\n1,2\n3\n"), "Expected 2 columns, got 1"),
     "csv with text": (text("a.csv", "a,b\n1,2\n3,high\n"), "invalid value 'high'"),
-    "csv without names": (text("a.csv", "0.5,1.25\n0.1,0.2\n"), "the first line holds numbers ('0.5', '1.25')"),
+    "csv without names": (
+        text("a.csv", "0.5,1.25\n0.1,0.2\n"),
+        "the first line must name the columns, but contains numbers ('0.5', '1.25')",
+    ),
     "csv with an empty cell": (
         text("a.csv", "a,b\n" + "1,2\n" * (N - 1) + "1,\n"),
         "NaN or infinity in 1 neuron (b: 1)",
@@ -199,7 +202,7 @@ CONCEPTS = {
     "a broken concept table": (table("c.parquet", {"concepts": [["a"]]}, {"neuronym": "{"}), "cannot read concepts"),
     "a concept table of other concepts": (
         table("c.parquet", {"concepts": [["a"]]}, {"neuronym": json.dumps({"concepts": [{"name": "b"}]})}),
-        "the file's concept table lacks 1 concept of the lists ('a')",
+        "the table of concepts in the file's metadata lacks 1 concept of the lists ('a')",
     ),
     "fewer rows": (frame("c.csv", good_concepts()[:50]), "concepts has 50 rows but activations has 60"),
 }

@@ -128,7 +128,7 @@ READERS = {  # the file, what writes it, what reads it, and a part of ours that 
     "a.zarr": (store, open_activations, (zarr_store, "Activations")),
     "c.parquet": (concepts, open_concepts, (io_files, "columns_of_pairs")),
     "long.csv": (long, open_concepts, (Concepts, "from_long")),
-    "hot.csv": (hot, open_concepts, (io_files, "_meant")),
+    "hot.csv": (hot, open_concepts, (io_files, "_as_bool")),
     "attributes.csv": (attributes, sources.open_attributes, (sources, "is_missing")),
     "attributes.parquet": (attributes, sources.open_attributes, (sources, "is_missing")),
     "texts.csv": (texts, open_texts, (tables, "split_ids")),
@@ -211,7 +211,7 @@ def test_a_file_that_is_missing_or_no_file_is_refused(tmp_path, name):
 
 
 def test_a_path_with_nul_is_refused():
-    with pytest.raises(FileError, match="a path cannot hold the NUL character"):
+    with pytest.raises(FileError, match="contains a NUL character"):
         Labels.open("a\0.csv")
 
 

@@ -78,7 +78,7 @@ def test_a_column_sample_goes_before_the_index(tmp_path):
 def test_an_index_of_several_levels_is_refused(tables, tmp_path):
     index = pd.MultiIndex.from_product([range(10), range(10)], names=["video", "frame"])
     tables[0].set_index(index).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(FileError, match="has 2 levels: save it with one, or without"):
+    with pytest.raises(FileError, match="has 2 levels: save it with one or none"):
         open_activations(tmp_path / "a.parquet")
 
 
@@ -187,8 +187,8 @@ def test_a_missing_name_is_no_name(names):
 FILES = {
     "sample;dog;cat\na;1;0\n": "its columns must be separated by commas; the first line is 'sample;dog;cat'",
     "sample\tdog\na\t1\n": "its columns must be separated by commas",
-    "sample, dog, cat\na, 1, 0\n": "the names in the first line have a space before them",
-    ",dog,cat\n0,1,0\n": "its first column has no name: call it sample if it holds ids",
+    "sample, dog, cat\na, 1, 0\n": "the names in the first line start with a space",
+    ",dog,cat\n0,1,0\n": "its first column has no name: name it sample if it contains ids",
     "sample,dog\ra,1\rb,0\r": "new-line character seen in unquoted field",
     'sample,"dog\na,1\n': "unexpected end of data",
     "x" * 200_000 + ",b\n1,0\n": "field larger than field limit",
@@ -204,7 +204,7 @@ def test_tables_of_other_programs_are_refused_clearly(tmp_path, content):
 
 def test_lists_under_another_name_are_told_how_to_be_called(tmp_path):
     pq.write_table(pa.table({"sample": ["x"], "tags": [["a"]]}), tmp_path / "c.parquet")
-    with pytest.raises(FileError, match=r"the column 'tags' holds lists or records: .* must be called concepts"):
+    with pytest.raises(FileError, match=r"the column 'tags' contains lists or records: .* must be called concepts"):
         open_concepts(tmp_path / "c.parquet")
 
 

@@ -1,16 +1,16 @@
-"""The one tree of errors.
+"""The hierarchy of errors.
 
 ::
 
     NeuronymError
-    └── InputError (also a ValueError)      what came in cannot be used; the message says what to do
-        ├── FormulaError                    text that is no formula
-        ├── ConceptsError                   concepts that are not yes/no, not named once, not one row per sample
-        ├── ActivationsError                activations that are no samples × neurons matrix of finite numbers
-        ├── AlignmentError                  activations and concepts of other samples
-        ├── OptionError                     an option outside of its range
-        ├── FileError                       a file that is missing, broken, of another kind or in the way
-        └── UnknownNameError (also a KeyError)   a concept, neuron or layer that is not there
+    └── InputError (also a ValueError)      invalid input; the message says what to do
+        ├── FormulaError                    text that is not a formula
+        ├── ConceptsError                   concepts that are not yes or no, uniquely named, one row per sample
+        ├── ActivationsError                activations that are not a samples × neurons matrix of finite numbers
+        ├── AlignmentError                  activations and concepts of different samples
+        ├── OptionError                     an option with an invalid value
+        ├── FileError                       a file that is missing, broken, of the wrong kind, or exists already
+        └── UnknownNameError (also a KeyError)   a concept, neuron, layer or other name that does not exist
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ __all__ = [
 
 
 class NeuronymError(Exception):
-    """What neuronym raises on purpose."""
+    """Base class of neuronym's errors."""
 
     __str__ = Exception.__str__
 
 
 class InputError(NeuronymError, ValueError):
-    """Input that cannot be used."""
+    """Invalid input."""
 
 
 class FormulaError(InputError):
-    """Text that is no formula."""
+    """Text that is not a formula."""
 
 
 class ConceptsError(InputError):
@@ -51,16 +51,16 @@ class ActivationsError(InputError):
 
 
 class AlignmentError(InputError):
-    """Activations and concepts that do not belong to the same samples."""
+    """Activations and concepts of different samples."""
 
 
 class OptionError(InputError):
-    """An option outside of its range."""
+    """An option with an invalid value."""
 
 
 class FileError(InputError):
-    """A file that cannot be read or may not be written."""
+    """A file that cannot be read or written."""
 
 
 class UnknownNameError(InputError, KeyError):
-    """A name that is not there."""
+    """A name that does not exist."""

@@ -1,7 +1,7 @@
-"""What the front doors take, said once: the forms of activations, concepts, clusters, samples and hierarchies.
+"""Types of the arguments of public functions: the accepted forms of activations, concepts, clusters and more.
 
-Only type checkers read this; at run time each is turned into its class by ``neuronym.inputs``, which says what is
-wrong with anything else.
+They are for type checkers and editors; at run time ``neuronym.inputs`` converts arguments and explains what is wrong
+with invalid ones.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ __all__ = [
 #: A file or folder.
 PathLike: TypeAlias = str | Path
 
-#: The name of a neuron: its column, or a text.
+#: The name of a neuron: its column number, or text.
 Name: TypeAlias = int | str
 
 #: Whether a neuron is high or low inside its formula.
 Direction: TypeAlias = Literal["high", "low"]
 
-#: What becomes of concept values that are neither yes nor no: an error, a no, or the sample is dropped.
+#: How to treat a concept value that is neither yes nor no: raise an error, count it as no, or drop its sample.
 Unknown: TypeAlias = Literal["error", "no", "drop"]
 
-#: How the positions of a map or a sequence become one number per neuron.
+#: How to pool the positions of a map or sequence into one number per neuron.
 Pool: TypeAlias = Literal["mean", "max", "first", "last"]
 
 #: The activations of one layer: (n_samples, n_neurons), in memory or in a file.
@@ -59,12 +59,12 @@ LayerLike: TypeAlias = "Activations | ArrayLike | pd.DataFrame | PathLike"
 #: The activations of one layer, or of several by name, as a mapping or a Zarr store.
 ActivationsLike: TypeAlias = "LayerLike | Mapping[str, LayerLike] | Mapping[str | None, LayerLike]"
 
-#: Which concepts each sample shows: (n_samples, n_concepts) of yes and no, sets of names, or a file.
+#: The concepts of each sample: (n_samples, n_concepts) values of yes or no, sets of names, or a file.
 ConceptsLike: TypeAlias = (
     "Concepts | ArrayLike | pd.DataFrame | sparray | spmatrix | PathLike | Sequence[set[str]] | Sequence[Sequence[str]]"
 )
 
-#: What each sample belongs to: a label per sample, a mapping from sample id, or a table; False for nothing.
+#: The cluster or stratum of each sample: one label per sample, labels by sample id, or a table; False for none.
 ClustersLike: TypeAlias = "ArrayLike | pd.Series[Any] | Sequence[Hashable] | Mapping[Any, Any] | PathLike | bool | None"
 
 #: Samples to look at: images, texts or rows of a table.
@@ -72,11 +72,11 @@ SamplesLike: TypeAlias = (
     "Samples | Images | pd.DataFrame | pd.Series[Any] | Mapping[str, Any] | Sequence[Any] | ArrayLike | PathLike"
 )
 
-#: Photos: ``Images``, or a folder of them.
+#: Images: ``Images``, or a folder of image files.
 ImagesLike: TypeAlias = "Images | PathLike"
 
 #: Labels, or a file of them.
 LabelsLike: TypeAlias = "Labels | PathLike"
 
-#: A hierarchy of concepts; ``"wordnet"``; a table of its edges, child and parent; or a folder of WordNet's files.
+#: A hierarchy of concepts: a ``Hierarchy``, ``"wordnet"``, a table of child and parent, or a folder of WordNet's files.
 HierarchyLike: TypeAlias = "Hierarchy | PathLike"

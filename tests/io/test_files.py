@@ -266,7 +266,7 @@ def test_whole_numbers_that_floats_cannot_hold_survive_csv(tmp_path):
     made = Activations(np.array([[2**62 + 1], [2**62]]))
     save_activations(made, tmp_path / "a.csv")
     assert open_activations(tmp_path / "a.csv").matrix.tolist() == [[2**62 + 1], [2**62]]
-    with pytest.raises(FileError, match="cannot hold whole numbers of 2⁶³ and more"):
+    with pytest.raises(FileError, match="cannot store integers of 2⁶³ or more"):
         save_activations(Activations(np.array([[2**63]], np.uint64)), tmp_path / "b.csv")
 
 

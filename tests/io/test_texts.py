@@ -124,10 +124,10 @@ def test_patches_of_a_vision_transformer_are_tokens(tmp_path):
 def test_tables_of_texts_that_cannot_be_used(tmp_path, bert):
     path = tmp_path / "t.csv"
     path.write_text("sample,words\na,b\n")
-    with pytest.raises(FileError, match="needs a column text, beside a first column sample; it has 'words'"):
+    with pytest.raises(FileError, match="must have a column text besides a first column sample, but has 'words'"):
         open_texts(path)
     path.write_text("parent\na\n")
-    with pytest.raises(FileError, match="needs a first column sample"):
+    with pytest.raises(FileError, match="must have a first column sample"):
         open_parents(path)
     pd.DataFrame({"text": ["a", None]}).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(FileError, match=r"1 rows of the column text .* are empty"):

@@ -78,14 +78,16 @@ def test_slow_samples_are_written_by_time(tmp_path, monkeypatch):
 def test_an_unfinished_store_says_how_much_is_there(tmp_path):
     write(tmp_path / "acts.zarr", stop=5000)
     for way in (open_layers, open_activations, lambda path: label(path, np.ones((9000, 1)))):
-        with pytest.raises(FileError, match=r"not finished: 4050 of 9000 \(45%\) samples are there; run what made it"):
+        with pytest.raises(
+            FileError, match=r"is incomplete: 4050 of 9000 \(45%\) samples are written; rerun the command that made it"
+        ):
             way(tmp_path / "acts.zarr/b")
 
 
 def test_a_store_made_in_another_way_is_refused(tmp_path):
     write(tmp_path / "acts.zarr", stop=5000)
     before = contents(tmp_path / "acts.zarr")
-    with pytest.raises(FileError, match=r"other settings \(pool: 'mean' there, 'max' now\): choose another name, or"):
+    with pytest.raises(FileError, match=r"other settings \(pool: 'mean' then, 'max' now\): choose another name, or"):
         write(tmp_path / "acts.zarr", settings={"pool": "max"})
     assert contents(tmp_path / "acts.zarr") == before
     assert write(tmp_path / "acts.zarr", settings={"pool": "max"}, overwrite=True) == 0
@@ -101,7 +103,7 @@ def test_nothing_of_the_users_is_touched(tmp_path):
     before = contents(tmp_path)
     for name in ("mine", "file", "folder"):
         for overwrite in (False, True):
-            with pytest.raises(FileError, match="something else than a store of activations is there"):
+            with pytest.raises(FileError, match="it exists and is not a store of activations"):
                 write(tmp_path / f"{name}.zarr", overwrite=overwrite)
     assert contents(tmp_path) == before
 
@@ -112,7 +114,7 @@ def test_bad_places_and_names_are_said(tmp_path):
     with pytest.raises(FileError, match="there is no folder"):
         write(tmp_path / "no/acts.zarr")
     for name in ("", "sample_ids", "a/b"):
-        with pytest.raises(OptionError, match="a store cannot hold a layer named"):
+        with pytest.raises(OptionError, match="a store cannot contain a layer named"):
             LayerWriter(tmp_path / "acts.zarr", [name], {})
     with LayerWriter(tmp_path / "acts.zarr", ["a"], {}) as writer, pytest.raises(ActivationsError, match="no samples"):
         writer.finish()
@@ -135,14 +137,14 @@ def test_layers_are_named_by_paths(tmp_path):
     assert split_path("a/x.zarr/layer.4") == (split_path("a/x.zarr")[0], "layer.4")
     assert split_path("a/x.npy") is None
     write(tmp_path / "acts.zarr")
-    with pytest.raises(FileError, match=r"holds 2 layers \('a.0', 'b'\): name one, as .*acts.zarr/LAYER"):
+    with pytest.raises(FileError, match=r"contains 2 layers \('a.0', 'b'\): choose one, as .*acts.zarr/LAYER"):
         open_activations(tmp_path / "acts.zarr")
     with pytest.raises(UnknownNameError, match=r"no layer 'a.1'; near it: 'a.0'"):
         open_activations(tmp_path / "acts.zarr/a.1")
     with pytest.raises(FileError, match="there is no folder"):
         open_activations(tmp_path / "no.zarr/a")
     (tmp_path / "empty.zarr").mkdir()
-    with pytest.raises(FileError, match="is no Zarr store"):
+    with pytest.raises(FileError, match="is not a Zarr store"):
         open_activations(tmp_path / "empty.zarr")
 
 
@@ -272,7 +274,7 @@ def test_replacing_a_store_first_marks_it_as_unfinished(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "acts.zarr", overwrite=True)
     monkeypatch.undo()
-    with pytest.raises(FileError, match="not finished: 0 of 9000"):
+    with pytest.raises(FileError, match="is incomplete: 0 of 9000"):
         open_layers(tmp_path / "acts.zarr")
     write(tmp_path / "acts.zarr")
     write(tmp_path / "whole.zarr")

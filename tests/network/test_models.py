@@ -84,7 +84,7 @@ def test_what_cannot_be_read_is_named_or_left_out(photos):
     strict = Images(photos, lambda image: torch.zeros(1))
     for place, name in enumerate(strict.sample_ids):
         if name in ("sub/torn.jpg", "empty.png", "text.png"):
-            with pytest.raises(FileError, match=f"cannot read the image .*{name}.*mend or remove it, or leave such"):
+            with pytest.raises(FileError, match=f"cannot read the image .*{name}.*repair or remove it, or skip such"):
                 strict[place]
     kept = Images(photos, lambda image: torch.zeros(1), skip_unreadable=True)
     assert [kept[i] is not None for i in range(6)] == [True, True, False, True, False, False]
@@ -219,7 +219,7 @@ def test_from_photos_to_labels_on_the_command_line(own, photos, command):
         "acts.zarr/4: 63 samples × 2 neurons",
     ]
     code, _, err = command(*run, "--pool", "max")
-    assert "was made with other settings (pool: 'mean' there, 'max' now)" in err
+    assert "was made with other settings (pool: 'mean' then, 'max' now)" in err
     assert command("concepts", "imagefolder", photos, "--out", "concepts.parquet")[0] == 0
     code, out, _ = command("label", "acts.zarr/1", "concepts.parquet", "--length", 1, "--out", "labels.csv")
     assert code == 0

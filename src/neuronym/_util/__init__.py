@@ -1,1 +1,1 @@
-"""What every package needs and none is about: files, fonts, tasks and bars."""
+"""Helpers for every package: files, fonts, messages, parallel tasks, progress bars."""

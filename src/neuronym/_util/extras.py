@@ -1,4 +1,4 @@
-"""Extras: the optional packages that a function needs, asked for before it begins."""
+"""Optional packages: checking that they are installed before work begins."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXTRAS = {
 
 
 def need(purpose: str, extra: str, packages: Sequence[str] | None = None) -> None:
-    """Refuse before any work where packages of an extra are missing.
+    """Raise unless the packages of an extra are installed.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def need(purpose: str, extra: str, packages: Sequence[str] | None = None) -> Non
         What needs them, the subject of the message.
     extra : str
         A key of ``EXTRAS``.
-    packages : sequence of str, optional
-        Those of the extra that are needed, by their names in Python; all of ``EXTRAS`` by default.
+    packages : sequence of str or None, default None
+        The packages needed, by their import names; None means all of the extra.
 
     Raises
     ------

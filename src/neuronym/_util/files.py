@@ -1,4 +1,4 @@
-"""Reading and writing with one clear error; a file is complete or absent."""
+"""Reading and atomic writing of files, with clear errors."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ __all__ = ["check_target", "first_line", "kind_of", "make_folder", "read_json", 
 
 
 def kind_of(path: str | Path, kinds: Sequence[str], what: str) -> str:
-    """The ending of a file's name, in lower case, one of ``kinds``.
+    """The suffix of a file's name, in lower case, which must be one of ``kinds``.
 
     Raises
     ------
     FileError
-        If it is another.
+        If it is not.
     """
     kind = Path(path).suffix.lower()
     if kind not in kinds:
         raise FileError(
-            f"cannot tell the kind of {str(path)!r}: the name of a file of {what} must end in {' or '.join(kinds)}"
+            f"unknown kind of file {str(path)!r}: the name of a file of {what} must end in {' or '.join(kinds)}"
         )
     return kind
 
 
 @contextmanager
 def reading(path: str | Path, what: str, *foreign: type[Exception]) -> Iterator[None]:
-    """Turn what a reader raises on a file that is missing or broken into a ``FileError`` that names the file.
+    """Turn a reader's errors about a missing or broken file into a ``FileError`` that names the file.
 
-    Only calls of the reader belong inside, and what it gives is checked outside: a bug of ours must not read as a
+    Put only calls of the reader inside, and check its results outside, so that a bug of ours is not reported as a
     broken file.
 
     Parameters
     ----------
     path : str or Path
+        The file.
     what : str
-        What the file is to hold, for messages.
-    *foreign : types of Exception
-        What the reader raises beside ``OSError``, ``EOFError``, ``UnicodeDecodeError`` and ``csv.Error``.
+        What the file should contain, for messages.
+    *foreign : type of Exception
+        Errors of the reader other than ``OSError``, ``EOFError``, ``UnicodeDecodeError`` and ``csv.Error``.
 
     Raises
     ------
     FileError
-        If the file is empty, or one of these is raised inside.
+        If the file is empty, or one of these errors is raised inside.
     """
     known: tuple[type[Exception], ...] = (OSError, EOFError, csv.Error, *foreign)
     if "\0" in str(path):
-        raise FileError(f"cannot read {what}: a path cannot hold the NUL character of {str(path)!r}")
+        raise FileError(f"cannot read {what}: the path {str(path)!r} contains a NUL character")
     try:
         if Path(path).is_file() and not Path(path).stat().st_size:
             raise FileError(f"cannot read {what} from {str(path)!r}: the file is empty")
@@ -64,37 +65,37 @@ def reading(path: str | Path, what: str, *foreign: type[Exception]) -> Iterator[
     except FileNotFoundError:
         raise FileError(f"cannot read {what}: there is no file {str(path)!r}") from None
     except UnicodeDecodeError as error:
-        raise FileError(f"cannot read {what} from {str(path)!r}: it is no text in UTF-8 ({error})") from error
+        raise FileError(f"cannot read {what} from {str(path)!r}: it is not UTF-8 text ({error})") from error
     except known as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else first_line(error)
         raise FileError(f"cannot read {what} from {str(path)!r}: {why}") from error
 
 
 def read_json(path: str | Path, what: str) -> Any:
-    """The contents of a JSON file, of any shape.
+    """The contents of a JSON file.
 
     Raises
     ------
     FileError
-        If it cannot be read or is no JSON.
+        If it cannot be read or is not JSON.
     """
-    # Beside errors of syntax, numbers of too many digits and brackets that are too deep.
+    # Besides syntax errors, these are raised for numbers of too many digits and for deep nesting.
     with reading(path, what, ValueError, RecursionError), open(path, encoding="utf-8") as file:
         return json.load(file)
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """The first line of an error's message, or else the name of its type."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def check_target(path: str | Path, overwrite: bool) -> Path:
-    """The place to write to, which has a folder and is free, or may be overwritten.
+    """Check that a file can be written, and resolve its path.
 
     Raises
     ------
     FileError
-        If the folder is missing, or something is in the way.
+        If the folder is missing, or the path is taken and must not be overwritten.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -105,7 +106,7 @@ def check_target(path: str | Path, overwrite: bool) -> Path:
         if target.exists() and not overwrite:
             raise _exists(path)
         if target.exists() and not target.is_file():
-            raise FileError(f"cannot write {str(path)!r}: it is no ordinary file")
+            raise FileError(f"cannot write {str(path)!r}: it is not a regular file")
     except (OSError, ValueError) as error:
         if isinstance(error, FileError):
             raise
@@ -114,7 +115,7 @@ def check_target(path: str | Path, overwrite: bool) -> Path:
 
 
 def make_folder(path: str | Path) -> Path:
-    """Make a folder, in one that exists, or take one that is there.
+    """Make a folder unless it exists; its parent must exist.
 
     Raises
     ------
@@ -130,25 +131,27 @@ def make_folder(path: str | Path) -> Path:
 
 
 def _exists(path: str | Path) -> FileError:
+    """The error for a file that exists."""
     return FileError(f"{str(path)!r} exists: choose another name, or overwrite it with overwrite=True (--overwrite)")
 
 
 def _unwritten(path: str | Path, error: Exception) -> FileError:
+    """The error for a failed write."""
     why = first_line(error)
     if isinstance(error, OSError):
-        # numpy tells how much was written, not why no more
+        # without an errno, it is numpy's, which reports how much was written but not why no more
         why = os.strerror(error.errno) if error.errno else f"the disk is full or a size limit is reached ({why})"
     return FileError(f"cannot write {str(path)!r}: {why}; nothing was written")
 
 
 @contextmanager
 def writing(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary path in the same folder to write to; on success it takes its place, else it is removed.
+    """Yield a temporary path in the same folder to write to; on success it replaces the target, else it is removed.
 
     Raises
     ------
     FileError
-        If the target is not free and may not be overwritten, or writing fails.
+        If the target exists and must not be overwritten, or writing fails.
     """
     target = check_target(path, overwrite)
     temporary = target.parent / f".neuronym-{secrets.token_hex(8)}.tmp"
@@ -167,9 +170,10 @@ def writing(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def _put(temporary: Path, target: Path, overwrite: bool) -> None:
+    """Move a finished file into place."""
     if not overwrite:
         try:
-            os.link(temporary, target)  # unlike a rename, this fails where a file has appeared in the meantime
+            os.link(temporary, target)  # unlike a rename, this fails if a file has appeared in the meantime
             return
         except FileExistsError:
             raise

@@ -1,4 +1,4 @@
-"""Fonts that have the glyphs of a text: none is drawn as a box."""
+"""Finding fonts that have the glyphs of a text, so that no character is drawn as a box."""
 
 from __future__ import annotations
 
@@ -18,61 +18,62 @@ if TYPE_CHECKING:
 
 __all__ = ["font_for", "has_glyphs", "open_font"]
 
-_UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")  # controls and spaces need no glyph
+_INVISIBLE = ("Cc", "Cf", "Zs", "Zl", "Zp")  # controls and spaces need no glyph
 _LAST = ("bold", "italic", "oblique", "light", "thin", "black", "medium", "condensed", "mono", "serif")
 
 
 def font_for(text: str, font: str | Path | None = None) -> str:
-    """The file of a font with a glyph for every sign of a text: the one given, or the first that is found here.
+    """The file of a font with a glyph for every character of a text: ``font``, or the first installed one.
 
     Raises
     ------
     OptionError
-        If the text is empty, a sign has no glyph, or its script needs a layout that Pillow lacks here.
+        If no character is visible, one has no glyph, or the script needs a layout that Pillow lacks here.
     FileError
         If the font cannot be read.
     """
-    wanted = _seen(text)
+    wanted = _visible(text)
     if not wanted:
-        raise OptionError(f"text must have signs that can be seen, not {text!r}")
+        raise OptionError(f"text must contain a visible character, not {text!r}")
     _check_layout(text)
     if font is not None:
-        lacking = sorted(wanted - _signs(str(font)))
+        lacking = sorted(wanted - _glyphs(str(font)))
         if lacking:
             raise OptionError(
-                f"the font {str(font)!r} has no glyphs for {some(lacking)} of {text!r}: name one that has, or none, "
-                "for one of those installed"
+                f"the font {str(font)!r} has no glyphs for {some(lacking)} of {text!r}: choose another, or omit font "
+                "to use an installed one"
             )
         return str(font)
     paths = list(_installed())
     for path in paths:
         try:
-            if wanted <= _signs(path):
+            if wanted <= _glyphs(path):
                 return path
         except FileError:
-            continue  # a file among the system's fonts that is none
+            continue  # a broken file among the system's fonts
     raise OptionError(
-        f"none of the {counted(len(paths), 'font')} here has all glyphs of {text!r}: install one, such as Debian's "
-        "fonts-noto-cjk for Chinese, Japanese and Korean, or name a file with font (--font)"
+        f"none of the {counted(len(paths), 'font')} installed has all glyphs of {text!r}: install one that has, such "
+        "as Debian's fonts-noto-cjk for Chinese, Japanese and Korean, or name a file with font (--font)"
     )
 
 
-def _seen(text: str) -> set[str]:
-    return {sign for sign in text if unicodedata.category(sign) not in _UNSEEN}
+def _visible(text: str) -> set[str]:
+    """The visible characters of a text."""
+    return {char for char in text if unicodedata.category(char) not in _INVISIBLE}
 
 
 def has_glyphs(font: str, text: str) -> bool:
-    """Whether a font has a glyph for every sign of a text."""
-    return _seen(text) <= _signs(font)
+    """Whether a font has a glyph for every visible character of a text."""
+    return _visible(text) <= _glyphs(font)
 
 
 def open_font(path: str, size: int) -> FreeTypeFont:
-    """A font in pixels.
+    """Open a font at a size in pixels.
 
     Raises
     ------
     FileError
-        If Pillow cannot draw with it, as with fonts of bitmaps in one size.
+        If Pillow cannot draw with it, as with bitmap fonts of another size.
     """
     from PIL import ImageFont
 
@@ -83,8 +84,8 @@ def open_font(path: str, size: int) -> FreeTypeFont:
 
 
 @cache
-def _signs(path: str) -> frozenset[str]:
-    """The signs that a font has glyphs for; of a collection, its first font."""
+def _glyphs(path: str) -> frozenset[str]:
+    """The characters that a font has glyphs for; for a collection, those of its first font."""
     need("text on images", "spurious")
     from fontTools.ttLib import TTFont, TTLibError
 
@@ -99,25 +100,25 @@ def _signs(path: str) -> frozenset[str]:
 
 
 def _installed() -> Iterator[str]:
-    """The files of the fonts here, plain ones first."""
+    """The files of the installed fonts, plain ones first."""
     need("text on images", "spurious")
     from matplotlib import font_manager, get_data_path
 
-    own = sorted(str(path) for path in (Path(get_data_path()) / "fonts" / "ttf").glob("DejaVuSans.ttf"))
+    bundled = sorted(str(path) for path in (Path(get_data_path()) / "fonts" / "ttf").glob("DejaVuSans.ttf"))
     found = sorted(
         font_manager.findSystemFonts(),
         key=lambda path: (sum(word in Path(path).stem.lower() for word in _LAST), Path(path).name, path),
     )
-    yield from own
+    yield from bundled
     yield from found
 
 
 def _check_layout(text: str) -> None:
-    """Refuse scripts whose signs join or run from right to left where Pillow would put them side by side."""
+    """Refuse scripts whose characters join or run from right to left if Pillow cannot lay them out."""
     from PIL import features
 
     joined = any(
-        unicodedata.bidirectional(sign) in ("R", "AL") or unicodedata.category(sign) in ("Mn", "Mc") for sign in text
+        unicodedata.bidirectional(char) in ("R", "AL") or unicodedata.category(char) in ("Mn", "Mc") for char in text
     )
     if joined and not (features.check("raqm") and features.check("fribidi")):
         raise OptionError(

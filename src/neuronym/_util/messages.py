@@ -1,4 +1,4 @@
-"""The words of messages, and warnings that point at the user's own line."""
+"""Wording of messages, and warnings that point at the user's own line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGE = str(Path(__file__).parents[1])
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called into this package, however deep inside it the reason was found."""
+    """Warn at the line that called into this package, however deep inside it the warning is issued."""
     level = 1
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
@@ -24,7 +24,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def no_such(kind: str, name: object, known: Sequence[object]) -> UnknownNameError:
-    """Make the error for a name that is not among ``known``, with the nearest ones."""
+    """Make the error for a name that is not among ``known``, which suggests the nearest ones."""
     from difflib import get_close_matches
 
     near = get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.5)
@@ -33,12 +33,12 @@ def no_such(kind: str, name: object, known: Sequence[object]) -> UnknownNameErro
 
 
 def counted(n: int, noun: str) -> str:
-    """A number and what it counts, for a message: ``1 row``, ``2 rows``, ``2 classes``."""
+    """Format a count for a message: ``1 row``, ``2 rows``, ``2 classes``."""
     return f"{n} {noun}" + ("" if n == 1 else "es" if noun.endswith("s") else "s")
 
 
 def some(items: Iterable[object], limit: int = 3) -> str:
-    """Quote the first few items for a message: ``'a', 'b', 'c' and 7 more``."""
+    """List the first few items for a message: ``'a', 'b', 'c' and 7 more``."""
     listed = list(items)
     text = ", ".join(repr(i) if isinstance(i, str) else str(i) for i in listed[:limit])
     return text + (f" and {len(listed) - limit} more" if len(listed) > limit else "")

@@ -1,4 +1,4 @@
-"""Many calls of one function, by threads or whatever engine of joblib the user has set up around them; and a bar."""
+"""Parallel calls of a function, by threads or the joblib backend that the user has configured, and progress bars."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ Piece = TypeVar("Piece")
 
 
 class StoppedWarning(UserWarning):
-    """Work was stopped by Ctrl-C, and what was done until then is given."""
+    """Work was interrupted by Ctrl-C, and the result is what was finished until then."""
 
 
 def check_n_jobs(n_jobs: object) -> None:
-    """Refuse what is no number of workers."""
+    """Raise unless this is a valid number of workers."""
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
-        raise OptionError(f"n_jobs must be a whole number other than 0, or None, not {n_jobs!r}: -1 is all processors")
+        raise OptionError(
+            f"n_jobs must be a whole number other than 0, or None, not {n_jobs!r}: use -1 for all processors"
+        )
 
 
 def n_workers(n_jobs: int | None) -> int:
-    """How many tasks are worked on at once."""
+    """The number of tasks that run at once."""
     from joblib import effective_n_jobs
 
     return int(effective_n_jobs(n_jobs))
@@ -34,14 +36,14 @@ def n_workers(n_jobs: int | None) -> int:
 def parallel_map(
     function: Callable[..., Result], arguments: Iterable[tuple[Any, ...]], n_jobs: int | None
 ) -> Iterator[Result]:
-    """Give what the function returns for each set of arguments, in their order, each as soon as it is there."""
+    """Yield the function's result for each set of arguments, in order, each as soon as it is ready."""
     from joblib import Parallel, delayed
 
     tasks = (delayed(function)(*each) for each in arguments)
     try:
-        # As they are done, so that the caller can go on with one while others are worked on.
+        # A generator lets the caller use one result while others are computed.
         run = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    except ValueError:  # some backends give lists alone
+    except ValueError:  # some backends can only return lists
         run = Parallel(n_jobs=n_jobs, prefer="threads")
     yield from run(tasks)
 
@@ -49,7 +51,7 @@ def parallel_map(
 def progress_bar(
     parts: Iterable[Piece], size: Callable[[Piece], int], noun: str, total: int | None, done: int = 0
 ) -> Iterator[Piece]:
-    """Pass parts on while a bar shows how many of the things in them are done; ``done`` were so before."""
+    """Yield parts while a bar shows how many of the items in them are done, starting at ``done``."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -64,6 +66,6 @@ def progress_bar(
         for part in parts:
             yield part
             bar.update(task, advance=size(part))
-            progressed = bar.tasks[0]
-            speed = (progressed.completed - done) / max(progressed.elapsed or 0.0, 1e-3)
+            state = bar.tasks[0]
+            speed = (state.completed - done) / max(state.elapsed or 0.0, 1e-3)
             bar.update(task, rate=f"{speed:.0f}/s")

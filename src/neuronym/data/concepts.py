@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Concepts"]
 
-_FREQUENT, _EQUAL = 10, 5  # concepts that are described
+_FREQUENT, _EQUAL = 10, 5  # the numbers of concepts that a description lists
 
 
 class Concepts:
@@ -601,7 +601,13 @@ class Concepts:
         return self._with(sample_ids=None).take(of).with_ids(sample_ids)
 
     def describe(self) -> str:
-        """How many concepts there are, the most frequent, those that are equal, and how many rows differ."""
+        """Describe the concepts: how many there are, the most frequent, equal ones, and the number of distinct rows.
+
+        Returns
+        -------
+        str
+            A description of several lines.
+        """
         from neuronym.data.groups import group
 
         per_sample = len(self.samples) / max(1, self.n_samples)

@@ -24,22 +24,28 @@ __all__ = ["Images", "Preprocess", "open_image"]
 
 
 class Images:
-    """The images below a folder as a Dataset, in alphabetical order.
+    """A dataset of the images in a folder and its subfolders, in alphabetical order.
+
+    Indexing returns the prepared tensor of an image.
 
     Parameters
     ----------
-    folder : searched with its subfolders
-    prepare : makes the tensor that goes into the model, (C, H, W), of an RGB image of Pillow
-    skip_unreadable : give None for an image that cannot be read, in place of an error that names it
+    folder : str or Path
+        The folder; subfolders are searched too.
+    prepare : callable
+        Converts a Pillow image in RGB to the model's input, a tensor of shape (C, H, W).
+    skip_unreadable : bool, default False
+        Return None for an image that cannot be read instead of raising an error that names it.
 
     Attributes
     ----------
-    sample_ids : the paths of the images below the folder
+    sample_ids : list of str
+        The paths of the images relative to the folder.
 
     Raises
     ------
     FileError
-        If there is no such folder, it has no images, or, where it is asked for, an image cannot be read.
+        If there is no such folder or it contains no images; on access, if an image cannot be read.
     """
 
     def __init__(
@@ -50,12 +56,18 @@ class Images:
         self.sample_ids = image_files(folder)
         if not self.sample_ids:
             raise FileError(f"there are no images in {str(folder)!r}")
-        odd = [name for name in self.sample_ids if any("\ud800" <= sign <= "\udfff" for sign in name)]
+        odd = [name for name in self.sample_ids if any("\ud800" <= char <= "\udfff" for char in name)]
         if odd:
-            raise FileError(f"the name of the image {odd[0]!r} is no text in UTF-8: rename it")
+            raise FileError(f"the file name of the image {odd[0]!r} is not valid UTF-8: rename it")
 
     def digest(self) -> str:
-        """Tells these files from others of the same names: a hash of their sizes."""
+        """Hash the sizes of the files, to distinguish them from others of the same names.
+
+        Returns
+        -------
+        str
+            The hash in hexadecimal.
+        """
         sizes = " ".join(str((self.folder / name).stat().st_size) for name in self.sample_ids)
         return hashlib.blake2b(sizes.encode(), digest_size=16).hexdigest()
 
@@ -67,7 +79,23 @@ class Images:
         return None if image is None else self.prepare(image)
 
     def image(self, place: int) -> Image | None:
-        """An image as it is in its file, in RGB; None for one that is unreadable and to be skipped."""
+        """Read an image, converted to RGB but not prepared.
+
+        Parameters
+        ----------
+        place : int
+            The index of the image.
+
+        Returns
+        -------
+        PIL.Image.Image or None
+            The image; None if it cannot be read and ``skip_unreadable`` is on.
+
+        Raises
+        ------
+        FileError
+            If it cannot be read and ``skip_unreadable`` is off.
+        """
         try:
             return open_image(self.folder / self.sample_ids[place])
         except FileError:
@@ -77,7 +105,19 @@ class Images:
 
 
 def open_image(path: PathLike, mode: str = "RGB") -> Image:
-    """The image in a file, in one of Pillow's modes.
+    """Read the image in a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    mode : str, default "RGB"
+        The Pillow mode to convert the image to.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The image.
 
     Raises
     ------
@@ -90,21 +130,27 @@ def open_image(path: PathLike, mode: str = "RGB") -> Image:
 
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")  # a palette with transparency, odd metadata: the image is there
+            warnings.simplefilter("ignore")  # about palettes with transparency and odd metadata: the image is fine
             return image.convert(mode)
     except Exception as error:  # decoders raise errors of many kinds on broken files
         raise FileError(
-            f"cannot read the image {str(path)!r} ({first_line(error)}): mend or remove it, or leave such images out "
+            f"cannot read the image {str(path)!r} ({first_line(error)}): repair or remove it, or skip such images "
             "with skip_unreadable=True (--skip-unreadable)"
         ) from error
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """Resize an image by bicubic interpolation and scale its values: (value in 0 … 255 − mean) / sd, by channel.
+    """Resize an image by bicubic interpolation and normalize each channel: (value in 0 … 255 − mean) / sd.
 
-    With ``margin``, the shorter side becomes that and a square of ``size`` is cut from the middle; without, the whole
-    image becomes a square.
+    Parameters
+    ----------
+    size : int
+        The side of the resulting square, in pixels.
+    mean, sd : tuple of (float, float, float)
+        The mean and standard deviation of each channel.
+    margin : int or None, default None
+        Resize the shorter side to this and crop the square from the centre; None resizes the whole image to a square.
     """
 
     size: int

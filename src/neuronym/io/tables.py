@@ -1,4 +1,4 @@
-"""Tables in CSV and Parquet, read by Arrow: names of columns, sample ids, cells."""
+"""Reading tables in CSV and Parquet with Arrow: names of columns, sample ids, cells."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLOCK_BYTES = 64 * 2**20  # no row of a CSV file may be longer
 
 
 def header(path: PathLike, what: str) -> tuple[list[str], int]:
-    """The names in the first row of a CSV file of ``what``, and where the next row begins, in bytes."""
+    """The names in the first row of a CSV file of ``what``, and the byte offset of the next row."""
     with reading(path, what), open(path, "rb") as file:
         lines = (line.decode("utf-8-sig" if file.tell() == len(line) else "utf-8") for line in iter(file.readline, b""))
         names = next(csv.reader(lines, strict=True), [])
@@ -31,27 +31,25 @@ def header(path: PathLike, what: str) -> tuple[list[str], int]:
         quoted = b'"' in file.read(start)
     if not names:
         raise FileError(f"cannot read {str(path)!r}: its first line must name the columns")
-    if not quoted:  # names in quotes are meant as they are
-        _refuse_odd(names, f"cannot read {str(path)!r}: ")
+    if not quoted:  # quoted names are intentional
+        _check_header(names, f"cannot read {str(path)!r}: ")
     return names, start
 
 
-def _refuse_odd(names: list[str], where: str) -> None:
-    """Refuse a first row that shows that the table is another kind of file, or has other columns than it seems."""
+def _check_header(names: list[str], where: str) -> None:
+    """Refuse a first row that shows a wrong separator, padded names, a nameless index or data instead of names."""
     if len(names) == 1 and any(sign in names[0] for sign in ";\t"):
         raise FileError(where + f"its columns must be separated by commas; the first line is {names[0][:80]!r}")
     if len(names) > 1 and names[0].strip() in (SAMPLE, "") and all(name.startswith(" ") for name in names[1:]):
-        raise FileError(
-            where + "the names in the first line have a space before them: write them right after the commas"
-        )
+        raise FileError(where + "the names in the first line start with a space: remove the spaces after the commas")
     if len(names) > 1 and names[0] == "" and all(names[1:]):
-        raise FileError(where + "its first column has no name: call it sample if it holds ids, else leave it out")
+        raise FileError(where + "its first column has no name: name it sample if it contains ids, else remove it")
     if all(_is_decimal(name) for name in names):
-        raise FileError(where + f"the first line holds numbers ({some(names)}) where it must name the columns")
+        raise FileError(where + f"the first line must name the columns, but contains numbers ({some(names)})")
 
 
 def _is_decimal(name: str) -> bool:
-    """Whether a text is a number with a fraction, which no column is named by."""
+    """Whether text is a number with a fraction, which cannot be the name of a column."""
     try:
         return float(name) != int(float(name))
     except (ValueError, OverflowError):
@@ -70,7 +68,7 @@ def read_csv(path: PathLike, types: Mapping[str, Any], what: str) -> pa.Table:
     import pyarrow.csv as arrow
 
     names, start = header(path, what)
-    # Columns are read under their place, since a name may stand twice; the caller judges that.
+    # Columns are read by index, since a name may be repeated; the caller decides whether that is an error.
     places = {str(place): types[name] for place, name in enumerate(names)}
     with reading(path, what, pa.ArrowException), open(path, "rb") as file:
         file.seek(start)
@@ -80,7 +78,7 @@ def read_csv(path: PathLike, types: Mapping[str, Any], what: str) -> pa.Table:
         table: pa.Table = arrow.read_csv(
             file,
             read_options=arrow.ReadOptions(column_names=list(places), block_size=_BLOCK_BYTES),
-            # An empty line is a row where there is one column: a cell that is missing.
+            # With a single column, an empty line is a row with a missing cell.
             parse_options=arrow.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(places) > 1),
             convert_options=arrow.ConvertOptions(column_types=places, strings_can_be_null=False),
         )
@@ -89,7 +87,7 @@ def read_csv(path: PathLike, types: Mapping[str, Any], what: str) -> pa.Table:
 
 
 def read_parquet(path: PathLike, what: str) -> pa.Table:
-    """The whole table of ``what``; an index that a DataFrame had stands first, as the column ``sample``.
+    """Read a Parquet file of ``what``; the index of a saved DataFrame becomes a first column ``sample``.
 
     Raises
     ------
@@ -104,78 +102,90 @@ def read_parquet(path: PathLike, what: str) -> pa.Table:
     index = metadata(table, "pandas", path, what).get("index_columns", [])
     names = table.column_names
     stored = [names.index(name) for name in index if isinstance(name, str) and name in names]
-    own = [place for place in range(len(names)) if place not in stored]
+    body = [place for place in range(len(names)) if place not in stored]
     if len(stored) > 1:
-        raise FileError(f"the index of the table {str(path)!r} has {len(stored)} levels: save it with one, or without")
-    if own and names[own[0]] == SAMPLE:  # as in a DataFrame, this column goes before the index
-        return table.select(own)
+        raise FileError(f"the index of the table {str(path)!r} has {len(stored)} levels: save it with one or none")
+    if body and names[body[0]] == SAMPLE:  # as in a DataFrame, this column takes precedence over the index
+        return table.select(body)
     ids: Any = None
     if stored:
         ids = table.column(stored[0])
     elif len(index) == 1 and isinstance(index[0], dict) and index[0].get("kind") == "range":
-        counted = _range(index[0], path)
-        if len(counted) == table.num_rows and counted != range(table.num_rows):
-            ids = pa.chunked_array([pa.array([str(i) for i in counted], pa.string())])
-    return table if ids is None else table.select(own).add_column(0, SAMPLE, ids)
+        row_numbers = _range(index[0], path)
+        if len(row_numbers) == table.num_rows and row_numbers != range(table.num_rows):
+            ids = pa.chunked_array([pa.array([str(i) for i in row_numbers], pa.string())])
+    return table if ids is None else table.select(body).add_column(0, SAMPLE, ids)
 
 
 def metadata(table: pa.Table, key: str, path: PathLike, what: str) -> dict[str, Any]:
-    """What is written under a key of the metadata of a Parquet file, an object in JSON; empty where there is none."""
+    """The JSON object under a key of a Parquet file's metadata; empty if there is none."""
     with reading(path, what, ValueError, RecursionError):
         found = json.loads((table.schema.metadata or {}).get(key.encode(), b"{}"))
     if not isinstance(found, dict):
-        raise FileError(f"cannot read {what} from {str(path)!r}: its metadata {key} is no object")
+        raise FileError(f"cannot read {what} from {str(path)!r}: its metadata {key} must be a JSON object")
     return found
 
 
 def _range(described: Mapping[str, Any], path: PathLike) -> range:
+    """The range index that pandas describes in the metadata."""
     start, stop, step = (described.get(name) for name in ("start", "stop", "step"))
     if not isinstance(start, int) or not isinstance(stop, int) or not isinstance(step, int) or not step:
-        raise FileError(f"cannot read {str(path)!r}: its metadata describe no index that counts")
+        raise FileError(f"cannot read {str(path)!r}: its metadata describes an invalid range index")
     return range(start, stop, step)
 
 
 def split_ids(table: pa.Table) -> tuple[list[str] | None, list[str]]:
-    """Sample ids and the names of the other columns."""
+    """The sample ids, if any, and the names of the other columns."""
     names = list(table.column_names)
     if not names or names[0] != SAMPLE:
         return None, names
     ids = table.column(0)
     if ids.null_count:
         raise FileError(
-            f"{counted(ids.null_count, 'row')} without a sample id: give each one, or leave the column sample out"
+            f"{counted(ids.null_count, 'row')} without a sample id: give ids to all rows, or remove the column sample"
         )
     return [str(i) for i in ids.to_pylist()], names[1:]
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Whether values are numbers or yes and no."""
+    """Whether a type is that of numbers or booleans."""
     import pyarrow as pa
 
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def is_nested(kind: pa.DataType) -> bool:
-    """Whether values hold others."""
+    """Whether a type has nested values."""
     import pyarrow as pa
 
     return bool(pa.types.is_nested(kind))
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether values are lists."""
+    """Whether a type is that of lists."""
     import pyarrow as pa
 
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def text_column(path: PathLike, name: str | None, what: str) -> tuple[list[str] | None, list[str]]:
-    """The sample ids, if there are any, and the cells of a column of a table, ``.csv`` or ``.parquet``, as texts.
+    """Read a column of a table as text.
 
     Parameters
     ----------
-    name : the column; without one, the only one beside the sample ids
-    what : what the file is to hold, for messages
+    path : str or Path
+        The file, ``.csv`` or ``.parquet``.
+    name : str or None
+        The name of the column; None means the only one besides the sample ids.
+    what : str
+        What the file should contain, for messages.
+
+    Returns
+    -------
+    ids : list of str or None
+        The sample ids, if there is a first column ``sample``.
+    cells : list of str
+        The cells of the column.
 
     Raises
     ------
@@ -193,15 +203,16 @@ def text_column(path: PathLike, name: str | None, what: str) -> tuple[list[str] 
     column = names[0] if name is None and len(names) == 1 else name
     if column is None or names.count(column) != 1:
         wanted = "one column" if name is None else f"a column {name}"
-        raise FileError(f"{str(path)!r} needs {wanted}, beside a first column sample; it has {some(names)}")
+        raise FileError(f"{str(path)!r} must have {wanted} besides a first column sample, but has {some(names)}")
     place = table.num_columns - len(names) + names.index(column)
     cells = [str(cell) for cell in table.column(place).to_pylist() if cell is not None]
     if len(cells) < table.num_rows:
-        raise FileError(f"{table.num_rows - len(cells)} rows of the column {column} of {str(path)!r} are empty")
+        empty = counted(table.num_rows - len(cells), "empty cell")
+        raise FileError(f"the column {column} of {str(path)!r} has {empty}: fill in every row")
     return ids, cells
 
 
 def shown_table(table: pd.DataFrame) -> str:
-    """A table as text, its numbers to four digits."""
+    """Format a table as text, with four significant digits."""
     text: str = table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
     return text

@@ -21,7 +21,19 @@ __all__ = ["Texts", "open_class_names", "open_parents", "open_texts", "save_toke
 
 
 def open_texts(path: PathLike) -> tuple[list[str] | None, list[str]]:
-    """The sample ids, if there are any, and the texts of a table, ``.csv`` or ``.parquet``, with a column ``text``.
+    """Read the texts of a table.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.csv`` or ``.parquet`` file with a column ``text`` and, if samples have ids, a first column ``sample``.
+
+    Returns
+    -------
+    ids : list of str or None
+        The sample ids, if any.
+    texts : list of str
+        The texts.
 
     Raises
     ------
@@ -32,21 +44,43 @@ def open_texts(path: PathLike) -> tuple[list[str] | None, list[str]]:
 
 
 def open_parents(path: PathLike) -> tuple[list[str], list[str]]:
-    """The ids of tokens, and of the text that each is in, of a table with the columns ``sample`` and ``parent``.
+    """Read which text each token belongs to.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.csv`` or ``.parquet`` file with the columns ``sample`` and ``parent``.
+
+    Returns
+    -------
+    ids : list of str
+        The ids of the tokens.
+    parents : list of str
+        For each token, the id of its text.
 
     Raises
     ------
     FileError
-        If the file cannot be read or lacks one of them.
+        If the file cannot be read or lacks one of the columns.
     """
     ids, parents = text_column(path, "parent", "texts")
     if ids is None:
-        raise FileError(f"{str(path)!r} needs a first column sample with the ids of the tokens")
+        raise FileError(f"{str(path)!r} must have a first column sample with the ids of the tokens")
     return ids, parents
 
 
 def open_class_names(path: PathLike) -> list[str]:
-    """Read the names of a model's outputs, one a line, with WordNet's ids in words.
+    """Read the names of a model's outputs, and replace WordNet ids by readable names.
+
+    Parameters
+    ----------
+    path : str or Path
+        A text file with one name per line.
+
+    Returns
+    -------
+    list of str
+        The names, in order.
 
     Raises
     ------
@@ -56,20 +90,32 @@ def open_class_names(path: PathLike) -> list[str]:
     with reading(path, "class names"):
         names = Path(path).read_text(encoding="utf-8").splitlines()
     if not all(name.strip() for name in names):
-        raise FileError(f"cannot read class names from {str(path)!r}: one name in each line is expected")
+        raise FileError(f"cannot read class names from {str(path)!r}: every line must contain a name")
     readable = Hierarchy.imagenet().readable(name.strip() for name in names)
     return [readable[name.strip()] for name in names]
 
 
 class Texts:
-    """Batches of tokens for a model of Hugging Face, padded to the longest text of the batch.
+    """Batches of tokens for a Hugging Face model, padded to the longest text of the batch.
+
+    Iterating yields the tokenizer's output for each batch.
 
     Parameters
     ----------
-    texts : one per sample
-    tokenizer : called with a list of texts, gives ``input_ids`` and ``attention_mask``; as of Hugging Face
-    batch_size : texts in a batch
-    max_length : the most tokens of a text; what is longer is cut
+    texts : sequence of str
+        One text per sample.
+    tokenizer : callable
+        A Hugging Face tokenizer, or one like it: it takes a list of texts and returns ``input_ids`` and
+        ``attention_mask``.
+    batch_size : int, default 8
+        The number of texts per batch.
+    max_length : int or None, default None
+        Truncate texts to this number of tokens; None means the tokenizer's own limit.
+
+    Raises
+    ------
+    OptionError
+        If ``batch_size`` is below 1.
     """
 
     def __init__(
@@ -87,18 +133,36 @@ class Texts:
         self._tokenizer = tokenizer
 
     def digest(self) -> str:
-        """Tells these texts, as tokens of this tokenizer, from others: a hash."""
-        told = hashlib.blake2b(digest_size=16)
+        """Hash the tokens of all texts, to distinguish them from other texts or tokenizers.
+
+        Returns
+        -------
+        str
+            The hash in hexadecimal.
+        """
+        digest = hashlib.blake2b(digest_size=16)
         for batch in self:
-            told.update(json.dumps([batch["input_ids"].tolist(), batch["attention_mask"].tolist()]).encode())
-        return told.hexdigest()
+            digest.update(json.dumps([batch["input_ids"].tolist(), batch["attention_mask"].tolist()]).encode())
+        return digest.hexdigest()
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         for start in range(0, len(self.texts), self.batch_size):
             yield self._tokenize(self.texts[start : start + self.batch_size])
 
     def tokens(self, sample_ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """Every token that counts: ``sample`` (``text#token``, as ``collect`` names it), ``parent`` and ``text``."""
+        """List the tokens of all texts, without padding.
+
+        Parameters
+        ----------
+        sample_ids : sequence of str or None, default None
+            The ids of the texts; None means ``0, 1, …``.
+
+        Returns
+        -------
+        DataFrame
+            One row per token with the columns ``sample`` (its id ``text#token``, as in ``neuronym.collect``),
+            ``parent`` (the id of its text) and ``text``.
+        """
         import pandas as pd
 
         rows = []
@@ -113,7 +177,24 @@ class Texts:
 
 
 def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False) -> None:
-    """Save a table of tokens as ``.csv`` or ``.parquet``; one that is there already and holds the same is left."""
+    """Save a table of tokens.
+
+    An existing file with the same tokens is left as it is.
+
+    Parameters
+    ----------
+    tokens : DataFrame
+        The table, as from ``Texts.tokens``.
+    path : str or Path
+        A file that ends in ``.csv`` or ``.parquet``.
+    overwrite : bool, default False
+        Replace the file if it exists.
+
+    Raises
+    ------
+    FileError
+        If the file exists with other tokens and ``overwrite`` is off, or cannot be written.
+    """
     kind = kind_of(path, (".csv", ".parquet"), "tokens")
     if Path(path).exists() and not overwrite:
         same = text_column(path, "parent", "texts") == (list(tokens[SAMPLE]), list(tokens["parent"]))

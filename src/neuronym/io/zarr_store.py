@@ -1,14 +1,14 @@
-"""The Zarr store of activations: a group with a subgroup per layer, written as it goes and taken up after a stop.
+"""The Zarr store of activations: a group with a subgroup per layer, written incrementally and resumed if interrupted.
 
 ::
 
-    acts.zarr/            attributes: how it was made, how much is there, whether it is complete
-        sample_ids        texts, where samples have ids
-        clusters          texts: what each sample is a part of, where that is known and is not the text of a token
+    acts.zarr/            attributes: how it was made, how much is written, whether it is complete
+        sample_ids        texts, if samples have ids
+        clusters          texts: the cluster of each sample, if known and not implied by token ids
         LAYER/            attributes: names of the neurons
-            activations   float32, samples × neurons, in chunks of 4,096 × 64, not compressed
+            activations   float32, samples × neurons, in chunks of 4,096 × 64, uncompressed
 
-Nothing in it differs from run to run.
+Its contents are the same in every run.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ __all__ = ["LayerWriter", "check_widths", "open_layers", "split_path"]
 SUFFIX = ".zarr"
 
 _CHUNK = 4096, 64  # samples, neurons: good to write by samples and to read by neurons
-_PATIENCE, _SHARE = 20.0, 20  # seconds between writes at least, and how much longer than a write itself
-_FOREIGN = ValueError, KeyError, TypeError, NotImplementedError, RuntimeError  # of zarr, on what is broken
+_PATIENCE, _SHARE = 20.0, 20  # the time between writes: at least these seconds, and this multiple of a write
+_ZARR_ERRORS = ValueError, KeyError, TypeError, NotImplementedError, RuntimeError  # on broken stores
 _KEY, _IDS, _CLUSTERS, _MATRIX = "neuronym", "sample_ids", "clusters", "activations"
 
 
 def split_path(path: PathLike) -> tuple[Path, str | None] | None:
-    """A Zarr store and the layer in it that ``store.zarr/layer`` names; None for a path that is in no such store."""
+    """Split ``store.zarr/layer`` into the store and the layer, if any; None for a path outside of a Zarr store."""
     whole = Path(path)
     for store in (whole, *whole.parents):
         if store.suffix.lower() == SUFFIX:
@@ -54,14 +54,24 @@ def split_path(path: PathLike) -> tuple[Path, str | None] | None:
 
 
 def open_layers(path: PathLike) -> dict[str, Activations]:
-    """Open the layers of a Zarr store, or the one that ``store.zarr/layer`` names; nothing is read yet.
+    """Open the layers of a Zarr store without reading their activations.
 
-    A Zarr array of samples × neurons that something else wrote is a layer without names and ids.
+    An array of samples × neurons written by another program opens as a layer without names and ids.
+
+    Parameters
+    ----------
+    path : str or Path
+        A store, ``store.zarr``, or one of its layers, ``store.zarr/layer``.
+
+    Returns
+    -------
+    dict from str to Activations
+        The layers by name.
 
     Raises
     ------
     FileError
-        If there is no such store, or it is not finished; the message says how much is there.
+        If there is no such store, or it is incomplete; the message says how much is written.
     UnknownNameError
         If it has no such layer.
     """
@@ -69,15 +79,15 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
 
     found = split_path(path)
     if found is None:
-        raise FileError(f"{str(path)!r} is in no Zarr store: the name of its folder must end in {SUFFIX}")
+        raise FileError(f"{str(path)!r} is not in a Zarr store: the name of the store must end in {SUFFIX}")
     store, layer = found
     if not store.is_dir():
         raise FileError(f"cannot read activations: there is no folder {str(store)!r}")
-    with reading(store, "activations", *_FOREIGN):
+    with reading(store, "activations", *_ZARR_ERRORS):
         try:
             node: Any = zarr.open(str(store), mode="r")
         except FileNotFoundError:
-            raise FileError(f"{str(store)!r} is no Zarr store: it has no zarr.json") from None
+            raise FileError(f"{str(store)!r} is not a Zarr store: it has no zarr.json") from None
         made = None if isinstance(node, zarr.Array) else node.attrs.get(_KEY)
     if isinstance(node, zarr.Array):
         return {store.stem: Activations(_matrix(store, store))}
@@ -85,9 +95,7 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
         return _foreign(node, store, layer)
     state = _checked(made, store)
     if not state["complete"]:
-        raise FileError(
-            f"{str(store)!r} is not finished: {_there(state)}; run what made it again, and it goes on from there"
-        )
+        raise FileError(f"{str(store)!r} is incomplete: {_written(state)}; rerun the command that made it to resume")
     layers = state["settings"]["layers"]
     if layer is not None and layer not in layers:
         raise no_such("layer", layer, layers)
@@ -108,9 +116,9 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
 
 
 def _matrix(path: Path, store: Path) -> ZarrMatrix:
-    """An array of a store, of which the metadata alone are read."""
+    """An array of a store, without reading more than its metadata."""
     matrix = ZarrMatrix(path)
-    with reading(store, "activations", *_FOREIGN):
+    with reading(store, "activations", *_ZARR_ERRORS):
         try:
             _ = matrix.shape
         except FileNotFoundError:
@@ -119,23 +127,23 @@ def _matrix(path: Path, store: Path) -> ZarrMatrix:
 
 
 def _texts(node: Any, name: str, store: Path) -> list[str] | None:
-    """The texts in an array of a store; None where there is no such array."""
-    with reading(store, "activations", *_FOREIGN):
+    """The texts in an array of a store; None if there is no such array."""
+    with reading(store, "activations", *_ZARR_ERRORS):
         return list(node[name][:].tolist()) if name in node else None
 
 
 def _neurons(node: Any, layer: str, store: Path) -> list[int | str] | None:
-    """The names of a layer's neurons; None where they have none."""
-    with reading(store, "activations", *_FOREIGN):
-        told = node[layer].attrs.get(_KEY)
-    names = told.get("neurons", ()) if isinstance(told, dict) else ()
+    """The names of a layer's neurons; None if they have none."""
+    with reading(store, "activations", *_ZARR_ERRORS):
+        attributes = node[layer].attrs.get(_KEY)
+    names = attributes.get("neurons", ()) if isinstance(attributes, dict) else ()
     if names is not None and not isinstance(names, list):
-        raise FileError(f"cannot read activations from {str(store)!r}: layer {layer!r} does not say its neurons")
+        raise FileError(f"cannot read activations from {str(store)!r}: layer {layer!r} does not list its neurons")
     return names
 
 
 def _checked(state: Any, store: Path) -> dict[str, Any]:
-    """What a store says of itself, if it says all of it."""
+    """The attributes of a store, checked for completeness."""
     settings = state.get("settings") if isinstance(state, dict) else None
     layers = settings.get("layers") if isinstance(settings, dict) else None
     if (
@@ -146,56 +154,73 @@ def _checked(state: Any, store: Path) -> dict[str, Any]:
         or not all(isinstance(state.get(name), int) for name in ("complete", "samples", "rows", "batches"))
         or not isinstance(state.get("skipped"), list)
     ):
-        raise FileError(f"{str(store)!r} is broken: its attributes do not say how it was made and how much is there")
+        raise FileError(f"{str(store)!r} is broken: its attributes must say how it was made and how much is written")
     return dict(state)
 
 
-def _there(state: Mapping[str, Any]) -> str:
+def _written(state: Mapping[str, Any]) -> str:
+    """How many samples are written, for messages."""
     total = state["settings"]["samples"]
     share = "" if not total else f" of {total} ({state['samples'] / total:.0%})"
-    return f"{state['samples']}{share} samples are there"
+    return f"{state['samples']}{share} samples are written"
 
 
 def _foreign(node: Any, store: Path, layer: str | None) -> dict[str, Activations]:
-    """The arrays of a Zarr group that something else wrote."""
-    with reading(store, "activations", *_FOREIGN):
+    """The arrays of a Zarr group written by another program."""
+    with reading(store, "activations", *_ZARR_ERRORS):
         arrays = {name: array.ndim for name, array in node.arrays()}
-        there = layer is None or layer in arrays or (layer in node and hasattr(node[layer], "shape"))
+        exists = layer is None or layer in arrays or (layer in node and hasattr(node[layer], "shape"))
     if layer is not None:
-        if not there:
+        if not exists:
             raise no_such("array", layer, list(arrays))
         return {layer: Activations(_matrix(store / layer, store))}
     names = [name for name, n_axes in arrays.items() if n_axes == 2]
     if not names:
-        raise FileError(f"{str(store)!r} has no array of two axes, samples × neurons: name one, as {store}/array")
+        raise FileError(
+            f"{str(store)!r} has no array of two axes, samples × neurons, at its top: name one, as in {store}/array"
+        )
     return {name: Activations(_matrix(store / name, store)) for name in names}
 
 
 class LayerWriter:
-    """Writes a Zarr store layer by layer as activations come, and goes on where an earlier run stopped.
+    """Write a Zarr store batch by batch; if interrupted, rerun to resume.
 
-    Samples are kept in memory until a chunk of 4,096 of them is full, or, where they come slowly, for 20 seconds;
-    then they are written, and then it is written down how many there are. So a run that is killed has to compute
-    again at most what it had in memory.
+    Samples are kept in memory until a chunk of 4,096 is full or, if they arrive slowly, for 20 seconds. Then they are
+    written, and after them their number. So a run that was killed loses at most what it had in memory.
+
+    Use it as a context manager, which locks the store.
 
     Parameters
     ----------
-    path : the store, ending in ``.zarr``
-    layers : their names
-    settings : plain data that says how the activations are made; a store made in another way is not continued
-    n_samples : how many there will be, if that is known
-    neurons : names of the neurons by layer, for those that have names
-    overwrite : replace a store of neuronym's that is there
+    path : str or Path
+        The store; it must end in ``.zarr``.
+    layers : sequence of str
+        The names of the layers.
+    settings : mapping from str to object
+        Plain data that describes how the activations are made; a store with other settings is not resumed.
+    n_samples : int or None, default None
+        The total number of samples, if known.
+    neurons : mapping from str to sequence of (int or str) or None, default None
+        The names of the neurons by layer, for layers whose neurons have names.
+    overwrite : bool, default False
+        Replace an existing store of neuronym's.
 
     Attributes
     ----------
-    samples, rows, batches : how much there is; rows are fewer where samples are skipped, more where tokens are rows
-    complete : whether the store is finished
+    samples, rows, batches : int
+        How much was added, including earlier runs. Rows are fewer than samples if some are skipped, and more if rows
+        are tokens.
+    skipped : list of str
+        The ids of skipped samples.
+    complete : bool
+        Whether the store is finished.
 
     Raises
     ------
     FileError
-        If something else is at the path, or a store made in another way.
+        If the path is taken by something else or by a store with other settings, or another run is writing to it.
+    OptionError
+        If a layer has a name that a store cannot contain.
     """
 
     def __init__(
@@ -217,11 +242,11 @@ class LayerWriter:
         for layer in layers:
             if not layer or layer in (_IDS, _CLUSTERS) or "/" in layer:
                 raise OptionError(
-                    f"a store cannot hold a layer named {layer!r}: wrap the model, as in "
+                    f"a store cannot contain a layer named {layer!r}: wrap the model, as in "
                     "torch.nn.Sequential(OrderedDict(model=model)), so that its modules have other names"
                 )
         self._layers, self._neurons = list(layers), dict(neurons or {})
-        self._held: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
+        self._pending: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
         self._ids: list[str] = []
         self._widths: dict[str, int] = {}
         self._written, self._cost = time.monotonic(), 0.0
@@ -247,21 +272,21 @@ class LayerWriter:
             self._lock = None
 
     def _begun(self, wanted: dict[str, Any], overwrite: bool) -> dict[str, Any]:
-        """The state of the store that is there, if it is to be continued, else of a new one."""
+        """The state of the existing store if it is to be resumed, else of a new one."""
         import zarr
 
         known = _known(self.path)
         if known is not None and known["samples"] and not overwrite:
-            _refuse_other(self.path, known["settings"], wanted)
-            for left in self.path.rglob("*.partial"):  # of a write that was killed
-                left.unlink()
+            _refuse_other_settings(self.path, known["settings"], wanted)
+            for partial in self.path.rglob("*.partial"):  # from a write that was killed
+                partial.unlink()
             if known["rows"]:
                 self._widths = {layer: ZarrMatrix(self.path / layer / _MATRIX).shape[1] for layer in self._layers}
             return known
         state: dict[str, Any] = {"format": 1, "complete": False, "samples": 0, "rows": 0, "batches": 0, "skipped": []}
         if known is None:
             zarr.create_group(str(self.path), attributes={_KEY: {**state, "settings": wanted}})
-        else:  # first it is no finished store any more, then its contents go
+        else:  # mark it as incomplete before deleting its contents
             zarr.open_group(str(self.path), mode="r+").attrs.update({_KEY: {**state, "settings": wanted}})
         for child in self.path.iterdir():
             if child.is_dir():
@@ -272,6 +297,7 @@ class LayerWriter:
 
     @property
     def complete(self) -> bool:
+        """Whether the store is finished."""
         return bool(self._state["complete"])
 
     def add(
@@ -281,11 +307,30 @@ class LayerWriter:
         ids: Sequence[str] | None = None,
         skipped: Sequence[str] = (),
     ) -> None:
-        """Take the activations of a batch: by layer, (n_rows, n_neurons); the ids of the rows; what was skipped."""
+        """Add the activations of a batch.
+
+        Parameters
+        ----------
+        parts : mapping from str to float array of shape (n_rows, n_neurons)
+            The activations by layer; empty if every sample was skipped.
+        n_samples : int
+            The number of samples in the batch, including skipped ones.
+        ids : sequence of str or None, default None
+            The ids of the rows, if they have ids.
+        skipped : sequence of str, default ()
+            The ids of skipped samples.
+
+        Raises
+        ------
+        ActivationsError
+            If the number of a layer's neurons changes or differs from the number of their names.
+        FileError
+            If the store cannot be written.
+        """
         rows = 0
         check_widths(self._widths, parts)
         for layer in self._layers if parts else ():
-            self._held[layer].append(np.asarray(parts[layer], np.float32))
+            self._pending[layer].append(np.asarray(parts[layer], np.float32))
             rows = len(parts[layer])
         self._ids += ids or ()
         self.skipped += skipped
@@ -296,23 +341,42 @@ class LayerWriter:
             self._write()
 
     def finish(self, clusters_of: Mapping[str, str] | None = None) -> dict[str, Activations]:
-        """Write what is left, and what each sample is a part of, mark the store as complete, and open it."""
+        """Write what is left, mark the store as complete, and open it.
+
+        Parameters
+        ----------
+        clusters_of : mapping from str to str or None, default None
+            The cluster of each sample id, to be stored with the samples.
+
+        Returns
+        -------
+        dict from str to Activations
+            The layers by name.
+
+        Raises
+        ------
+        ActivationsError
+            If no samples were added.
+        FileError
+            If the store cannot be written.
+        """
         if not self.rows:
-            raise ActivationsError("there are no samples: data gives none")
+            raise ActivationsError("there are no samples to store: data must yield at least one")
         if not self.complete:
             self._write(complete=True, clusters_of=clusters_of)
         return open_layers(self._given)
 
     def _write(self, complete: bool = False, clusters_of: Mapping[str, str] | None = None) -> None:
+        """Write the samples in memory, then the new state."""
         import zarr
 
         start, first = time.monotonic(), self._state["rows"]
-        # A chunk of zeros is written too: whether it was all zeros when it was written must not show.
+        # Chunks of zeros are written too, so that the files do not depend on when they were written.
         with _unbroken(self.path), zarr.config.set({"array.write_empty_chunks": True}):
             group: Any = zarr.open_group(str(self.path), mode="r+")
             for layer in self._layers if self.rows > first else ():
-                values = np.concatenate(self._held[layer])
-                self._held[layer].clear()
+                values = np.concatenate(self._pending[layer])
+                self._pending[layer].clear()
                 array = self._array(group, layer, values.shape[1])
                 array.resize((self.rows, values.shape[1]))
                 array[first : self.rows] = values
@@ -322,7 +386,7 @@ class LayerWriter:
                 array[first : self.rows] = np.array(self._ids, dtype=object)
                 self._ids.clear()
             if clusters_of is not None:
-                if _CLUSTERS in group:  # of a write that was killed
+                if _CLUSTERS in group:  # from a write that was killed
                     del group[_CLUSTERS]
                 parts = np.array([clusters_of[i] for i in group[_IDS][:].tolist()], dtype=object)
                 _new(group, _CLUSTERS, parts.shape, _CHUNK[:1], "string")[:] = parts
@@ -333,11 +397,12 @@ class LayerWriter:
         self._cost = self._written - start
 
     def _array(self, group: Any, layer: str, n_neurons: int) -> Any:
+        """The array of a layer, made if it is missing."""
         names = self._neurons.get(layer)
         if names is not None and len(names) != n_neurons:
             raise ActivationsError(
                 f"{counted(len(names), 'name')} for {counted(n_neurons, 'neuron')} of layer {layer!r}: "
-                "one each is needed"
+                "give one name per neuron"
             )
         if layer not in group:
             group.create_group(layer, attributes={_KEY: {"neurons": None if names is None else list(names)}})
@@ -347,21 +412,22 @@ class LayerWriter:
 
 
 def check_widths(widths: dict[str, int], parts: Mapping[str, NDArray[Any]]) -> None:
-    """Raise where a layer has another number of neurons than in the batches before, which ``widths`` remembers."""
+    """Raise if a layer's number of neurons differs from earlier batches, which ``widths`` records."""
     for layer, part in parts.items():
         if widths.setdefault(layer, part.shape[1]) != part.shape[1]:
             raise ActivationsError(
-                f"layer {layer!r} has {widths[layer]} neurons in one batch and {part.shape[1]} in another: each "
-                "batch must give the same ones, so pool what is of varying length"
+                f"layer {layer!r} has {widths[layer]} neurons in one batch and {part.shape[1]} in another: the number "
+                "must be the same in all batches, so pool axes of varying length"
             )
 
 
 def _new(group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> Any:
+    """Make an uncompressed array."""
     return group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, compressors=None)
 
 
 def _known(path: Path) -> dict[str, Any] | None:
-    """What an earlier run says of a store; None where there is none."""
+    """The state that an earlier run left in a store; None if there is no store."""
     import zarr
 
     if path.is_dir() and all(child.suffix == ".partial" for child in path.iterdir()):
@@ -370,23 +436,24 @@ def _known(path: Path) -> dict[str, Any] | None:
         state: Any = zarr.open_group(str(path), mode="r").attrs[_KEY]
     except (OSError, ValueError, KeyError):
         raise FileError(
-            f"cannot write {str(path)!r}: something else than a store of activations is there, so choose another name"
+            f"cannot write {str(path)!r}: it exists and is not a store of activations, so choose another name"
         ) from None
     return _checked(state, path)
 
 
-def _refuse_other(path: PathLike, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    differ = [name for name in sorted({*there, *wanted}) if there.get(name) != wanted.get(name)]
+def _refuse_other_settings(path: PathLike, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise if a store was made with other settings."""
+    differ = [name for name in sorted({*stored, *wanted}) if stored.get(name) != wanted.get(name)]
     if differ:
-        told = "; ".join(f"{name}: {there.get(name)!r} there, {wanted.get(name)!r} now" for name in differ[:3])
+        changes = "; ".join(f"{name}: {stored.get(name)!r} then, {wanted.get(name)!r} now" for name in differ[:3])
         raise FileError(
-            f"{str(path)!r} was made with other settings ({told}): choose another name, or replace it with "
+            f"{str(path)!r} was made with other settings ({changes}): choose another name, or replace it with "
             "overwrite=True (--overwrite)"
         )
 
 
 def _locked(path: Path) -> int | None:
-    """Hold a folder for this process, until the number given is closed or the process ends."""
+    """Lock a folder for this process until the returned file descriptor is closed; None if that is impossible."""
     try:
         import fcntl
     except ImportError:  # Windows has no such lock
@@ -405,11 +472,11 @@ def _locked(path: Path) -> int | None:
 
 @contextmanager
 def _unbroken(path: PathLike) -> Iterator[None]:
-    """Turn a full disk and the like into one clear error."""
+    """Turn a full disk and similar failures into a clear ``FileError``."""
     try:
         yield
     except OSError as error:
         if isinstance(error, FileError):
             raise
         why = os.strerror(error.errno) if error.errno else str(error)
-        raise FileError(f"cannot write {str(path)!r}: {why}; what was written before is kept") from error
+        raise FileError(f"cannot write {str(path)!r}: {why}; earlier writes are kept") from error

@@ -70,7 +70,7 @@ def test_text_is_turned_and_tiled(photos):
 def test_a_font_without_the_glyphs_is_refused(photos):
     with pytest.raises(OptionError, match=r"has no glyphs for '径', '捷' of '捷径'"):
         Text("捷径", DEJAVU)
-    with pytest.raises(OptionError, match="signs that can be seen, not '  '"):
+    with pytest.raises(OptionError, match="a visible character, not '  '"):
         Text("  ", DEJAVU)
     with pytest.raises(FileError, match=r"there is no font 'none\.ttf'"):
         Text("a", "none.ttf")
@@ -81,7 +81,7 @@ def test_a_font_without_the_glyphs_is_refused(photos):
 def test_a_font_with_the_glyphs_is_found_and_else_none_is_taken(monkeypatch):
     monkeypatch.setattr(_fonts, "_installed", lambda: iter([__file__, DEJAVU]))
     assert Text("Ελλάδα").font == DEJAVU
-    with pytest.raises(OptionError, match=r"none of the 2 fonts here has all glyphs of '捷径'.*fonts-noto-cjk"):
+    with pytest.raises(OptionError, match=r"none of the 2 fonts installed has all glyphs of '捷径'.*fonts-noto-cjk"):
         Text("捷径")
 
 
