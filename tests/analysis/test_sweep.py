@@ -54,7 +54,7 @@ def test_the_hierarchy_says_how_general_labels_are(data):
     renamed = concepts.rename({"pug": "Mops"})  # known by its description
     again = sweep(values[:, :6], renamed, length=1, min_fractions=[0.0], hierarchy=Hierarchy(EDGES))
     assert again["depth"].tolist() == table["depth"].tolist()
-    with pytest.raises(OptionError, match="the hierarchy knows none of the concepts, such as 'pug'"):
+    with pytest.raises(OptionError, match="the hierarchy contains none of the concepts, such as 'pug'"):
         sweep(values, concepts, hierarchy=Hierarchy([("a", "b")]))
 
 
@@ -96,7 +96,7 @@ def test_what_cannot_be_swept_is_refused(data):
     with pytest.raises(ActivationsError, match="there is no neuron to label"):
         sweep(values, concepts, neurons=[])
     values[5, 3] = np.inf
-    with pytest.raises(ActivationsError, match="activations hold NaN or infinity"):
+    with pytest.raises(ActivationsError, match="activations contain NaN or infinity"):
         sweep(values, concepts)
 
 

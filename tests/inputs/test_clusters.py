@@ -60,9 +60,9 @@ def test_labels_of_samples_come_from_tables(tmp_path):
     assert codes(str(tmp_path / "c.csv"), ids, 3, "clusters").tolist() == [0, 1, 0]
     assert codes(tmp_path / "c.csv", ids, 3, "clusters").tolist() == [0, 1, 0]
     assert codes(f"{tmp_path}/t.parquet:parent", ids, 3, "clusters").tolist() == [0, 1, 1]
-    with pytest.raises(FileError, match="needs one column, beside a first column sample; it has 'text', 'parent'"):
+    with pytest.raises(FileError, match="must have one column besides a first column sample, but has 'text', 'parent'"):
         codes(tmp_path / "t.parquet", ids, 3, "clusters")
-    with pytest.raises(FileError, match="needs a column video"):
+    with pytest.raises(FileError, match="must have a column video"):
         codes(f"{tmp_path}/t.parquet:video", ids, 3, "clusters")
     with pytest.raises(FileError, match="there is no file"):
         codes(f"{tmp_path}/none.csv", ids, 3, "clusters")

@@ -130,7 +130,7 @@ def test_tables_of_texts_that_cannot_be_used(tmp_path, bert):
     with pytest.raises(FileError, match="must have a first column sample"):
         open_parents(path)
     pd.DataFrame({"text": ["a", None]}).to_parquet(tmp_path / "t.parquet")
-    with pytest.raises(FileError, match=r"1 rows of the column text .* are empty"):
+    with pytest.raises(FileError, match=r"the column text .* has 1 empty cell"):
         open_texts(tmp_path / "t.parquet")
     with pytest.raises(OptionError, match="batch_size"):
         Texts(["a"], bert[1], batch_size=0)

@@ -166,7 +166,7 @@ BAD = {
     "layers must be a list of names of modules, not 'inner'": {"layers": "inner"},
     "pool must be 'mean', 'max', 'first', 'last' or a function": {"layers": ["inner"], "pool": "median"},
     "batch_size must be a whole number of at least 1, not 0": {"layers": ["inner"], "batch_size": 0},
-    "data has 4 samples but 1 sample ids: one id per sample is needed": {"layers": ["inner"], "sample_ids": ["a"]},
+    "data has 4 samples but 1 sample ids: give one id per sample": {"layers": ["inner"], "sample_ids": ["a"]},
     "pool makes (4, 5, 2) of (4, 5, 2) for layer 'inner'": {"layers": ["inner"], "pool": lambda x: x},
 }
 
@@ -281,7 +281,7 @@ def test_an_iterable_goes_on_where_it_stopped(cnn, images, tmp_path, monkeypatch
 def test_other_weights_or_samples_are_not_mixed_in(cnn, images, tmp_path):
     options = {"layers": ["1"], "out": tmp_path / "a.zarr", "sample_ids": range(11)}
     collect(cnn, images, about={"preprocessing": "none"}, **options)
-    for change, message in {"samples": "sample_ids: ", "about": "preprocessing: 'none' there, 'some' now"}.items():
+    for change, message in {"samples": "sample_ids: ", "about": "preprocessing: 'none' then, 'some' now"}.items():
         other = {**options, "sample_ids": range(1, 12)} if change == "samples" else options
         with pytest.raises(FileError, match=message):
             collect(cnn, images, about={"preprocessing": "some" if change == "about" else "none"}, **other)
@@ -341,7 +341,7 @@ def test_an_iterable_of_other_batches_does_not_go_on(cnn, images, tmp_path, monk
         collect(cnn, [images[i : i + 3] for i in range(0, 11, 3)], **options)
     loaders = [torch.utils.data.DataLoader(images, size) for size in (2, 4)]
     collect(cnn, loaders[0], layers=["1"], out=tmp_path / "b.zarr")
-    with pytest.raises(FileError, match="batch_size: 2 there, 4 now"):
+    with pytest.raises(FileError, match="batch_size: 2 then, 4 now"):
         collect(cnn, loaders[1], layers=["1"], out=tmp_path / "b.zarr")
 
 

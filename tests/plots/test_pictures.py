@@ -507,7 +507,7 @@ def test_images_come_in_many_shapes():
 @pytest.mark.parametrize(
     ("samples", "error", "message"),
     [
-        (np.zeros((19, 4, 4)), AlignmentError, "19 samples to show but activations have 20 rows: without ids on both"),
+        (np.zeros((19, 4, 4)), AlignmentError, "19 samples to show but the activations have 20 rows: without ids on both"),
         (np.zeros((20, 64)), OptionError, r"sample 19 is ndarray of shape \(64,\): an image must have shape"),
         ([[[1, 2], [3]]] * 20, OptionError, "sample 19 is list: an image must have shape"),
         ([object()] * 20, OptionError, "sample 19 is object: an image must have"),
@@ -517,7 +517,7 @@ def test_images_come_in_many_shapes():
         ([None] * 20, OptionError, "none of the samples can be read"),
         (7, OptionError, "samples must be Images, a folder, .* not int"),
         ({"x": "text"}, UnknownNameError, "no sample 't19'"),
-        (pd.DataFrame({"sample": ["a"] * 20}), OptionError, "a table of samples needs a column beside the ids"),
+        (pd.DataFrame({"sample": ["a"] * 20}), OptionError, "a table of samples needs a column besides the ids"),
     ],
 )
 def test_samples_that_cannot_be_shown_are_refused(samples, error, message):
@@ -774,7 +774,7 @@ def test_ids_of_concepts_are_those_of_samples_too(data, high):
 def test_a_part_of_a_table_is_not_matched_by_place(data, high):
     values, concepts = data
     part = pd.DataFrame(concepts, columns=NAMES, index=np.arange(100, 100 + N))
-    with pytest.raises(AlignmentError, match="give both the same samples"):
+    with pytest.raises(AlignmentError, match="both need the same samples"):
         plots.roc(high, pd.DataFrame(values), part)
 
 
@@ -916,7 +916,7 @@ def test_a_neuron_that_is_not_there(data, high):
     refused(
         lambda: plots.roc(other, {"layer1": values}, concepts, names=NAMES), UnknownNameError, "no layer 'layer3'; near"
     )
-    refused(lambda: plots.roc(high, layers, concepts, names=NAMES), OptionError, "the label names no layer, and activ")
+    refused(lambda: plots.roc(high, layers, concepts, names=NAMES), OptionError, "the label names no layer, but there are activ")
     renamed = ["dogs", *NAMES[1:]]
     refused(lambda: plots.roc(high, values, concepts, names=renamed), UnknownNameError, "no concept 'dog'; near it: 'd")
 

@@ -187,7 +187,7 @@ class Activations:
         columns : int array of shape (n_columns,)
             The columns to divide.
         n_blocks : int, default 1
-            Make at least so many blocks, if there are enough columns (for a Zarr store, enough chunks).
+            Make at least this many blocks, if there are enough columns (for a Zarr store, enough chunks).
 
         Returns
         -------

@@ -76,11 +76,11 @@ class Concepts:
         aliases: Mapping[str, Sequence[str]] | None = None,
         origin: Mapping[str, object] | None = None,
     ) -> None:
-        given = tuple(names)
-        unnamed = [c for c, name in enumerate(given) if is_missing(name)]
+        listed = tuple(names)
+        unnamed = [c for c, name in enumerate(listed) if is_missing(name)]
         if unnamed:
             raise ConceptsError(f"concept {unnamed[0]} has an empty name: give it a name")
-        self.names: tuple[str, ...] = tuple(str(name) for name in given)
+        self.names: tuple[str, ...] = tuple(str(name) for name in listed)
         self.n_samples = int(n_samples)
         self.sample_ids = as_ids(sample_ids, self.n_samples, "concepts", ConceptsError)
         known = set(self.names)
@@ -508,15 +508,15 @@ class Concepts:
         UnknownNameError
             If there is no sample of an id.
         """
-        given = np.asarray(samples if isinstance(samples, np.ndarray) else list(samples))
-        if self.sample_ids is None or given.dtype.kind == "b":
-            rows = places(given, self.n_samples)
+        chosen = np.asarray(samples if isinstance(samples, np.ndarray) else list(samples))
+        if self.sample_ids is None or chosen.dtype.kind == "b":
+            rows = places(chosen, self.n_samples)
         else:
             place = {sample: row for row, sample in enumerate(self.sample_ids)}
-            lost = [str(i) for i in given if str(i) not in place]
+            lost = [str(i) for i in chosen if str(i) not in place]
             if lost:
                 raise no_such("sample", lost[0], self.sample_ids)
-            rows = np.array([place[str(i)] for i in given], np.intp)
+            rows = np.array([place[str(i)] for i in chosen], np.intp)
         columns = [*(self.column(c) for c in range(self.n_concepts)), np.unique(rows)]
         return self._with(**stacked(columns), names=[*self.names, name])
 

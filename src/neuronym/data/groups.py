@@ -199,16 +199,19 @@ def check_weights(weights: ArrayLike | None, n_samples: int) -> Ints:
     """Check sample weights and convert them to int64; None means 1 each."""
     if weights is None:
         return np.ones(n_samples, np.int64)
-    given = np.asarray(weights)
-    if given.shape != (n_samples,):
-        raise OptionError(f"weights must be one per sample ({n_samples}), but have shape {given.shape}")
-    if given.dtype.kind not in "biuf" or not np.isfinite(given).all() or (given < 0).any() or (given % 1 != 0).any():
+    weight = np.asarray(weights)
+    if weight.shape != (n_samples,):
+        raise OptionError(f"weights must be one per sample ({n_samples}), but have shape {weight.shape}")
+    whole = (
+        weight.dtype.kind in "biuf" and np.isfinite(weight).all() and (weight >= 0).all() and (weight % 1 == 0).all()
+    )
+    if not whole:
         raise OptionError("weights must be whole numbers of at least 0: a sample of weight 2 counts as two samples")
-    if not 0 < given.sum(dtype=np.float64) <= _MAX_TOTAL:
+    if not 0 < weight.sum(dtype=np.float64) <= _MAX_TOTAL:
         raise OptionError(
-            f"weights must add up to between 1 and {_MAX_TOTAL}, not {given.sum(dtype=np.float64):g}: scale them"
+            f"weights must add up to between 1 and {_MAX_TOTAL}, not {weight.sum(dtype=np.float64):g}: scale them"
         )
-    return given.astype(np.int64)
+    return weight.astype(np.int64)
 
 
 def _random_keys(n: int) -> Ints:

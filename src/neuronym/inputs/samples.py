@@ -76,10 +76,9 @@ class Samples:
             return cls(lambda place: given[keys[place]], len(keys), [str(key) for key in keys])
         if is_frame(given):
             return _of_frame(given)
-        if hasattr(given, "iloc"):  # a Series, which [] would not read by place
-            named = [str(i) for i in given.index]
+        if hasattr(given, "iloc"):  # a Series, which [] would index by label
             listed = given.tolist()
-            return cls(listed.__getitem__, len(listed), named)
+            return cls(listed.__getitem__, len(listed), [str(i) for i in given.index])
         if isinstance(given, str) or not hasattr(given, "__getitem__") or not hasattr(given, "__len__"):
             raise OptionError(
                 "samples must be Images, a folder, a table, or a list or array of images or texts, "

@@ -187,8 +187,8 @@ class PermutationTest:
         results = self._blocks(_test_alone, alone, *settings, of_neuron=observed, n_blocks=n_blocks)
         if self.progress and len(alone):
             results = progress_bar(results, lambda done: len(done[0]), "neurons permuted one by one", len(alone))
-        for js, own in results:
-            nulls.p[js], nulls.permutations[js], nulls.tail[js] = own.p, own.permutations, own.tail
+        for js, found in results:
+            nulls.p[js], nulls.permutations[js], nulls.tail[js] = found.p, found.permutations, found.tail
 
     def _few_ties(self) -> float:
         """The largest Σ t³ − t at which ties are negligible.

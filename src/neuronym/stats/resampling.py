@@ -218,24 +218,24 @@ def stability(
 
 
 def _compared(
-    own: Code, others: list[Code], counts: Ints, extensions: dict[Code, NDArray[np.bool_]], searcher: Searcher
+    original: Code, others: list[Code], counts: Ints, extensions: dict[Code, NDArray[np.bool_]], searcher: Searcher
 ) -> Stability:
     """The stability of a formula, given those found in the resamples; ``extensions`` is a cache."""
     times = Counter(others)
-    for code in (own, *times):
+    for code in (original, *times):
         if code not in extensions:
             extensions[code] = extension(code, searcher.groups)
     concepts, overlap, covered = 0, 0.0, 0
     formulas: list[tuple[Code, float]] = []
     for code, n in sorted(times.items(), key=lambda item: (-item[1], item[0])):
-        concepts += n * ({literal >> 1 for literal in code[0]} == {literal >> 1 for literal in own[0]})
-        both, either = extensions[own] & extensions[code], extensions[own] | extensions[code]
+        concepts += n * ({literal >> 1 for literal in code[0]} == {literal >> 1 for literal in original[0]})
+        both, either = extensions[original] & extensions[code], extensions[original] | extensions[code]
         overlap += n * int(counts @ both) / max(1, int(counts @ either))
         if covered < _COVERED * len(others):
             formulas.append((code, n / len(others)))
             covered += n
     n_resamples = len(others)
-    return Stability(times[own] / n_resamples, concepts / n_resamples, overlap / n_resamples, tuple(formulas))
+    return Stability(times[original] / n_resamples, concepts / n_resamples, overlap / n_resamples, tuple(formulas))
 
 
 def _reweighted(searcher: Searcher, weights: Ints) -> Searcher:

@@ -106,7 +106,7 @@ def test_a_layer_that_is_not_connected_is_refused(observed, layer):
         ({"method": "magic"}, OptionError, "method must be one of auto, linear"),
         ({"where": "dogs"}, UnknownNameError, "no concept 'dogs'; near it: 'dog'"),
         ({"where": "dog & ~dog & cat"}, OptionError, "no sample is chosen"),
-        ({"where": [N]}, OptionError, "places among 40 samples"),
+        ({"where": [N]}, OptionError, "indices of the 40 samples"),
     ],
 )
 def test_wrong_input_is_answered(observed, options, error, match):

@@ -105,7 +105,7 @@ def test_labels_go_from_general_to_specific():
     assert table["fraction"].tolist() == [0.75, 0.25]
     with pytest.raises(OptionError, match="no neuron has a formula"):
         by_depth(Labels([Label(0, layer="a")]), shown, hierarchy)
-    with pytest.raises(OptionError, match="knows none of the concepts"):
+    with pytest.raises(OptionError, match="contains none of the concepts"):
         by_depth(labels, shown, Hierarchy([("x", "y")]))
 
 

@@ -182,7 +182,7 @@ def test_layers_and_samples_must_fit(data):
     with pytest.raises(UnknownNameError, match="no option 'norm'"):
         compare("boat", values, concepts, names=NAMES, norm="godel")
     values[3, 2] = np.nan
-    with pytest.raises(ActivationsError, match="activations hold NaN or infinity"):
+    with pytest.raises(ActivationsError, match="activations contain NaN or infinity"):
         compose("boat", values, concepts, names=NAMES)
 
 
