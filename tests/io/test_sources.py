@@ -155,7 +155,7 @@ def test_the_command_with_a_table_as_hierarchy(tmp_path, command):
     (tmp_path / "other.csv").write_text("child,parent\nx,y\n")
     asked = ["--hierarchy", tmp_path / "other.csv", "--out", tmp_path / "d.parquet"]
     code, _, err = command("concepts", "table", tmp_path / "c.csv", *asked)
-    assert (code, err) == (2, "neuronym: the hierarchy contains none of the concepts, such as 'pug'\n")
+    assert (code, err) == (2, "neuronym: the hierarchy knows none of the concepts, such as 'pug'\n")
     code, _, err = command("concepts", "table", tmp_path / "c.csv", "--wordnet", *asked)
     assert (code, err) == (2, "neuronym: give one of --wordnet and --hierarchy\n")
 

@@ -297,7 +297,7 @@ def test_the_command_takes_all_of_it(tmp_path, command, data):
         (["--permutations", "few"], "'--permutations': it must be a whole number or auto, not 'few'"),
         (["--permutations", "5"], "at least 19 are needed"),
         (["--holdout", "2"], "holdout must lie between 0 and 1"),
-        (["--clusters", str(tmp_path / "v.csv"), "--holdout", "0.5"], "must have one column besides a first column sample"),
+        (["--clusters", str(tmp_path / "v.csv"), "--holdout", "0.5"], "must have one column besides a first"),
         (["--strata", str(tmp_path / "none.csv"), "--permutations", "99"], "there is no file"),
         (["--strata", f"{tmp_path / 'none.csv'}:a", "--permutations", "99"], "there is no file"),
     ):
