@@ -229,7 +229,7 @@ def test_concepts_that_say_nothing_are_named(data):
     assert 0 < refused < 9
     assert named == {
         "concept 'rare' is true for no or for every sample that is not held out: change seed or holdout",
-        "concept 'rare' is true for no or for every held-out sample",
+        "concept 'rare' is true for no or for every held-out sample, so its neuron has no held-out AUC",
     }
 
 
