@@ -50,7 +50,7 @@ def test_it_says_what_it_found_and_overwrites_nothing(ran, capsys):
 
 def test_the_verdict_counts(ran):
     _, labels = ran
-    assert demo._verdict(labels).startswith("10 of the 10")
+    assert demo._verdict(labels).startswith("For 10 of the 10")
     wrong = [replace(found, neuron=9 - found.neuron) for found in labels.filter(layer="output")]
     assert demo._verdict(Labels(wrong)) == (
         "For 0 of the 10 output neurons, the best single concept is exactly their own digit; "
