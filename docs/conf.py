@@ -104,7 +104,7 @@ def skip(app: Sphinx, what: str, name: str, member: Any, skipped: bool, options:
 def examples(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Give the examples at the end of a docstring a section of their own, as numpydoc asks."""
     at = next((place for place, line in enumerate(lines) if line.startswith(">>>")), None)
-    if at is not None:
+    if at is not None and "Examples" not in lines:
         lines[at:at] = ["Examples", "--------"]
 
 

@@ -348,7 +348,8 @@ def formula_steps(
         The activations, as for ``neuronym.label``.
     concepts : ConceptsLike
         The concepts of the same samples, as for ``neuronym.label``.
-    samples , as for ``top_samples``.
+    samples : SamplesLike
+        What to show for each sample, as for ``top_samples``.
     names : iterable of str, optional
         The names of the concepts, for ``concepts`` given as an array.
     align : bool, default False

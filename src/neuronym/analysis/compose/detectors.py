@@ -569,7 +569,49 @@ class NeuronChoice:
         seed: int = 0,
         align: bool = False,
     ) -> NeuronChoice:
-        """Choose the best neuron for each concept, and for the whole formula; parameters are those of ``compose``."""
+        """Choose the best neuron for each concept, and for the whole formula.
+
+        Parameters
+        ----------
+        formula : Formula or str
+            A formula of concepts, such as ``"boat & ~house"``.
+        activations : ActivationsLike
+            The activations, as for ``label``; all layers must have the same samples.
+        concepts : ConceptsLike
+            The concepts of the same samples, as for ``label``.
+        names : iterable of str, optional
+            The names of the concepts, for ``concepts`` given as an array.
+        neurons : iterable of int or str, or slice, optional
+            The neurons to choose from, by name; all by default.
+        labels : LabelsLike, optional
+            Choose each concept's neuron from those labelled with the concept alone, in the direction of the label; if
+            there are none, from all labelled neurons.
+        direction : {"high", "low", "both"}, default "high"
+            Whether neurons are to be high or low where the concept is present, or may be either.
+        holdout : float, default 0.5
+            The fraction of samples (or clusters) held out to measure the detector.
+        clusters : ClustersLike, optional
+            The cluster that each sample belongs to, as for ``label``; clusters are held out as a whole.
+        seed : int, default 0
+            The seed of the split.
+        align : bool, default False
+            Where the sample ids of activations and concepts differ, keep the samples that both have.
+
+        Returns
+        -------
+        NeuronChoice
+            The neurons.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such concept or neuron; the message lists similar names.
+        OptionError
+            If the formula is true for none or for all of the samples of either part, or one of its concepts for those
+            that are not held out.
+        InputError
+            If activations or concepts cannot be used, as one of the subclasses in ``neuronym.errors``.
+        """
         target = formula if isinstance(formula, Formula) else Formula.parse(formula)
         if direction not in ("high", "low", "both"):
             raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
@@ -619,12 +661,43 @@ class NeuronChoice:
         )
 
     def interval(self, row: NDArray[np.void]) -> tuple[float, float]:
-        """Return the 95% confidence interval of the AUC in a row of ``MEASURES``."""
+        """Return the 95% confidence interval of an AUC.
+
+        Parameters
+        ----------
+        row : structured array
+            One row of ``MEASURES``.
+
+        Returns
+        -------
+        low, high : float
+            The ends of the interval.
+        """
         low, high = auc_interval(row["auc"], row["variance"], row["units_in"], row["units_out"])
         return float(low), float(high)
 
     def detector(self, norm: str | TNorm, mapping: DegreeMapping) -> Detector:
-        """Make the detector that combines the neurons by a t-norm and a mapping, as for ``compose``."""
+        """Make the detector that combines the neurons by a t-norm.
+
+        Parameters
+        ----------
+        norm : str or TNorm
+            The t-norm, as for ``compose``.
+        mapping : {"empirical", "logistic"}
+            How an activation becomes a degree, as for ``compose``.
+
+        Returns
+        -------
+        Detector
+            The detector, with its AUC on the held-out samples.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such t-norm.
+        OptionError
+            If there is no such mapping.
+        """
         t_norm = norm if isinstance(norm, TNorm) else TNorm.parse(norm)
         parts = {
             concept: replace(part, membership=Membership.fitted(mapping, self.columns[concept][~self.held], part.low))
@@ -642,7 +715,27 @@ class NeuronChoice:
         return Detector(self.formula, t_norm, parts, self.single, *aucs, low, high, self)
 
     def compared(self, norms: Sequence[str] | str, mappings: Sequence[DegreeMapping] | DegreeMapping) -> pd.DataFrame:
-        """Return the table of ``compare``."""
+        """Compare t-norms and mappings with each other and with the best single neuron.
+
+        Parameters
+        ----------
+        norms : str or sequence of str
+            The t-norms, as for ``compose``.
+        mappings : str or sequence of str
+            The mappings to degrees, as for ``compose``.
+
+        Returns
+        -------
+        DataFrame
+            The table of ``compare``.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such t-norm.
+        OptionError
+            If there is no such mapping.
+        """
         import pandas as pd
 
         columns = ["detector", "mapping", "auc", "auc_heldout", "auc_low", "auc_high"]

@@ -58,6 +58,7 @@ class DetectorModule(torch.nn.Module):
         self.model, self.formula, self.norm, self.parts, self.pool = model, formula, norm, parts, pool
 
     def forward(self, *inputs: Any, **named: Any) -> torch.Tensor:
+        """Run the model on its inputs and return the scores: float64, shape (n_samples,)."""
         layers = list(dict.fromkeys(str(part.layer) for part in self.parts.values()))  # each once, in order
         with eval_mode(self.model), capture_outputs(self.model, layers) as caught, torch.no_grad():
             self.model(*inputs, **named)
