@@ -670,8 +670,8 @@ class NeuronChoice:
 
         Returns
         -------
-        low, high : float
-            The ends of the interval.
+        tuple of float
+            The lower and the upper end of the interval.
         """
         low, high = auc_interval(row["auc"], row["variance"], row["units_in"], row["units_out"])
         return float(low), float(high)
