@@ -283,7 +283,7 @@ def test_a_model_by_name_reads_its_own_samples(own, photos):
     ("options", "match"),
     [
         ({"data": np.zeros((2, 3)), "images": "photos"}, "data and images are both samples"),
-        ({"data": None}, "samples must come from one of images, texts and table"),
+        ({"data": None}, "give exactly one of images, texts and table"),
         ({"model": torch.nn.Linear(3, 2), "data": None, "images": "photos"}, "a module needs data"),
         ({"model": torch.nn.Linear(3, 2), "data": np.zeros((2, 3)), "weights": "w.pt"}, "weights are loaded into"),
         ({"data": None, "images": "photos", "tokens_out": "t.csv"}, "tokens_out saves the tokens of texts"),
@@ -295,7 +295,7 @@ def test_samples_are_said_once(own, photos, options, match):
 
 
 def test_an_error_of_the_model_is_one_of_the_samples_and_keeps_its_cause(own):
-    with pytest.raises(OptionError, match=r"the model cannot take these samples \(RuntimeError: mat1") as raised:
+    with pytest.raises(OptionError, match=r"the model failed on these samples \(RuntimeError: mat1") as raised:
         collect(load_model("own_models:mlp").model, np.zeros((2, 5), np.float32), layers=["1"])
     assert isinstance(raised.value.__cause__, RuntimeError)
 
