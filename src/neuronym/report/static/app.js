@@ -554,7 +554,7 @@ const neuronym = (() => {
               event.preventDefault();
             },
           },
-          h("label", {}, "search concepts, such as dog or ~grass, or neurons", search),
+          h("label", {}, "search concepts or neurons", search),
           filters().map(slider),
           layers,
           significance,

@@ -150,6 +150,7 @@
       after = at >= 0 && at + 1 < rows.length ? rows[at + 1] : null;
     const plots = h("div", { class: "charts" }),
       held = detail.auc_heldout !== undefined;
+    const side = low ? "≤" : "≥";
     const kinds = {
       top: low ? "Lowest activations" : "Highest activations",
       random: "Random samples inside the formula",
@@ -184,7 +185,7 @@
         [
           "highest F1, in hindsight",
           detail.roc
-            ? `${N.numberText("f1", detail.roc.f1)} at threshold ${N.numberText("value", detail.roc.threshold)}`
+            ? `${N.numberText("f1", detail.roc.f1)} at ${side}\u00a0${N.numberText("value", detail.roc.threshold)}`
             : "",
         ],
       ]),
@@ -389,8 +390,9 @@
           },
         ],
         {
-          x: `false positive rate (${low ? "below" : "above"}, outside)`,
-          y: `true positive rate (${low ? "below" : "above"}, inside)`,
+          x: "false positive rate",
+          y: "true positive rate",
+          note: `Activations ${low ? "below" : "above"} the threshold count as positive.`,
           xrange: [0, 1],
           yrange: [0, 1.03],
         },
