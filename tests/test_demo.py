@@ -41,8 +41,8 @@ def test_it_says_what_it_found_and_overwrites_nothing(ran, capsys):
     before = (folder / "out" / "labels.csv").read_bytes()
     assert demo.demo(folder / "out") == labels
     out = capsys.readouterr().out
-    assert "10 of the 10 output neurons got exactly their own digit" in out
-    assert "right on the other half" in out
+    assert "For 10 of the 10 output neurons, the best single concept is exactly their own digit" in out
+    assert "accuracy on the other half" in out
     assert "output  0       zero" in out
     assert f"Saved in {folder / 'out-2'}: concepts.parquet, hidden.npy, labels.csv, neurons.png" in out
     assert (folder / "out" / "labels.csv").read_bytes() == before
@@ -50,11 +50,11 @@ def test_it_says_what_it_found_and_overwrites_nothing(ran, capsys):
 
 def test_the_verdict_counts(ran):
     _, labels = ran
-    assert demo._verdict(labels).startswith("10 of the 10")
+    assert demo._verdict(labels).startswith("For 10 of the 10")
     wrong = [replace(found, neuron=9 - found.neuron) for found in labels.filter(layer="output")]
     assert demo._verdict(Labels(wrong)) == (
-        "0 of the 10 output neurons got exactly their own digit as their best single concept; "
-        "0 of 10 have it in their formula of up to 3."
+        "For 0 of the 10 output neurons, the best single concept is exactly their own digit; "
+        "0 of 10 have it in their formula of up to 3 concepts."
     )
 
 
@@ -80,5 +80,5 @@ def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
 
 def test_a_place_where_no_folder_can_be_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(FileError, match="cannot make the folder"):
+    with pytest.raises(FileError, match="cannot create the folder"):
         demo.demo(tmp_path / "file" / "out")

@@ -155,7 +155,7 @@ def test_neurons_by_mask_and_none(tables):
     assert [one.neuron for one in label(activations, tables[1], neurons=np.array([True, False, True]))] == [0, 2]
     with pytest.raises(OptionError, match=r"a mask of neurons must have shape \(3,\), not \(2,\)"):
         label(activations, tables[1], neurons=np.array([True, False]))
-    with pytest.raises(ActivationsError, match="there is no neuron to label: neurons names none"):
+    with pytest.raises(ActivationsError, match="there is no neuron to label: neurons selects none"):
         label(activations, tables[1], neurons=[])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,20 +40,23 @@ PROPERTIES = {
 
 _HIDDEN = 32
 _PICTURED = 4  # hidden neurons in the picture
-_TOP = 8  # samples beside each
+_TOP = 8  # samples shown for each
 
 
 @dataclass(frozen=True)
 class Digits:
-    """A trained network and what it answers to the half of the digits that it has not seen.
+    """The activations of a trained network on the half of the digits that it was not trained on.
 
     Parameters
     ----------
-    images : float64, shape (n_samples, 8, 8), ink from 0 to 16
-    digits : int64, shape (n_samples,)
-    activations : dict of layer to float64 arrays, (n_samples, 32) and (n_samples, 10)
+    images : float64 array of shape (n_samples, 8, 8)
+        The amount of ink in each pixel, from 0 to 16.
+    digits : int64 array of shape (n_samples,)
+        The digit that each image shows.
+    activations : dict of str to float64 array
+        The activations of the layers ``hidden``, of shape (n_samples, 32), and ``output``, of shape (n_samples, 10).
     accuracy : float
-        The share of these samples that the network gets right.
+        The accuracy of the network on these samples.
     """
 
     images: NDArray[np.float64]
@@ -63,12 +66,22 @@ class Digits:
 
 
 def train(seed: int = 0) -> Digits:
-    """Train one hidden layer of 32 rectified units on half of scikit-learn's 1,797 digits.
+    """Train a network with one hidden layer of 32 ReLU units on half of scikit-learn's 1,797 digits.
+
+    Parameters
+    ----------
+    seed : int, default 0
+        The seed of the split and of the training.
+
+    Returns
+    -------
+    Digits
+        The other half of the digits, and the network's activations on them.
 
     Raises
     ------
     OptionError
-        If scikit-learn is not installed.
+        If scikit-learn, or another package of the demo, is not installed.
     """
     need("the demo", "demo")
     from sklearn.datasets import load_digits
@@ -91,7 +104,20 @@ def train(seed: int = 0) -> Digits:
 
 
 def digit_concepts(images: NDArray[np.float64], digits: NDArray[np.int64]) -> Concepts:
-    """The digit, properties of its number and shape, and properties of the drawing itself."""
+    """Make concepts of the digit, of properties of its number and shape, and of properties of the drawing.
+
+    Parameters
+    ----------
+    images : float64 array of shape (n_samples, 8, 8)
+        The amount of ink in each pixel.
+    digits : int64 array of shape (n_samples,)
+        The digit that each image shows.
+
+    Returns
+    -------
+    Concepts
+        22 concepts of these samples.
+    """
     ink = images.sum(axis=(1, 2))
     upper, lower = images[:, :4].sum(axis=(1, 2)), images[:, 4:].sum(axis=(1, 2))
     left, right = images[:, :, :4].sum(axis=(1, 2)), images[:, :, 4:].sum(axis=(1, 2))
@@ -103,23 +129,35 @@ def digit_concepts(images: NDArray[np.float64], digits: NDArray[np.int64]) -> Co
         "leans_left": left > 1.2 * right,
         "leans_right": right > 1.2 * left,
     }
-    shown: dict[str, NDArray[Any]] = {word: digits == d for d, word in enumerate(WORDS)}
-    shown |= {name: np.isin(digits, list(members)) for name, members in PROPERTIES.items()}
-    return Concepts.from_array(np.stack([*shown.values(), *drawing.values()], axis=1), [*shown, *drawing])
+    number: dict[str, NDArray[np.bool_]] = {word: digits == d for d, word in enumerate(WORDS)}
+    number |= {name: np.isin(digits, list(members)) for name, members in PROPERTIES.items()}
+    return Concepts.from_array(np.stack([*number.values(), *drawing.values()], axis=1), [*number, *drawing])
 
 
 def demo(out: PathLike = "neuronym-demo", seed: int = 0) -> Labels:
-    """Train, label, print the table, and save labels and a picture in a folder of their own.
+    """Train a small network, label its neurons, print the labels and save them in a new folder.
 
-    The folder holds ``labels.csv``, ``neurons.png``, a page to browse the neurons, ``report/index.html``, and what the
-    command ``neuronym label`` can be tried on: ``hidden.npy`` and ``concepts.parquet``.
+    The folder contains ``labels.csv``, the figure ``neurons.png``, a page to browse the neurons
+    (``report/index.html``), and inputs for the command ``neuronym label``: ``hidden.npy`` and ``concepts.parquet``.
 
-    Where ``out`` exists, ``out-2``, ``out-3``, … is taken instead: nothing is overwritten.
+    Parameters
+    ----------
+    out : str or Path, default "neuronym-demo"
+        The folder to create; if it exists, ``out-2``, ``out-3``, … is created instead, so nothing is overwritten.
+    seed : int, default 0
+        The seed of the split and of the training.
+
+    Returns
+    -------
+    Labels
+        The labels of the layers ``hidden`` and ``output``.
 
     Raises
     ------
     FileError
-        If the folder cannot be made or written to.
+        If the folder cannot be created or written to.
+    OptionError
+        If packages of the demo are not installed.
     """
     from rich.console import Console
 
@@ -127,7 +165,7 @@ def demo(out: PathLike = "neuronym-demo", seed: int = 0) -> Labels:
     data = train(seed)
     console.print(
         f"Trained a network of {_HIDDEN} hidden units on half of 1,797 handwritten digits: "
-        f"{data.accuracy:.1%} right on the other half."
+        f"{data.accuracy:.1%} accuracy on the other half."
     )
     concepts = digit_concepts(data.images, data.digits)
     labels = label(data.activations, concepts)
@@ -155,21 +193,21 @@ def demo(out: PathLike = "neuronym-demo", seed: int = 0) -> Labels:
 
 
 def _verdict(labels: Labels) -> str:
-    """How many output neurons got their own digit."""
-    own = longer = 0
+    """Say how many output neurons are labelled with their own digit."""
+    alone = contained = 0
     for digit, word in enumerate(WORDS):
         found = labels["output", digit]
         single = found.path[0] if found.path else None
-        own += single is not None and str(single.formula) == word
-        longer += found.formula is not None and word in found.formula.concepts
+        alone += single is not None and str(single.formula) == word
+        contained += found.formula is not None and word in found.formula.concepts
     return (
-        f"{own} of the 10 output neurons got exactly their own digit as their best single concept; "
-        f"{longer} of 10 have it in their formula of up to 3."
+        f"For {alone} of the 10 output neurons, the best single concept is exactly their own digit; "
+        f"{contained} of 10 have it in their formula of up to 3 concepts."
     )
 
 
 def _new_folder(out: Path) -> Path:
-    """Make the folder, under the next free name."""
+    """Create the folder, under the next free name."""
     number = 1
     while True:
         folder = out if number == 1 else out.with_name(f"{out.name}-{number}")
@@ -179,31 +217,32 @@ def _new_folder(out: Path) -> Path:
         except FileExistsError:
             number += 1
         except OSError as error:
-            raise FileError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
+            raise FileError(f"cannot create the folder {str(folder)!r}: {error.strerror}") from error
 
 
 def _picture(data: Digits, concepts: Concepts, labels: Labels, path: Path) -> None:
-    """For a few hidden neurons and an output neuron: the top samples, and activations inside and outside."""
-    chosen = [*_different(labels.filter(layer="hidden").sort(), _PICTURED), labels["output", 3]]
-    figure = new_figure(11, 1.6 * len(chosen))
-    for axes, found in zip(figure.subplots(len(chosen), 2, width_ratios=[2, 1], squeeze=False), chosen, strict=True):
+    """Draw the top samples and the densities inside and outside for a few hidden neurons and an output neuron."""
+    pictured = [*_different(labels.filter(layer="hidden").sort(), _PICTURED), labels["output", 3]]
+    figure = new_figure(11, 1.6 * len(pictured))
+    rows = figure.subplots(len(pictured), 2, width_ratios=[2, 1], squeeze=False)
+    for axes, found in zip(rows, pictured, strict=True):
         if found.formula is None:
             continue
-        seen = NeuronView.of(found, data.activations, concepts, None, False)
-        inside = seen.inside(found.formula)
-        places, items = first_samples(Samples.of(data.images), seen, seen.order(), _TOP)
+        view = NeuronView.of(found, data.activations, concepts, None, False)
+        inside = view.inside(found.formula)
+        places, items = first_samples(Samples.of(data.images), view, view.order(), _TOP)
         draw_samples(axes[0], items, inside[places], _TOP, "gray_r")
-        draw_density(axes[1], seen.values, inside)
-        axes[1].set(yticks=[], xlabel="activation" if found is chosen[-1] else "")
+        draw_density(axes[1], view.values, inside)
+        axes[1].set(yticks=[], xlabel="activation" if found is pictured[-1] else "")
         axes[0].set_title(f"{found.layer} {found.neuron}:  {found.formula}   (AUC {found.auc:.3f})", loc="left")
     figure.savefig(path, dpi=110)
 
 
 def _different(labels: Labels, n: int) -> list[Label]:
-    """The first n labels with formulas of different concepts."""
-    chosen: list[Label] = []
+    """Return the first n labels whose formulas share no concept."""
+    different: list[Label] = []
     for found in labels:
-        used = {name for other in chosen if other.formula is not None for name in other.formula.concepts}
-        if len(chosen) < n and found.formula is not None and not used & set(found.formula.concepts):
-            chosen.append(found)
-    return chosen
+        used = {name for other in different if other.formula is not None for name in other.formula.concepts}
+        if len(different) < n and found.formula is not None and not used & set(found.formula.concepts):
+            different.append(found)
+    return different

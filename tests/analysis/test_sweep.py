@@ -76,7 +76,7 @@ def test_layers_clusters_and_workers(data):
 
 def test_what_cannot_be_swept_is_refused(data):
     values, concepts = data
-    with pytest.raises(OptionError, match="min_fractions holds none"):
+    with pytest.raises(OptionError, match="min_fractions is empty"):
         sweep(values, concepts, min_fractions=[])
     with pytest.raises(OptionError, match=r"min_fraction=0\.7 is above max_fraction"):
         sweep(values, concepts, min_fractions=[0.7])
@@ -111,7 +111,7 @@ def test_formulas_that_no_sample_held_out_shows_are_named(data):
         if label(values[:, 1:], concepts, holdout=0.5, clusters=clusters, seed=s, length=1)[0].best.length == 1
         and str(_first(values, concepts, clusters, s)) == "nan"
     )
-    with pytest.warns(UserWarning, match="the samples held out show nothing of 50% of the formulas"):
+    with pytest.warns(UserWarning, match="50% of the formulas are true for none or for all of the held-out samples"):
         sweep(values, concepts, length=1, min_fractions=[0.0], clusters=clusters, seed=seed)
 
 

@@ -97,7 +97,7 @@ def test_the_command_takes_a_store_and_compares_right_with_wrong(folder, command
         (("--target", "0", "--where", "dog"), "samples of 'dog' need concepts"),
         (("--target", "0", "--where", "dogg", "--concepts", "c.parquet"), "no concept 'dogg'; near it: 'dog'"),
         (("--target", "0", "--wordnet"), "give concepts"),
-        (("--target", "0", "--table", "t.npy"), "samples must come from one of images"),
+        (("--target", "0", "--table", "t.npy"), "give exactly one of images"),
         (("--target", "0", "--method", "linear"), "not linearly connected"),
     ],
 )

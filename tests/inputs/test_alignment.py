@@ -196,11 +196,11 @@ def test_a_picture_of_another_layer_is_told(tables):
     activations, concepts = (one.to_numpy() for one in tables)
     layers = {"conv": activations[:, :1], "fc": activations[:, 1:]}
     labels = label(layers, concepts.astype(bool), names=NAMES)
-    with pytest.warns(UserWarning, match=r"the label of fc 0 has AUC .* are they of another layer\?") as warned:
+    with pytest.warns(UserWarning, match=r"the label of fc 0 has AUC .* they may belong to another layer") as warned:
         pictures.roc(labels["fc", 0], layers["conv"], concepts.astype(bool), names=NAMES)
     assert warned[0].filename == __file__
     held = label(layers, concepts.astype(bool), names=NAMES, holdout=0.5)
-    with pytest.warns(UserWarning, match="are they of another layer"):
+    with pytest.warns(UserWarning, match="they may belong to another layer"):
         pictures.distribution(held["fc", 0], layers["conv"], concepts.astype(bool), names=NAMES)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

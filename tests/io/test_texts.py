@@ -103,7 +103,7 @@ def test_from_texts_to_labels_on_the_command_line(bert, texts, tmp_path, monkeyp
     pd.DataFrame({"sample": IDS, "concept": ["odd", "even"] * 30}).to_csv("about.csv", index=False)
     assert command("concepts", "tokens", "about.csv", "tokens.csv", "--out", "about.parquet")[0] == 0
     assert command("label", "acts.zarr", "about.parquet", "--quiet")[0] == 0
-    assert "hf:bert reads texts: give --texts" in command(*collect[:5], "--images", ".", "--out", "b.zarr")[2]
+    assert "hf:bert takes texts: give --texts" in command(*collect[:5], "--images", ".", "--out", "b.zarr")[2]
 
 
 def test_patches_of_a_vision_transformer_are_tokens(tmp_path):

@@ -229,7 +229,7 @@ def test_a_stopped_command_says_so_and_saves_what_is_done(tmp_path, command, dat
         *["--out", str(tmp_path / "l.csv"), "--holdout", "0.5"],
     )
     assert code == 130
-    assert "stopped: the labels hold what was done until then" in err
+    assert "interrupted: the labels have the evidence computed so far" in err
     assert "believable at q ≤ 0.05, on held-out samples: 4" in out  # nothing was permuted
     assert len(Labels.open(tmp_path / "l.csv")) == 15
 
@@ -295,7 +295,7 @@ def test_the_command_takes_all_of_it(tmp_path, command, data):
     assert json.loads(out)["labels"][0]["agreement"] == 1
     for wrong, message in (
         (["--permutations", "few"], "'--permutations': it must be a whole number or auto, not 'few'"),
-        (["--permutations", "5"], "at least 19 are needed"),
+        (["--permutations", "5"], "use at least 19"),
         (["--holdout", "2"], "holdout must lie between 0 and 1"),
         (["--clusters", str(tmp_path / "v.csv"), "--holdout", "0.5"], "must have one column besides a first"),
         (["--strata", str(tmp_path / "none.csv"), "--permutations", "99"], "there is no file"),

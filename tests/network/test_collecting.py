@@ -84,7 +84,7 @@ def test_maps_are_pooled_as_asked(cnn, images):
     assert np.allclose(collect(cnn, images, layers=["0"], pool="max")["0"].matrix, maps.amax((2, 3)), atol=1e-6)
     median = collect(cnn, images, layers=["0"], pool=lambda output: output.flatten(2).median(2).values)["0"]
     assert np.allclose(median.matrix, maps.flatten(2).median(2).values, atol=1e-6)
-    with pytest.raises(ActivationsError, match=r"gives \(8, 5, 6, 6\), which pool='first' is not for"):
+    with pytest.raises(ActivationsError, match=r"outputs \(8, 5, 6, 6\), to which pool='first' does not apply"):
         collect(cnn, images, layers=["0"], pool="first")
 
 
@@ -160,14 +160,14 @@ class Twice(nn.Module):
 
 BAD = {
     "no layer 'inne'; near it: 'inner'": {"layers": ["inne"]},
-    "layer 'act' is called 2 times in a pass": {"layers": ["act"]},
-    "layer 'never' is not called in a pass": {"layers": ["never"]},
-    "layer '' gives a dict of 'a', 'b'": {"layers": [""]},
+    "layer 'act' is called 2 times in a forward pass": {"layers": ["act"]},
+    "layer 'never' is not called in a forward pass": {"layers": ["never"]},
+    "layer '' outputs a dict of 'a', 'b'": {"layers": [""]},
     "layers must be a list of names of modules, not 'inner'": {"layers": "inner"},
     "pool must be 'mean', 'max', 'first', 'last' or a function": {"layers": ["inner"], "pool": "median"},
     "batch_size must be a whole number of at least 1, not 0": {"layers": ["inner"], "batch_size": 0},
     "data has 4 samples but 1 sample ids: give one id per sample": {"layers": ["inner"], "sample_ids": ["a"]},
-    "pool makes (4, 5, 2) of (4, 5, 2) for layer 'inner'": {"layers": ["inner"], "pool": lambda x: x},
+    "pool turned (4, 5, 2) into (4, 5, 2) for layer 'inner'": {"layers": ["inner"], "pool": lambda x: x},
 }
 
 
@@ -179,11 +179,11 @@ def test_what_cannot_be_collected_is_said(message):
 
 
 def test_tokens_need_a_sequence_that_has_some(cnn, images, words):
-    with pytest.raises(ActivationsError, match=r"tokens=True needs a sequence \(B, T, D\)"):
+    with pytest.raises(ActivationsError, match=r"tokens=True needs a sequence \(B, T, C\)"):
         collect(cnn, images, layers=["0"], tokens=True)
     model, batches, _ = words
     batches[1]["attention_mask"][1] = 0
-    with pytest.raises(ActivationsError, match="a sequence has no token that counts"):
+    with pytest.raises(ActivationsError, match="a sequence has no tokens: its attention_mask is all 0"):
         collect(model, batches, layers=["embed"], forward=lambda m, batch: m.embed(batch["input_ids"]))
 
 
@@ -319,7 +319,7 @@ def test_sums_of_half_precision_do_not_overflow_and_padding_may_be_nan():
     output[1, 100:] = torch.nan
     found, _ = pool_output(output.half(), "mean", "x", mask=mask)
     assert np.array_equal(found, np.full((2, 3), 200.0))
-    with pytest.raises(ActivationsError, match=r"gives \(2, 512, 3\), and the attention_mask is \(2, 7\)"):
+    with pytest.raises(ActivationsError, match=r"outputs \(2, 512, 3\) but attention_mask is \(2, 7\)"):
         pool_output(output, "mean", "x", tokens=True, mask=mask[:, :7])
 
 
@@ -337,7 +337,9 @@ def test_an_iterable_of_other_batches_does_not_go_on(cnn, images, tmp_path, monk
     with pytest.raises(RuntimeError):
         collect(cnn, [images[i : i + 2] for i in range(0, 11, 2)], **options)
     stopping = False
-    with pytest.raises(OptionError, match="a batch ends at sample 6 where an earlier run ended at 4"):
+    with pytest.raises(
+        OptionError, match=r"no batch ends at sample 4, where the earlier run stopped \(the next ends at 6\)"
+    ):
         collect(cnn, [images[i : i + 3] for i in range(0, 11, 3)], **options)
     loaders = [torch.utils.data.DataLoader(images, size) for size in (2, 4)]
     collect(cnn, loaders[0], layers=["1"], out=tmp_path / "b.zarr")
@@ -367,7 +369,7 @@ def test_loaders_that_may_change_the_order_are_refused(cnn, images, change):
     sampler = SubsetRandomSampler(range(11))
     ways = {"sampler": {"sampler": sampler}, "drop_last": {"batch_size": 4, "drop_last": True}}
     ways["batch_sampler"] = {"batch_sampler": BatchSampler(sampler, 4, False)}
-    with pytest.raises(OptionError, match="the DataLoader shuffles, or may leave samples out"):
+    with pytest.raises(OptionError, match="the DataLoader shuffles or may drop samples"):
         collect(cnn, DataLoader(images, **ways[change]), layers=["1"])
 
 

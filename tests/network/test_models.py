@@ -124,10 +124,10 @@ def test_efficientnet_lite0_comes_with_its_weights():
 
 
 MISTAKES = {
-    "resnet": "there is no model 'resnet': give efficientnet-lite0",
+    "resnet": "unknown model 'resnet': give efficientnet-lite0",
     "no_such_module:make": "cannot load no_such_module:make: there is no module 'no_such_module'",
     "own_models:mak": "own_models has no mak",
-    "own_models:nothing": "own_models:nothing gives int: a torch.nn.Module is expected",
+    "own_models:nothing": "own_models:nothing returns int: it must return a torch.nn.Module",
     "torchvision:resnet18": "torchvision:resnet18 needs torchvision: pip install torchvision",
     "timm:resnet50": "timm:resnet50 needs timm: pip install timm",
 }
@@ -159,13 +159,13 @@ def test_weights_are_loaded_and_never_unpickled(own):
         loaded = load_model("own_models:mlp", weights=file).model
         assert all((value == 2).all() for value in loaded.state_dict().values()), file
     torch.save(model, "whole.pt")
-    with pytest.raises(FileError, match=r"Python objects, which are never unpickled: save model\.state_dict\(\)"):
+    with pytest.raises(FileError, match=r"Python objects, which are never unpickled; save model\.state_dict\(\)"):
         load_weights(model, "whole.pt")
     torch.save([1, 2], "list.pt")
-    with pytest.raises(FileError, match="holds no state dict"):
+    with pytest.raises(FileError, match="contains no state dict"):
         load_weights(model, "list.pt")
     (own / "junk.pt").write_text("junk")
-    with pytest.raises(FileError, match=r"cannot read weights from 'junk\.pt': it is broken, or"):
+    with pytest.raises(FileError, match=r"cannot read weights from 'junk\.pt': the file is corrupt, or"):
         load_weights(model, "junk.pt")
     (own / "broken.safetensors").write_text("no tensors at all")
     with pytest.raises(FileError, match="cannot read weights from"):
@@ -233,16 +233,16 @@ def test_tables_and_what_the_command_refuses(own, command, photos):
     run = ["collect", "--model", "own_models:mlp", "--layers", "1", "--out", "t.zarr"]
     _, out, _ = command(*run, "--table", "rows.npy", "--precision", "bfloat16")
     assert out == "t.zarr/1: 30 samples × 4 neurons\n"
-    assert "samples must come from one of images, texts and table" in command(*run)[2]
-    assert "samples must come from one of images, texts and table" in command(*run, "--table", "a", "--images", "b")[2]
-    assert "own_models:mlp reads images: give --images" in command(*run, "--texts", "a.csv")[2]
+    assert "give exactly one of images, texts and table" in command(*run)[2]
+    assert "give exactly one of images, texts and table" in command(*run, "--table", "a", "--images", "b")[2]
+    assert "own_models:mlp takes images: give --images" in command(*run, "--texts", "a.csv")[2]
     assert "--tokens-out goes with --texts" in command(*run, "--table", "rows.npy", "--tokens-out", "t.csv")[2]
     np.save("wide.npy", np.zeros((30, 4)))
     code, _, err = command(*run, "--table", "wide.npy", "--out", "w.zarr")
     assert (code, err.count("\n")) == (2, 1)
-    assert "the model cannot take these samples (RuntimeError: mat1 and mat2" in err
+    assert "the model failed on these samples (RuntimeError: mat1 and mat2" in err
     assert "data: " in command(*run, "--table", "wide.npy", "--precision", "bfloat16")[2]
-    assert "there is no model ':foo'" in command("layers", "--model", ":foo")[2]
+    assert "unknown model ':foo'" in command("layers", "--model", ":foo")[2]
     assert "no layer '7'" in command(*run, "--table", "rows.npy", "--layers", "7", "--out", "u.zarr")[2]
 
 
@@ -283,7 +283,7 @@ def test_a_model_by_name_reads_its_own_samples(own, photos):
     ("options", "match"),
     [
         ({"data": np.zeros((2, 3)), "images": "photos"}, "data and images are both samples"),
-        ({"data": None}, "samples must come from one of images, texts and table"),
+        ({"data": None}, "give exactly one of images, texts and table"),
         ({"model": torch.nn.Linear(3, 2), "data": None, "images": "photos"}, "a module needs data"),
         ({"model": torch.nn.Linear(3, 2), "data": np.zeros((2, 3)), "weights": "w.pt"}, "weights are loaded into"),
         ({"data": None, "images": "photos", "tokens_out": "t.csv"}, "tokens_out saves the tokens of texts"),
@@ -295,7 +295,7 @@ def test_samples_are_said_once(own, photos, options, match):
 
 
 def test_an_error_of_the_model_is_one_of_the_samples_and_keeps_its_cause(own):
-    with pytest.raises(OptionError, match=r"the model cannot take these samples \(RuntimeError: mat1") as raised:
+    with pytest.raises(OptionError, match=r"the model failed on these samples \(RuntimeError: mat1") as raised:
         collect(load_model("own_models:mlp").model, np.zeros((2, 5), np.float32), layers=["1"])
     assert isinstance(raised.value.__cause__, RuntimeError)
 

@@ -271,7 +271,7 @@ def test_of_several_layers_the_least_fraction_is_drawn(swept):
 
 @pytest.mark.parametrize("table", [pd.DataFrame({"length": [1]}), pd.DataFrame(), "sweep.csv"])
 def test_another_table_is_refused(table):
-    with pytest.raises(OptionError, match=r"the table lacks min_fraction, .*sweep made$"):
+    with pytest.raises(OptionError, match=r"the table lacks min_fraction, .*neuronym\.sweep$"):
         plots.sweep(table)
 
 
@@ -511,9 +511,9 @@ def test_images_come_in_many_shapes():
         (np.zeros((20, 64)), OptionError, r"sample 19 is ndarray of shape \(64,\): an image must have shape"),
         ([[[1, 2], [3]]] * 20, OptionError, "sample 19 is list: an image must have shape"),
         ([object()] * 20, OptionError, "sample 19 is object: an image must have"),
-        ([*["text"] * 18, np.zeros((2, 2)), "text"], OptionError, "samples are images and texts: give one kind"),
-        ([np.full((2, 2), np.nan)] * 20, OptionError, "the image of sample 19 must hold finite real numbers"),
-        ([np.zeros((2, 2), complex)] * 20, OptionError, "the image of sample 19 must hold finite real numbers"),
+        ([*["text"] * 18, np.zeros((2, 2)), "text"], OptionError, "samples mix images and texts: give one kind"),
+        ([np.full((2, 2), np.nan)] * 20, OptionError, "the image of sample 19 must contain finite real numbers"),
+        ([np.zeros((2, 2), complex)] * 20, OptionError, "the image of sample 19 must contain finite real numbers"),
         ([None] * 20, OptionError, "none of the samples can be read"),
         (7, OptionError, "samples must be Images, a folder, .* not int"),
         ({"x": "text"}, UnknownNameError, "no sample 't19'"),
@@ -586,7 +586,7 @@ def test_concepts_that_tell_nothing_apart_are_left_out(data, high):
     concepts[:, 2], concepts[:, 4] = True, False
     axes = plots.concept_bars(high, values, concepts, names=NAMES)
     assert {name for name, _ in bars(axes)} == {"dog", "grass", "night"}
-    with pytest.raises(ConceptsError, match="every concept is shown by no or by every sample"):
+    with pytest.raises(ConceptsError, match="every concept is true for none or for all of the samples"):
         plots.concept_bars(high, values, concepts[:, [2, 4]], names=["sky", "car"])
 
 
@@ -670,7 +670,7 @@ def test_labels_without_any_formula_are_refused(draw):
         draw(Labels([Label(0, reason="constant")]))
     with pytest.raises(OptionError, match="none of the 0 labels has a formula"):
         draw([])
-    with pytest.raises(OptionError, match=r"must be Labels, as neuronym\.label gives them, but hold str"):
+    with pytest.raises(OptionError, match=r"must be Labels, as neuronym\.label returns them, but contain str"):
         draw("labels.csv")
 
 
@@ -711,7 +711,7 @@ def test_each_length_has_a_row(data, high, images):
     assert [right.get_xlim() for right in axes[:, 1]] == [pytest.approx((-0.03 * top, 1.03 * top))] * 2
     given = Figure().subplots(2, 2)
     assert plots.formula_steps(one, values, concepts, images, names=NAMES, axes=given) is given
-    with pytest.raises(OptionError, match=r"axes must be 2 rows of 2, not of shape \(2,\)"):
+    with pytest.raises(OptionError, match=r"axes must have shape \(2, 2\), not \(2,\)"):
         plots.formula_steps(one, values, concepts, images, names=NAMES, axes=given[0])
 
 
@@ -828,7 +828,7 @@ def test_new_axes_are_as_wide_as_a_column_and_given_ones_are_used(data, high, sw
     assert plots.concept_bars(high, values, concepts, names=NAMES, ax=given[4]) is given[4]
     assert plots.layer_overview(labels, ax=given[5]) is given[5]
     assert plots.auc_histogram(labels, ax=given[6]) is given[6]
-    with pytest.raises(OptionError, match="ax must be an axes of matplotlib, not Figure"):
+    with pytest.raises(OptionError, match=r"ax must be matplotlib axes, such as those of plt.subplots\(\), not Figure"):
         plots.auc_histogram(labels, ax=Figure())
 
 
@@ -927,12 +927,12 @@ def test_a_label_without_a_formula_says_why(data):
     assert constant.best is None
     one = replace(constant, neuron=0)
     for draw in (plots.distribution, plots.roc):
-        message = f"neuron 0 has no formula \\({re.escape(constant.reason)}\\): there is none to draw"
+        message = f"neuron 0 has no formula \\({re.escape(constant.reason)}\\): there is nothing to draw"
         refused(lambda draw=draw: draw(one, values, concepts, names=NAMES), OptionError, message)
     refused(
         lambda: plots.formula_steps(Label(0), values, concepts, np.zeros((N, 2, 2)), names=NAMES),
         OptionError,
-        "neuron 0 has no formula: there is none to draw",
+        "neuron 0 has no formula: there is nothing to draw",
     )
 
 
@@ -941,10 +941,10 @@ def test_a_neuron_that_cannot_be_drawn(data, high):
     wrong = values.copy()
     wrong[3, 0] = np.nan
     for column, message in (
-        (np.full(N, 0.25), r"neuron 0 is constant \(0.25\) on these samples: it tells none apart"),
+        (np.full(N, 0.25), r"neuron 0 is constant \(0.25\) on these samples: there is nothing to draw"),
         (wrong[:, 0], "neuron 0 holds NaN or infinity: every activation must be finite"),
-        (values[:, 0] * 1e290, "which cannot be drawn: scale its activations"),
-        (values[:, 0] * 1e-290, "which cannot be drawn: scale its activations"),
+        (values[:, 0] * 1e290, "which cannot be drawn: rescale its activations"),
+        (values[:, 0] * 1e-290, "which cannot be drawn: rescale its activations"),
     ):
         for draw in (
             lambda one, given: plots.distribution(one, given, concepts, names=NAMES),
@@ -955,7 +955,7 @@ def test_a_neuron_that_cannot_be_drawn(data, high):
     refused(lambda: plots.top_samples(high, np.zeros((0, 1)), []), ActivationsError, "activations are empty")
 
 
-@pytest.mark.parametrize(("members", "which"), [(slice(0), "none"), (slice(None), "every one")])
+@pytest.mark.parametrize(("members", "which"), [(slice(0), "none"), (slice(None), "all")])
 def test_a_formula_that_is_true_for_none_or_all(data, high, members, which):
     values, concepts = data
     concepts = concepts.copy()

@@ -255,7 +255,7 @@ def test_a_notebook_opens_the_page(tmp_path, monkeypatch):
     assert isinstance(explore(Labels([Label(0)]), "out", height=300), IFrame)
     assert made == [("out/index.html", "100%", 300)]
     monkeypatch.setitem(sys.modules, "IPython.display", None)
-    with pytest.raises(OptionError, match="IPython is not there"):
+    with pytest.raises(OptionError, match="explore needs IPython"):
         explore(Labels([Label(0)]), "other")
 
 
@@ -314,7 +314,7 @@ def test_a_report_is_complete_or_absent_and_overwrites_nothing_unasked(tmp_path,
     assert "distribution" not in pieces(tmp_path / "out", "neurons/0")["neurons"][0]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
-    with pytest.raises(FileError, match="is there and is no report"):
+    with pytest.raises(FileError, match="exists and is not a report"):
         report(labels, tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
     with pytest.raises(FileError, match="there is no folder"):
@@ -336,7 +336,7 @@ def test_a_report_is_complete_or_absent_and_overwrites_nothing_unasked(tmp_path,
         ({"samples": 5}, "not int"),
         ({"samples": "nope.csv"}, "there is no file 'nope.csv'"),
         ({"circuits": [5]}, "circuits must be Circuit"),
-        ({"activations": {"other": np.zeros((N, 6))}}, "the activations of other"),
+        ({"activations": {"other": np.zeros((N, 6))}}, "but the activations to other"),
         ({"samples": np.zeros((N, 2, 2, 2))}, r"not \(2, 2, 2\)"),
         ({"samples": "nothing.xyz"}, "cannot show samples from"),
     ],
@@ -381,7 +381,7 @@ def test_layers_in_another_order_show_their_own_samples(tmp_path, data):
                 assert value == float(f"{by_id[name][one.neuron]:.4g}")
                 if one.formula is not None:
                     assert inside == one.formula.evaluate(concepts)[taken.sample_ids.index(name)]
-    with pytest.raises(OptionError, match="layer 'y' is of other samples than the first"):
+    with pytest.raises(OptionError, match="layer 'y' has other samples than the first"):
         report(labels, tmp_path / "b", activations={"x": taken.matrix, "y": taken.matrix[:9]})
 
 
@@ -406,7 +406,7 @@ def test_low_neurons_are_told_as_low(tmp_path, data):
 def test_concepts_that_are_not_given_have_no_curves(tmp_path, data):
     taken, concepts = data
     labels = label(taken, concepts, min_count=5)
-    with pytest.warns(UserWarning, match="formulas have .* not among those given"):
+    with pytest.warns(UserWarning, match="formulas contain 3 concepts missing from the concepts given"):
         report(labels, tmp_path / "out", activations=taken, concepts=concepts.select(["night"]))
     own = pieces(tmp_path / "out", "neurons/0")["neurons"][1]
     assert "roc" not in own

@@ -279,30 +279,32 @@ def test_automatic_permutations_can_pass_the_correction(data):
 
 def test_a_p_that_cannot_get_small_enough_warns(data):
     values, concepts = data
-    message = r"the p_search of 1 label \(neuron 3\) is as small as 19 permutations allow, 0.05, and among 12 labels"
-    with pytest.warns(UserWarning, match=message + r".* ask for permutations=240, or for tail=True"):
+    message = (
+        r"the p_search of 1 label \(neuron 3\) is the smallest that 19 permutations allow, 0.05, .* among 12 labels"
+    )
+    with pytest.warns(UserWarning, match=message + r".* use permutations=240, or tail=True"):
         label(values, concepts, permutations=19)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"permutations": 18}, "permutations=18 cannot give a p below 0.053: at least 19 are needed for p ≤ 0.05"),
+        ({"permutations": 18}, "permutations=18 cannot give a p below 0.053: use at least 19 to reach p ≤ 0.05"),
         ({"permutations": "many"}, "permutations must be a whole number of at least 0 or 'auto', not 'many'"),
         ({"permutations": -1}, "permutations must be a whole number of at least 0"),
         ({"permutations": 1.5}, "permutations must be a whole number"),
         ({"permutations": 99, "seed": -1}, "seed must be a whole number of at least 0"),
-        ({"tail": True}, "tail=True fits the tail of a permutation null: give at least 120 permutations, not 0"),
+        ({"tail": True}, "tail=True fits the tail of the permutation null: use at least 120 permutations, not 0"),
         ({"permutations": 99, "strata": np.arange(N)}, "only samples within their stratum trade places"),
-        ({"permutations": 99, "tail": True}, "give at least 120 permutations, not 99"),
-        ({"permutations": 99, "clusters": np.zeros(N)}, "clusters put all samples into one: nothing can be said"),
+        ({"permutations": 99, "tail": True}, "use at least 120 permutations, not 99"),
+        ({"permutations": 99, "clusters": np.zeros(N)}, "all samples are in one cluster: evidence needs"),
         (
             {"permutations": 99, "clusters": [0] * 100 + [1] * (N - 100)},
             r"almost nothing is left to permute: only clusters of equal size trade places, and 2 clusters in 2 classes "
             r"can be arranged in 1 way .* or clusters=False \(--clusters none\) or no permutations",
         ),
-        ({"strata": np.arange(N) % 2}, "strata say what permutations stay within: give permutations too"),
-        ({"clusters": np.arange(N) % 2}, "clusters matter to permutations, holdout, folds, stability and effects"),
+        ({"strata": np.arange(N) % 2}, "strata only restrict permutations: set permutations too"),
+        ({"clusters": np.arange(N) % 2}, "clusters only affect permutations, holdout, folds, stability and effects"),
         ({"permutations": np.array([99, 199])}, "permutations must be a whole number of at least 0 or 'auto'"),
         ({"permutations": 99, "clusters": [1, 2]}, "clusters must be one label per sample"),
     ],
@@ -316,7 +318,7 @@ def test_samples_that_mostly_stay_in_place_raise_a_warning(data):
     values, concepts = data
     clusters = np.concatenate([np.repeat(np.arange(24), np.arange(1, 25)), np.arange(100, 200)])
     assert len(clusters) == N
-    with pytest.warns(UserWarning, match=r"75% of the samples stay in place when the others are permuted"):
+    with pytest.warns(UserWarning, match=r"75% of the samples cannot be permuted, because no other cluster"):
         label(values[:, :2], concepts, permutations=99, clusters=clusters)
 
 
@@ -333,14 +335,14 @@ def test_ctrl_c_gives_back_what_is_done(data, monkeypatch):
         return original(*given)
 
     monkeypatch.setattr(permutation, "null_scores", stopping)
-    with pytest.warns(UserWarning, match="stopped: the labels hold what was done until then"):
+    with pytest.warns(UserWarning, match="interrupted: the labels have the evidence computed so far"):
         labels = label(values, concepts, permutations=640, n_jobs=1)
     done = [x for x in labels if not math.isnan(x.p_search)]
     assert 12 <= len(done) < 24
     assert all(x.best is not None for x in labels)
     assert all(x.permutations == 640 for x in list(labels)[:12])
     calls[:] = [()] * 15
-    with pytest.warns(UserWarning, match="stopped"):
+    with pytest.warns(UserWarning, match="interrupted"):
         labels = label(values[:, :12], concepts, permutations=640, n_jobs=1)
     assert {x.permutations for x in labels} == {4 * 64}
     assert all(x.p_search >= 1 / (4 * 64 + 1) for x in labels)
@@ -360,7 +362,7 @@ def test_what_was_not_tested_is_not_said_to_vanish(data, monkeypatch):
         return original(*given)
 
     monkeypatch.setattr(permutation, "_test_alone", stopping)
-    with pytest.warns(StoppedWarning, match="stopped"):
+    with pytest.warns(StoppedWarning, match="interrupted"):
         labels = label(lone, concepts, permutations=199, n_jobs=1)
     tested = [x for x in labels if not math.isnan(x.p_search)]
     assert 0 < len(tested) < 8

@@ -257,10 +257,10 @@ def test_functions_take_plain_parts(data):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"holdout": 0}, r"holdout must lie between 0 and 1, not 0: 0.5 sets half of the samples apart"),
+        ({"holdout": 0}, r"holdout must lie between 0 and 1, not 0: 0.5 holds out half of the samples"),
         ({"holdout": 1.0}, "holdout must lie between 0 and 1"),
         ({"holdout": "half"}, "holdout must lie between 0 and 1, not 'half'"),
-        ({"holdout": 0.5, "folds": 3}, "holdout and folds are two ways to hold samples out: choose one"),
+        ({"holdout": 0.5, "folds": 3}, "holdout and folds are two ways to hold out samples: choose one"),
         ({"folds": 1}, "folds must be a whole number of at least 2, not 1"),
         ({"stability": -1}, "stability must be a whole number of at least 0"),
         ({"holdout": 0.0001}, r"holdout=0.0001 of 600 samples leaves one part empty"),
@@ -284,7 +284,9 @@ def test_a_hold_out_part_without_positives_is_refused_or_named():
     # Whichever part the video falls into, it is not in the other.
     seed = next(s for s in range(20) if not hold_out(group(Concepts.from_array(shown)).row_groups, video, 0.5, s)[0])
     options = {"holdout": 0.5, "clusters": video, "seed": seed, "length": 1, "negation": False}
-    with pytest.warns(UserWarning, match=r"the samples held out show nothing of the formula of 1 label \(neuron 0\)"):
+    with pytest.warns(
+        UserWarning, match=r"the formula of 1 label \(neuron 0\) is true for none or for all of the held-out"
+    ):
         labels = label(values[:, 1:], shown, **options)
     assert np.isnan([x.auc_heldout for x in labels]).tolist() == [True, False]
     assert math.isnan(labels[0].p)
@@ -292,7 +294,7 @@ def test_a_hold_out_part_without_positives_is_refused_or_named():
     assert labels.simplest()[0].best is None
     rows = group(Concepts.from_array(shown[:, :1])).row_groups
     options["seed"] = next(s for s in range(20) if not hold_out(rows, video, 0.5, s)[0])
-    with pytest.raises(OptionError, match="the samples held out show none of the formulas found"):
+    with pytest.raises(OptionError, match="each formula found is true for none or for all of the held-out samples"):
         label(values[:, [1]], shown[:, :1], **options)
 
 
@@ -371,7 +373,9 @@ def test_a_p_by_clusters_is_never_smaller_for_a_lower_auc():
 
 
 def test_folds_that_hold_too_little_are_named(data):
-    with pytest.warns(UserWarning, match=r"not every fold holds samples inside and outside .* for 20 labels"):
+    with pytest.warns(
+        UserWarning, match=r"some folds have no samples inside their formula, or none outside, for 20 labels"
+    ):
         label(*data, folds=200)
 
 
@@ -379,15 +383,15 @@ def test_too_few_clusters_are_named():
     rng = np.random.default_rng(0)
     video = np.repeat([0, 1], 100)
     shown = rng.random((200, 2)) < 0.3
-    with pytest.warns(UserWarning, match=r"the samples held out are too few clusters for the formula of 2 labels"):
+    with pytest.warns(UserWarning, match=r"the formula of 2 labels .* has too few held-out clusters, so it has no p$"):
         labels = label(rng.normal(size=(200, 2)), shown, holdout=0.5, clusters=video)
     with pytest.raises(OptionError, match="no p_gain: the held-out part has too few clusters"):
         labels.simplest()
     shown = np.repeat([[True], [False]], 100, axis=0)
-    with pytest.raises(OptionError, match="the samples held out show none of the formulas found, or nothing else"):
+    with pytest.raises(OptionError, match="each formula found is true for none or for all of the held-out samples"):
         label(rng.normal(size=(200, 2)), shown, folds=2, clusters=video, length=1)
     for asked in ({"stability": 3}, {"effects": True}, {"holdout": 0.5}, {"folds": 2}):
-        with pytest.raises(OptionError, match="clusters put all samples into one"):
+        with pytest.raises(OptionError, match="all samples are in one cluster"):
             label(rng.normal(size=(200, 2)), shown, clusters=np.zeros(200), **asked)
 
 

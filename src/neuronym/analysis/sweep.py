@@ -1,7 +1,7 @@
-"""How to choose the length L, the fraction α: what more concepts, and larger formulas, gain and cost.
+"""The trade-off between simplicity and precision: how labels change with the length L and the minimum fraction α.
 
-The paper's trade-off of simplicity and precision. Activations are ranked once for all settings, and one search of the
-greatest length answers for all shorter ones, so a sweep costs little more than one run.
+Activations are ranked once for all settings, and the search of the greatest length also gives the formulas of all
+smaller lengths, so a sweep costs little more than one run of ``label``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["sweep"]
 
-_BLOCK = 32  # neurons in a task
+_BLOCK = 32  # neurons per task
 
 
 def sweep(
@@ -52,30 +52,64 @@ def sweep(
     align: bool = False,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Label neurons with formulas of every length up to ``length``, for each of several minimal fractions.
+    """Label neurons with formulas of every length up to ``length``, for each of several minimum fractions.
 
     Parameters
     ----------
-    activations, concepts, names, neurons, beam, max_fraction, min_count, clusters, n_jobs, align, progress
-        as for ``label``
-    length : the greatest length
-    min_fractions : values of α
-    hierarchy : above the concepts, found by their names or descriptions; for the columns ``hypernyms`` and ``depth``
-    holdout, seed : the share of the samples that says how good formulas are, and the seed of the split
+    activations : ActivationsLike
+        The activations, of shape (n_samples, n_neurons), of one or several layers; as for ``label``.
+    concepts : ConceptsLike
+        The concepts of the same samples, as for ``label``.
+    length : int, default 5
+        The greatest length; L in the paper.
+    min_fractions : sequence of float, default (0.0, 0.005, 0.01, 0.02, 0.05)
+        The minimum fractions; values of α in the paper.
+    names : iterable of str, optional
+        The names of the concepts, for ``concepts`` given as an array.
+    neurons : iterable of int or str, or slice, optional
+        The neurons to label, by name, or a slice of them; all by default.
+    hierarchy : HierarchyLike, optional
+        A hierarchy of the concepts, in which they are found by name, description or alias; it adds the columns
+        ``hypernyms`` and ``depth``.
+    beam : int, default 3
+        The number of formulas extended in each round of the search; B in the paper.
+    max_fraction : float, default 0.5
+        The maximum fraction of samples for which a formula is true; β in the paper.
+    min_count : int, default 20
+        Every formula that the search builds is true for at least this many samples.
+    holdout : float, default 0.5
+        The fraction of samples (or clusters) held out to measure the formulas.
+    clusters : ClustersLike, optional
+        The cluster that each sample belongs to, as for ``label``; clusters are held out as a whole.
+    seed : int, default 0
+        The seed of the split.
+    n_jobs : int, optional
+        The number of parallel jobs, as in scikit-learn.
+    align : bool, default False
+        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    progress : bool, default False
+        Whether to show a progress bar on standard error.
 
     Returns
     -------
-    DataFrame with a row per layer, minimal fraction and length, means over neurons
-        ``layer`` (where there are layers), ``min_fraction, length``: the setting; ``neurons``: how many have a formula;
-        ``concepts``: in it; ``auc``: on the samples searched; ``auc_heldout``: on the others; ``fraction`` of the
-        samples; ``hypernyms``: the share of the concepts that are above others in the hierarchy; ``depth``: how many
-        steps they are below its top.
+    DataFrame
+        One row per layer, minimum fraction and length, with means over neurons in the columns
+
+        - ``layer`` (if there are layers), ``min_fraction``, ``length``: the setting;
+        - ``neurons``: the number of neurons with a formula;
+        - ``concepts``: the number of concepts in the formula;
+        - ``auc``, ``auc_heldout``: the AUC on the samples searched and on the held-out samples;
+        - ``fraction``: the fraction of the samples searched for which the formula is true;
+        - ``hypernyms``: the share of its concepts that have concepts below them in the hierarchy;
+        - ``depth``: the number of steps from the top of the hierarchy to its concepts.
 
     Raises
     ------
     InputError
-        One of its kinds, where activations, concepts or options cannot be used.
+        If activations, concepts or options cannot be used, as one of the subclasses in ``neuronym.errors``.
 
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> concepts = rng.random((1000, 6)) < 0.2
     >>> activations = rng.normal(size=(1000, 4)) + (concepts[:, :4] | concepts[:, 1:5])
@@ -87,36 +121,36 @@ def sweep(
 
     listed = [min_fractions] if isinstance(min_fractions, int | float | str) else list(min_fractions)
     if not listed:
-        raise OptionError("min_fractions holds none: give at least one, such as 0")
-    every = [Rules(length, beam, least, max_fraction, min_count) for least in listed]
+        raise OptionError("min_fractions is empty: give at least one, such as 0")
+    settings = [Rules(length, beam, min_fraction, max_fraction, min_count) for min_fraction in listed]
     if holdout is None:
-        raise OptionError("holdout must lie between 0 and 1, not None: the samples held out say what is gained")
-    asked = EvidenceOptions(holdout=holdout, seed=seed)
+        raise OptionError("holdout must lie between 0 and 1, not None: held-out samples measure the formulas")
+    options = EvidenceOptions(holdout=holdout, seed=seed)
     check_n_jobs(n_jobs)
-    known = None if hierarchy is None else as_hierarchy(hierarchy)
+    tree = None if hierarchy is None else as_hierarchy(hierarchy)
     rows = []
     for one in inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align):
-        layer, taken = one.layer, one.activations
-        parts = SampleSplit.of(one.groups, one.clusters, None, asked)
-        above = None if known is None else hierarchy_positions(known, one.searched)
-        columns = taken.indices(neurons)
+        split = SampleSplit.of(one.groups, one.clusters, None, options)
+        positions = None if tree is None else hierarchy_positions(tree, one.searched)
+        columns = one.activations.indices(neurons)
         if not len(columns):
             raise ActivationsError("there is no neuron to label")
-        bare = Activations(taken.matrix)
-        blocks = taken.blocks(columns, max(len(columns) // _BLOCK, 4 * n_workers(n_jobs)))
-        done = parallel_map(_sweep, ((bare, block, every, parts) for block in blocks), n_jobs)
+        bare = Activations(one.activations.matrix)  # tasks do not need the ids
+        blocks = one.activations.blocks(columns, max(len(columns) // _BLOCK, 4 * n_workers(n_jobs)))
+        done = parallel_map(_sweep, ((bare, block, settings, split) for block in blocks), n_jobs)
         if progress:
             done = progress_bar(done, lambda part: part.shape[1], "neurons", len(columns))
         numbers = np.concatenate(list(done), axis=1)
-        unknown = np.isfinite(numbers["auc"]) & ~np.isfinite(numbers["auc_heldout"])
-        if unknown.any():
-            share = unknown.sum() / np.isfinite(numbers["auc"]).sum()
+        untested = np.isfinite(numbers["auc"]) & ~np.isfinite(numbers["auc_heldout"])
+        if untested.any():
+            share = untested.sum() / np.isfinite(numbers["auc"]).sum()
             warn(
-                f"the samples held out show nothing of {share:.0%} of the formulas{_of(layer)}: auc_heldout is the "
-                "mean of the others, so raise holdout or min_count"
+                f"{share:.0%} of the formulas{_of(one.layer)} are true for none or for all of the held-out samples: "
+                "auc_heldout is the mean of the others, so raise holdout or min_count"
             )
-        for rules, own in zip(every, numbers, strict=True):
-            rows += [_row(layer, rules.min_fraction, step, own[:, step - 1], above) for step in range(1, length + 1)]
+        for rules, of_setting in zip(settings, numbers, strict=True):
+            for step in range(1, length + 1):
+                rows.append(_row(one.layer, rules.min_fraction, step, of_setting[:, step - 1], positions))
     table = pd.DataFrame(rows)
     empty = [name for name in ("layer", "hypernyms", "depth") if table[name].isna().all()]
     return table.drop(columns=empty)
@@ -130,20 +164,20 @@ _NUMBERS = np.dtype([("auc", "f8"), ("auc_heldout", "f8"), ("fraction", "f8"), (
 
 
 def _sweep(
-    taken: Activations, columns: NDArray[np.intp], every: Sequence[Rules], parts: SampleSplit
+    activations: Activations, columns: NDArray[np.intp], settings: Sequence[Rules], split: SampleSplit
 ) -> NDArray[np.void]:
-    """Numbers of every setting, neuron and length: array of ``_NUMBERS``, (n_settings, n_neurons, length)."""
-    searcher = Searcher(parts.searched, every[0])
-    block = taken.block(columns)
-    check_finite(parts.whole.used(block))
-    weighed = searcher.score.weigh(block, parts.searched)
-    constant = weighed.constant(parts.searched)
-    length = every[0].length
-    out = np.zeros((len(every), len(columns), length), _NUMBERS)
+    """Search and measure a block of neurons: array of ``_NUMBERS`` of shape (n_settings, n_neurons, length)."""
+    searcher = Searcher(split.searched, settings[0])
+    block = activations.block(columns)
+    check_finite(split.whole.used(block))
+    weighed = searcher.score.weigh(block, split.searched)
+    constant = weighed.constant(split.searched)
+    length = settings[0].length
+    out = np.zeros((len(settings), len(columns), length), _NUMBERS)
     out["auc"] = out["auc_heldout"] = out["fraction"] = np.nan
     out["code"] = None
     paths = []
-    for rules in every:
+    for rules in settings:
         found: SearchResult = replace(searcher, rules=rules)(weighed.sums)[0]
         first = found.lengths.shape[1] - length
         paths.append([[found.code(j, first + step) for step in range(length)] for j in range(len(columns))])
@@ -151,17 +185,17 @@ def _sweep(
             known = (found.lengths[:, first + step] > 0) & ~constant
             row = out[len(paths) - 1, :, step]
             row["auc"][known] = found.scores[known, first + step]
-            row["fraction"][known] = found.counts[known, first + step] / parts.searched.total
-    # Settings find the same formulas again and again: each is measured once per neuron.
+            row["fraction"][known] = found.counts[known, first + step] / split.searched.total
+    # Settings often find the same formulas: each is measured once per neuron.
     codes_of: list[list[Code]] = [
         list(dict.fromkeys(code for path in paths for code in path[j] if code[0])) for j in range(len(columns))
     ]
-    held = parts.held if parts.held is not None else np.ones(parts.whole.n_rows, np.bool_)
-    on = replace(searcher, groups=parts.whole.part(held))
-    clusters = None if parts.clusters is None else parts.clusters[held]
-    rows = measure_formulas(taken, columns, [[own] for own in codes_of], on, clusters)
-    for j, ((own,), listed) in enumerate(zip(rows, codes_of, strict=True)):
-        auc = dict(zip(listed, own["auc"].tolist(), strict=True))
+    held = split.held if split.held is not None else np.ones(split.whole.n_rows, np.bool_)
+    on_held = replace(searcher, groups=split.whole.part(held))
+    clusters = None if split.clusters is None else split.clusters[held]
+    rows = measure_formulas(activations, columns, [[codes] for codes in codes_of], on_held, clusters)
+    for j, ((measures,), codes) in enumerate(zip(rows, codes_of, strict=True)):
+        auc = dict(zip(codes, measures["auc"].tolist(), strict=True))
         for setting, path in enumerate(paths):
             for step, code in enumerate(path[j]):
                 if code[0] and not constant[j]:
@@ -171,12 +205,16 @@ def _sweep(
 
 
 def _row(
-    layer: str | None, min_fraction: float, step: int, own: NDArray[np.void], above: list[tuple[float, float]] | None
+    layer: str | None,
+    min_fraction: float,
+    step: int,
+    numbers: NDArray[np.void],
+    positions: list[tuple[float, float]] | None,
 ) -> dict[str, Any]:
-    """Means over neurons."""
-    known = [code for code in own["code"] if code is not None]
+    """Make a row of the table: means over neurons, for one layer, minimum fraction and length."""
+    known = [code for code in numbers["code"] if code is not None]
     concepts = [literal >> 1 for code in known for literal in code[0]]
-    told = [above[c] for c in concepts] if above is not None else []
+    in_hierarchy = [positions[c] for c in concepts] if positions is not None else []
 
     def mean(values: Sequence[float] | NDArray[np.float64]) -> float:
         finite = np.asarray(values, np.float64)
@@ -189,9 +227,9 @@ def _row(
         "length": step,
         "neurons": len(known),
         "concepts": len(concepts) / len(known) if known else np.nan,
-        "auc": mean(own["auc"]),
-        "auc_heldout": mean(own["auc_heldout"]),
-        "fraction": mean(own["fraction"]),
-        "hypernyms": mean([above_others for above_others, _ in told]),
-        "depth": mean([depth for _, depth in told]),
+        "auc": mean(numbers["auc"]),
+        "auc_heldout": mean(numbers["auc_heldout"]),
+        "fraction": mean(numbers["fraction"]),
+        "hypernyms": mean([has_hyponyms for has_hyponyms, _ in in_hierarchy]),
+        "depth": mean([depth for _, depth in in_hierarchy]),
     }

@@ -1,4 +1,4 @@
-"""Whether to believe labels: what was asked for is searched again or measured, and written into the labels."""
+"""Evidence for labels: permutations, held-out measures and resamples, computed as requested and added to the labels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import StoppedWarning, n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations
+from neuronym.data.formula import Formula
 from neuronym.errors import OptionError
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.label import Explanation, Label
@@ -22,6 +23,7 @@ from neuronym.stats.measures import p_values
 from neuronym.stats.permutation import Nulls, PermutationTest
 from neuronym.stats.resampling import Stability, cross_fit, measure_formulas, stability
 from neuronym.stats.significance import auc_interval, benjamini_hochberg, gain_test
+from neuronym.types import Name
 
 __all__ = ["LayerSearch", "add_evidence"]
 
@@ -29,23 +31,31 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _AUTO_SHARED, _AUTO_OWN = 9_999, 999  # permutations
-_BLOCK = 16  # neurons in a task
+_BLOCK = 16  # neurons per task
 
 
 @dataclass(frozen=True)
 class LayerSearch:
-    """One layer, searched.
+    """A layer and the result of its search.
 
     Parameters
     ----------
-    columns : the neurons' columns of the activations
-    parts : what became of the samples
-    searcher : the search of ``parts.searched``
-    speller : spells the formulas
-    found : what was found in each direction
-    ties : float64, shape (n_neurons,)
+    taken : Activations
+        The activations of the layer.
+    columns : intp array of shape (n_neurons,)
+        The columns of the activations that were searched.
+    parts : SampleSplit
+        How the samples were split.
+    searcher : Searcher
+        The search over ``parts.searched``.
+    decoder : FormulaDecoder
+        Turns codes of formulas into formulas.
+    found : list of SearchResult
+        The result in each direction.
+    ties : float64 array of shape (n_neurons,)
         Σ t³ − t over runs of t equal activations.
-    constant : bool, shape (n_neurons,)
+    constant : bool array of shape (n_neurons,)
+        Which neurons are constant.
     """
 
     taken: Activations
@@ -58,11 +68,11 @@ class LayerSearch:
     constant: Bools
 
     def take(self, places: NDArray[np.intp]) -> list[SearchResult]:
-        """What was found for some of the neurons, by direction."""
+        """Return the results of some of the neurons, one per direction."""
         return [found.take(places) for found in self.found]
 
     def code(self, j: int, d: int) -> tuple[list[Code], Code]:
-        """The steps of the path of neuron j in direction d, each once, and the best formula."""
+        """Return the distinct steps of the path of neuron j in direction d, and its best formula, as codes."""
         n_slots = self.found[d].lengths.shape[1]
         first = n_slots - self.searcher.rules.length
         path = dict.fromkeys(self.found[d].code(j, slot) for slot in range(first, n_slots))
@@ -70,79 +80,97 @@ class LayerSearch:
 
 
 def add_evidence(
-    labels: list[Label], layers: Sequence[LayerSearch], asked: EvidenceOptions, n_jobs: int | None, progress: bool
+    labels: list[Label], layers: Sequence[LayerSearch], options: EvidenceOptions, n_jobs: int | None, progress: bool
 ) -> None:
-    """Write all that was asked for into the labels: a row per neuron and direction, layer by layer.
+    """Add the evidence requested to the labels, in place.
 
-    Stopped by Ctrl-C, it leaves what is done and warns.
+    If interrupted by Ctrl-C, it warns and leaves in the labels what it has so far.
+
+    Parameters
+    ----------
+    labels : list of Label
+        One per neuron and direction, layer by layer.
+    layers : sequence of LayerSearch
+        The searched layers, in the same order.
+    options : EvidenceOptions
+        The evidence requested.
+    n_jobs : int or None
+        The number of parallel jobs, as in scikit-learn.
+    progress : bool
+        Whether to show a progress bar on standard error.
+
+    Raises
+    ------
+    OptionError
+        If every formula is true for none or for all of the held-out samples.
     """
     runs, first = [], 0
     known: dict[int, NDArray[np.float64]] = {}
     for one in layers:
-        runs.append(_Run(labels, one, first, asked, n_jobs, progress, known))
+        runs.append(_Run(labels, one, first, options, n_jobs, progress, known))
         first += len(one.columns) * len(one.found)
     n_tests = sum(label.best is not None for label in labels)
-    held_out = asked.holdout is not None or asked.folds is not None
+    held_out = options.holdout is not None or options.folds is not None
     steps: list[tuple[object, Callable[[_Run], None]]] = [
-        (asked.stability, _resample),
-        (asked.permutations, lambda run: _permute(run, n_tests)),
+        (options.stability, _resample),
+        (options.permutations, lambda run: _permute(run, n_tests)),
     ]
-    stopped = False
+    interrupted = False
     try:
-        for run in runs if held_out or asked.effects else ():
-            (_measure if asked.folds is None else _cross_fit)(run)
-        if held_out:  # before what takes long
-            _warn_of_missing(labels)
-        for wanted, step in steps:
-            for run in runs if wanted else ():
+        for run in runs if held_out or options.effects else ():
+            (_measure if options.folds is None else _cross_fit)(run)
+        if held_out:  # before the steps that take long
+            _check_held_out(labels)
+        for requested, step in steps:
+            for run in runs if requested else ():
                 step(run)
     except KeyboardInterrupt:
-        stopped = True
-        message = "stopped: the labels hold what was done until then, and nothing of the rest"
+        interrupted = True
+        message = "interrupted: the labels have the evidence computed so far, and none of the rest"
         warn(message, StoppedWarning)
-    if asked.permutations:
-        # What was found and not tested may be noise.
+    if options.permutations:
+        # A formula that was found but not tested may be noise, so it counts as a test with p = 1.
         p = [1.0 if label.best is not None and math.isnan(label.p_search) else label.p_search for label in labels]
         for i, q in enumerate(benjamini_hochberg(p).tolist()):
             if not math.isnan(labels[i].p_search):
                 labels[i] = replace(labels[i], q=q)
-        if not stopped:
-            _warn_of_reach(labels)
+        if not interrupted:
+            _check_resolution(labels)
 
 
 @dataclass
 class _Run:
-    """How evidence is gathered: for the labels of which layer, and by how many workers."""
+    """The labels of one layer and how to compute evidence for them."""
 
     labels: list[Label]
     one: LayerSearch
-    first: int
-    asked: EvidenceOptions
+    first: int  # the place of the layer's first label among all labels
+    options: EvidenceOptions
     n_jobs: int | None
     progress: bool
-    known: dict[int, NDArray[np.float64]]
+    known: dict[int, NDArray[np.float64]]  # null scores already computed, shared by the layers
 
     def blocks(
-        self, function: Callable[..., Any], own: Callable[[NDArray[np.intp]], Any], *given: Any
+        self, function: Callable[..., Any], of_block: Callable[[NDArray[np.intp]], Any], *shared: Any
     ) -> Iterator[tuple[int, Any]]:
-        """Call a function for blocks of neurons: with activations, columns, what is their own, and what is given.
+        """Call ``function(activations, columns, of_block(places), *shared)`` for blocks of neurons, in parallel.
 
-        Gives the place of the first label of each block, and what is returned.
+        Yields the place of the first label of each block, and the result for the block.
         """
-        one, bare = self.one, Activations(self.one.taken.matrix)  # a task needs no ids
+        one, bare = self.one, Activations(self.one.taken.matrix)  # tasks do not need the ids
         blocks = bare.cut(one.columns, max(len(one.columns) // _BLOCK, 4 * n_workers(self.n_jobs)))
-        tasks = ((bare, one.columns[places], own(places), *given) for places in blocks)
+        tasks = ((bare, one.columns[places], of_block(places), *shared) for places in blocks)
         done: Iterator[tuple[NDArray[np.intp], Any]] = zip(
             blocks, parallel_map(function, tasks, self.n_jobs), strict=True
         )
         if self.progress:
             done = progress_bar(done, lambda part: len(part[0]), "neurons", len(one.columns))
-        for places, answer in done:
-            yield self.first + int(places[0]) * len(one.found), answer
+        for places, result in done:
+            yield self.first + int(places[0]) * len(one.found), result
 
 
 def _measure(run: _Run) -> None:
-    """Measure formulas on the rows held out, every step of the paths; without such, the best ones where found."""
+    """Measure every step of the paths on the held-out rows; without holdout, the best formulas on all rows."""
     one, held, clusters = run.one, run.one.parts.held, run.one.parts.clusters
     on = one.searcher
     if held is not None:
@@ -161,39 +189,39 @@ def _measure(run: _Run) -> None:
         numbers = _numbers(np.concatenate(flat), clusters is not None, held is not None)
         ends = np.cumsum([len(rows) for rows in flat]).tolist()
         for i, end, rows in zip(range(start, start + len(flat)), ends, flat, strict=True):
-            own = {name: values[end - len(rows) : end] for name, values in numbers.items()}
-            run.labels[i] = _with_numbers(run.labels[i], own)
+            of_label = {name: values[end - len(rows) : end] for name, values in numbers.items()}
+            run.labels[i] = _with_numbers(run.labels[i], of_label)
 
 
 def _numbers(rows: NDArray[np.void], clustered: bool, held_out: bool) -> dict[str, NDArray[np.float64]]:
-    """What ``Explanation`` holds, from ``MEASURES`` of formulas."""
+    """Compute the numbers of ``Explanation`` from rows of ``MEASURES``."""
     low, high = auc_interval(rows["auc"], rows["variance"], rows["units_in"], rows["units_out"])
     effects = {name: rows[name] for name in ("difference", "precision", "recall", "average_precision")}
     if not held_out:
         return {"auc_low": low, "auc_high": high, **effects}
     p, log10_p = p_values(rows, clustered)
     p_gain = gain_test(rows["gain"], rows["gain_variance"], rows["gain_units"] if clustered else None)
-    # Over ½ this test says more than the variance, which is 0 where all pairs are won.
+    # The first step gains over ½, which Mann-Whitney tests better: the variance is 0 where all pairs are won.
     p_gain = np.where(rows["first"] == 1, np.where(rows["gain"] > 0, p / 2, 1 - p / 2), p_gain)
-    gained = {"gain": rows["gain"], "p_gain": p_gain}
+    gains = {"gain": rows["gain"], "p_gain": p_gain}
     return {
         "auc_heldout": rows["auc"],
         "auc_low": low,
         "auc_high": high,
         "p": p,
         "log10_p": log10_p,
-        **gained,
+        **gains,
         **effects,
     }
 
 
 def _with_numbers(label: Label, numbers: dict[str, NDArray[np.float64]]) -> Label:
-    """A label whose steps, or whose best formula alone, hold more numbers."""
+    """Return the label with numbers added to all its steps, or to its best formula alone if there is one of each."""
     if label.best is None:
         return label
     listed = {name: values.tolist() for name, values in numbers.items()}
-    n_given = len(numbers["auc_low"])
-    old = label.steps if n_given == len(label.steps) else (label.best,)
+    n_measured = len(numbers["auc_low"])
+    old = label.steps if n_measured == len(label.steps) else (label.best,)
     new = {
         step.formula: replace(step, **{name: values[place] for name, values in listed.items()})
         for place, step in enumerate(old)
@@ -201,41 +229,46 @@ def _with_numbers(label: Label, numbers: dict[str, NDArray[np.float64]]) -> Labe
     return _with_steps(label, new)
 
 
-def _with_steps(label: Label, new: dict[Any, Explanation]) -> Label:
+def _with_steps(label: Label, new: dict[Formula, Explanation]) -> Label:
+    """Return the label with those of its explanations replaced whose formulas are in ``new``."""
     best = None if label.best is None else new.get(label.best.formula, label.best)
     return replace(label, best=best, path=tuple(step and new.get(step.formula, step) for step in label.path))
 
 
 def _cross_fit(run: _Run) -> None:
+    """Add the mean held-out AUC over folds, and how often the folds find the same formula."""
     one, clusters = run.one, run.one.parts.clusters
-    partly: list[int | str] = []
+    partly_measured: list[Name] = []
     for start, rows in run.blocks(cross_fit, one.take, one.searcher, one.parts.fold, clusters):
         flat = rows.reshape(-1)
         numbers = {"auc_heldout": flat["auc"], **_numbers(flat, clusters is not None, held_out=False)}
         for offset, agreement in enumerate(flat["agreement"].tolist()):
-            own = {name: values[offset : offset + 1] for name, values in numbers.items()}
+            of_label = {name: values[offset : offset + 1] for name, values in numbers.items()}
             label = run.labels[start + offset]
             if label.best is not None:
-                run.labels[start + offset] = replace(_with_numbers(label, own), agreement=agreement)
-                partly += [label.neuron] * bool(0 < flat["missing"][offset] < 1)
-    if partly:
+                run.labels[start + offset] = replace(_with_numbers(label, of_label), agreement=agreement)
+                partly_measured += [label.neuron] * bool(0 < flat["missing"][offset] < 1)
+    if partly_measured:
         warn(
-            f"not every fold holds samples inside and outside of its formula for {counted(len(partly), 'label')} "
-            f"(neuron {some(partly)}): auc_heldout is the mean of the other folds, so ask for fewer"
+            f"some folds have no samples inside their formula, or none outside, for "
+            f"{counted(len(partly_measured), 'label')} (neuron {some(partly_measured)}): auc_heldout is the mean over "
+            "the other folds; use fewer folds"
         )
 
 
 def _resample(run: _Run) -> None:
-    one, asked, clusters = run.one, run.asked, run.one.parts.clusters
+    """Add how stable the formulas are over bootstrap resamples."""
+    one, options, clusters = run.one, run.options, run.one.parts.clusters
     if clusters is not None and one.parts.held is not None:
         clusters = clusters[~one.parts.held]
-    for start, found in run.blocks(stability, one.take, one.searcher, clusters, asked.stability, asked.seed):
-        for i, stable in enumerate((answer for by_direction in found for answer in by_direction), start):
+    for start, found in run.blocks(stability, one.take, one.searcher, clusters, options.stability, options.seed):
+        for i, stable in enumerate((result for by_direction in found for result in by_direction), start):
             if run.labels[i].best is not None:
                 run.labels[i] = _with_stability(run.labels[i], stable, one.decoder)
 
 
 def _with_stability(label: Label, stable: Stability, decoder: FormulaDecoder) -> Label:
+    """Return the label with the numbers of its stability."""
     return replace(
         label,
         stability=stable.same,
@@ -246,23 +279,24 @@ def _with_stability(label: Label, stable: Stability, decoder: FormulaDecoder) ->
 
 
 def _permute(run: _Run, n_tests: int) -> None:
-    one, asked, labels, trade = run.one, run.asked, run.labels, run.one.parts.exchange
-    if trade is None:
+    """Add p_search from permutations; if interrupted, of the neurons done until then."""
+    one, options, labels, exchange = run.one, run.options, run.labels, run.one.parts.exchange
+    if exchange is None:
         return
     observed = np.stack([found.best for found in one.found], axis=1)
     observed[one.constant] = -np.inf
     nulls = Nulls.none(observed.shape)
-    automatic = asked.permutations == "auto"
+    automatic = options.permutations == "auto"
     try:
         PermutationTest(
             one.taken,
             one.columns,
             one.searcher,
-            trade,
-            shared=max(_AUTO_SHARED, math.ceil(n_tests / LEVEL)) if automatic else int(asked.permutations),
-            own=_AUTO_OWN if automatic else int(asked.permutations),
-            seed=asked.seed,
-            tail=asked.tail,
+            exchange,
+            shared=max(_AUTO_SHARED, math.ceil(n_tests / LEVEL)) if automatic else int(options.permutations),
+            own=_AUTO_OWN if automatic else int(options.permutations),
+            seed=options.seed,
+            tail=options.tail,
             n_jobs=run.n_jobs,
             progress=run.progress,
             known=run.known,
@@ -271,40 +305,40 @@ def _permute(run: _Run, n_tests: int) -> None:
         for j, d in np.ndindex(*observed.shape):
             i = run.first + j * observed.shape[1] + d
             if labels[i].best is not None:
-                fitted = bool(nulls.tail[j, d]) if asked.tail else None
+                fitted = bool(nulls.tail[j, d]) if options.tail else None
                 done = int(nulls.permutations[j]) or None
                 labels[i] = replace(labels[i], p_search=float(nulls.p[j, d]), permutations=done, tail=fitted)
 
 
-def _warn_of_reach(labels: Sequence[Label]) -> None:
-    """Say where p_search is as small as its permutations allow, and still not significant."""
+def _check_resolution(labels: Sequence[Label]) -> None:
+    """Warn if a p_search is the smallest that its permutations allow, and still not significant."""
     bound = [x for x in labels if not x.tail and x.p_search <= 1 / ((x.permutations or 0) + 1) and x.q > LEVEL]
     if bound:
         n_tests = sum(not math.isnan(label.p_search) for label in labels)
         fewest = min(label.permutations or 0 for label in bound)
         warn(
-            f"the p_search of {counted(len(bound), 'label')} (neuron {some([x.neuron for x in bound])}) is as small as "
-            f"{fewest} permutations allow, {1 / (fewest + 1):.2g}, and among {n_tests} labels that is not significant: "
-            f"ask for permutations={math.ceil(n_tests / LEVEL)}, or for tail=True"
+            f"the p_search of {counted(len(bound), 'label')} (neuron {some([x.neuron for x in bound])}) is the "
+            f"smallest that {fewest} permutations allow, {1 / (fewest + 1):.2g}, which is not significant among "
+            f"{n_tests} labels: use permutations={math.ceil(n_tests / LEVEL)}, or tail=True"
         )
 
 
-def _warn_of_missing(labels: Sequence[Label]) -> None:
-    """Say of which formulas the samples held out show too little; refuse if they show none of any."""
+def _check_held_out(labels: Sequence[Label]) -> None:
+    """Warn of formulas that the held-out samples cannot test; raise an error if they can test none."""
     found = [label for label in labels if label.best is not None]
     lost = [label for label in found if math.isnan(label.auc_heldout)]
     if lost and len(lost) == len(found):
         raise OptionError(
-            "the samples held out show none of the formulas found, or nothing else: hold more of them out, or in other "
+            "each formula found is true for none or for all of the held-out samples: hold out more samples, or other "
             "clusters"
         )
-    unsure = [label for label in found if label.held_out and math.isnan(label.p)]
-    for few, what, so in (
-        (lost, "show nothing of", "there is no AUC, interval or p for it"),
-        (unsure, "are too few clusters for", "there is no p for it"),
+    untested = [label for label in found if label.held_out and math.isnan(label.p)]
+    for affected, why, missing in (
+        (lost, "is true for none or for all of the held-out samples", "held-out AUC, interval or p"),
+        (untested, "has too few held-out clusters", "p"),
     ):
-        if few:
+        if affected:
             warn(
-                f"the samples held out {what} the formula of {counted(len(few), 'label')} (neuron "
-                f"{some([x.neuron for x in few])}), so {so}"
+                f"the formula of {counted(len(affected), 'label')} (neuron {some([x.neuron for x in affected])}) "
+                f"{why}, so it has no {missing}"
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,9 +24,6 @@ from neuronym.labels.labels import Explanation, Label, Labels
 from neuronym.search.beam import FormulaDecoder, Rules, Searcher, SearchResult
 from neuronym.stats.significance import mann_whitney
 from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, Direction, Name, Unknown
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["label"]
 
@@ -62,60 +59,111 @@ def label(
     stability: int = EvidenceOptions.stability,
     effects: bool = EvidenceOptions.effects,
 ) -> Labels:
-    """Find for each neuron the formula of concepts that it detects best.
+    """Find, for each neuron, the formula of concepts that it detects best.
 
-    The similarity is AUC, the probability that the neuron is higher on a sample inside the formula than on one
-    outside; the search is the beam search of the paper, with stepping stones (see ``neuronym.search``).
+    A neuron detects a formula well if it is more active on samples inside the formula (where it is true) than on
+    samples outside. The score is the AUC, P(f(x) < f(y)) for x outside and y inside, with ties counted one half: 1 is
+    perfect detection and 0.5 is chance. Formulas are found by the beam search of INVERT (Bykov et al., NeurIPS 2023,
+    arXiv 2311.13594), extended by stepping stones; see ``neuronym.search``.
 
     Parameters
     ----------
-    activations : Activations, real array or tensor (n_samples, n_neurons), DataFrame, file, or a dict of these
-    concepts : Concepts, boolean array (n_samples, n_concepts), sparse or dense, DataFrame, list of sets, or a file
-    names : concept names, where ``concepts`` is an array
-    neurons : the names of the neurons to label, or a slice of them; all by default
-    length : the most concepts in a formula, L of the paper
-    beam : how many formulas are extended in each round, B of the paper
-    min_fraction, max_fraction : the share of samples that a reported formula may be true for, α and β of the paper
-    min_count : no formula that the search goes through is true for fewer samples
-    prefixes : ``"constrained"`` asks the fractions of every prefix too, as the published search does
-    direction : whether a neuron is to be high or low inside its formula, or a label for each
-    negation, operators : which of NOT, AND and OR a formula may hold
-    n_jobs : how many blocks of neurons are searched at once, as in scikit-learn; the labels do not depend on it
-    align : keep the samples that activations and concepts have in common, where their ids differ
-    progress : show a bar on standard error
-    layers : of several, the names of those to label; all by default
-    weights : whole numbers (n_samples,), in the order of the activations; a sample of weight 2 counts as two
-    unknown : ``"no"`` or ``"drop"`` (the sample) for concept values that are neither yes nor no
-    permutations : how many permutations of the samples are searched for ``p_search`` and ``q``; 0 for none
-        ``"auto"``: where neurons share a null, as those without ties do, 9,999 or 20 per label, whichever is more,
-        so that the smallest p can pass the correction; for a neuron with a null of its own up to 999, fewer where it
-        is hopeless (then p comes from the place of the twentieth permutation that is as good).
-    seed : of all random numbers; the labels do not depend on the number of workers
-    tail : where fewer than 10 permutations are as good, ``p_search`` comes from a generalised Pareto tail fitted to
-        the best ones, if it fits
-    clusters : what each sample belongs to, such as its video, subject or text: one per sample in the order of the
-        activations, a mapping from sample id, or a table (``FILE`` or ``FILE:COLUMN``)
-        Whole clusters are permuted (with others of their size), held out and resampled. By default what the
-        activations say themselves: tokens belong to their text. False takes all samples as independent.
-    strata : groups of samples, given as ``clusters`` are, that permutations stay within: for what concepts and
-        activations both follow, such as the site of a recording. No remedy for samples that depend on each other.
-    holdout : share of the samples (or clusters) that is not searched; AUC, p, interval and effects come from it
-    folds : hold each of so many parts out in turn: the mean AUC on them, and how often the formula is the same
-    stability : how many bootstrap resamples are searched again, to see how often the formula is the same
-    effects : the interval of the AUC, the difference of means, precision, recall and average precision, without
-        holding anything out
+    activations : ActivationsLike
+        Finite real numbers of shape (n_samples, n_neurons): an array or tensor, a DataFrame, ``Activations``, or the
+        path of a file. Several layers are a mapping from layer name to any of these, or a Zarr store.
+    concepts : ConceptsLike
+        Which concepts each sample shows: a dense or sparse bool array of shape (n_samples, n_concepts), a DataFrame,
+        a list with a set of concept names per sample, ``Concepts``, or the path of a file.
+    names : iterable of str, optional
+        The names of the concepts, for ``concepts`` given as an array.
+    neurons : iterable of int or str, or slice, optional
+        The neurons to label, by name, or a slice of them; all by default.
+    length : int, default 3
+        The largest number of concepts in a formula; L in the paper.
+    beam : int, default 3
+        The number of formulas extended in each round of the search; B in the paper.
+    min_fraction, max_fraction : float, default 0.0 and 0.5
+        Bounds, both included, on the fraction of samples for which a reported formula is true; α and β in the paper.
+    min_count : int, default 20
+        Every formula that the search builds, reported or not, is true for at least this many samples.
+    prefixes : {"free", "constrained"}, default "free"
+        ``"constrained"`` applies the bounds on the fraction to every intermediate formula too, as the published
+        search does.
+    direction : {"high", "low", "both"}, default "high"
+        Whether a neuron is to be high or low inside its formula; ``"both"`` gives one label for each direction.
+    negation : bool, default True
+        Whether formulas may contain NOT.
+    operators : tuple of str, default ("and", "or")
+        The binary operators that formulas may contain.
+    n_jobs : int, optional
+        The number of parallel jobs, as in scikit-learn; each searches a block of neurons. The labels do not depend
+        on it.
+    align : bool, default False
+        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    progress : bool, default False
+        Whether to show a progress bar on standard error.
+    layers : sequence of str, optional
+        The layers to label, by name; all by default.
+    weights : int array of shape (n_samples,), optional
+        Sample weights, in the order of the activations: a sample of weight 2 counts as two samples.
+    unknown : {"error", "no", "drop"}, default "error"
+        How to treat concept values that are neither yes nor no, such as missing ones: raise an error, read them as
+        no, or drop their samples.
+    permutations : int or "auto", default 0
+        The number of permutations of the samples that are searched to find ``p_search`` and ``q``; 0 for none. With
+        ``"auto"``, neurons that share a null distribution, as all without tied activations do, get 9,999 permutations
+        or 20 per label, whichever is more, so that the smallest p can survive the correction for multiple testing. A
+        neuron with a null distribution of its own gets up to 999, and fewer if it is clearly not significant: its
+        permutations stop once 20 score as high as the observed formula, and p follows from how many that took.
+    seed : int, default 0
+        The seed of all random numbers.
+    tail : bool, default False
+        If fewer than 10 permutations score as high as the observed formula, take ``p_search`` from a generalised
+        Pareto distribution fitted to the upper tail of the null, provided that it fits.
+    clusters : ClustersLike, optional
+        The cluster that each sample belongs to, such as its video, subject or text: one value per sample in the order
+        of the activations, a mapping from sample id, or the path of a table (``FILE`` or ``FILE:COLUMN``). Clusters
+        are permuted (with others of equal size), held out and resampled as a whole. By default, they are taken from
+        the activations: the tokens of a text form a cluster. False treats all samples as independent.
+    strata : ClustersLike, optional
+        The stratum of each sample, in the same forms as ``clusters``: samples are permuted only within their stratum.
+        Use it for a confounder of concepts and activations, such as a recording site; it does not correct for samples
+        that depend on each other.
+    holdout : float, optional
+        The fraction of samples (or clusters) to hold out from the search; the held-out AUC, its interval, p and the
+        effect sizes are computed on them.
+    folds : int, optional
+        The number of folds for cross-fitting: each is held out in turn, which gives the mean AUC on held-out samples
+        and how often the search returns the same formula.
+    stability : int, default 0
+        The number of bootstrap resamples to search, which gives how often the search returns the same formula.
+    effects : bool, default False
+        Whether to compute the interval of the AUC, the difference of means, precision, recall and average precision
+        on the samples searched, without holding any out.
 
     Returns
     -------
     Labels
-        A label per neuron, in order. One that is constant, or for which no formula is feasible, has no formula and
-        says why. Stopped by Ctrl-C while it permutes, measures or resamples, it warns and gives what is done.
+        One label per neuron and direction, in order. A neuron that is constant, or for which no formula is feasible,
+        has a label without a formula, whose ``reason`` says why. If interrupted by Ctrl-C while it permutes, measures
+        or resamples, the function warns and returns what it has.
 
     Raises
     ------
     InputError
-        One of its kinds, where activations, concepts or options cannot be used; see ``neuronym.errors``.
+        If activations, concepts or options cannot be used, as one of the subclasses in ``neuronym.errors``.
 
+    Notes
+    -----
+    ``p`` is the Mann-Whitney test of the formula as if it had been chosen in advance. On the samples searched it does
+    not account for the search, so nearly every neuron passes. ``p_search`` (``permutations``) accounts for the search,
+    in both directions if ``direction="both"``, and ``q`` corrects it for the number of labels. Held-out samples
+    (``holdout``) were not searched, so their ``p`` needs no such correction.
+
+    Concepts that are true for exactly the same samples are one concept with ``aliases``.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> concepts = rng.random((1000, 3)) < 0.3
@@ -142,7 +190,7 @@ def label(
         keep_common=align,
     )
     if neurons is not None and not isinstance(neurons, slice | str | int | np.integer | np.ndarray):
-        neurons = list(neurons)  # asked of every layer
+        neurons = list(neurons)  # used again for each layer
     rows: list[Label] = []
     searches = []
     for one in aligned:
@@ -151,12 +199,12 @@ def label(
         if not len(columns):
             raise ActivationsError(
                 "there is no neuron to label: "
-                + ("neurons names none" if taken.n_neurons else "activations must have at least one column")
+                + ("neurons selects none" if taken.n_neurons else "activations must have at least one column")
             )
         parts = SampleSplit.of(groups, _clusters(one, columns, asked), one.strata, asked)
         searcher = Searcher(parts.searched, rules, directions)
         decoder = FormulaDecoder(one.searched.names)
-        done: list[_BlockResult] | None = [] if asked.again else None
+        done: list[_BlockResult] | None = [] if asked.requested else None
         named = [taken.names[j] for j in columns]
         found = _search_all(taken, columns, searcher, parts, n_jobs, progress, done)
         rows += _labels_of(found, named, one.layer, one.searched, searcher, decoder)
@@ -167,11 +215,11 @@ def label(
 
 
 def _clusters(one: Aligned, columns: NDArray[np.intp], asked: EvidenceOptions) -> NDArray[np.int64] | None:
-    """The cluster of each row, where it matters; samples that repeat others raise a warning then."""
-    if not asked.again:
+    """Return the cluster of each row if any evidence needs it; warn if samples repeat and no clusters say so."""
+    if not asked.requested:
         if one.given_clusters is not None and one.given_clusters is not False:
             raise OptionError(
-                "clusters matter to permutations, holdout, folds, stability and effects: ask for one of these"
+                "clusters only affect permutations, holdout, folds, stability and effects: set at least one of these"
             )
         return None
     if one.clusters is None and one.given_clusters is None:
@@ -190,11 +238,11 @@ def _search_all(
     progress: bool,
     done: list[_BlockResult] | None,
 ) -> Iterator[_BlockResult]:
-    """Search every block of neurons, each a task, and give what is found in order as it is done; ``done`` keeps it."""
-    from neuronym.search import beam_kernels, rank_kernels  # noqa: F401  loaded before threads ask for them
+    """Search the neurons block by block, one task each; yield the results in order, and append them to ``done``."""
+    from neuronym.search import beam_kernels, rank_kernels  # noqa: F401  import before the threads start
 
     jobs = n_workers(n_jobs)
-    bare = Activations(taken.matrix)  # a task needs no ids
+    bare = Activations(taken.matrix)  # tasks do not need the ids
     others = None if parts.held is None else parts.whole.part(parts.held).rows
     tasks = ((bare, block, searcher, others) for block in taken.blocks(columns, 1 if jobs == 1 else 4 * jobs))
     try:
@@ -207,27 +255,27 @@ def _search_all(
         raise _not_finite(taken, columns, parts.whole) from None
 
 
-_PART = 64  # neurons searched at a time
+_PART = 64  # neurons per call of the search
 
 _BlockResult = tuple[list[SearchResult], NDArray[np.float64], NDArray[np.bool_]]
 
 
-class _NotFinite(Exception):  # noqa: N818  a signal from a task to the front door
+class _NotFinite(Exception):  # noqa: N818  a signal from a task to ``label``, not an error of its own
     pass
 
 
 def _search_block(
     taken: Activations, columns: NDArray[np.intp], searcher: Searcher, others: NDArray[np.int64] | None
 ) -> list[_BlockResult]:
-    """What is found for the neurons of a block in each direction, their ties, and which are constant, by parts.
+    """Search a block of neurons in each direction; also return their tie terms and which of them are constant.
 
-    ``others`` are rows that are used later, and must be finite too.
+    ``others`` are the held-out rows, which must be finite too.
     """
     groups, block = searcher.groups, taken.block(columns)
     if others is not None and block.dtype.kind == "f" and not np.isfinite(block[others]).all():
         raise _NotFinite
     parts = []
-    for start in range(0, len(columns), _PART):  # compiled code cannot be interrupted, so it is given little at a time
+    for start in range(0, len(columns), _PART):  # compiled code cannot be interrupted, so each call is kept short
         weighed = searcher.score.weigh(block[:, start : start + _PART], groups)
         if weighed.bad.any():
             raise _NotFinite
@@ -236,14 +284,14 @@ def _search_block(
 
 
 def _joined(parts: list[_BlockResult]) -> tuple[list[SearchResult], NDArray[np.float64], NDArray[np.bool_]]:
-    """All parts of a layer as one."""
+    """Concatenate the results of all parts of a layer."""
     by_direction = zip(*(found for found, _, _ in parts), strict=True)
     found = [SearchResult.joined(each) for each in by_direction]
     return found, np.concatenate([ties for _, ties, _ in parts]), np.concatenate([constant for _, _, constant in parts])
 
 
 def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: ConceptGroups) -> ActivationsError:
-    """Name all neurons that hold NaN or infinity in the samples that are used, and how many."""
+    """Make the error that lists the neurons with NaN or infinity in the samples used, with counts."""
     counts: dict[Name, int] = {}
     for block in taken.blocks(columns):
         bad = np.count_nonzero(~np.isfinite(groups.used(taken.block(block))), axis=0)
@@ -252,7 +300,7 @@ def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: ConceptGr
     more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
     return ActivationsError(
         f"activations hold NaN or infinity in {len(counts)} neuron{'s' * (len(counts) > 1)} ({listed}{more}): "
-        "every activation must be finite, so leave out those neurons or samples"
+        "every activation must be finite, so drop these neurons or samples"
     )
 
 
@@ -264,12 +312,12 @@ def _labels_of(
     searcher: Searcher,
     decoder: FormulaDecoder,
 ) -> Iterator[Label]:
-    """Labels of the neurons, in order, from the arrays of their parts."""
+    """Yield the labels of the neurons, in order, from the results of the search."""
     rules, total, directions = searcher.rules, searcher.groups.total, searcher.directions
     infeasible = rules.infeasible(total)
     name_of = iter(names)
     for found, ties, constant in parts:
-        # The test is two-sided, so it reads the same off the sums of either direction.
+        # The test is two-sided, so the sums of either direction give the same p.
         tests = [
             mann_whitney(f.sums[:, 0], np.where(f.lengths[:, 0] > 0, f.counts[:, 0], 1), total, ties) for f in found
         ]
@@ -296,9 +344,9 @@ def _labels_of(
 def _explanations(
     found: SearchResult, j: int, total: int, decoder: FormulaDecoder, p: float, log10_p: float
 ) -> list[Explanation | None]:
-    """The formulas of neuron j of a block, slot by slot; p is that of the first."""
+    """Return the formulas of neuron j of a block, one per slot; p belongs to the first."""
     made: list[Explanation | None] = []
-    known: dict[Formula, Explanation] = {}  # the path repeats its steps, and ends in the best
+    known: dict[Formula, Explanation] = {}  # the path may repeat a step, and ends with the best formula
     columns = (found.lengths, found.literals, found.operators, found.counts, found.scores)
     for length, literals, operators, count, score in zip(*(column[j].tolist() for column in columns), strict=True):
         if not length:

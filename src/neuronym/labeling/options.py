@@ -1,4 +1,4 @@
-"""What ``label`` is asked for beside the search, and what becomes of the samples for it."""
+"""The options of ``label`` for evidence beyond the search, and the split of the samples that they imply."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neuronym.stats.split import hold_out, into_folds
 
 __all__ = ["EvidenceOptions", "SampleSplit"]
 
-_TAIL = 120  # permutations, of which a quarter is a tail of 30
+_TAIL = 120  # permutations: the best quarter, 30, is enough of a tail to fit
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -24,7 +24,13 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class EvidenceOptions:
-    """What ``label`` is asked for beside the search; its docstring says what each is."""
+    """The options of ``label`` for evidence, validated; its docstring describes each.
+
+    Raises
+    ------
+    OptionError
+        If an option is out of its range, or two of them contradict each other.
+    """
 
     permutations: int | Literal["auto"] = 0
     seed: int = 0
@@ -36,52 +42,56 @@ class EvidenceOptions:
 
     def __post_init__(self) -> None:
         if not (isinstance(self.permutations, str) and self.permutations == "auto"):
-            _whole("permutations", self.permutations, 0, " or 'auto'")
+            _check_int("permutations", self.permutations, 0, " or 'auto'")
             if 0 < self.permutations < 1 / LEVEL - 1:
                 raise OptionError(
                     f"permutations={self.permutations} cannot give a p below {1 / (self.permutations + 1):.2g}: "
-                    f"at least {round(1 / LEVEL) - 1} are needed for p ≤ {LEVEL}"
+                    f"use at least {round(1 / LEVEL) - 1} to reach p ≤ {LEVEL}"
                 )
-        _whole("seed", self.seed, 0)
-        _whole("stability", self.stability, 0)
+        _check_int("seed", self.seed, 0)
+        _check_int("stability", self.stability, 0)
         if self.folds is not None:
-            _whole("folds", self.folds, 2)
+            _check_int("folds", self.folds, 2)
         share = self.holdout
         if share is not None and (
             isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 < share < 1
         ):
-            raise OptionError(f"holdout must lie between 0 and 1, not {share!r}: 0.5 sets half of the samples apart")
+            raise OptionError(f"holdout must lie between 0 and 1, not {share!r}: 0.5 holds out half of the samples")
         if share is not None and self.folds is not None:
-            raise OptionError("holdout and folds are two ways to hold samples out: choose one")
+            raise OptionError("holdout and folds are two ways to hold out samples: choose one")
         if self.tail and self.permutations != "auto" and self.permutations < _TAIL:
             raise OptionError(
-                f"tail=True fits the tail of a permutation null: give at least {_TAIL} permutations, not "
+                f"tail=True fits the tail of the permutation null: use at least {_TAIL} permutations, not "
                 f"{self.permutations}"
             )
 
     @property
-    def again(self) -> bool:
-        """Whether something is asked for that rests on samples being independent of each other."""
+    def requested(self) -> bool:
+        """Whether any evidence is requested, all of which assumes that samples (or clusters) are independent."""
         return bool(self.permutations or self.holdout or self.folds or self.stability or self.effects)
 
 
-def _whole(name: str, value: object, lowest: int, other: str = "") -> None:
+def _check_int(name: str, value: object, lowest: int, other: str = "") -> None:
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < lowest:
         raise OptionError(f"{name} must be a whole number of at least {lowest}{other}, not {value!r}")
 
 
 @dataclass(frozen=True)
 class SampleSplit:
-    """What becomes of the samples of one layer, decided before the search.
+    """How the samples of one layer are split, decided before the search.
 
     Parameters
     ----------
-    whole, searched : the groups of all samples, and of those that are searched
-    held : bool, one per row of ``whole``, or None
-        Which are held out.
-    clusters : int64, one per row of ``whole``, or None
-    exchange : which of the samples that are searched trade places, where permutations are asked for
-    fold : int64, one per row of ``whole``, where folds are asked for
+    whole, searched : ConceptGroups
+        The groups of all samples, and of the samples to search.
+    held : bool array of shape (n_rows,), or None
+        Which rows of ``whole`` are held out; None without ``holdout``.
+    clusters : int64 array of shape (n_rows,), or None
+        The cluster of each row of ``whole``.
+    exchange : ExchangeBlocks or None
+        Which of the samples searched may be exchanged by a permutation; None without ``permutations``.
+    fold : int64 array of shape (n_rows,), or None
+        The fold of each row of ``whole``; None without ``folds``.
     """
 
     whole: ConceptGroups
@@ -93,32 +103,41 @@ class SampleSplit:
 
     @classmethod
     def of(
-        cls, whole: ConceptGroups, clusters: Ints | None, strata: Ints | None, asked: EvidenceOptions
+        cls, whole: ConceptGroups, clusters: Ints | None, strata: Ints | None, options: EvidenceOptions
     ) -> SampleSplit:
-        """Deal the samples out.
+        """Split the samples as the options require.
+
+        Parameters
+        ----------
+        whole : ConceptGroups
+            The groups of all samples.
+        clusters, strata : int64 array of shape (n_rows,), or None
+            The cluster and the stratum of each row of ``whole``.
+        options : EvidenceOptions
+            The evidence requested.
 
         Raises
         ------
         OptionError
-            If a part would be empty, hardly anything is left to permute, or there is one cluster alone.
+            If a part would be empty, hardly any samples could be permuted, or all samples are in one cluster.
         """
-        if strata is not None and not asked.permutations:
-            raise OptionError("strata say what permutations stay within: give permutations too")
-        if asked.again and clusters is not None and (clusters == clusters[0]).all():
-            raise OptionError("clusters put all samples into one: nothing can be said without at least two")
-        groups, held, trade, fold = whole, None, None, None
-        if asked.holdout is not None:
-            held = hold_out(whole.row_groups, clusters, float(asked.holdout), asked.seed)
+        if strata is not None and not options.permutations:
+            raise OptionError("strata only restrict permutations: set permutations too")
+        if options.requested and clusters is not None and (clusters == clusters[0]).all():
+            raise OptionError("all samples are in one cluster: evidence needs at least two clusters")
+        groups, held, exchange, fold = whole, None, None, None
+        if options.holdout is not None:
+            held = hold_out(whole.row_groups, clusters, float(options.holdout), options.seed)
             groups = whole.part(~held)
-        if asked.folds is not None:
-            fold = into_folds(whole.row_groups, clusters, asked.folds, asked.seed)
-        if asked.permutations:
-            kept = slice(None) if held is None else ~held
-            own = (None if given is None else given[kept] for given in (clusters, strata))
-            trade = exchange_blocks(groups.row_weights, *own)
-            if trade.fixed > 0.5:
+        if options.folds is not None:
+            fold = into_folds(whole.row_groups, clusters, options.folds, options.seed)
+        if options.permutations:
+            searched = slice(None) if held is None else ~held
+            blocks = (None if each is None else each[searched] for each in (clusters, strata))
+            exchange = exchange_blocks(groups.row_weights, *blocks)
+            if exchange.fixed > 0.5:
                 warn(
-                    f"{trade.fixed:.0%} of the samples stay in place when the others are permuted, since no other "
-                    "cluster or stratum is like theirs: p_search will hardly find anything"
+                    f"{exchange.fixed:.0%} of the samples cannot be permuted, because no other cluster has the size, "
+                    "stratum and weights of theirs: p_search has hardly any power"
                 )
-        return cls(whole, groups, held, clusters, trade, fold)
+        return cls(whole, groups, held, clusters, exchange, fold)

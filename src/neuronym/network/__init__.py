@@ -1,4 +1,4 @@
-"""Activations from PyTorch models."""
+"""Activations of PyTorch models: load a model, list its layers, and collect their outputs."""
 
 from neuronym.network.batches import batches, feed
 from neuronym.network.collecting import collect

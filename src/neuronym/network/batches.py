@@ -1,4 +1,4 @@
-"""Batches of samples for a PyTorch model, from whatever holds the data."""
+"""Batches of samples for a PyTorch model, from arrays, tensors, Datasets and DataLoaders."""
 
 from __future__ import annotations
 
@@ -17,15 +17,25 @@ __all__ = ["Batch", "attention_mask", "batches", "feed", "length", "moved"]
 
 
 class Batch(NamedTuple):
-    """What goes into a model at once."""
+    """One batch of samples.
+
+    Parameters
+    ----------
+    inputs : object
+        What the model, or a ``forward`` function, takes; None if every sample was left out.
+    n_samples : int or None
+        The number of samples of the data in this batch, left-out ones included; None if unknown.
+    kept : list of int, optional
+        The positions in the batch of the samples in ``inputs``; None if those are all.
+    """
 
     inputs: Any
-    n_samples: int | None  # of the data; None where a batch does not tell
-    kept: list[int] | None = None  # places in the batch of the samples that are in ``inputs``, where not all are
+    n_samples: int | None
+    kept: list[int] | None = None
 
 
 def length(data: Any) -> int | None:
-    """How many samples data holds; None where only a pass can tell."""
+    """Return the number of samples in the data; None if only a pass over it can tell."""
     import torch
 
     if isinstance(getattr(data, "n_samples", None), int):
@@ -38,7 +48,33 @@ def length(data: Any) -> int | None:
 
 
 def batches(data: Any, size: int, workers: int = 0, samples: int = 0, done: int = 0) -> Iterator[Batch]:
-    """Batches of data, without the first ``samples`` of it, or, of an iterable, the first ``done`` batches."""
+    """Yield batches of samples, from the start or from where an earlier run stopped.
+
+    Parameters
+    ----------
+    data : array, tensor, Dataset, DataLoader or iterable of batches
+        The samples.
+    size : int
+        The batch size, for data that does not come in batches.
+    workers : int, default 0
+        The number of processes that load a Dataset.
+    samples : int, default 0
+        The number of samples to skip, done by an earlier run.
+    done : int, default 0
+        The number of batches to skip, for an iterable whose batches do not say how many samples they have.
+
+    Yields
+    ------
+    Batch
+        The batches, in the order of the data.
+
+    Raises
+    ------
+    OptionError
+        If a DataLoader does not keep the order of its samples, or no batch ends where the earlier run stopped.
+    InputError
+        If the Dataset raises one for a sample.
+    """
     import torch
 
     if isinstance(data, np.ndarray | torch.Tensor):
@@ -49,8 +85,8 @@ def batches(data: Any, size: int, workers: int = 0, samples: int = 0, done: int 
     if isinstance(data, torch.utils.data.DataLoader):
         _refuse_disorder(data)
     elif hasattr(data, "__getitem__") and length(data) is not None:
-        rest: Any = _Errors(data, range(samples, len(data)))
-        for batch in torch.utils.data.DataLoader(rest, batch_size=size, num_workers=workers, collate_fn=_together):
+        rest: Any = _ErrorsAsItems(data, range(samples, len(data)))
+        for batch in torch.utils.data.DataLoader(rest, batch_size=size, num_workers=workers, collate_fn=_collate):
             if isinstance(batch, InputError):
                 raise batch
             yield batch
@@ -64,30 +100,30 @@ def batches(data: Any, size: int, workers: int = 0, samples: int = 0, done: int 
         passed += batch.n_samples or 0
         if passed > samples:
             raise OptionError(
-                f"a batch ends at sample {passed} where an earlier run ended at {samples}: give batches of the same "
-                "size to go on with it"
+                f"no batch ends at sample {samples}, where the earlier run stopped (the next ends at {passed}): use "
+                "the same batch size to resume it"
             )
 
 
 def _refuse_disorder(loader: torch.utils.data.DataLoader[Any]) -> None:
-    """Raise where a DataLoader may give samples in another order than its Dataset, or not all of them."""
+    """Raise an error if a DataLoader may reorder the samples of its Dataset, or drop some."""
     import torch
 
     if isinstance(loader.dataset, torch.utils.data.IterableDataset):
         return
     sampler, by_batch = loader.sampler, loader.batch_sampler
     plain = by_batch is None
-    if type(by_batch) is torch.utils.data.BatchSampler:  # the loader's own, or one that was given
+    if type(by_batch) is torch.utils.data.BatchSampler:  # the default one, or one passed by the user
         sampler, plain = by_batch.sampler, not by_batch.drop_last
     if type(sampler) is not torch.utils.data.SequentialSampler or not plain:
         raise OptionError(
-            "the DataLoader shuffles, or may leave samples out, so nobody would know which is which: make it with "
-            "shuffle=False, drop_last=False and no sampler"
+            "the DataLoader shuffles or may drop samples, so activations could not be matched with samples: create it "
+            "with shuffle=False, drop_last=False and no sampler"
         )
 
 
-class _Errors:
-    """A part of a Dataset that gives its errors as items, so that they come from another process as they are."""
+class _ErrorsAsItems:
+    """A part of a Dataset that returns input errors as items, so that they survive a worker process unchanged."""
 
     def __init__(self, data: Any, places: range) -> None:
         self.data, self.places = data, places
@@ -102,8 +138,8 @@ class _Errors:
             return type(error)(str(error))
 
 
-def _together(items: list[Any]) -> Batch | InputError:
-    """One batch of items; those that are None are left out."""
+def _collate(items: list[Any]) -> Batch | InputError:
+    """Collate items into a batch, leaving out those that are None; return the first error among them, if any."""
     import torch
 
     for item in items:
@@ -117,6 +153,7 @@ def _together(items: list[Any]) -> Batch | InputError:
 
 
 def _n_samples(inputs: Any) -> int | None:
+    """Return the size of the first axis of a batch's first tensor; None if it has none."""
     first: Any = next(iter(inputs.values())) if isinstance(inputs, Mapping) and inputs else inputs
     while isinstance(first, tuple | list) and first:
         first = first[0]
@@ -127,10 +164,19 @@ def _n_samples(inputs: Any) -> int | None:
 def feed(model: torch.nn.Module, inputs: Any, forward: Callable[[torch.nn.Module, Any], object] | None = None) -> None:
     """Run a model on a batch.
 
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    inputs : tensor, tuple, list or mapping
+        The batch: a tensor, a pair whose first part is the input, or keyword arguments (``labels`` is left out).
+    forward : callable, optional
+        A function of the model and the batch to call instead of the model, for batches of any kind.
+
     Raises
     ------
     OptionError
-        If the model itself raises an error; that of ``forward``, a function of the user's, stays as it is.
+        If the model raises an error; errors of ``forward``, the user's own function, are not wrapped.
     """
     if forward is not None:
         forward(model, inputs)
@@ -140,16 +186,14 @@ def feed(model: torch.nn.Module, inputs: Any, forward: Callable[[torch.nn.Module
             model(**{key: value for key, value in inputs.items() if key != "labels"})
         else:
             model(inputs[0] if isinstance(inputs, tuple | list) else inputs)
-    except NeuronymError:  # of a hook
+    except NeuronymError:  # raised by a hook
         raise
     except (RuntimeError, IndexError, TypeError, ValueError, KeyError, AssertionError) as error:
-        raise OptionError(
-            f"the model cannot take these samples ({type(error).__name__}: {first_line(error)})"
-        ) from error
+        raise OptionError(f"the model failed on these samples ({type(error).__name__}: {first_line(error)})") from error
 
 
 def moved(inputs: Any, place: torch.device) -> Any:
-    """The tensors of a batch on a device."""
+    """Return the batch with its tensors moved to a device."""
     import torch
 
     if isinstance(inputs, torch.Tensor):
@@ -162,6 +206,6 @@ def moved(inputs: Any, place: torch.device) -> Any:
 
 
 def attention_mask(inputs: Any) -> torch.Tensor | None:
-    """Which tokens count, (B, T), where a batch says."""
+    """Return the attention mask of a batch, of shape (B, T), which marks the tokens that count; None without one."""
     first = inputs[0] if isinstance(inputs, tuple | list) and inputs else inputs
     return first.get("attention_mask") if isinstance(first, Mapping) else None

@@ -1,4 +1,4 @@
-"""The layers of a model, listed."""
+"""The list of a model's layers."""
 
 from __future__ import annotations
 
@@ -30,22 +30,26 @@ def layers(
     Parameters
     ----------
     model : torch.nn.Module, LoadedModel or str
-        A name is loaded by ``load_model``.
+        The model, or a name for ``load_model``.
     weights : str or Path, optional
-        A state dict to load into a model given by name.
+        The file of a state dict to load into a model given by name.
     shape : sequence of int, optional
-        Of one sample, such as (3, 224, 224), where it is neither an image nor a text; a module alone needs it.
+        The shape of one sample, such as (3, 224, 224). Required for a module, and for models that take neither images
+        nor texts.
 
     Returns
     -------
     list of ModuleTrace
-        ``name``, ``kind``, ``shape`` of the output for a batch of one, and ``calls`` in a pass.
+        The ``name`` and ``kind`` of each module, the ``shape`` of its output for a batch of one, and the number of
+        ``calls`` in a forward pass.
 
     Raises
     ------
     OptionError
-        If the model does not take a sample of this shape.
+        If the model fails on a sample of this shape, or the shape is missing.
 
+    Examples
+    --------
     >>> import torch
     >>> [one.shape for one in layers(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()), shape=(3, 8, 8))]
     [(1, 4, 6, 6), (1, 4, 6, 6)]
@@ -59,7 +63,7 @@ def layers(
     if shape is not None:
         sample: Any = torch.zeros(1, *shape)
     elif not isinstance(loaded, LoadedModel):
-        raise OptionError("a module alone does not say what it takes: give the shape of one sample")
+        raise OptionError("shape is missing: a module does not say what it takes, so give the shape of one sample")
     elif loaded.reads_text:
         sample = loaded.prepare(["names for neurons"], return_tensors="pt")
     else:
@@ -69,6 +73,6 @@ def layers(
     try:
         return trace_modules(module, lambda: feed(module, sample))
     except OptionError as error:
-        asked = f"{tuple(sample.shape)}" if isinstance(sample, torch.Tensor) else "text"
+        kind = f"{tuple(sample.shape)}" if isinstance(sample, torch.Tensor) else "text"
         why = first_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
-        raise OptionError(f"{name} does not take {asked} ({why}): give the shape of a sample (--shape)") from error
+        raise OptionError(f"{name} does not take {kind} ({why}): give the shape of one sample (--shape)") from error

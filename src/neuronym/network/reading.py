@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuronym.errors import OptionError
 from neuronym.io.files import open_activations
@@ -26,37 +26,40 @@ def read_samples(
     *,
     skip_unreadable: bool = False,
     batch_size: int | None = None,
-) -> tuple[Any, Sequence[str] | None]:
-    """Read samples in the form that a model takes.
+) -> tuple[Images | Texts | NDArray[np.float32], Sequence[str] | None]:
+    """Read samples and prepare them as a model expects.
 
     Parameters
     ----------
     loaded : LoadedModel
-        It says how its inputs are prepared.
-    images, texts, table : str or Path
-        One of them: a folder of images, a table ``sample,text``, or a table of numbers, a row per sample.
+        The model, with the preprocessing of its inputs.
+    images, texts, table : str or Path, optional
+        The source of the samples, exactly one of: a folder of images, a table with the columns ``sample`` and
+        ``text``, or a table of numbers with one row per sample.
     skip_unreadable : bool, default False
-        Leave out images that cannot be read.
+        Whether to leave out images that cannot be read, instead of raising an error.
     batch_size : int, optional
-        Texts that are padded to one length; 8 by default.
+        The number of texts in a batch, which are padded to one length; 8 by default.
 
     Returns
     -------
     data : Images, Texts, or float32 array of shape (n_samples, n_columns)
-    ids : sequence of str, one per sample, or None
+        The samples.
+    ids : sequence of str or None
+        The sample ids; None if the table has none.
 
     Raises
     ------
     OptionError
-        If none or several of the three are given, or the model reads something else.
+        If not exactly one source is given, or it is not of the kind that the model takes.
     FileError
         If a file cannot be read.
     """
-    if sum(given is not None for given in (images, texts, table)) != 1:
-        raise OptionError("samples must come from one of images, texts and table (--images, --texts or --table)")
+    if sum(source is not None for source in (images, texts, table)) != 1:
+        raise OptionError("give exactly one of images, texts and table (--images, --texts or --table)")
     if loaded.reads_text is not (texts is not None) and table is None:
-        reads, option = ("texts", "--texts") if loaded.reads_text else ("images", "--images")
-        raise OptionError(f"{loaded.name} reads {reads}: give {option}")
+        kind, option = ("texts", "--texts") if loaded.reads_text else ("images", "--images")
+        raise OptionError(f"{loaded.name} takes {kind}: give {option}")
     if images is not None:
         photos = Images(images, loaded.prepare, skip_unreadable=skip_unreadable)
         return photos, photos.sample_ids

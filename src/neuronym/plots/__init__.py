@@ -1,4 +1,4 @@
-"""Pictures of labels, and of what they are used for, on axes of matplotlib."""
+"""Plots of labels, sweeps, circuits and spurious features, with matplotlib."""
 
 from neuronym.plots.circuit import plot_circuit
 from neuronym.plots.findings import plot_findings

@@ -1,4 +1,4 @@
-"""A picture of a circuit: layers from right to left, edges as wide as their share."""
+"""Plot of a circuit: layers from right to left, edges as wide as their share."""
 
 from __future__ import annotations
 
@@ -20,9 +20,18 @@ Node = tuple[str, Name]
 
 
 def plot_circuit(found: Circuit, path: PathLike, *, overwrite: bool = False) -> None:
-    """Draw a circuit as ``.png``, ``.pdf`` or ``.svg``: the target on the right, blue adds, orange takes away.
+    """Draw a circuit with its target on the right; blue edges are positive contributions, orange ones negative.
 
-    The width of an edge is its share of what is added to the neuron that it runs to.
+    The width of an edge is its share of the contributions to the neuron that it points to.
+
+    Parameters
+    ----------
+    found : Circuit
+        The circuit.
+    path : str or Path
+        The file to write: ``.png``, ``.pdf`` or ``.svg``.
+    overwrite : bool, default False
+        Whether to replace an existing file.
 
     Raises
     ------
@@ -33,7 +42,7 @@ def plot_circuit(found: Circuit, path: PathLike, *, overwrite: bool = False) -> 
     """
     check_target(path, overwrite)
     graph, layers = found.graph, found.layers
-    columns = {layer: [neuron for own, neuron in graph if own == layer] for layer in layers}
+    columns = {layer: [neuron for of_layer, neuron in graph if of_layer == layer] for layer in layers}
     tallest = max(len(neurons) for neurons in columns.values())
     figure = new_figure(3.4 * len(columns), 1.2 + 0.45 * tallest)
     axis = figure.subplots()
@@ -49,9 +58,9 @@ def plot_circuit(found: Circuit, path: PathLike, *, overwrite: bool = False) -> 
         colour, width = INSIDE if edge["contribution"] > 0 else OUTSIDE, 0.4 + 3 * edge["share"] / widest
         axis.plot([x0, x1], [y0, y1], color=colour, lw=width, alpha=0.6, zorder=1)
     for node, (x, y) in spots.items():
-        held = graph.nodes[node]
-        name = f"{node[1]} {held.get('name', '')}".strip()
-        formula = f"\n{_cut(held['formula'])}  {held['auc']:.2f}" if "formula" in held else ""
+        about = graph.nodes[node]
+        name = f"{node[1]} {about.get('name', '')}".strip()
+        formula = f"\n{_cut(about['formula'])}  {about['auc']:.2f}" if "formula" in about else ""
         box = {"boxstyle": "round", "fc": "white", "ec": "0.6", "lw": 0.6}
         axis.text(x, y, _cut(name) + formula, ha="center", va="center", fontsize=7, **PLAIN, bbox=box)
     axis.set(xlim=(-len(columns) + 0.5, 0.5), ylim=(-0.2, tallest + 0.7))
@@ -59,13 +68,14 @@ def plot_circuit(found: Circuit, path: PathLike, *, overwrite: bool = False) -> 
 
 
 def _cut(text: str, most: int = 44) -> str:
+    """Cut a text to a number of characters, ending it with …."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _untangled(
     graph: nx.DiGraph[Node], layer: str, neurons: Sequence[Name], spots: Mapping[Node, tuple[float, float]]
 ) -> list[Name]:
-    """Neurons ordered by the mean height of those that they add to, so that edges cross little."""
+    """Order neurons by the mean height of the neurons that they contribute to, so that few edges cross."""
 
     def height(neuron: Name) -> float:
         above = [(edge["share"], spots[upper][1]) for upper, edge in graph.succ[layer, neuron].items()]

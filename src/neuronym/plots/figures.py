@@ -1,4 +1,4 @@
-"""Figures of matplotlib, and their files."""
+"""Matplotlib figures: creating and saving them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,23 @@ __all__ = ["COLOURS", "FIGURES", "MARKERS", "new_figure", "save_figure"]
 
 FIGURES = (".png", ".pdf", ".svg")
 
-# Okabe and Ito's colours, which readers who are colour-blind can tell apart, without yellow, which is pale on white.
+# The palette of Okabe and Ito, which colour-blind readers can tell apart; without yellow, which is pale on white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 MARKERS = "osD^vPX"
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches.
+    """Create an empty figure.
+
+    Parameters
+    ----------
+    width, height : float
+        Its size in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure, not registered with pyplot.
 
     Raises
     ------
@@ -38,12 +48,21 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: PathLike, overwrite: bool) -> None:
-    """Save a figure as ``.png``, ``.pdf`` or ``.svg``; the file is complete or absent.
+    """Save a figure; the file is complete or absent.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : str or Path
+        The file to write: ``.png``, ``.pdf`` or ``.svg``.
+    overwrite : bool
+        Whether to replace an existing file.
 
     Raises
     ------
     FileError
-        If the file is of another kind, exists and ``overwrite`` is off, or cannot be written.
+        If the file has another suffix, exists and ``overwrite`` is off, or cannot be written.
     """
     kind = kind_of(path, FIGURES, "a figure")
     _find_glyphs(figure)
@@ -52,19 +71,19 @@ def save_figure(figure: Figure, path: PathLike, overwrite: bool) -> None:
 
 
 def _find_glyphs(figure: Figure) -> None:
-    """Give texts that matplotlib's own font has no glyphs for one that is installed and has them."""
+    """Give an installed font to texts for which the default font lacks glyphs; warn if no font has them."""
     from matplotlib import font_manager
     from matplotlib.text import Text
 
-    own = font_manager.findfont("DejaVu Sans")
+    default = font_manager.findfont("DejaVu Sans")
     for text in figure.findobj(Text):
-        shown = text.get_text()
-        if shown.isascii() or has_glyphs(own, shown):
+        characters = text.get_text()
+        if characters.isascii() or has_glyphs(default, characters):
             continue
         try:
-            path = font_for(shown)
+            path = font_for(characters)
         except OptionError as error:
-            warn(f"the figure shows boxes for a text: {error}")
+            warn(f"the figure shows boxes in place of some characters: {error}")
             continue
         font_manager.fontManager.addfont(path)
         text.set_fontfamily(["DejaVu Sans", font_manager.FontProperties(fname=path).get_name()])

@@ -1,4 +1,4 @@
-"""A picture of what neurons and classes make of a suspect concept."""
+"""Plot of how neurons and classes respond to a suspect concept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from neuronym._util.files import check_target
 from neuronym._util.messages import no_such
-from neuronym.analysis.spurious import Findings
+from neuronym.analysis.spurious import AlteredSamples, Findings
 from neuronym.plots.drawing import INSIDE, OUTSIDE, PLAIN, legend
 from neuronym.plots.figures import COLOURS, new_figure, save_figure
 from neuronym.types import PathLike
@@ -24,19 +24,29 @@ def plot_findings(
     path: PathLike,
     *,
     suspect: str | None = None,
-    photos: Any = None,
+    photos: AlteredSamples | None = None,
     n_photos: int = 4,
     n_shown: int = 10,
     overwrite: bool = False,
 ) -> None:
-    """Draw one suspect: photos and their copies, the AUC of the neurons of each layer, the classes that gain and lose.
+    """Draw a suspect: photos beside altered copies, the AUC of neurons by layer, and the classes that gain and lose.
 
     Parameters
     ----------
-    path : ``.png``, ``.pdf`` or ``.svg``
-    suspect : by default the first
-    photos : what ``overlay`` or ``pair_with_artefacts`` gave, to show some of it
-    n_photos, n_shown : how many pairs of photos, and classes
+    findings : Findings
+        The findings.
+    path : str or Path
+        The file to write: ``.png``, ``.pdf`` or ``.svg``.
+    suspect : str, optional
+        The suspect concept; the first by default.
+    photos : AlteredSamples, optional
+        The return value of ``overlay`` or ``pair_with_artefacts``, to show some of its pairs.
+    n_photos : int, default 4
+        The number of pairs of photos.
+    n_shown : int, default 10
+        The number of classes that gain; a third as many that lose are drawn below them.
+    overwrite : bool, default False
+        Whether to replace an existing file.
 
     Raises
     ------
@@ -44,11 +54,13 @@ def plot_findings(
         If there is no such suspect.
     FileError
         If the file exists and ``overwrite`` is off, or cannot be written.
+    OptionError
+        If matplotlib is missing.
     """
     known = findings.neurons["suspect"].drop_duplicates().tolist()
-    chosen = known[0] if suspect is None else suspect
-    if chosen not in known:
-        raise no_such("suspect", chosen, known)
+    suspect = known[0] if suspect is None else suspect
+    if suspect not in known:
+        raise no_such("suspect", suspect, known)
     check_target(path, overwrite)
     n_panels = 1 + (findings.classes is not None)
     figure = new_figure(5.2 * n_panels, 3.6 + 3.2 * (photos is not None))
@@ -58,36 +70,36 @@ def plot_findings(
         _draw_photos(parts[0].subplots(2, n_photos, squeeze=False), photos)
         bottom = parts[1]
     panels = bottom.subplots(1, n_panels, squeeze=False)[0]
-    own = findings.neurons[findings.neurons["suspect"] == chosen]
-    layers = own.groupby("layer", sort=False) if "layer" in own else [("neurons", own)]
+    neurons = findings.neurons[findings.neurons["suspect"] == suspect]
+    layers = neurons.groupby("layer", sort=False) if "layer" in neurons else [("neurons", neurons)]
     for number, (layer, part) in enumerate((str(name), part) for name, part in layers):
         style = {"color": COLOURS[number % len(COLOURS)], "label": f"\u200b{layer}"}
         panels[0].hist(part["auc"], bins=40, range=(0, 1), histtype="step", density=True, **style)
     panels[0].axvline(0.5, color="0.7", lw=0.8)
-    panels[0].set_xlabel(f"AUC of neurons for {chosen}", **PLAIN)
+    panels[0].set_xlabel(f"AUC of neurons for {suspect}", **PLAIN)
     panels[0].set_ylabel("density")
     legend(panels[0])
     if findings.classes is not None:
-        _draw_classes(panels[1], findings.classes[findings.classes["suspect"] == chosen], n_shown)
-        panels[1].set_xlabel(f"change of the logit by {chosen}", **PLAIN)
+        _draw_classes(panels[1], findings.classes[findings.classes["suspect"] == suspect], n_shown)
+        panels[1].set_xlabel(f"change of the logit by {suspect}", **PLAIN)
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
     save_figure(figure, path, overwrite)
 
 
 def _draw_classes(axis: Any, classes: pd.DataFrame, n_shown: int) -> None:
-    """The classes that gain most, above those that lose most."""
-    shown = classes.iloc[[*range(n_shown), *range(-max(n_shown // 3, 1), 0)]] if len(classes) > n_shown else classes
-    names = shown["class"].map(str) + (" " + shown["name"] if "name" in shown else "")
-    places = np.arange(len(shown))[::-1]
-    axis.barh(places, shown["change"], color=np.where(shown["change"] > 0, INSIDE, OUTSIDE))
-    errors = [shown["change"] - shown["change_low"], shown["change_high"] - shown["change"]]
-    axis.errorbar(shown["change"], places, xerr=errors, fmt="none", color="0.2")
+    """Draw the classes that gain most, above those that lose most."""
+    ends = classes.iloc[[*range(n_shown), *range(-max(n_shown // 3, 1), 0)]] if len(classes) > n_shown else classes
+    names = ends["class"].map(str) + (" " + ends["name"] if "name" in ends else "")
+    places = np.arange(len(ends))[::-1]
+    axis.barh(places, ends["change"], color=np.where(ends["change"] > 0, INSIDE, OUTSIDE))
+    errors = [ends["change"] - ends["change_low"], ends["change_high"] - ends["change"]]
+    axis.errorbar(ends["change"], places, xerr=errors, fmt="none", color="0.2")
     axis.set_yticks(places, names, fontsize=8, **PLAIN)
 
 
-def _draw_photos(axes: Any, photos: Any) -> None:
-    """Photos above their copies."""
+def _draw_photos(axes: Any, photos: AlteredSamples) -> None:
+    """Draw photos above their altered copies."""
     place = {sample: row for row, sample in enumerate(photos.sample_ids)}
     n = len(photos) - photos.n_copies
     paired = [(place[photos.clusters[row]], row) for row in range(n, len(photos)) if photos.clusters[row] in place]

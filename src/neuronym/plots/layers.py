@@ -1,4 +1,4 @@
-"""Pictures of many labels: AUC by layer, and as a histogram."""
+"""Plots of many labels: AUC by layer, and as a histogram."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from neuronym._util.messages import counted
 from neuronym.errors import OptionError
 from neuronym.labels.labels import Label
-from neuronym.plots.drawing import INSIDE, OUTSIDE, PLAIN, SIZE, axes_of, head, legend, legend_above, percent, short
+from neuronym.plots.drawing import (
+    INSIDE,
+    OUTSIDE,
+    PLAIN,
+    SIZE,
+    axes_of,
+    heading,
+    legend,
+    legend_above,
+    percent,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,38 +33,46 @@ __all__ = ["auc_histogram", "layer_overview"]
 Floats = NDArray[np.float64]
 
 _BIN = 0.02  # of AUC
-_MOST = 300  # labels of a layer that are drawn one by one
+_MOST = 300  # labels of a layer up to which each is drawn
 
 
 def layer_overview(labels: Iterable[Label], *, ax: Axes | None = None) -> Axes:
-    """Draw for each layer how its labels' AUCs are spread, and how many neurons have a formula.
+    """Draw the distribution of the labels' AUC in each layer, with the number of neurons that have a formula.
 
-    A dot is the median, a thick line the middle half and a thin one all labels; up to 300 labels are drawn one by one
-    too. Where samples were held out, what the AUC is on these stands below.
+    The dot is the median, the thick line the interquartile range and the thin line the full range; up to 300 labels of
+    a layer are also drawn individually. If samples were held out, the held-out AUC is drawn below.
 
     Parameters
     ----------
-    labels : Labels, or others; the layers keep their order
-    ax : where to draw; a new axes without one
+    labels : Labels or iterable of Label
+        The labels; layers are drawn in their order.
+    ax : matplotlib.axes.Axes, optional
+        The axes to draw on; new ones by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
 
     Raises
     ------
     OptionError
         If no label has a formula.
     """
-    listed = _with_some(labels)
+    listed = _checked(labels)
     layers: dict[str | None, list[Label]] = {}
     for label in listed:
         layers.setdefault(label.layer, []).append(label)
     kinds = ["auc", "auc_heldout"] if len(_known(listed, "auc_heldout")) else ["auc"]
     axes = axes_of(ax, 0.8 + 0.5 * len(layers))
-    for row, own in enumerate(layers.values()):
+    for row, of_layer in enumerate(layers.values()):
         for side, (kind, colour) in enumerate(zip(kinds, (INSIDE, OUTSIDE), strict=False)):
             place = row + (len(kinds) > 1) * (0.36 * side - 0.18)
-            _spread(axes, _known(own, kind), place, colour, _NAMES[kind] if row == 0 else None)
+            _draw_range(axes, _known(of_layer, kind), place, colour, _NAMES[kind] if row == 0 else None)
     ticks = [
-        f"{'all' if layer is None else short(layer, 1.1)}\n{sum(x.best is not None for x in own)} of {len(own)}"
-        for layer, own in layers.items()
+        f"{'all' if layer is None else shortened(layer, 1.1)}\n{sum(x.best is not None for x in of_layer)} of "
+        f"{len(of_layer)}"
+        for layer, of_layer in layers.items()
     ]
     axes.set_yticks(range(len(layers)), ticks, fontsize=SIZE, **PLAIN)
     axes.set(xlabel="AUC of labels", ylim=(len(layers) - 0.5, -0.5))
@@ -67,8 +86,8 @@ def layer_overview(labels: Iterable[Label], *, ax: Axes | None = None) -> Axes:
 _NAMES = {"auc": "searched", "auc_heldout": "held out"}
 
 
-def _spread(axes: Axes, values: Floats, place: float, colour: str, name: str | None) -> None:
-    """All values as a thin line, the middle half as a thick one, the median as a dot."""
+def _draw_range(axes: Axes, values: Floats, place: float, colour: str, name: str | None) -> None:
+    """Draw the full range as a thin line, the interquartile range as a thick line and the median as a dot."""
     if not len(values):
         return
     low, first, middle, third, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
@@ -80,24 +99,33 @@ def _spread(axes: Axes, values: Floats, place: float, colour: str, name: str | N
 
 
 def auc_histogram(labels: Iterable[Label], *, q: float = 0.05, ax: Axes | None = None) -> Axes:
-    """Draw how many labels have which AUC: on the samples searched, and on those held out where there are such.
+    """Draw a histogram of the labels' AUC on the samples searched, and on held-out samples if there are any.
 
-    Where labels have a q, those that are significant when all are taken together are filled darker, and counted.
+    If labels have q, those that are significant after the correction for multiple testing are filled darker, and their
+    number is in the legend.
 
     Parameters
     ----------
-    labels : Labels, or others
-    q : the greatest q of a label that counts as significant
-    ax : where to draw; a new axes without one
+    labels : Labels or iterable of Label
+        The labels.
+    q : float, default 0.05
+        The largest q of a significant label.
+    ax : matplotlib.axes.Axes, optional
+        The axes to draw on; new ones by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
 
     Raises
     ------
     OptionError
-        If no label has a formula, or q is out of range.
+        If no label has a formula, or q is out of its range.
     """
     if isinstance(q, bool) or not isinstance(q, int | float) or not 0 < q < 1:
         raise OptionError(f"q must lie between 0 and 1, not {q!r}")
-    listed = _with_some(labels)
+    listed = _checked(labels)
     auc, heldout = _known(listed, "auc"), _known(listed, "auc_heldout")
     lowest = math.floor(min(auc.min(), heldout.min(initial=1)) / _BIN + 1e-9)
     edges = np.arange(lowest, round(1 / _BIN) + 1) * _BIN
@@ -121,21 +149,24 @@ def auc_histogram(labels: Iterable[Label], *, q: float = 0.05, ax: Axes | None =
     axes.spines[["top", "right"]].set_visible(False)
     legend_above(axes)
     without = len(listed) - len(auc)
-    head(axes, counted(len(auc), "label") + (f", {counted(without, 'neuron')} without a formula" if without else ""))
+    heading(axes, counted(len(auc), "label") + (f", {counted(without, 'neuron')} without a formula" if without else ""))
     return axes
 
 
-def _with_some(labels: Iterable[Label]) -> list[Label]:
+def _checked(labels: Iterable[Label]) -> list[Label]:
+    """Return the labels as a list; raise an error if none has a formula, or they are no labels."""
     listed = list(labels)
     wrong = [one for one in listed if not isinstance(one, Label)]
     if wrong:
-        raise OptionError(f"labels must be Labels, as neuronym.label gives them, but hold {type(wrong[0]).__name__}")
+        raise OptionError(
+            f"labels must be Labels, as neuronym.label returns them, but contain {type(wrong[0]).__name__}"
+        )
     if not any(label.best is not None for label in listed):
         raise OptionError(f"none of the {len(listed)} labels has a formula: there is no AUC to draw")
     return listed
 
 
 def _known(labels: Iterable[Label], name: str) -> Floats:
-    """A number of those labels that have it."""
+    """Return a number of the labels that have it."""
     values = np.array([getattr(label, name) for label in labels], np.float64)
     return values[~np.isnan(values)]

@@ -1,4 +1,4 @@
-"""Pictures of a sweep: AUC by length and by least fraction."""
+"""Plots of a sweep: AUC by length and by minimum fraction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import check_target
 from neuronym.errors import OptionError
-from neuronym.plots.drawing import axes_of, head, legend
+from neuronym.plots.drawing import axes_of, heading, legend
 from neuronym.plots.figures import COLOURS, MARKERS, new_figure, save_figure
 from neuronym.types import PathLike
 
@@ -18,12 +18,21 @@ __all__ = ["plot_sweep", "sweep"]
 
 
 def sweep(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the table of ``neuronym.analysis.sweep``: AUC by length, held out as lines and searched as dotted ones.
+    """Draw the AUC by length: on held-out samples as solid lines, on the samples searched as dotted lines.
+
+    A single layer is drawn for each minimum fraction, several layers for the smallest minimum fraction only.
 
     Parameters
     ----------
-    table : one layer is drawn for every least fraction, several for the least of them
-    ax : where to draw; a new axes without one
+    table : DataFrame
+        The return value of ``neuronym.sweep``.
+    ax : matplotlib.axes.Axes, optional
+        The axes to draw on; new ones by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
 
     Raises
     ------
@@ -34,17 +43,26 @@ def sweep(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     lacking = [name for name in needed if name not in getattr(table, "columns", ())]
     if lacking or not len(table):
         what = f"lacks {', '.join(lacking)}" if lacking else "has no rows"
-        raise OptionError(f"the table {what}: give one that neuronym.sweep made")
+        raise OptionError(f"the table {what}: give the return value of neuronym.sweep")
     axes = axes_of(ax, 2.6)
     _draw_lengths(axes, table)
     axes.spines[["top", "right"]].set_visible(False)
     legend(axes)
-    head(axes, "held out (—), searched (···)")
+    heading(axes, "held out (—), searched (···)")
     return axes
 
 
 def plot_sweep(table: pd.DataFrame, path: PathLike, *, overwrite: bool = False) -> None:
-    """Draw what ``sweep`` gives, by length and by minimal fraction, as ``.png``, ``.pdf`` or ``.svg``.
+    """Draw a sweep by length and by minimum fraction, and save the figure.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The return value of ``neuronym.sweep``.
+    path : str or Path
+        The file to write: ``.png``, ``.pdf`` or ``.svg``.
+    overwrite : bool, default False
+        Whether to replace an existing file.
 
     Raises
     ------
@@ -57,18 +75,18 @@ def plot_sweep(table: pd.DataFrame, path: PathLike, *, overwrite: bool = False) 
     check_target(path, overwrite)
     by_length, by_fraction = figure.subplots(1, 2)
     _draw_lengths(by_length, table)
-    for number, (layer, own) in enumerate(_by_layer(table)):
+    for number, (layer, rows) in enumerate(_by_layer(table)):
         color, name = COLOURS[number % len(COLOURS)], "" if layer is None else f"layer {layer}: "
-        last = own[own["length"] == own["length"].max()]
+        longest = rows[rows["length"] == rows["length"].max()]
         for column, style, text in (
             ("auc_heldout", "o-", "AUC, held out"),
             ("fraction", "s--", "fraction"),
             ("hypernyms", "^:", "share of hypernyms"),
         ):
-            if column in own:
-                by_fraction.plot(last["min_fraction"], last[column], style, color=color, ms=4, label=name + text)
+            if column in rows:
+                by_fraction.plot(longest["min_fraction"], longest[column], style, color=color, ms=4, label=name + text)
     by_length.set(title="More concepts: held out (—), searched (···)")
-    by_fraction.set(xlabel="minimal fraction α", title="Larger formulas", ylim=(0, 1))
+    by_fraction.set(xlabel="minimum fraction α", title="Larger formulas", ylim=(0, 1))
     for axis in (by_length, by_fraction):
         legend(axis)
         axis.spines[["top", "right"]].set_visible(False)
@@ -76,18 +94,15 @@ def plot_sweep(table: pd.DataFrame, path: PathLike, *, overwrite: bool = False) 
 
 
 def _draw_lengths(axis: Any, table: pd.DataFrame) -> None:
-    """Draw AUC by length on an axes, held out as lines and searched as dotted ones.
-
-    One layer is shown for every fraction, several for the least.
-    """
+    """Draw the AUC by length: a single layer for each fraction, several layers for the smallest."""
     layers = _by_layer(table)
-    least = table["min_fraction"].min()
-    shown = [
-        (layer, fraction, own[own["min_fraction"] == fraction])
-        for layer, own in layers
-        for fraction in (sorted(set(own["min_fraction"])) if len(layers) == 1 else [least])
+    smallest = table["min_fraction"].min()
+    curves = [
+        (layer, fraction, rows[rows["min_fraction"] == fraction])
+        for layer, rows in layers
+        for fraction in (sorted(set(rows["min_fraction"])) if len(layers) == 1 else [smallest])
     ]
-    for number, (layer, fraction, rows) in enumerate(shown):
+    for number, (layer, fraction, rows) in enumerate(curves):
         color, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         text = f"α = {fraction:g}" if layer is None else f"layer {layer}: α = {fraction:g}"
         axis.plot(rows["length"], rows["auc_heldout"], f"{marker}-", color=color, ms=4, label=text)
@@ -97,5 +112,7 @@ def _draw_lengths(axis: Any, table: pd.DataFrame) -> None:
 
 
 def _by_layer(table: pd.DataFrame) -> list[tuple[str | None, pd.DataFrame]]:
-    """The rows of each layer, in order; of None where the table has no layers."""
-    return [(None, table)] if "layer" not in table else [(str(k), own) for k, own in table.groupby("layer", sort=False)]
+    """Return the rows of each layer, in order; all rows under None if the table has no layers."""
+    if "layer" not in table:
+        return [(None, table)]
+    return [(str(layer), rows) for layer, rows in table.groupby("layer", sort=False)]

@@ -1,4 +1,4 @@
-"""A page to browse neurons: one folder that opens by double click."""
+"""A web page to browse neurons and their labels, written to a folder and opened from disk."""
 
 from neuronym.report.page import explore, report
 

@@ -1,4 +1,4 @@
-"""The pieces of a report: what the page loads, computed block by block and written as it comes."""
+"""The data of a report: the pieces that the page loads, computed and written block by block."""
 
 from __future__ import annotations
 
@@ -20,38 +20,71 @@ from neuronym.labels.labels import Label, Labels
 from neuronym.labels.schema import COLUMNS, Column
 from neuronym.report.detail import (
     Layer,
-    chosen,
+    choose_samples,
+    column_value,
     distribution,
     label_numbers,
     number,
     numbers,
+    path_and_runners_up,
     roc,
-    shortened,
-    singles,
-    steps,
+    single_concepts,
     tree,
 )
 from neuronym.report.shown import ShownSamples
 
-__all__ = ["Builder", "piece"]
+__all__ = ["Builder", "write_piece"]
 
 NEURONS_A_PIECE, CONCEPTS_A_PIECE = 16, 16
-_NEIGHBOURS, _CORRELATED = 6, 1500  # neighbours shown; samples that tell them
-_BEST = 30  # neurons of a concept
-_CODED = ("layer", "formula", "length")  # of which the page has places in lists, or the length of each formula
+_NEIGHBOURS, _CORRELATED = 6, 1500  # neighbours shown; samples that their correlations are computed on
+_BEST = 30  # neurons shown for a concept
+_CODED = ("layer", "formula", "length")  # columns that the page derives from its lists of layers and formulas
 
 
-def piece(folder: Path, name: str, data: Any) -> None:
-    """Write data as a script that a page opened from a file can load."""
+def write_piece(folder: Path, name: str, data: object) -> None:
+    """Write data as a script, which a page opened from disk can load."""
     path = folder / "data" / f"{name}.js"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     path.write_text(f"neuronym.piece({json.dumps(name)},{text});\n", encoding="ascii")
 
 
+ConceptAucs = tuple[NDArray[np.float32], NDArray[np.int64]]  # the AUC for each concept, and its count
+
+
 @dataclass
 class Builder:
-    """What goes into a report."""
+    """Writes the data of a report.
+
+    Parameters
+    ----------
+    labels : Labels
+        The labels.
+    layers : mapping of str or None to Layer
+        The activations and concepts of each layer.
+    samples : ShownSamples or None
+        The images or texts of the samples.
+    names : mapping of str to str
+        Readable names of concepts.
+    hierarchy : Hierarchy or None
+        The hierarchy of the concepts.
+    n_samples : int
+        The number of samples of each kind to show for a neuron.
+    seed : int
+        The seed of random draws.
+    folder : Path
+        The folder of the report.
+    n_jobs : int or None, default -1
+        The number of thumbnails to make at once.
+    unread, used : set of int
+        Filled while writing: the samples that could not be read, and those that are shown.
+    unknown : set of str
+        Filled while writing: the concepts of formulas that are missing from the concepts given.
+    best_neurons : dict of str to list of (float, int)
+        Filled while writing: for each concept, the AUC and the label of the neurons that detect it best.
+    counts : dict of str to int
+        Filled while writing: the number of samples that show each concept.
+    """
 
     labels: Labels
     layers: Mapping[str | None, Layer]
@@ -65,11 +98,11 @@ class Builder:
     unread: set[int] = field(default_factory=set)
     used: set[int] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
-    single: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    best_neurons: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def index(self) -> dict[str, Any]:
-        """The table of all neurons, by column, as short as it can be."""
+        """Return the table of all neurons, by column, in a compact form."""
         concepts: dict[str, int] = {}
         formulas: dict[Formula, int] = {}
         for label in self.labels:
@@ -97,7 +130,7 @@ class Builder:
             "readable": [self.names.get(name, name) for name in concepts] if self.names else None,
             "formulas": [_coded(formula, concepts) for formula in formulas],
             "n": len(self.labels),
-            "schema": [_described(one) for one in COLUMNS if one.page or one.numeric],
+            "schema": [_schema_entry(one) for one in COLUMNS if one.page or one.numeric],
             "columns": {name: _packed(values) for name, values in columns.items()},
             "reasons": {str(i): reason for i, reason in reasons.items() if reason},
             "piece": [NEURONS_A_PIECE, CONCEPTS_A_PIECE],
@@ -105,10 +138,10 @@ class Builder:
         }
 
     def _column(self, column: Column) -> dict[str, list[Any]]:
-        """What the page needs to show a column; nothing where no label fills it."""
+        """Return what the page needs to show a column; nothing if all labels lack it."""
         if not column.numeric:
             return {column.name: [getattr(label, column.name) for label in self.labels]}
-        values = [shortened(label, column) for label in self.labels]
+        values = [column_value(label, column) for label in self.labels]
         if not column.always and all(value is None for value in values):
             return {}
         found: dict[str, list[Any]] = {column.name: values}
@@ -121,24 +154,24 @@ class Builder:
         return found
 
     def _depths(self, concepts: Sequence[str]) -> list[int | None] | None:
-        """How many steps each concept is below the top of the hierarchy."""
+        """Return the number of steps from the top of the hierarchy to each concept; None without a hierarchy."""
         if self.hierarchy is None:
             return None
-        known = (self._in_hierarchy(name) for name in concepts)
-        return [None if own is None else depth(self.hierarchy, own) for own in known]
+        nodes = (self._in_hierarchy(name) for name in concepts)
+        return [None if node is None else depth(self.hierarchy, node) for node in nodes]
 
     def _in_hierarchy(self, name: str) -> str | None:
-        """What the hierarchy calls a concept."""
+        """Return the name that the hierarchy has for a concept: its name or a description; None if it has none."""
         if self.hierarchy is None:
             return None
         described = {d for one in self.layers.values() if one.concepts for d in [one.concepts.descriptions.get(name)]}
-        for own in (name, *filter(None, described)):
-            if own in self.hierarchy.parents or own in self.hierarchy.names:
-                return own
+        for node in (name, *filter(None, described)):
+            if node in self.hierarchy.parents or node in self.hierarchy.names:
+                return node
         return None
 
     def neurons(self) -> Iterator[int]:
-        """Write the pieces of the neurons; gives how many are done, as they are."""
+        """Write the pieces of the neurons; yields the number of neurons of each piece, once it is written."""
         rng = np.random.default_rng(self.seed)
         near = self._neighbours()
         same: dict[Formula, list[int]] = {}
@@ -152,38 +185,43 @@ class Builder:
             details = []
             values, aucs = self._columns(part)
             for k, label in enumerate(part):
-                found = self._detail(label, values.get(k), aucs.get(k), rng, shown)
+                found = self._detail(label, values.get(k), aucs.get(k), rng, shown)  # adds to ``shown``
                 found["near"] = near.get(start + k, [])
                 if label.formula is not None:
                     found["same"] = [i for i in same[label.formula] if i != start + k][:_NEIGHBOURS]
                 details.append(found)
-                self._note_singles(start + k, label, aucs.get(k))
-            piece(
-                self.folder, f"neurons/{start // NEURONS_A_PIECE}", {"neurons": details, "samples": self._told(shown)}
-            )
+                self._record_best_neurons(start + k, label, aucs.get(k))
+            data = {"neurons": details, "samples": self._samples_data(shown)}
+            write_piece(self.folder, f"neurons/{start // NEURONS_A_PIECE}", data)
             yield len(part)
 
-    def _columns(self, part: Sequence[Label]) -> tuple[dict[int, NDArray[Any]], dict[int, Any]]:
-        """The activations of each label's neuron, and its AUC for every concept; read layer by layer."""
+    def _columns(self, part: Sequence[Label]) -> tuple[dict[int, NDArray[Any]], dict[int, ConceptAucs]]:
+        """Return the activations of each label's neuron, and its AUC for every concept; read layer by layer."""
         values: dict[int, NDArray[Any]] = {}
-        aucs: dict[int, Any] = {}
+        aucs: dict[int, ConceptAucs] = {}
         for name, layer in self.layers.items():
-            own = [k for k, label in enumerate(part) if label.layer == name and label.neuron in layer.places]
-            columns = np.array([layer.places[part[k].neuron] for k in own], np.intp)
-            if not len(own):
+            in_layer = [k for k, label in enumerate(part) if label.layer == name and label.neuron in layer.places]
+            columns = np.array([layer.places[part[k].neuron] for k in in_layer], np.intp)
+            if not len(in_layer):
                 continue
             block = layer.values(columns)
             found = layer.concept_aucs(columns)
-            for place, k in enumerate(own):
+            for place, k in enumerate(in_layer):
                 values[k] = block[:, place]
                 if found is not None:
                     aucs[k] = (found[0][place], found[1])
         return values, aucs
 
     def _detail(
-        self, label: Label, values: NDArray[Any] | None, aucs: Any, rng: np.random.Generator, shown: set[int]
+        self,
+        label: Label,
+        values: NDArray[Any] | None,
+        aucs: ConceptAucs | None,
+        rng: np.random.Generator,
+        shown: set[int],
     ) -> dict[str, Any]:
-        found: dict[str, Any] = {**label_numbers(label), **steps(label)}
+        """Return the details of a neuron; the samples that they show are added to ``shown``."""
+        found: dict[str, Any] = {**label_numbers(label), **path_and_runners_up(label)}
         if label.formula is not None:
             found["tree"] = tree(label.formula)
         if label.aliases:
@@ -201,18 +239,18 @@ class Builder:
         if inside is not None and (curve := roc(column, inside, low)) is not None:
             found["roc"] = curve
         if aucs is not None and layer.concepts is not None:
-            found["single"] = singles(aucs[0], aucs[1], layer.concepts.names, low)
+            found["single"] = single_concepts(aucs[0], aucs[1], layer.concepts.names, low)
         rows = layer.rows
         found["shown"] = {}
-        for kind, own in chosen(column, inside, low, self.n_samples, rng).items():
-            places = rows[own].tolist()
-            shown.update(places)
-            truth = [None] * len(own) if inside is None else inside[own].astype(int).tolist()
-            found["shown"][kind] = [places, numbers(column[own]), truth]
+        for kind, places in choose_samples(column, inside, low, self.n_samples, rng).items():
+            samples = rows[places].tolist()
+            shown.update(samples)
+            truth = [None] * len(places) if inside is None else inside[places].astype(int).tolist()
+            found["shown"][kind] = [samples, numbers(column[places]), truth]
         return found
 
-    def _note_singles(self, i: int, label: Label, aucs: Any) -> None:
-        """Keep the neurons that detect each concept best."""
+    def _record_best_neurons(self, i: int, label: Label, aucs: ConceptAucs | None) -> None:
+        """Keep label i for each concept that its neuron is among the best detectors of."""
         layer = self.layers.get(label.layer)
         if aucs is None or layer is None or layer.concepts is None:
             return
@@ -221,7 +259,7 @@ class Builder:
         for c in np.flatnonzero(values > 0.5).tolist():
             name = layer.concepts.names[c]
             self.counts[name] = int(counts[c])
-            best = self.single.setdefault(name, [])
+            best = self.best_neurons.setdefault(name, [])
             if len(best) < 4 * _BEST:
                 best.append((float(values[c]), i))
             else:
@@ -229,8 +267,8 @@ class Builder:
                 del best[_BEST:]
                 best.append((float(values[c]), i))
 
-    def _told(self, shown: set[int]) -> dict[str, Any]:
-        """Samples by their number: name, and text or whether there is an image, which is made now."""
+    def _samples_data(self, shown: set[int]) -> dict[str, Any]:
+        """Return the name, text and whether there is an image of samples, by number; make their thumbnails."""
         if self.samples is None:
             return {}
         self._thumbnails(sorted(shown - self.used))
@@ -241,18 +279,18 @@ class Builder:
         }
 
     def _neighbours(self) -> dict[int, list[list[Any]]]:
-        """The neurons with the most similar activations: rank correlations over some of the samples, by layer."""
+        """Return the neurons of the same layer with the highest rank correlations, on a random draw of samples."""
         found: dict[int, list[list[Any]]] = {}
         rng = np.random.default_rng(self.seed)
         listed = list(self.labels)
         for name, layer in self.layers.items():
-            own: dict[int, list[int]] = {}  # the labels of each column
+            labels_of: dict[int, list[int]] = {}  # of each column
             for i, label in enumerate(listed):
                 if label.layer == name and label.neuron in layer.places:
-                    own.setdefault(layer.places[label.neuron], []).append(i)
-            if len(own) < 2:
+                    labels_of.setdefault(layer.places[label.neuron], []).append(i)
+            if len(labels_of) < 2:
                 continue
-            columns = np.array(sorted(own), np.intp)
+            columns = np.array(sorted(labels_of), np.intp)
             rows = np.sort(rng.permutation(len(layer.rows))[:_CORRELATED])
             blocks = (layer.values(columns[a : a + 256])[rows] for a in range(0, len(columns), 256))
             ranks = np.concatenate([_standard_ranks(block) for block in blocks], axis=1)
@@ -263,8 +301,8 @@ class Builder:
                 best = np.argpartition(-alike, n_best - 1, axis=1)[:, :n_best]
                 for k, places in enumerate(best):
                     order = places[np.argsort(-alike[k, places], kind="stable")].tolist()
-                    near = [[own[int(columns[j])][0], number(float(alike[k, j]), 3)] for j in order]
-                    found |= dict.fromkeys(own[int(columns[a + k])], near)
+                    near = [[labels_of[int(columns[j])][0], number(float(alike[k, j]), 3)] for j in order]
+                    found |= dict.fromkeys(labels_of[int(columns[a + k])], near)
         return found
 
     def concepts(self, listed: Sequence[str]) -> None:
@@ -276,14 +314,14 @@ class Builder:
             for name in () if label.formula is None else label.formula.concepts:
                 in_formulas.setdefault(name, []).append(i)
         aucs = [label.auc for label in self.labels]
-        in_formulas = {name: sorted(own, key=lambda i: -aucs[i]) for name, own in in_formulas.items()}
+        in_formulas = {name: sorted(users, key=lambda i: -aucs[i]) for name, users in in_formulas.items()}
         above, below = self._relatives(listed)
         for start in range(0, len(listed), CONCEPTS_A_PIECE):
             details, shown = [], set()
             for name in listed[start : start + CONCEPTS_A_PIECE]:
                 having = in_formulas.get(name, [])
                 found: dict[str, Any] = {"formulas": having[:60], "n_formulas": len(having)}
-                best = sorted(self.single.get(name, []), reverse=True)[:_BEST]
+                best = sorted(self.best_neurons.get(name, []), reverse=True)[:_BEST]
                 found["neurons"] = [[i, number(auc)] for auc, i in best]
                 found["parents"], found["children"] = above.get(name, []), below.get(name, [])
                 if layer is not None and layer.concepts is not None and name in layer.concepts:
@@ -294,44 +332,45 @@ class Builder:
                     found["samples"] = drawn
                     found["aliases"] = list(layer.concepts.aliases.get(name, ()))
                 details.append(found)
-            piece(
+            write_piece(
                 self.folder,
                 f"concepts/{start // CONCEPTS_A_PIECE}",
-                {"concepts": details, "samples": self._told(shown)},
+                {"concepts": details, "samples": self._samples_data(shown)},
             )
 
     def _relatives(self, listed: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-        """The nearest concepts above and below each, of those that are there."""
+        """Return, for each concept, the nearest ones above and below it in the hierarchy that are listed too."""
         above: dict[str, list[str]] = {}
         below: dict[str, list[str]] = {}
         if self.hierarchy is None:
             return above, below
-        own = {name: self._in_hierarchy(name) for name in listed}
-        back = {known: name for name, known in own.items() if known is not None}
-        for name, known in own.items():
-            level, seen = set(self.hierarchy.parents.get(known or "", ())), set()
+        nodes = {name: self._in_hierarchy(name) for name in listed}
+        names = {node: name for name, node in nodes.items() if node is not None}
+        for name, node in nodes.items():
+            level, visited = set(self.hierarchy.parents.get(node or "", ())), set()
             while level:
-                hits = sorted(back[one] for one in level if one in back)
-                if hits:
-                    above[name] = hits
-                    for hit in hits:
-                        below.setdefault(hit, []).append(name)
+                ancestors = sorted(names[one] for one in level if one in names)
+                if ancestors:
+                    above[name] = ancestors
+                    for ancestor in ancestors:
+                        below.setdefault(ancestor, []).append(name)
                     break
-                seen |= level
-                level = {p for one in level for p in self.hierarchy.parents.get(one, ())} - seen
+                visited |= level
+                level = {p for one in level for p in self.hierarchy.parents.get(one, ())} - visited
         return above, below
 
     def _thumbnails(self, rows: Sequence[int]) -> None:
-        """Write the images of samples, by number; those that cannot be read are noted."""
+        """Write thumbnails of samples, and record those that cannot be read."""
         self.used |= set(rows)
         if self.samples is None or not self.samples.pictured:
             return
         (self.folder / "thumbs").mkdir(exist_ok=True)
         parts = ((rows[a : a + 32],) for a in range(0, len(rows), 32))
-        for unread in parallel_map(self._thumbs, parts, self.n_jobs):
+        for unread in parallel_map(self._write_thumbnails, parts, self.n_jobs):
             self.unread |= set(unread)
 
-    def _thumbs(self, rows: Sequence[int]) -> list[int]:
+    def _write_thumbnails(self, rows: Sequence[int]) -> list[int]:
+        """Write thumbnails of samples; return those that cannot be read."""
         unread = []
         for row in rows:
             image = None if self.samples is None else self.samples.thumbnail(row)
@@ -342,14 +381,14 @@ class Builder:
         return unread
 
 
-def _described(column: Column) -> dict[str, Any]:
-    """A column as the page shows, sorts and filters it."""
-    told = {"name": column.name, "kind": column.kind, "about": column.about, "form": column.form, "page": column.page}
-    return told if column.at_least is None else {**told, "at_least": column.at_least}
+def _schema_entry(column: Column) -> dict[str, Any]:
+    """Return how the page shows, sorts and filters a column."""
+    entry = {"name": column.name, "kind": column.kind, "about": column.about, "form": column.form, "page": column.page}
+    return entry if column.at_least is None else {**entry, "at_least": column.at_least}
 
 
 def _standard_ranks(block: NDArray[Any]) -> NDArray[np.float32]:
-    """Midranks of each column, centred and of length 1."""
+    """Return the midranks of each column, centred and scaled to length 1."""
     from scipy.stats import rankdata
 
     ranks = rankdata(block, axis=0).astype(np.float32)
@@ -363,18 +402,18 @@ _BINDING = {"or": 0, "and": 1, "not": 2, "concept": 3}
 
 
 def _coded(formula: Formula, concepts: Mapping[str, int], outer: int = 0) -> str:
-    """A formula with the numbers of its concepts, as ``3&~(1|2)``."""
+    """Return the text of a formula with numbers for concepts, such as ``3&~(1|2)``."""
     if formula.operator == "concept":
         return str(concepts[formula.name])
-    own = _BINDING[formula.operator]
+    binding = _BINDING[formula.operator]
     if formula.operator == "not":
-        return "~" + _coded(formula.operands[0], concepts, own)
-    text = {"and": "&", "or": "|"}[formula.operator].join(_coded(one, concepts, own) for one in formula.operands)
-    return f"({text})" if own < outer else text
+        return "~" + _coded(formula.operands[0], concepts, binding)
+    text = {"and": "&", "or": "|"}[formula.operator].join(_coded(one, concepts, binding) for one in formula.operands)
+    return f"({text})" if binding < outer else text
 
 
 def _packed(values: list[Any]) -> dict[str, Any]:
-    """A column, shorter: runs of numbers that rise by one or stay; few values by their places; decimals as integers."""
+    """Pack a column: runs of constant or consecutive integers, codes of few values, or decimals as integers."""
     whole = all(isinstance(value, int) for value in values)
     for step in (0, 1) if whole else ():
         runs: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""What a report says of one neuron: distributions, ROC curve, samples and single concepts."""
+"""The details of one neuron in a report: distributions, ROC curve, samples and single concepts."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.errors import ActivationsError
 from neuronym.inputs.alignment import Aligned
-from neuronym.labels.labels import Label
+from neuronym.labels.labels import Explanation, Label
 from neuronym.labels.schema import COLUMNS, Column
 from neuronym.search.scores import AUC
 from neuronym.stats.curves import Density, Roc
+from neuronym.types import Name
 
 __all__ = ["Layer", "number", "tree"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_POINTS = 60  # of a curve
-_SINGLES = 5  # concepts with the highest and lowest AUC
-_BLOCK = 64
+_POINTS = 60  # of an ROC curve
+_SINGLES = 5  # concepts with the highest AUC, and with the lowest
 
 
 def number(value: Any, digits: int = 4) -> float | int | None:
-    """A number with a few digits, for JSON; None for NaN."""
+    """Round a number to a few significant digits, for JSON; None for NaN."""
     if value is None or value != value:
         return None
     if isinstance(value, int | np.integer):
@@ -38,12 +38,13 @@ def number(value: Any, digits: int = 4) -> float | int | None:
     return float(f"{float(value):.{digits}g}")
 
 
-def numbers(values: Any, digits: int = 4) -> list[float | int | None]:
+def numbers(values: ArrayLike, digits: int = 4) -> list[float | int | None]:
+    """Round numbers to a few significant digits, for JSON."""
     return [number(value, digits) for value in np.asarray(values).tolist()]
 
 
 def tree(formula: Formula) -> list[Any]:
-    """A formula as nested lists: ``["concept", name]`` or operator and operands."""
+    """Return a formula as nested lists: ``["concept", name]``, or an operator and its operands."""
     if formula.operator == "concept":
         return ["concept", formula.name]
     return [formula.operator, *(tree(operand) for operand in formula.operands)]
@@ -51,37 +52,47 @@ def tree(formula: Formula) -> list[Any]:
 
 @dataclass
 class Layer:
-    """A layer beside the concepts of the same samples, which are numbered alike in all layers.
+    """A layer with the concepts of the same samples, which have the same numbers in all layers; made by ``of``.
 
-    Made by ``of``.
+    Parameters
+    ----------
+    aligned : Aligned
+        The activations and concepts.
+    places : mapping of int or str to int
+        The column of each neuron.
+    numbers : int64 array of shape (n_samples,)
+        The number of each of the layer's samples, among the samples of all layers.
     """
 
     aligned: Aligned
-    places: Mapping[Any, int]
-    numbers: NDArray[np.int64]  # of its samples, among those of all layers
+    places: Mapping[Name, int]
+    numbers: NDArray[np.int64]
     _inside: dict[Formula, Bools | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, aligned: Aligned) -> Layer:
-        taken = aligned.activations
-        return cls(aligned, {neuron: j for j, neuron in enumerate(taken.names)}, np.arange(taken.n_samples))
+        """Make a layer whose samples are numbered in order."""
+        activations = aligned.activations
+        return cls(aligned, {neuron: j for j, neuron in enumerate(activations.names)}, np.arange(activations.n_samples))
 
     @property
     def name(self) -> str | None:
+        """The name of the layer."""
         return self.aligned.layer
 
     @property
-    def taken(self) -> Activations:
+    def activations(self) -> Activations:
+        """The activations of all samples."""
         return self.aligned.activations
 
     @property
     def concepts(self) -> Concepts | None:
-        """Those that tell samples apart, equal ones as one; None where none were given."""
+        """The concepts that are not constant, with equal ones merged; None if none were given."""
         return None if self.aligned.concepts is None else self.aligned.searched
 
     @property
     def ids(self) -> tuple[str, ...] | None:
-        """The ids of its samples: its own, or those of the concepts that stand beside them row by row."""
+        """The sample ids, of the activations or else of the concepts; None without any."""
         return self.aligned.ids
 
     @property
@@ -90,21 +101,27 @@ class Layer:
         return self.aligned.used(self.numbers)
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
-        """The activations of some neurons on the samples that are used."""
-        used = self.aligned.used(self.taken.block(columns))
+        """Return the activations of some neurons on the samples that are used.
+
+        Raises
+        ------
+        ActivationsError
+            If they contain NaN or infinity.
+        """
+        used = self.aligned.used(self.activations.block(columns))
         if used.dtype.kind == "f" and not np.isfinite(used).all():
             raise ActivationsError(f"activations of {self.name or 'neurons'} hold NaN or infinity: all must be finite")
         return used
 
     def inside(self, formula: Formula) -> Bools | None:
-        """Where a formula is true; None where it has concepts that are not there."""
+        """Return where a formula is true; None if one of its concepts is missing."""
         if formula not in self._inside:
             known = self.concepts is not None and all(name in self.concepts for name in formula.concepts)
             self._inside[formula] = formula.evaluate(self.concepts) if known and self.concepts is not None else None
         return self._inside[formula]
 
     def concept_aucs(self, columns: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
-        """The AUC of each neuron for each single concept, (n_neurons, n_concepts), and the counts of the concepts."""
+        """Return the AUC of neurons for single concepts, (n_neurons, n_concepts), and the counts of the concepts."""
         if self.concepts is None:
             return None
         from scipy.sparse import csc_array
@@ -113,19 +130,19 @@ class Layer:
         ones = np.ones(len(groups.concept_groups), np.float64)
         shows = csc_array((ones, groups.concept_groups, groups.concept_ptr), shape=(groups.n_groups, groups.n_concepts))
         counts = np.asarray(groups.counts @ shows)
-        sums = AUC().weigh(self.taken.block(columns), groups).sums
+        sums = AUC().weigh(self.activations.block(columns), groups).sums
         with np.errstate(divide="ignore", invalid="ignore"):
             aucs = (sums @ shows - counts * (counts + 1)) / (2 * counts * (groups.total - counts))
         return np.asarray(aucs, np.float32), counts.astype(np.int64)
 
 
 def distribution(values: Floats, inside: Bools | None) -> dict[str, Any]:
-    """The densities inside and outside of a formula, or of all samples: bins from low to high, zeros apart."""
+    """Return the densities inside and outside a formula, or over all samples, with the shares of exact zeros."""
     span = float(values.max()) - float(values.min())
     sides = {"all": values} if inside is None else {"inside": values[inside], "outside": values[~inside]}
     found = {}
-    for name, own in sides.items():
-        density = Density.of(own, span)
+    for name, members in sides.items():
+        density = Density.of(members, span)
         found[name] = {
             "low": number(float(density.edges[0]), 6),
             "high": number(float(density.edges[-1]), 6),
@@ -136,14 +153,14 @@ def distribution(values: Floats, inside: Bools | None) -> dict[str, Any]:
 
 
 def roc(values: Floats, inside: Bools, low: bool) -> dict[str, Any] | None:
-    """Points of the ROC curve, and the threshold with the highest F1, in hindsight."""
+    """Return points of the ROC curve, and the threshold with the highest F1 in hindsight; None without two classes."""
     m, n = int(inside.sum()), int((~inside).sum())
     if not m or not n:
         return None
     curve = Roc.of(values, inside, low)
     hits, alarms, best = curve.hits[1:], curve.alarms[1:], curve.best
     x, y = curve.alarms / n, curve.hits / m
-    if len(x) > _POINTS:  # evenly along the curve
+    if len(x) > _POINTS:  # keep points evenly spaced along the curve
         along = (x + y) / 2
         keep = np.unique(np.searchsorted(along, np.linspace(0, 1, _POINTS)).clip(0, len(x) - 1))
         x, y = x[keep], y[keep]
@@ -158,22 +175,23 @@ def roc(values: Floats, inside: Bools, low: bool) -> dict[str, Any] | None:
     }
 
 
-def chosen(
+def choose_samples(
     values: Floats, inside: Bools | None, low: bool, n: int, rng: np.random.Generator
 ) -> dict[str, NDArray[np.int64]]:
-    """Samples to show: those on top, a random draw inside, and the failures."""
+    """Choose the samples to show: the top ones, a random draw inside the formula, and the failures of both kinds."""
     order = np.argsort(values if low else -values, kind="stable")
     found = {"top": order[:n]}
     if inside is not None and inside.any():
-        own = np.flatnonzero(inside)
-        found["random"] = rng.permutation(own)[:n]
+        found["random"] = rng.permutation(np.flatnonzero(inside))[:n]
         found["outside"] = order[~inside[order]][:n]
         found["missed"] = order[::-1][inside[order[::-1]]][:n]
     return found
 
 
-def singles(aucs: NDArray[np.float32], counts: NDArray[np.int64], names: Sequence[str], low: bool) -> dict[str, Any]:
-    """The concepts with the highest and lowest AUC, of those that a few samples show; of −f where it is low."""
+def single_concepts(
+    aucs: NDArray[np.float32], counts: NDArray[np.int64], names: Sequence[str], low: bool
+) -> dict[str, Any]:
+    """Return the concepts with the highest and the lowest AUC, of −f for a low neuron, if enough samples show them."""
     aucs = 1 - aucs if low else aucs
     known = np.flatnonzero((counts >= min(20, max(1, int(counts.max())))) & np.isfinite(aucs))
     order = known[np.argsort(-aucs[known], kind="stable")]
@@ -184,8 +202,8 @@ def singles(aucs: NDArray[np.float32], counts: NDArray[np.int64], names: Sequenc
     return {"highest": listed(order[:_SINGLES]), "lowest": listed(order[::-1][:_SINGLES])}
 
 
-def shortened(label: Label, column: Column) -> float | int | None:
-    """A number of a label with about as many digits as are shown."""
+def column_value(label: Label, column: Column) -> float | int | None:
+    """Return a number of a label, rounded to about the digits that the page shows."""
     value = getattr(label, column.name)
     if column.form.endswith("f") and value is not None and value == value:
         return round(float(value), int(column.form[1:-1]))
@@ -193,19 +211,19 @@ def shortened(label: Label, column: Column) -> float | int | None:
 
 
 def label_numbers(label: Label) -> dict[str, Any]:
-    """The numbers of a label, those that it has."""
+    """Return the numbers that a label has."""
     found = {one.name: number(getattr(label, one.name)) for one in COLUMNS if one.numeric and one.stored}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def steps(label: Label) -> dict[str, Any]:
-    """The path by length, and the runners-up."""
+def path_and_runners_up(label: Label) -> dict[str, Any]:
+    """Return the best formula of each length, and the runners-up."""
 
-    def told(one: Any) -> dict[str, Any]:
-        held = {name: number(getattr(one, name)) for name in ("auc", "fraction", "count", "auc_heldout", "p_gain")}
-        return {"formula": tree(one.formula), **{name: value for name, value in held.items() if value is not None}}
+    def described(one: Explanation) -> dict[str, Any]:
+        values = {name: number(getattr(one, name)) for name in ("auc", "fraction", "count", "auc_heldout", "p_gain")}
+        return {"formula": tree(one.formula), **{name: value for name, value in values.items() if value is not None}}
 
     return {
-        "path": [{"length": n, **told(step)} for n, step in enumerate(label.path, 1) if step is not None],
-        "runners_up": [told(other) for other in label.runners_up],
+        "path": [{"length": n, **described(step)} for n, step in enumerate(label.path, 1) if step is not None],
+        "runners_up": [described(other) for other in label.runners_up],
     }

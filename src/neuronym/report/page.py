@@ -1,4 +1,4 @@
-"""A page to browse the neurons: one folder that opens by double click, with no server and no network."""
+"""A web page to browse neurons and their labels: a folder that opens in a browser, without a server or a network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neuronym.analysis.spurious import Findings, open_findings
 from neuronym.data.depths import as_hierarchy
 from neuronym.errors import FileError, OptionError
 from neuronym.labels.labels import Labels
-from neuronym.report.building import Builder, piece
+from neuronym.report.building import Builder, write_piece
 from neuronym.report.detail import Layer
 from neuronym.report.sections import circuits_data, compared_data, findings_data
 from neuronym.report.shown import ShownSamples
@@ -52,40 +52,60 @@ def report(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
-    """Write a report of labels as a folder with ``index.html``, which any browser opens from the disk.
+    """Write a report of labels: a folder whose ``index.html`` opens in any browser, from disk.
 
     Parameters
     ----------
-    labels : Labels, or their file
-    out : the folder to write; it is complete or absent
-    activations, concepts : those that the labels were found with; without them there are no distributions, curves and
-        samples
-    samples : what stands for each sample: a folder of images or ``Images``, arrays (n, height, width[, 3]) or images
-        of Pillow, texts, a table of them, or a DataFrame whose rows are shown; matched by ids where both sides have
-        such
-    names : readable names of concepts
-    hierarchy : above the concepts, for parents, children and depth
-    other : a second set of labels, set beside the first
-    circuits : ``Circuit``, or the ``.json`` of one, or several
-    findings : ``Findings`` of spurious features, or the folder that they were saved in
-    title : of the page
-    n_samples : how many samples of each kind are shown for a neuron
-    seed : of random draws
-    n_jobs : thumbnails made at once; -1 is one per processor
-    align : keep the samples that activations and concepts have in common, as ``label`` does
-    overwrite : replace a report that is there
-    progress : show bars on standard error
+    labels : LabelsLike
+        The labels, or their file.
+    out : str or Path, default "report"
+        The folder to write; it is complete or absent.
+    activations : ActivationsLike, optional
+        The activations that the labels were found with, as for ``label``. Without them, the report shows no
+        distributions, curves or samples.
+    concepts : ConceptsLike, optional
+        The concepts of the same samples, as for ``label``. Without them, the report shows no ROC curves or AUC of
+        single concepts, and does not tell samples inside the formula from those outside.
+    samples : SamplesLike, optional
+        What to show for each sample: a folder of images or ``Images``; Pillow images, or arrays of shape (n, height,
+        width) or (n, height, width, 3); texts, or a table of them; or a DataFrame, whose rows are shown. They are
+        matched by sample ids if both sides have them.
+    names : mapping of str to str, optional
+        Readable names of concepts.
+    hierarchy : HierarchyLike, optional
+        A hierarchy of the concepts, to show parents, children and depth.
+    other : LabelsLike, optional
+        A second set of labels to compare with the first.
+    circuits : Circuit, str, Path, or iterable of these, optional
+        Circuits, or their ``.json`` files.
+    findings : Findings, str or Path, optional
+        Findings of spurious features, or the folder that they were saved in.
+    title : str, default "Neurons"
+        The title of the page.
+    n_samples : int, default 12
+        The number of samples of each kind to show for a neuron.
+    seed : int, default 0
+        The seed of random draws of samples.
+    n_jobs : int, default -1
+        The number of thumbnails to make at once; -1 for one per processor.
+    align : bool, default False
+        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    overwrite : bool, default False
+        Whether to replace an existing report.
+    progress : bool, default False
+        Whether to show a progress bar on standard error.
 
     Returns
     -------
-    the path of ``index.html``
+    Path
+        The path of ``index.html``.
 
     Raises
     ------
     InputError
-        One of its kinds, where activations, concepts or samples cannot be used.
+        If labels, activations, concepts or samples cannot be used, as one of the subclasses in ``neuronym.errors``.
     FileError
-        If the folder exists and ``overwrite`` is off, holds something else, or cannot be written.
+        If the folder exists and ``overwrite`` is off, is not a report, or cannot be written.
     """
     need("a report", "report")
     found = labels if isinstance(labels, Labels) else Labels.open(labels)
@@ -115,8 +135,8 @@ def report(
         builder.concepts(index["concepts"])
         if builder.unknown:
             warn(
-                f"formulas have {counted(len(builder.unknown), 'concept')} that are not among those given "
-                f"({some(sorted(builder.unknown))}): their neurons have no curves"
+                f"formulas contain {counted(len(builder.unknown), 'concept')} missing from the concepts given "
+                f"({some(sorted(builder.unknown))}): the report shows no ROC curves for their neurons"
             )
         sections = {
             "circuits": circuits_data(opened_circuits),
@@ -125,10 +145,10 @@ def report(
         }
         for name, data in sections.items():
             if data is not None:
-                piece(scratch, name, data)
+                write_piece(scratch, name, data)
         index |= {"title": title, "sections": [name for name, data in sections.items() if data is not None]}
         index["thumbs"] = shown is not None and shown.pictured
-        piece(scratch, "index", index)
+        write_piece(scratch, "index", index)
         _static(scratch, title)
         if target.exists():
             shutil.rmtree(target)
@@ -143,22 +163,36 @@ def report(
 
 
 def explore(labels: LabelsLike, out: PathLike = "report", *, height: int = 800, **options: Any) -> Any:
-    """Write a report and open it inside a notebook.
+    """Write a report and show it in a notebook.
 
     Parameters
     ----------
-    labels, out, options : as for ``report``; the folder must lie below that of the notebook
-    height : in pixels
+    labels : LabelsLike
+        The labels, or their file.
+    out : str or Path, default "report"
+        The folder to write, which must be below that of the notebook.
+    height : int, default 800
+        The height of the frame in pixels.
+    **options : object
+        The other options of ``report``.
 
     Returns
     -------
     IPython.display.IFrame
+        The frame.
+
+    Raises
+    ------
+    OptionError
+        If IPython is missing.
+    InputError
+        As for ``report``.
     """
     try:
         from IPython.display import IFrame
     except ImportError as error:
         raise OptionError(
-            "explore shows a page in a notebook, and IPython is not there: open report()'s file"
+            "explore needs IPython, to show the page in a notebook: call report() and open its file in a browser"
         ) from error
     return IFrame(str(report(labels, out, **options)), "100%", height)
 
@@ -166,56 +200,59 @@ def explore(labels: LabelsLike, out: PathLike = "report", *, height: int = 800, 
 def _layers(
     labels: Labels, activations: ActivationsLike | None, concepts: ConceptsLike | None, align: bool
 ) -> dict[str | None, Layer]:
-    """The layers that the labels are of, their samples numbered alike."""
+    """Return the layers that have labels, with their samples numbered consistently."""
     if activations is None:
         return {}
-    given = inputs.as_layers(activations)
-    wanted = list(dict.fromkeys(label.layer for label in labels))
-    if list(given) == [None] and len(wanted) == 1:  # one matrix for labels of one layer
-        given = {wanted[0]: given[None]}
-    used = {name: given[name] for name in wanted if name in given}
+    available = inputs.as_layers(activations)
+    labelled = list(dict.fromkeys(label.layer for label in labels))
+    if list(available) == [None] and len(labelled) == 1:  # one matrix for labels of one layer
+        available = {labelled[0]: available[None]}
+    used = {name: available[name] for name in labelled if name in available}
     aligned = inputs.align(used, concepts, keep_common=align) if used else []
     layers = {one.layer: Layer.of(one) for one in aligned}
     for name, layer in layers.items():
         if not any(label.layer == name and label.neuron in layer.places for label in labels):
-            raise OptionError(f"none of the neurons labelled in {name or 'the labels'} is in the activations given")
+            raise OptionError(f"none of the neurons labelled in {name or 'the labels'} is in these activations")
     if not layers:
         raise OptionError(
-            f"the labels are of the layers {', '.join(map(str, wanted))}, and the activations of "
-            f"{', '.join(map(str, given))}: give those that were labelled"
+            f"the labels belong to the layers {', '.join(map(str, labelled))} but the activations to "
+            f"{', '.join(map(str, available))}: give the activations that were labelled"
         )
     known: dict[str, int] = {}
     first = next(iter(layers.values()))
     for name, layer in layers.items():
         alike = layer.ids is not None or len(layer.numbers) == len(first.numbers)
         if (layer.ids is None) is not (first.ids is None) or not alike:
-            raise OptionError(f"layer {name!r} is of other samples than the first: give ids to all, or the same ones")
+            raise OptionError(
+                f"layer {name!r} has other samples than the first: give sample ids to all layers, or the same samples"
+            )
         if layer.ids is not None:
             layer.numbers = np.array([known.setdefault(i, len(known)) for i in layer.ids], np.int64)
     return layers
 
 
-def _samples(layers: Mapping[str | None, Layer], given: Any) -> ShownSamples | None:
+def _samples(layers: Mapping[str | None, Layer], samples: SamplesLike | None) -> ShownSamples | None:
+    """Match the samples to show with the activations; None without activations."""
     if not layers:
-        if given is not None:
-            raise OptionError("samples are shown by their activations: give activations too")
+        if samples is not None:
+            raise OptionError("samples are chosen by their activations: give activations too")
         return None
     ids: dict[str, None] = {}
     for layer in layers.values():
         ids |= dict.fromkeys(layer.ids or ())
     first = next(iter(layers.values()))
-    return ShownSamples.of(given, list(ids) or None, len(ids) or first.taken.n_samples)
+    return ShownSamples.of(samples, list(ids) or None, len(ids) or first.activations.n_samples)
 
 
 def _check_folder(out: Path, overwrite: bool) -> Path:
-    """The folder to write, absolute; a report that is there may be replaced, nothing else."""
+    """Return the absolute path of the folder to write; only a report or an empty folder may be replaced."""
     target = out.resolve()
     if not target.parent.is_dir():
-        raise FileError(f"cannot write {str(out)!r}: there is no folder {str(target.parent)!r}, so make it first")
+        raise FileError(f"cannot write {str(out)!r}: there is no folder {str(target.parent)!r}, so create it first")
     if target.exists():
-        ours = target.is_dir() and (not any(target.iterdir()) or (target / "data" / "index.js").is_file())
-        if not ours:
-            raise FileError(f"{str(out)!r} is there and is no report: choose another name")
+        replaceable = target.is_dir() and (not any(target.iterdir()) or (target / "data" / "index.js").is_file())
+        if not replaceable:
+            raise FileError(f"{str(out)!r} exists and is not a report: choose another name")
         if not overwrite and any(target.iterdir()):
             raise FileError(
                 f"{str(out)!r} exists: choose another name, or replace it with overwrite=True (--overwrite)"
@@ -224,7 +261,7 @@ def _check_folder(out: Path, overwrite: bool) -> Path:
 
 
 def _static(folder: Path, title: str) -> None:
-    """The page itself, its scripts and style."""
+    """Write the page itself, its scripts and its style."""
     source = files("neuronym.report") / "static"
     for name in _STATIC:
         path = folder / "assets" / name

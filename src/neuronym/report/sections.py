@@ -1,24 +1,36 @@
-"""What stands beside the neurons in a report: circuits, spurious findings, a second set of labels."""
+"""The other sections of a report: circuits, spurious features, and a second set of labels."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
+from neuronym.analysis.circuits import Circuit
+from neuronym.analysis.spurious import Findings
 from neuronym.errors import OptionError
 from neuronym.labels.labels import Labels
 from neuronym.report.detail import number, tree
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["circuits_data", "compared_data", "findings_data"]
 
 _ROWS = 60  # of a table of findings
 
 
-def circuits_data(circuits: Any) -> list[dict[str, Any]] | None:
-    """Circuits as nodes and edges."""
-    listed = [circuits] if hasattr(circuits, "graph") else list(circuits or ())
+def circuits_data(circuits: Circuit | Iterable[Circuit]) -> list[dict[str, Any]] | None:
+    """Return circuits as nodes and edges; None if there are none.
+
+    Raises
+    ------
+    OptionError
+        If one is not a circuit.
+    """
+    listed: list[Circuit] = list(circuits or ()) if not isinstance(circuits, Circuit) else [circuits]
     wrong = [one for one in listed if not hasattr(one, "graph")]
     if wrong:
-        raise OptionError(f"circuits must be Circuit, as open_circuit gives it of a file, not {wrong[0]!r}")
+        raise OptionError(f"circuits must be Circuit objects, as open_circuit returns them, not {wrong[0]!r}")
     found = []
     for one in listed:
         place = {node: k for k, node in enumerate(one.graph)}
@@ -26,12 +38,12 @@ def circuits_data(circuits: Any) -> list[dict[str, Any]] | None:
             {
                 "layer": node[0],
                 "neuron": node[1],
-                "level": held["level"],
-                "name": held.get("name"),
-                "formula": held.get("formula"),
-                "auc": number(held.get("auc")),
+                "level": about["level"],
+                "name": about.get("name"),
+                "formula": about.get("formula"),
+                "auc": number(about.get("auc")),
             }
-            for node, held in one.graph.nodes(data=True)
+            for node, about in one.graph.nodes(data=True)
         ]
         edges = [
             [place[a], place[b], number(edge["contribution"]), number(edge["share"])]
@@ -41,16 +53,18 @@ def circuits_data(circuits: Any) -> list[dict[str, Any]] | None:
     return found or None
 
 
-def findings_data(findings: Any) -> list[dict[str, Any]] | None:
-    """The tables of each suspect: the neurons and classes at both ends."""
+def findings_data(findings: Findings | None) -> list[dict[str, Any]] | None:
+    """Return the tables of each suspect, with the neurons and classes at both ends; None without findings."""
     if findings is None:
         return None
     found = []
-    for suspect, own in findings.neurons.groupby("suspect", sort=False):
-        entry: dict[str, Any] = {"suspect": suspect, "pairs": int(own["pairs"].iloc[0]), "neurons": [], "classes": None}
-        for layer, part in own.groupby("layer", sort=False) if "layer" in own else [(None, own)]:
-            shown = _table(_ends(part), ("suspect", "layer", "pairs", "p", "log10_p"))
-            entry["neurons"].append({"layer": layer, **shown})
+    for suspect, neurons in findings.neurons.groupby("suspect", sort=False):
+        n_pairs = int(neurons["pairs"].iloc[0])
+        entry: dict[str, Any] = {"suspect": suspect, "pairs": n_pairs, "neurons": [], "classes": None}
+        layers: Any = neurons.groupby("layer", sort=False) if "layer" in neurons else [(None, neurons)]
+        for layer, part in layers:
+            table = _table(_ends(part), ("suspect", "layer", "pairs", "p", "log10_p"))
+            entry["neurons"].append({"layer": layer, **table})
         if findings.classes is not None:
             classes = findings.classes[findings.classes["suspect"] == suspect]
             entry["classes"] = _table(_ends(classes), ("suspect", "p", "log10_p"))
@@ -58,12 +72,14 @@ def findings_data(findings: Any) -> list[dict[str, Any]] | None:
     return found
 
 
-def _ends(table: Any) -> Any:
+def _ends(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the first and the last rows of a long table."""
     half = _ROWS // 2
     return table if len(table) <= _ROWS else table.iloc[[*range(half), *range(-half, 0)]]
 
 
-def _table(table: Any, without: tuple[str, ...]) -> dict[str, Any]:
+def _table(table: pd.DataFrame, without: tuple[str, ...]) -> dict[str, Any]:
+    """Return the columns and rows of a table as JSON, without some columns and those that are empty."""
     columns = [name for name in table.columns if name not in without and table[name].notna().any()]
     listed = table[columns].itertuples(index=False)
     rows = [[cell if isinstance(cell, str) else number(cell) for cell in row] for row in listed]
@@ -71,7 +87,7 @@ def _table(table: Any, without: tuple[str, ...]) -> dict[str, Any]:
 
 
 def compared_data(labels: Labels, other: Labels | None) -> list[list[Any]] | None:
-    """For each label that the other set has too: its place, and the other's formula and AUC."""
+    """Return the place of each label that is in both sets, and the formula, AUC and fraction in the other set."""
     if other is None:
         return None
     known = {(label.layer, label.neuron, label.direction): label for label in other}

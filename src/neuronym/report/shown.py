@@ -1,4 +1,4 @@
-"""The samples of a report: names, and what they look like."""
+"""The samples of a report: their names, and their images or texts."""
 
 from __future__ import annotations
 
@@ -10,26 +10,31 @@ import numpy as np
 
 from neuronym.errors import OptionError
 from neuronym.inputs.samples import Samples
+from neuronym.types import SamplesLike
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["ShownSamples"]
 
-_LONGEST = 600  # signs of a text or a row
-_SIDE = 112  # of a thumbnail, in pixels
+_LONGEST = 600  # characters of a text or a row
+_SIDE = 112  # pixels of a thumbnail
 
 
 @dataclass(frozen=True)
 class ShownSamples:
-    """What stands for each sample of the activations: an image, a text, or neither; made by ``of``.
+    """What the report shows for each sample of the activations: an image, a text, or its name only; made by ``of``.
 
     Parameters
     ----------
-    names : one per sample
-    samples : None where there are none to look at
-    place : gives the place among these of a sample
-    pictured : whether they are images, and not texts
+    names : sequence of str
+        The names of the samples.
+    samples : Samples, optional
+        The images or texts; None to show names only.
+    place : callable
+        Maps a sample of the activations to its position in ``samples``.
+    pictured : bool, default False
+        Whether ``samples`` are images.
     """
 
     names: Sequence[str]
@@ -38,13 +43,22 @@ class ShownSamples:
     pictured: bool = False
 
     @classmethod
-    def of(cls, given: Any, ids: Sequence[str] | None, n_samples: int) -> ShownSamples:
-        """What a user gives, matched with the samples of the activations.
+    def of(cls, given: SamplesLike | None, ids: Sequence[str] | None, n_samples: int) -> ShownSamples:
+        """Match the user's samples with those of the activations.
+
+        Parameters
+        ----------
+        given : SamplesLike or None
+            The images or texts; None for neither.
+        ids : sequence of str, or None
+            The sample ids of the activations.
+        n_samples : int
+            The number of samples of the activations.
 
         Raises
         ------
         AlignmentError
-            If they are of other samples than the activations.
+            If they are not the samples of the activations.
         OptionError
             If they are neither images nor texts.
         """
@@ -54,24 +68,24 @@ class ShownSamples:
         samples = Samples.of(given, skip_unreadable=True)
         place = samples.places(ids, n_samples)
         samples.refuse_missing(ids)
-        named = names if ids is not None or samples.ids is None else samples.ids
+        sample_names = names if ids is not None or samples.ids is None else samples.ids
         pictured = False
         if samples.n_samples and not hasattr(given, "image"):
             first = samples.read(0)
             pictured = not isinstance(first, str)
             if first is not None and pictured:
                 _as_image(first)
-        return cls(named, samples, place, pictured or hasattr(given, "image"))
+        return cls(sample_names, samples, place, pictured or hasattr(given, "image"))
 
     def text(self, sample: int) -> str | None:
-        """The text, or the row of a table in words."""
+        """Return the text of a sample, or its row of a table in words; None if there is none."""
         if self.samples is None or self.pictured:
             return None
         text = str(self.samples.read(self.place(sample)))
         return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
     def thumbnail(self, sample: int) -> Image | None:
-        """A small image in RGB; None where there is none, or it cannot be read."""
+        """Return a small RGB image of a sample; None if there is none, or it cannot be read."""
         if self.samples is None or not self.pictured:
             return None
         given = self.samples.read(self.place(sample))
@@ -84,7 +98,7 @@ class ShownSamples:
 
 
 def _enlarged(image: Image) -> Image:
-    """A tiny image, such as a digit of 8 × 8, with its pixels kept sharp."""
+    """Enlarge a tiny image, such as a digit of 8 × 8 pixels, without smoothing."""
     from PIL.Image import Resampling
 
     times = _SIDE // max(image.size)
@@ -92,14 +106,14 @@ def _enlarged(image: Image) -> Image:
 
 
 def _as_image(given: Any) -> Image:
-    """An image of Pillow, from one, or from an array of grey or colour values."""
+    """Convert a Pillow image, or an array of grey or colour values, to an RGB image."""
     from PIL import Image
 
     if isinstance(given, Image.Image):
         return given.convert("RGB")
     array = np.asarray(given)
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise OptionError(f"an image must be (height, width) or (height, width, 3 or 4), not {array.shape}")
+        raise OptionError(f"an image must have shape (height, width) or (height, width, 3 or 4), not {array.shape}")
     if array.dtype != np.uint8:
         low, high = float(array.min()), float(array.max())
         scale = 255.0 if low >= 0 and high <= 1 else 255 / high if high > 0 else 0.0

@@ -156,7 +156,7 @@ def test_clusters_are_held_out_as_a_whole(data):
         ("boat", {"norm": "yager(.)"}, OptionError, "a t-norm is one of"),
         ("boat", {"norm": None}, UnknownNameError, "no t-norm 'None'"),
         ("boat", {"neurons": [99]}, UnknownNameError, "no neuron '99'"),
-        ("boat & ~boat", {}, OptionError, "the samples searched show nothing of boat & ~boat, or nothing else"),
+        ("boat & ~boat", {}, OptionError, "boat & ~boat is true for none or for all of the searched samples"),
     ],
 )
 def test_what_cannot_be_composed_is_refused(data, formula, options, error, message):
@@ -171,7 +171,7 @@ def test_layers_and_samples_must_fit(data):
         found.scores({"b": values})
     with pytest.raises(AlignmentError, match="concepts has 1200 rows but layer 'a' of activations has 10"):
         found.auc({"a": values[:10]}, concepts, names=NAMES)
-    with pytest.raises(OptionError, match="the detector does not know the layer of its neurons"):
+    with pytest.raises(OptionError, match="the detector does not know the layers of its neurons"):
         compose("boat", values, concepts, names=NAMES).to_torch(Net())
     with pytest.raises(AlignmentError, match="concepts has 1200 rows but layer 'b' of activations has 10"):
         compose("boat", {"a": values, "b": values[:10]}, concepts, names=NAMES)
@@ -214,7 +214,7 @@ def test_concepts_that_say_nothing_are_named(data):
     shown = np.concatenate([concepts, np.zeros((N, 1), bool), np.ones((N, 1), bool), (cluster == 0)[:, None]], axis=1)
     names = [*NAMES, "none", "all", "rare"]
     for concept in ("none", "all"):
-        with pytest.raises(OptionError, match=f"concept '{concept}' is shown by no or by every sample: no neuron"):
+        with pytest.raises(OptionError, match=f"concept '{concept}' is true for no or for every sample: no neuron"):
             compose(f"boat | {concept}", values, shown, names=names)
     refused, named = 0, set()
     for seed in range(9):
@@ -228,8 +228,8 @@ def test_concepts_that_say_nothing_are_named(data):
             named |= {str(one.message) for one in caught}
     assert 0 < refused < 9
     assert named == {
-        "concept 'rare' is shown by no or by every sample searched: change seed or holdout",
-        "concept 'rare' is shown by no or by every sample held out",
+        "concept 'rare' is true for no or for every sample that is not held out: change seed or holdout",
+        "concept 'rare' is true for no or for every held-out sample, so its neuron has no held-out AUC",
     }
 
 
@@ -239,7 +239,7 @@ def test_labels_give_the_direction_too(data):
     found = compose("boat", values, concepts, names=NAMES, labels=labels)
     assert (found.parts["boat"].neuron, found.parts["boat"].low) == (5, True)
     assert found.auc_heldout > 0.95
-    with pytest.raises(OptionError, match=r"the labels are of other neurons \(layers None\) than the activations"):
+    with pytest.raises(OptionError, match=r"the labels belong to other neurons \(layers None\) than the activations"):
         compose("boat", {"a": values}, concepts, names=NAMES, labels=labels)
 
 
@@ -254,7 +254,7 @@ def test_the_module_finds_its_channels():
     named = compose("a", {"body": Activations(matrix, names=list("uvwxyz"))}, shown, names=["a", "b"])
     assert named.to_torch(model)(images).shape == (200,)
     few = compose("a", {"body": Activations(matrix[:, 3:], names=list("xyz"))}, shown, names=["a", "b"])
-    with pytest.raises(ActivationsError, match=r"layer 'body' gives 6 neurons, and neuron '.' was one of 3"):
+    with pytest.raises(ActivationsError, match=r"layer 'body' outputs 6 neurons but neuron '.' was one of 3"):
         few.to_torch(model)(images)
     with pytest.raises(OptionError, match="pool must be one of mean, max"):
         detector.to_torch(model, "sum")

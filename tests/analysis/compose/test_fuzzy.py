@@ -70,7 +70,7 @@ def test_norms_are_read_from_text():
     for wrong in ("product(2)", "yager(x)", "yager(1.2.3)", "yager(.)", "", "a b"):
         with pytest.raises(OptionError, match="a t-norm is one of godel, product"):
             TNorm.parse(wrong)
-    with pytest.raises(OptionError, match=r"p of Yager's norm must be a number of at least 1, not 0\.5"):
+    with pytest.raises(OptionError, match=r"p of Yager's t-norm must be a number of at least 1, not 0\.5"):
         TNorm("yager", 0.5)
 
 

@@ -1,4 +1,4 @@
-"""Detectors composed by hand: labelled neurons joined by fuzzy logic, with no training."""
+"""Detectors composed by hand: labelled neurons combined by fuzzy logic, without training."""
 
 from neuronym.analysis.compose.detectors import ConceptNeuron, Detector, NeuronChoice, compare, compose
 from neuronym.analysis.compose.fuzzy import NORMS, Membership, TNorm

@@ -1,7 +1,7 @@
-"""Detectors composed by hand: labelled neurons joined by fuzzy logic, with no training.
+"""Detectors composed by hand: labelled neurons combined by fuzzy logic, without training.
 
-Each neuron of a layer says how far a concept is there. A t-norm joins such degrees as a formula says, and the result
-detects what no single neuron was trained for (the paper's handcrafted circuits).
+The activation of a neuron is mapped to the degree to which its concept is present. A t-norm combines these degrees
+along a formula, so that the result detects what no single neuron was trained for (the paper's handcrafted circuits).
 """
 
 from __future__ import annotations
@@ -38,20 +38,30 @@ if TYPE_CHECKING:
 
 __all__ = ["ConceptNeuron", "Detector", "NeuronChoice", "compare", "compose"]
 
-Mapped = Literal["empirical", "logistic"]
+DegreeMapping = Literal["empirical", "logistic"]
+Candidate = tuple[str | None, Name, bool]  # layer, neuron, whether it is low where the concept is present
 
 
 @dataclass(frozen=True)
 class ConceptNeuron:
-    """The neuron that stands for a concept, or for a whole formula.
+    """The neuron chosen to detect a concept, or a whole formula.
 
     Parameters
     ----------
-    layer, neuron, column, n_neurons : where it is, and how many neurons were there
-    low : whether it is low where the concept is
+    layer : str or None
+        The layer of the neuron; None if the activations have no layers.
+    neuron : int or str
+        The name of the neuron.
+    column : int
+        Its column of the layer's activations.
+    n_neurons : int
+        The number of neurons in the layer.
+    low : bool
+        Whether the neuron is low where the concept is present.
     auc, auc_heldout : float
-        How well it detects it, on the samples that it was chosen on and on the others.
-    membership : how far an activation counts as high; None until a mapping is chosen
+        How well it detects the concept, on the samples that it was chosen on and on the held-out samples.
+    membership : Membership, optional
+        The mapping from activations to degrees; None until one is fitted.
     """
 
     layer: str | None
@@ -64,9 +74,27 @@ class ConceptNeuron:
     membership: Membership | None = None
 
     def degree(self, column: Any, xp: Any = np) -> Any:
-        """The degree of membership of activations, arrays of the library ``xp``."""
+        """Return the degree to which the concept is present.
+
+        Parameters
+        ----------
+        column : array or tensor of shape (n_samples,)
+            The activations of the neuron.
+        xp : module, default numpy
+            The library of ``column``, numpy or torch.
+
+        Returns
+        -------
+        array or tensor of shape (n_samples,)
+            Degrees in [0, 1], float64.
+
+        Raises
+        ------
+        OptionError
+            If no mapping was fitted, as for the best single neuron.
+        """
         if self.membership is None:
-            raise OptionError("this neuron has no mapping to degrees: it was only measured")
+            raise OptionError("this neuron has no mapping to degrees: it was only compared, not composed")
         return self.membership(column, xp)
 
     def __str__(self) -> str:
@@ -86,13 +114,16 @@ class NeuronFinder:
     direction: str
 
     def best(
-        self, inside: NDArray[np.bool_], shown: NDArray[np.bool_], among: set[tuple[str | None, Name, bool]] | None
+        self, groups_inside: NDArray[np.bool_], inside: NDArray[np.bool_], among: set[Candidate] | None
     ) -> tuple[ConceptNeuron, NDArray[Any]]:
-        """The best neuron for the groups ``inside``, and its activations on all rows."""
+        """Find the best neuron for a set of samples, given as groups and as rows, on the rows not held out.
+
+        Returns the neuron and its activations on all rows. ``among`` restricts the choice; None allows all neurons.
+        """
         part, auc = self.groups.part(~self.held), AUC()
-        n = int(part.counts[inside].sum())
+        n = int(part.counts[groups_inside].sum())
         leader: tuple[float, str | None, int, bool] | None = None
-        turned = {"high": (False,), "low": (True,), "both": (False, True)}[self.direction]
+        directions = {"high": (False,), "low": (True,), "both": (False, True)}[self.direction]
         for layer, taken in self.layers.items():
             columns = taken.indices(self.neurons)
             if among is not None:
@@ -101,13 +132,13 @@ class NeuronFinder:
             for block in taken.blocks(columns) if len(columns) else ():
                 values = taken.block(block)
                 check_finite(self.groups.used(values))
-                sums = auc.weigh(values, part).sums[:, inside].sum(axis=1)
+                sums = auc.weigh(values, part).sums[:, groups_inside].sum(axis=1)
                 high = (sums - n * (n + 1)) / (2 * n * (part.total - n))
-                for low in turned if among is None else (False, True):
+                for low in directions if among is None else (False, True):
                     aucs = 1 - high if low else high
                     if among is not None:
-                        given = [(layer, taken.names[j], low) in among for j in block]
-                        aucs = np.where(given, aucs, -1.0)
+                        allowed = [(layer, taken.names[j], low) in among for j in block]
+                        aucs = np.where(allowed, aucs, -1.0)
                     j = int(np.argmax(aucs))
                     if leader is None or aucs[j] > leader[0]:
                         leader = float(aucs[j]), layer, int(block[j]), low
@@ -116,57 +147,63 @@ class NeuronFinder:
         value, layer, place, low = leader
         taken = self.layers[layer]
         column = self.groups.used(taken.block(np.array([place]))[:, 0])
-        heldout = self.measure(column[self.held], shown[self.held], low)["auc"]
+        heldout = self.measure(column[self.held], inside[self.held], low)["auc"]
         return ConceptNeuron(layer, taken.names[place], place, taken.n_neurons, low, value, float(heldout)), column
 
     def measure(self, column: NDArray[Any], inside: NDArray[np.bool_], low: bool) -> NDArray[np.void]:
-        """``MEASURES`` of one neuron on the rows held out."""
-        own = None if self.clusters is None else self.clusters[self.held]
-        row: NDArray[np.void] = measure(column, inside[np.newaxis], np.ones(len(column), np.int64), own, low)[0]
+        """Compute the ``MEASURES`` of one neuron on the held-out rows."""
+        clusters = None if self.clusters is None else self.clusters[self.held]
+        row: NDArray[np.void] = measure(column, inside[np.newaxis], np.ones(len(column), np.int64), clusters, low)[0]
         return row
 
 
 def candidates(
-    labels: Labels | None, concept: str, shown: Concepts, layers: Mapping[str | None, Activations]
-) -> set[tuple[str | None, Name, bool]] | None:
-    """Layer, neuron and whether it is low, of those whose label is the concept alone, or of all where there are none.
+    labels: Labels | None, concept: str, concepts: Concepts, layers: Mapping[str | None, Activations]
+) -> set[Candidate] | None:
+    """Return the neurons labelled with a concept alone; all labelled neurons if there are none, None without labels.
 
     Raises
     ------
     OptionError
-        If the labels are of other layers or neurons.
+        If the labels belong to other layers or neurons than the activations.
     """
     if labels is None:
         return None
-    there = {(layer, name) for layer, taken in layers.items() for name in taken.names}
-    every = [label for label in labels if (label.layer, label.neuron) in there]
-    if not every:
+    present = {(layer, name) for layer, taken in layers.items() for name in taken.names}
+    usable = [label for label in labels if (label.layer, label.neuron) in present]
+    if not usable:
         known = ", ".join(sorted({str(label.layer) for label in labels}))
         raise OptionError(
-            f"the labels are of other neurons (layers {known}) than the activations (layers "
-            f"{', '.join(map(str, layers))}): give those that were labelled"
+            f"the labels belong to other neurons (layers {known}) than the activations (layers "
+            f"{', '.join(map(str, layers))}): give the activations that were labelled"
         )
-    alone = Formula.concept(shown.names[shown.index(concept)])
-    found = [label for label in every if label.formula in (alone, Formula.concept(concept))]
-    return {(label.layer, label.neuron, label.direction == "low") for label in found or every}
+    alone = Formula.concept(concepts.names[concepts.index(concept)])
+    matching = [label for label in usable if label.formula in (alone, Formula.concept(concept))]
+    return {(label.layer, label.neuron, label.direction == "low") for label in matching or usable}
 
 
 @dataclass(frozen=True)
 class Detector:
-    """A formula over neurons.
+    """A detector of a formula, composed of one neuron per concept; made by ``compose``.
 
     Parameters
     ----------
-    formula : what it detects
-    norm : the t-norm that joins the neurons
-    parts : the neuron of each concept
-    single : the best single neuron for the whole formula
+    formula : Formula
+        The formula that it detects.
+    norm : TNorm
+        The t-norm that combines the neurons.
+    parts : mapping of str to ConceptNeuron
+        The neuron of each concept.
+    single : ConceptNeuron
+        The best single neuron for the whole formula, for comparison.
     auc_searched : float
-        On the samples that the neurons were chosen on.
-    auc_heldout, auc_low, auc_high : float
-        On the other samples, with a 95% interval.
+        The AUC on the samples that the neurons were chosen on.
+    auc_heldout : float
+        The AUC on the held-out samples.
+    auc_low, auc_high : float
+        The 95% confidence interval of ``auc_heldout``.
     choice : NeuronChoice
-        The neurons as they were chosen, of which other detectors can be made.
+        The choice of neurons, from which detectors with other t-norms and mappings can be made.
     """
 
     formula: Formula
@@ -180,44 +217,67 @@ class Detector:
     choice: NeuronChoice = field(repr=False, compare=False)
 
     def compare(
-        self, norms: Sequence[str] | str = NORMS, mappings: Sequence[Mapped] | Mapped = ("empirical", "logistic")
+        self,
+        norms: Sequence[str] | str = NORMS,
+        mappings: Sequence[DegreeMapping] | DegreeMapping = ("empirical", "logistic"),
     ) -> pd.DataFrame:
         """Compare t-norms with each other and with the best single neuron, for the neurons of this detector.
 
         Parameters
         ----------
         norms : str or sequence of str
-            T-norms, as for ``compose``.
+            The t-norms, as for ``compose``; all by default.
         mappings : str or sequence of str
-            Mappings, as for ``compose``.
+            The mappings to degrees, as for ``compose``; both by default.
 
         Returns
         -------
-        DataFrame with the columns ``detector, mapping, auc, auc_heldout, auc_low, auc_high``
-        """
-        return self.choice.compared(norms, mappings)
-
-    def scores(self, activations: ActivationsLike) -> NDArray[np.float64]:
-        """The degree to which each sample shows the formula: float64 in [0, 1], shape (n_samples,).
-
-        Parameters
-        ----------
-        activations : of the layers that the detector was composed from, as ``label`` takes them
+        DataFrame
+            One row for the best single neuron and one per detector, with the columns ``detector``, ``mapping``,
+            ``auc``, ``auc_heldout``, ``auc_low`` and ``auc_high``.
 
         Raises
         ------
         UnknownNameError
-            If a layer or neuron of the detector is not there.
+            If there is no such t-norm.
+        OptionError
+            If there is no such mapping.
+        """
+        return self.choice.compared(norms, mappings)
+
+    def scores(self, activations: ActivationsLike) -> NDArray[np.float64]:
+        """Return the degree to which each sample shows the formula.
+
+        Parameters
+        ----------
+        activations : ActivationsLike
+            The activations of the layers that the detector was composed from, as for ``label``.
+
+        Returns
+        -------
+        float64 array of shape (n_samples,)
+            Degrees in [0, 1].
+
+        Raises
+        ------
+        UnknownNameError
+            If a layer or neuron of the detector is missing.
+        ActivationsError
+            If its activations contain NaN or infinity.
         """
         return self._scores(inputs.align(activations, None))
 
-    def _scores(self, every: Sequence[Aligned]) -> NDArray[np.float64]:
-        inputs.same_samples(every, "a detector")
-        layers, degrees = {one.layer: one.activations for one in every}, {}
+    def _scores(self, aligned: Sequence[Aligned]) -> NDArray[np.float64]:
+        """Evaluate the formula on the activations of aligned layers."""
+        inputs.same_samples(aligned, "a detector")
+        layers, degrees = {one.layer: one.activations for one in aligned}, {}
         for concept, part in self.parts.items():
             if part.layer not in layers:
                 if part.layer is None:
-                    raise OptionError("the detector was composed from activations without layers: give such again")
+                    raise OptionError(
+                        "the detector was composed from activations without layers, not from a mapping of layers: give "
+                        "the activations of that layer alone"
+                    )
                 raise no_such("layer", part.layer, [name for name in layers if name is not None])
             taken = layers[part.layer]
             column = taken.block(taken.indices([part.neuron]))[:, 0]
@@ -234,43 +294,68 @@ class Detector:
         names: Iterable[str] | None = None,
         align: bool = False,
     ) -> float:
-        """The AUC of the detector's scores for its formula, on samples of any kind, ties counted one half.
+        """Return the AUC of the detector's scores for its formula on any samples, with ties counted one half.
 
         Parameters
         ----------
-        activations, concepts, names, align : as ``label`` takes them; matched by sample ids where both have them
+        activations : ActivationsLike
+            The activations of the layers that the detector was composed from, as for ``label``.
+        concepts : ConceptsLike
+            The concepts of the same samples, as for ``label``; matched by sample ids if both have them.
+        names : iterable of str, optional
+            The names of the concepts, for ``concepts`` given as an array.
+        align : bool, default False
+            Where the sample ids of activations and concepts differ, keep the samples that both have.
+
+        Returns
+        -------
+        float
+            The AUC.
+
+        Raises
+        ------
+        InputError
+            If activations or concepts cannot be used, as one of the subclasses in ``neuronym.errors``.
         """
-        every = inputs.align(activations, concepts, names=names, keep_common=align)
-        inside = self.formula.evaluate(every[0].shown)
-        scores = every[0].used(self._scores(every))
+        aligned = inputs.align(activations, concepts, names=names, keep_common=align)
+        inside = self.formula.evaluate(aligned[0].shown)
+        scores = aligned[0].used(self._scores(aligned))
         return float(measure(scores, inside[np.newaxis], np.ones(len(scores), np.int64))[0]["auc"])
 
     def to_torch(self, model: torch.nn.Module, pool: Pool = "mean") -> torch.nn.Module:
-        """A module that runs the model on its input and gives the detector's output: float64, shape (n_samples,).
+        """Return a PyTorch module that runs the model and computes the detector's scores from its layers.
 
-        The model runs in eval mode without gradients, with hooks for the time of a pass. Its layers must be named, as
-        ``collect`` names them: compose from a dict of layers. Where neurons are numbers, they are channels of the
-        output; where they have names, all of a layer must be there. The empirical mapping is a step function: an
-        activation that differs in its last digits, as in batches of another size, may be one sample further.
+        The model runs in eval mode without gradients, with hooks only during a forward pass. The detector must have
+        been composed from a mapping of layers, with the names that ``collect`` uses. Neurons that are numbers are
+        channels of the layer's output; if they have names, the layer must output all of its neurons. The empirical
+        mapping is a step function, so an activation that differs in its last digits, as between batch sizes, can change
+        a degree by one sample's share.
 
         Parameters
         ----------
-        pool : how outputs of layers become a number per neuron: as in ``collect`` when activations were collected
+        model : torch.nn.Module
+            The model whose activations the detector was composed from.
+        pool : {"mean", "max", "first", "last"} or callable, default "mean"
+            How outputs of layers become one number per neuron; the same as when the activations were collected.
+
+        Returns
+        -------
+        torch.nn.Module
+            Takes the inputs of the model and returns scores: float64, shape (n_samples,).
 
         Raises
         ------
         OptionError
-            If the detector knows no layers, or ``pool`` is none.
+            If the detector has no layer names, or there is no such ``pool``.
         UnknownNameError
-            If the model lacks a layer.
+            If the model lacks one of the layers.
         """
         from neuronym.analysis.compose.module import DetectorModule
 
         layers = [part.layer for part in self.parts.values()]
         if None in layers:
             raise OptionError(
-                "the detector does not know the layer of its neurons: compose it from a dict of layers, "
-                "{layer: activations}"
+                "the detector does not know the layers of its neurons: compose it from a mapping, {layer: activations}"
             )
         return DetectorModule(model, self.formula, self.norm, self.parts, pool)
 
@@ -290,37 +375,66 @@ def compose(
     neurons: Iterable[Name] | slice | None = None,
     labels: LabelsLike | None = None,
     norm: str | TNorm = "product",
-    mapping: Mapped = "empirical",
+    mapping: DegreeMapping = "empirical",
     direction: Literal["high", "low", "both"] = "high",
     holdout: float | None = 0.5,
     clusters: ClustersLike = None,
     seed: int = 0,
     align: bool = False,
 ) -> Detector:
-    """Compose a detector of a formula from the best neuron of each of its concepts, with no training.
+    """Compose a detector of a formula from the best neuron for each of its concepts, without training.
 
-    Neurons are chosen, and their activations mapped to degrees, on one part of the samples; the other part says how
-    good the detector is, and the best single neuron for the whole formula beside it.
+    Neurons are chosen, and their activations mapped to degrees, on one part of the samples. The held-out part measures
+    the detector, and the best single neuron for the whole formula for comparison.
 
     Parameters
     ----------
-    formula : of concepts, such as ``"boat & ~house"``
-    activations, concepts, names, neurons, clusters, align : as ``label`` takes them; layers must have the same samples
-    labels : choose among the neurons whose label is the concept alone, where there are any, else among all of them;
-        each in the direction of its label
-    norm : ``"godel"``, ``"product"``, ``"lukasiewicz"``, ``"hamacher"``, ``"yager"`` or ``"yager(p)"``
-    mapping : ``"empirical"``, the share of the samples below; or ``"logistic"``, of the standardised activation
-    direction : whether neurons must be high or low where the concept is, or may be either
-    holdout : share of the samples (or clusters) that says how good it is
-    seed : of the split
+    formula : Formula or str
+        A formula of concepts, such as ``"boat & ~house"``.
+    activations : ActivationsLike
+        The activations, as for ``label``; all layers must have the same samples.
+    concepts : ConceptsLike
+        The concepts of the same samples, as for ``label``.
+    names : iterable of str, optional
+        The names of the concepts, for ``concepts`` given as an array.
+    neurons : iterable of int or str, or slice, optional
+        The neurons to choose from, by name; all by default.
+    labels : LabelsLike, optional
+        Choose each concept's neuron from those labelled with the concept alone, in the direction of the label; if
+        there are none, from all labelled neurons.
+    norm : str or TNorm, default "product"
+        The t-norm: ``"godel"``, ``"product"``, ``"lukasiewicz"``, ``"hamacher"``, ``"yager"`` or ``"yager(p)"``.
+    mapping : {"empirical", "logistic"}, default "empirical"
+        How an activation becomes a degree: the fraction of samples with lower activations, ties counted one half, or
+        the logistic function of the standardised activation.
+    direction : {"high", "low", "both"}, default "high"
+        Whether neurons are to be high or low where the concept is present, or may be either.
+    holdout : float, default 0.5
+        The fraction of samples (or clusters) held out to measure the detector.
+    clusters : ClustersLike, optional
+        The cluster that each sample belongs to, as for ``label``; clusters are held out as a whole.
+    seed : int, default 0
+        The seed of the split.
+    align : bool, default False
+        Where the sample ids of activations and concepts differ, keep the samples that both have.
+
+    Returns
+    -------
+    Detector
+        The detector, with its AUC on the held-out samples.
 
     Raises
     ------
     UnknownNameError
-        If there is no such concept, t-norm or neuron; the message lists near names.
+        If there is no such concept, t-norm or neuron; the message lists similar names.
     OptionError
-        If a part of the samples shows nothing of the formula, or nothing else.
+        If the formula is true for none or for all of the samples of either part, or one of its concepts for those that
+        are not held out.
+    InputError
+        If activations or concepts cannot be used, as one of the subclasses in ``neuronym.errors``.
 
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> concepts = rng.random((2000, 3)) < 0.3
     >>> activations = rng.normal(size=(2000, 3)) + 2 * concepts
@@ -328,7 +442,7 @@ def compose(
     >>> found.parts["boat"].neuron, found.parts["house"].neuron, found.auc_heldout > found.single.auc_heldout
     (0, 1, True)
     """
-    chosen = NeuronChoice.of(
+    choice = NeuronChoice.of(
         formula,
         activations,
         concepts,
@@ -341,7 +455,7 @@ def compose(
         seed=seed,
         align=align,
     )
-    return chosen.detector(norm, mapping)
+    return choice.detector(norm, mapping)
 
 
 def compare(
@@ -350,18 +464,38 @@ def compare(
     concepts: ConceptsLike,
     *,
     norms: Sequence[str] = NORMS,
-    mappings: Sequence[Mapped] | Mapped = ("empirical", "logistic"),
+    mappings: Sequence[DegreeMapping] | DegreeMapping = ("empirical", "logistic"),
     **options: Any,
 ) -> pd.DataFrame:
-    """Compare t-norms with each other and with the best single neuron: a row each; the held-out part decides.
+    """Compare t-norms and mappings with each other and with the best single neuron, by their held-out AUC.
 
     Parameters
     ----------
-    formula, activations, concepts, options : as for ``compose``
+    formula : Formula or str
+        A formula of concepts, such as ``"boat & ~house"``.
+    activations : ActivationsLike
+        The activations, as for ``label``; all layers must have the same samples.
+    concepts : ConceptsLike
+        The concepts of the same samples, as for ``label``.
+    norms : sequence of str, optional
+        The t-norms, as for ``compose``; all by default.
+    mappings : str or sequence of str, optional
+        The mappings to degrees, as for ``compose``; both by default.
+    **options : object
+        The other options of ``compose``.
 
     Returns
     -------
-    DataFrame with the columns ``detector, mapping, auc, auc_heldout, auc_low, auc_high``
+    DataFrame
+        One row for the best single neuron and one per detector, with the columns ``detector``, ``mapping``, ``auc``,
+        ``auc_heldout``, ``auc_low`` and ``auc_high``.
+
+    Raises
+    ------
+    UnknownNameError
+        If ``compose`` has no such option, or as for ``compose``.
+    InputError
+        As for ``compose``.
     """
     known = ("names", "neurons", "labels", "direction", "holdout", "clusters", "seed", "align")
     unknown = [name for name in options if name not in known]
@@ -370,28 +504,49 @@ def compare(
     return NeuronChoice.of(formula, activations, concepts, **options).compared(norms, mappings)
 
 
-def _check_shown(concept: str, shown: Concepts, held: NDArray[np.bool_]) -> None:
-    """Refuse a concept that the samples searched cannot tell apart, and warn of one that those held out cannot."""
-    if concept not in shown:
-        raise OptionError(f"concept {concept!r} is shown by no or by every sample: no neuron can tell it")
-    inside = shown[concept]
+def _check_varies(concept: str, concepts: Concepts, held: NDArray[np.bool_]) -> None:
+    """Raise an error for a concept of no or every searched sample, and warn if that holds for the held-out ones."""
+    if concept not in concepts:
+        raise OptionError(f"concept {concept!r} is true for no or for every sample: no neuron can detect it")
+    inside = concepts[concept]
     searched, other = inside[~held], inside[held]
     if searched.all() or not searched.any():
-        raise OptionError(f"concept {concept!r} is shown by no or by every sample searched: change seed or holdout")
+        raise OptionError(
+            f"concept {concept!r} is true for no or for every sample that is not held out: change seed or holdout"
+        )
     if other.all() or not other.any():
-        warn(f"concept {concept!r} is shown by no or by every sample held out")
+        warn(f"concept {concept!r} is true for no or for every held-out sample, so its neuron has no held-out AUC")
 
 
 @dataclass(frozen=True)
 class NeuronChoice:
-    """The neurons of a formula, chosen on the rows that are not held out: what detectors are made of.
+    """The neurons chosen for a formula on the rows that are not held out; detectors are made of them.
 
-    ``of`` takes what ``compose`` takes, save t-norm and mapping.
+    Made by ``of``, which takes the options of ``compose`` except for the t-norm and the mapping.
+
+    Parameters
+    ----------
+    formula : Formula
+        The formula.
+    parts : mapping of str to ConceptNeuron
+        The neuron of each concept, without a mapping to degrees.
+    columns : mapping of str to array of shape (n_rows,)
+        The activations of the neuron of each concept.
+    single : ConceptNeuron
+        The best single neuron for the whole formula.
+    single_measure : structured array
+        Its ``MEASURES`` on the held-out rows.
+    truth : bool array of shape (n_rows,)
+        Where the formula is true.
+    held : bool array of shape (n_rows,)
+        Which rows are held out.
+    clusters : int64 array of shape (n_rows,), or None
+        The cluster of each row.
     """
 
     formula: Formula
     parts: Mapping[str, ConceptNeuron]
-    columns: Mapping[str, NDArray[Any]]  # the activations of each part, on all rows
+    columns: Mapping[str, NDArray[Any]]
     single: ConceptNeuron
     single_measure: NDArray[np.void]
     truth: NDArray[np.bool_]
@@ -414,78 +569,173 @@ class NeuronChoice:
         seed: int = 0,
         align: bool = False,
     ) -> NeuronChoice:
-        """Choose the best neuron of each concept, and of the whole formula."""
-        wanted = formula if isinstance(formula, Formula) else Formula.parse(formula)
+        """Choose the best neuron for each concept, and for the whole formula.
+
+        Parameters
+        ----------
+        formula : Formula or str
+            A formula of concepts, such as ``"boat & ~house"``.
+        activations : ActivationsLike
+            The activations, as for ``label``; all layers must have the same samples.
+        concepts : ConceptsLike
+            The concepts of the same samples, as for ``label``.
+        names : iterable of str, optional
+            The names of the concepts, for ``concepts`` given as an array.
+        neurons : iterable of int or str, or slice, optional
+            The neurons to choose from, by name; all by default.
+        labels : LabelsLike, optional
+            Choose each concept's neuron from those labelled with the concept alone, in the direction of the label; if
+            there are none, from all labelled neurons.
+        direction : {"high", "low", "both"}, default "high"
+            Whether neurons are to be high or low where the concept is present, or may be either.
+        holdout : float, default 0.5
+            The fraction of samples (or clusters) held out to measure the detector.
+        clusters : ClustersLike, optional
+            The cluster that each sample belongs to, as for ``label``; clusters are held out as a whole.
+        seed : int, default 0
+            The seed of the split.
+        align : bool, default False
+            Where the sample ids of activations and concepts differ, keep the samples that both have.
+
+        Returns
+        -------
+        NeuronChoice
+            The neurons.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such concept or neuron; the message lists similar names.
+        OptionError
+            If the formula is true for none or for all of the samples of either part, or one of its concepts for those
+            that are not held out.
+        InputError
+            If activations or concepts cannot be used, as one of the subclasses in ``neuronym.errors``.
+        """
+        target = formula if isinstance(formula, Formula) else Formula.parse(formula)
         if direction not in ("high", "low", "both"):
             raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
         if holdout is None:
-            raise OptionError("holdout must lie between 0 and 1, not None: the samples held out say how good it is")
-        asked = EvidenceOptions(holdout=holdout, seed=seed)
+            raise OptionError("holdout must lie between 0 and 1, not None: held-out samples measure the detector")
+        options = EvidenceOptions(holdout=holdout, seed=seed)
         if labels is not None and not isinstance(labels, Labels):
             labels = Labels.open(labels)
-        every = inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align)
-        first = inputs.same_samples(every, "a detector")
-        for concept in wanted.concepts:
-            first.shown.index(concept)  # or the nearest names
-        layers = {one.layer: one.activations for one in every}
-        matched, groups, of_cluster = first.searched, first.groups, first.clusters
-        parts = SampleSplit.of(groups, of_cluster, None, asked)
-        held = np.zeros(groups.n_rows, np.bool_) if parts.held is None else parts.held
-        for concept in wanted.concepts:
-            _check_shown(concept, matched, held)
-        truth = wanted.evaluate(matched)
-        for part, members in (("searched", ~held), ("held out", held)):
+        aligned = inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align)
+        first = inputs.same_samples(aligned, "a detector")
+        for concept in target.concepts:
+            first.shown.index(concept)  # raises an error with similar names
+        layers = {one.layer: one.activations for one in aligned}
+        searched, groups, row_clusters = first.searched, first.groups, first.clusters
+        split = SampleSplit.of(groups, row_clusters, None, options)
+        held = np.zeros(groups.n_rows, np.bool_) if split.held is None else split.held
+        for concept in target.concepts:
+            _check_varies(concept, searched, held)
+        truth = target.evaluate(searched)
+        for part, members in (("searched", ~held), ("held-out", held)):
             if truth[members].all() or not truth[members].any():
                 raise OptionError(
-                    f"the samples {part} show nothing of {wanted}, or nothing else: choose another holdout"
+                    f"{target} is true for none or for all of the {part} samples: choose another holdout or seed"
                 )
-        search = NeuronFinder(layers, groups, held, of_cluster, neurons, direction)
-        places = {concept: matched.index(concept) for concept in wanted.concepts}
+        finder = NeuronFinder(layers, groups, held, row_clusters, neurons, direction)
+        places = {concept: searched.index(concept) for concept in target.concepts}
         found = {
-            concept: search.best(
-                extension(((2 * place,), (0,)), groups), matched[concept], candidates(labels, concept, matched, layers)
+            concept: finder.best(
+                extension(((2 * place,), (0,)), groups),
+                searched[concept],
+                candidates(labels, concept, searched, layers),
             )
             for concept, place in places.items()
         }
-        whole = np.zeros(groups.n_groups, np.bool_)
-        whole[groups.row_groups[truth]] = True
-        single, column = search.best(whole, truth, None)
+        groups_inside = np.zeros(groups.n_groups, np.bool_)
+        groups_inside[groups.row_groups[truth]] = True
+        single, column = finder.best(groups_inside, truth, None)
         return cls(
-            wanted,
+            target,
             {concept: part for concept, (part, _) in found.items()},
             {concept: column for concept, (_, column) in found.items()},
             single,
-            search.measure(column[held], truth[held], single.low),
+            finder.measure(column[held], truth[held], single.low),
             truth,
             held,
-            of_cluster,
+            row_clusters,
         )
 
     def interval(self, row: NDArray[np.void]) -> tuple[float, float]:
-        """The 95% interval of a held-out AUC."""
+        """Return the 95% confidence interval of an AUC.
+
+        Parameters
+        ----------
+        row : structured array
+            One row of ``MEASURES``.
+
+        Returns
+        -------
+        tuple of float
+            The lower and the upper end of the interval.
+        """
         low, high = auc_interval(row["auc"], row["variance"], row["units_in"], row["units_out"])
         return float(low), float(high)
 
-    def detector(self, norm: str | TNorm, mapping: Mapped) -> Detector:
-        """The detector that joins the neurons, mapped to degrees, by a t-norm."""
-        joined_by = norm if isinstance(norm, TNorm) else TNorm.parse(norm)
+    def detector(self, norm: str | TNorm, mapping: DegreeMapping) -> Detector:
+        """Make the detector that combines the neurons by a t-norm.
+
+        Parameters
+        ----------
+        norm : str or TNorm
+            The t-norm, as for ``compose``.
+        mapping : {"empirical", "logistic"}
+            How an activation becomes a degree, as for ``compose``.
+
+        Returns
+        -------
+        Detector
+            The detector, with its AUC on the held-out samples.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such t-norm.
+        OptionError
+            If there is no such mapping.
+        """
+        t_norm = norm if isinstance(norm, TNorm) else TNorm.parse(norm)
         parts = {
             concept: replace(part, membership=Membership.fitted(mapping, self.columns[concept][~self.held], part.low))
             for concept, part in self.parts.items()
         }
         degrees = {concept: part.degree(self.columns[concept]) for concept, part in parts.items()}
-        scores = evaluate_fuzzy(self.formula, degrees, joined_by, np)
+        scores = evaluate_fuzzy(self.formula, degrees, t_norm, np)
         rows = []
         for members in (~self.held, self.held):
-            own = None if self.clusters is None else self.clusters[members]
+            clusters = None if self.clusters is None else self.clusters[members]
             ones = np.ones(int(members.sum()), np.int64)
-            rows.append(measure(scores[members], self.truth[np.newaxis, members], ones, own)[0])
+            rows.append(measure(scores[members], self.truth[np.newaxis, members], ones, clusters)[0])
         low, high = self.interval(rows[1])
         aucs = (float(rows[0]["auc"]), float(rows[1]["auc"]))
-        return Detector(self.formula, joined_by, parts, self.single, *aucs, low, high, self)
+        return Detector(self.formula, t_norm, parts, self.single, *aucs, low, high, self)
 
-    def compared(self, norms: Sequence[str] | str, mappings: Sequence[Mapped] | Mapped) -> pd.DataFrame:
-        """The table of ``compare``."""
+    def compared(self, norms: Sequence[str] | str, mappings: Sequence[DegreeMapping] | DegreeMapping) -> pd.DataFrame:
+        """Compare t-norms and mappings with each other and with the best single neuron.
+
+        Parameters
+        ----------
+        norms : str or sequence of str
+            The t-norms, as for ``compose``.
+        mappings : str or sequence of str
+            The mappings to degrees, as for ``compose``.
+
+        Returns
+        -------
+        DataFrame
+            The table of ``compare``.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such t-norm.
+        OptionError
+            If there is no such mapping.
+        """
         import pandas as pd
 
         columns = ["detector", "mapping", "auc", "auc_heldout", "auc_low", "auc_high"]

@@ -1,9 +1,9 @@
-"""A composed detector as a module of PyTorch."""
+"""A composed detector as a PyTorch module."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,14 +15,38 @@ from neuronym.network.hooks import capture_outputs, eval_mode, only_output
 from neuronym.network.pooling import POOLS, pool_output
 from neuronym.types import Pool
 
+if TYPE_CHECKING:
+    from neuronym.analysis.compose.detectors import ConceptNeuron
+
 __all__ = ["DetectorModule"]
 
 
 class DetectorModule(torch.nn.Module):
-    """Runs a model and joins what its neurons say; see ``Detector.to_torch``."""
+    """Runs a model and combines its neurons into the scores of a detector; see ``Detector.to_torch``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    formula : Formula
+        The formula that is detected.
+    norm : TNorm
+        The t-norm that combines the neurons.
+    parts : mapping of str to ConceptNeuron
+        The neuron of each concept, with its mapping to degrees.
+    pool : {"mean", "max", "first", "last"} or callable
+        How outputs of layers become one number per neuron.
+
+    Raises
+    ------
+    OptionError
+        If there is no such ``pool``.
+    UnknownNameError
+        If the model lacks a layer.
+    """
 
     def __init__(
-        self, model: torch.nn.Module, formula: Formula, norm: TNorm, parts: Mapping[str, Any], pool: Pool
+        self, model: torch.nn.Module, formula: Formula, norm: TNorm, parts: Mapping[str, ConceptNeuron], pool: Pool
     ) -> None:
         super().__init__()
         if not callable(pool) and pool not in POOLS:
@@ -34,28 +58,29 @@ class DetectorModule(torch.nn.Module):
         self.model, self.formula, self.norm, self.parts, self.pool = model, formula, norm, parts, pool
 
     def forward(self, *inputs: Any, **named: Any) -> torch.Tensor:
-        layers = list(dict.fromkeys(str(part.layer) for part in self.parts.values()))
+        """Run the model on its inputs and return the scores: float64, shape (n_samples,)."""
+        layers = list(dict.fromkeys(str(part.layer) for part in self.parts.values()))  # each once, in order
         with eval_mode(self.model), capture_outputs(self.model, layers) as caught, torch.no_grad():
             self.model(*inputs, **named)
         mask = named.get("attention_mask")
         outputs = {layer: pool_output(only_output(layer, caught), self.pool, layer, mask=mask)[0] for layer in layers}
         degrees = {
-            concept: part.degree(outputs[part.layer][:, _channel(part, outputs[part.layer])], torch)
+            concept: part.degree(outputs[str(part.layer)][:, _channel(part, outputs[str(part.layer)])], torch)
             for concept, part in self.parts.items()
         }
         degree: torch.Tensor = evaluate_fuzzy(self.formula, degrees, self.norm, torch)
         return degree
 
 
-def _channel(part: Any, output: torch.Tensor) -> int:
-    """The place of a neuron in the output of its layer."""
+def _channel(part: ConceptNeuron, output: torch.Tensor) -> int:
+    """Return the channel of a neuron in the pooled output of its layer."""
     n_channels = output.shape[1]
     if isinstance(part.neuron, int):
         if part.neuron < n_channels:
             return part.neuron
     elif n_channels == part.n_neurons:
-        return int(part.column)
+        return part.column
     raise ActivationsError(
-        f"layer {part.layer!r} gives {n_channels} neurons, and neuron {part.neuron!r} was one of {part.n_neurons}: "
-        "which it is cannot be told"
+        f"layer {part.layer!r} outputs {n_channels} neurons but neuron {part.neuron!r} was one of {part.n_neurons}: "
+        "give the model that the detector was composed from"
     )

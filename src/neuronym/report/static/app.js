@@ -1,7 +1,7 @@
-// The page: pieces of data loaded as scripts, elements made without markup from data, the table of neurons, routes.
+// The page: loads pieces of data as scripts, builds elements, shows the table of neurons, and routes to other views.
 "use strict";
 
-// An element; texts become text nodes, so names can hold anything.
+// Create an element; texts become text nodes, so names may contain markup.
 function h(tag, attributes, ...children) {
   const element = document.createElement(tag);
   Object.keys(attributes || {}).forEach((name) => {
@@ -25,11 +25,11 @@ function add(element, child) {
 // biome-ignore lint/correctness/noUnusedVariables: the other scripts and the pieces of data use it
 const neuronym = (() => {
   const waiting = {},
-    there = {};
+    loaded = {};
   let data = null;
 
   function piece(name, value) {
-    there[name] = value;
+    loaded[name] = value;
     if (name === "index") begin(value);
     (waiting[name] || []).forEach((then) => {
       then(value);
@@ -38,23 +38,23 @@ const neuronym = (() => {
   }
 
   function load(name, then) {
-    if (there[name]) return then(there[name]);
-    const asked = location.hash,
-      still = (value) => {
-        if (location.hash === asked) then(value);
+    if (loaded[name]) return then(loaded[name]);
+    const requested = location.hash,
+      ifStillHere = (value) => {
+        if (location.hash === requested) then(value);
       };
-    if (waiting[name]) return waiting[name].push(still);
-    waiting[name] = [still];
+    if (waiting[name]) return waiting[name].push(ifStillHere);
+    waiting[name] = [ifStillHere];
     const script = h("script", { src: `data/${name}.js` });
     script.onerror = () => {
       delete waiting[name];
       script.remove();
-      show("Not found", [h("p", {}, `A part of this report is missing: data/${name}.js`)]);
+      show("Not found", [h("p", {}, `A file of this report is missing: data/${name}.js`)]);
     };
     document.head.append(script);
   }
 
-  // ---- what the table holds
+  // ---- the data of the table
   function begin(index) {
     data = index;
     const n = index.n;
@@ -78,14 +78,14 @@ const neuronym = (() => {
       const lines = (listed) => `\n${listed.map((c) => fold(data.named[c])).join("\n")}\n`;
       return { yes: lines(found.yes), no: lines(found.no) };
     });
-    data.own = new Array(n);
+    data.neuronText = new Array(n);
     for (let j = 0; j < n; j++)
-      data.own[j] = fold((layerOf(j) === null ? "" : `${layerOf(j)} `) + index.columns.neuron[j]);
+      data.neuronText[j] = fold((layerOf(j) === null ? "" : `${layerOf(j)} `) + index.columns.neuron[j]);
     data.length = index.formulas.map(size);
     navigation();
     route();
   }
-  // A formula from its text, as 3&~(1|2), with numbers for concepts.
+  // Parse a formula with numbers for concepts, such as 3&~(1|2).
   function parsed(text) {
     let at = 0;
     function joined(sign, next) {
@@ -119,7 +119,7 @@ const neuronym = (() => {
     }
     return either();
   }
-  // A column as it is packed: runs, few values by their places, or decimals as whole numbers.
+  // Unpack a column: runs, codes of few values, or decimals as integers.
   function unpacked(column) {
     if (column.plain) return column.plain;
     if (column.scaled) return column.scaled.map((x) => (x === null ? null : x / 10000));
@@ -207,7 +207,7 @@ const neuronym = (() => {
     try {
       sessionStorage.setItem(`filters ${location.pathname}`, text);
     } catch {
-      /* not kept over a reload */
+      /* the filters are lost when the page is reloaded */
     }
   }
   function state(changes) {
@@ -226,7 +226,7 @@ const neuronym = (() => {
       ["concepts", "Concepts"],
     ];
     if (data.layers.length > 1) links.push(["layers", "Layers"]);
-    if (data.sections.includes("compared")) links.push(["compare", "Two sets"]);
+    if (data.sections.includes("compared")) links.push(["compare", "Comparison"]);
     if (data.sections.includes("circuits")) links.push(["circuits", "Circuits"]);
     if (data.sections.includes("findings")) links.push(["spurious", "Spurious"]);
     const place = document.getElementById("nav");
@@ -298,28 +298,28 @@ const neuronym = (() => {
     }
     return found;
   }
-  // The columns that are filtered by a least value.
+  // The columns with a filter by minimum value.
   function filters() {
     return shownColumns().filter((one) => one.at_least !== undefined && one.name in data.columns);
   }
   function filtered(query) {
     const words = terms(query.get("q") || "");
-    const least = filters()
+    const minimums = filters()
       .map((one) => [data.columns[one.name], Number(query.get(one.name) || 0)])
       .filter((one) => one[1] > 0);
     const layer = query.get("layer"),
-      believed = query.get("believed") === "1",
+      significant = query.get("believed") === "1",
       c = data.columns;
     const matches = data.text.map((one) => words.map((term) => (term.no ? one.no : one.yes).includes(term.word)));
     const rows = [];
     for (let i = 0; i < data.n; i++) {
       if (layer !== null && String(layerOf(i)) !== layer) continue;
-      if (!least.every((one) => one[0][i] !== null && one[0][i] >= one[1])) continue;
-      if (believed && c.q && !(c.q[i] !== null && c.q[i] <= 0.05)) continue;
+      if (!minimums.every((one) => one[0][i] !== null && one[0][i] >= one[1])) continue;
+      if (significant && c.q && !(c.q[i] !== null && c.q[i] <= 0.05)) continue;
       let k = c.formula[i],
         fits = true;
       for (let t = 0; t < words.length && fits; t++) {
-        fits = (k >= 0 && matches[k][t]) || (!words[t].no && data.own[i].includes(words[t].word));
+        fits = (k >= 0 && matches[k][t]) || (!words[t].no && data.neuronText[i].includes(words[t].word));
       }
       if (fits) rows.push(i);
     }
@@ -362,13 +362,13 @@ const neuronym = (() => {
     if (!numeric(column)) return h("td", { class: "name" }, h("bdi", {}, value(name, i)));
     return h("td", { class: "number" }, textOf(name, i));
   }
-  // A number of a label: where p is too small for a float, or is no more than near, as the label says it.
+  // The text of a number of a label: a p that underflows has its own text, and an approximate one has a sign.
   function textOf(name, i) {
-    const own = data.columns[`${name}_text`],
+    const texts = data.columns[`${name}_text`],
       sign = data.columns[`${name}_sign`];
-    return own?.[i] ? own[i] : (sign ? sign[i] : "") + told(name, value(name, i));
+    return texts?.[i] ? texts[i] : (sign ? sign[i] : "") + numberText(name, value(name, i));
   }
-  function told(name, v) {
+  function numberText(name, v) {
     if (v === null || v === undefined) return "";
     if (typeof v !== "number") return String(v);
     if (/^(p|q|p_.*)$/.test(name) && v === 0) return "< 1e-323";
@@ -378,7 +378,7 @@ const neuronym = (() => {
     if (/^(p_.*|log10.*)$/.test(name)) return formatted(".2g", v);
     return Math.abs(v) >= 100 ? v.toFixed(1) : v.toFixed(3);
   }
-  // A number in a format of Python: d, .4f or .2g.
+  // Format a number by a Python format: d, .4f or .2g.
   function formatted(form, v) {
     const digits = Number(form.slice(1, -1));
     if (form.endsWith("d")) return String(v);
@@ -522,12 +522,12 @@ const neuronym = (() => {
               ),
             ),
           );
-    const believed = !data.columns.q
+    const significance = !data.columns.q
       ? null
       : h(
           "label",
           {},
-          "believable",
+          "significance",
           h(
             "select",
             {
@@ -554,10 +554,10 @@ const neuronym = (() => {
               event.preventDefault();
             },
           },
-          h("label", {}, "concepts, such as dog or ~grass; neurons", search),
+          h("label", {}, "search concepts or neurons", search),
           filters().map(slider),
           layers,
-          believed,
+          significance,
         ),
         count,
         h(
@@ -572,7 +572,7 @@ const neuronym = (() => {
           ),
         ),
         h("p", {}, more),
-        h("section", { "aria-label": "Summary" }, h("h2", {}, "All neurons"), summary()),
+        h("section", { "aria-label": "Summary" }, h("h2", {}, "Summary of all neurons"), summary()),
       ],
       "",
     );
@@ -600,21 +600,23 @@ const neuronym = (() => {
       [{ label: "neurons", y: counts, colour: "in", fill: true, bars: true, width: 0 }],
       { x: "AUC", y: "neurons", xrange: [0.4, 1.02] },
     );
-    const order = data.depth && c.formula.some((k) => k >= 0);
+    const byDepth = data.depth && c.formula.some((k) => k >= 0);
     let first = [];
     for (let i = 0; i < data.n; i++) {
       if (c.formula[i] < 0) continue;
-      const depth = order ? meanDepth(c.formula[i]) : c.fraction[i];
+      const depth = byDepth ? meanDepth(c.formula[i]) : c.fraction[i];
       if (depth !== null) first.push([depth, c.auc[i]]);
     }
     first.sort((a, b) => a[0] - b[0]);
     if (first.length > 4000) first = first.filter((_, i) => i % Math.ceil(first.length / 4000) === 0);
-    const across = order ? "the mean depth of a formula's concepts in the hierarchy" : "the fraction of samples inside";
+    const across = byDepth
+      ? "the mean depth of the formula's concepts in the hierarchy"
+      : "the fraction of samples inside the formula";
     if (first.length)
       charts.plot(
         place,
-        order ? "AUC by depth of the concepts" : "AUC by fraction",
-        `Scatter of AUC against ${across}`,
+        byDepth ? "AUC by depth of the concepts" : "AUC by fraction",
+        `Scatter plot of AUC against ${across}`,
         first.map((p) => p[0]),
         [
           {
@@ -625,18 +627,19 @@ const neuronym = (() => {
             points: { show: true, size: 4, width: 0, fill: `${charts.colour("in")}99` },
           },
         ],
-        { x: order ? "steps below the top" : "fraction of samples", y: "AUC" },
+        { x: byDepth ? "depth: steps below the top" : "fraction of samples", y: "AUC" },
       );
-    let believable = null;
+    let significance = null;
     if (c.q) {
-      const yes = c.q.filter((q) => q !== null && q <= 0.05).length;
-      const share = `${yes} of ${data.n} labels (${Math.round((100 * yes) / data.n)}%)`;
-      believable = h("p", {}, `${share} are believable: q ≤ 0.05, the search accounted for.`);
+      const n = c.q.filter((q) => q !== null && q <= 0.05).length;
+      const share = `${n} of ${data.n} labels (${Math.round((100 * n) / data.n)}%)`;
+      const what = "q ≤ 0.05, which accounts for the search and for the number of labels.";
+      significance = h("p", {}, `${share} are significant: ${what}`);
     } else
-      believable = h(
+      significance = h(
         "p",
         { class: "quiet" },
-        "Whether to believe the labels was not asked: label with permutations to know.",
+        "Significance was not tested: label with permutations to see which labels to believe.",
       );
     const uses = new Map();
     data.columns.formula.forEach((k) => {
@@ -651,7 +654,7 @@ const neuronym = (() => {
         "div",
         {},
         h("h3", {}, "Most frequent concepts"),
-        believable,
+        significance,
         h(
           "ul",
           { class: "plain small" },
@@ -678,7 +681,7 @@ const neuronym = (() => {
   }
 
   document.querySelector(".skip").addEventListener("click", (event) => {
-    event.preventDefault(); // the address holds what is shown
+    event.preventDefault(); // the hash of the URL is the view
     document.getElementById("main").focus();
   });
   document.addEventListener("keydown", (event) => {
@@ -690,7 +693,7 @@ const neuronym = (() => {
         box.focus();
       } else location.hash = "#/";
     }
-    if (event.target.closest(".scroll")) return; // arrows scroll a wide table
+    if (event.target.closest(".scroll")) return; // here, arrow keys scroll a wide table
     const next = event.key === "ArrowRight" ? "next" : event.key === "ArrowLeft" ? "previous" : null;
     const to = next && document.querySelector(`a[rel=${next === "next" ? "next" : "prev"}]`);
     if (to) to.click();
@@ -704,7 +707,7 @@ const neuronym = (() => {
     nameOf: nameOf,
     formulaOf: formulaOf,
     conceptLink: conceptLink,
-    told: told,
+    numberText: numberText,
     textOf: textOf,
     numeric: numeric,
     shownColumns: shownColumns,

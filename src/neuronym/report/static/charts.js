@@ -1,4 +1,4 @@
-// Charts: uPlot on canvas, each with a text alternative, in the colours of the page.
+// Charts drawn by uPlot on a canvas, in the colours of the page, each with a text alternative.
 "use strict";
 
 // biome-ignore lint/correctness/noUnusedVariables: the other scripts use it
@@ -24,7 +24,7 @@ const charts = (() => {
     );
   }
 
-  // series: [{label, y, colour, fill, dash, points, bars, width}], drawn over one x.
+  // Draw series [{label, y, colour, fill, dash, points, bars, width}] over one x.
   function plot(place, caption, alternative, x, series, options) {
     const box = h("div", { role: "img", "aria-label": alternative });
     const key =
@@ -97,7 +97,7 @@ const charts = (() => {
     });
   }
 
-  function again() {
+  function redraw() {
     drawn = drawn.filter((entry) => entry.box.isConnected);
     drawn.forEach((entry) => {
       if (entry.chart) entry.chart.destroy();
@@ -107,9 +107,9 @@ const charts = (() => {
   let waiting = null;
   window.addEventListener("resize", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(again, 150);
+    waiting = setTimeout(redraw, 150);
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
   return { plot: plot, colour: colour };
 })();

@@ -1,9 +1,9 @@
-// The pages beside the table: a neuron, a concept, layers, two sets, circuits, spurious findings.
+// The other views: a neuron, a concept, layers, a comparison of two sets of labels, circuits, spurious features.
 "use strict";
 (() => {
   const N = neuronym;
 
-  function shown(name) {
+  function readable(name) {
     const c = N.data.place.get(name);
     return c === undefined ? name : N.data.named[c];
   }
@@ -13,12 +13,12 @@
       {},
       negated ? "not " : "",
       N.data.place.has(name)
-        ? h("a", { href: N.conceptLink(name) }, h("bdi", {}, shown(name)))
-        : h("bdi", {}, shown(name)),
+        ? h("a", { href: N.conceptLink(name) }, h("bdi", {}, readable(name)))
+        : h("bdi", {}, readable(name)),
     );
   }
   const BINDING = { or: 0, and: 1, not: 2 };
-  // In words: "dog and not grass".
+  // A formula in words, such as "dog and not grass".
   function words(tree, outer) {
     if (tree[0] === "concept") return concept(tree[1]);
     if (tree[0] === "not") return h("span", {}, "not ", words(tree[1], 2));
@@ -84,45 +84,45 @@
       rows.map((one) => [
         h("a", { href: N.link(one[0]) }, h("bdi", {}, N.nameOf(one[0]))),
         h("bdi", {}, N.formulaOf(one[0])),
-        one[1] === null ? "" : N.told("auc", one[1]),
+        one[1] === null ? "" : N.numberText("auc", one[1]),
       ]),
       caption,
     );
   }
 
-  // Samples: [places, values, whether inside] or places alone.
-  function samples(own, names, _low) {
-    const places = Array.isArray(own[0]) ? own[0] : own,
-      values = Array.isArray(own[0]) ? own[1] : [],
-      truth = Array.isArray(own[0]) ? own[2] : [];
+  // A list of samples: [samples, activations, whether inside], or samples alone.
+  function samples(listed, names, _low) {
+    const places = Array.isArray(listed[0]) ? listed[0] : listed,
+      values = Array.isArray(listed[0]) ? listed[1] : [],
+      truth = Array.isArray(listed[0]) ? listed[2] : [];
     const texts = places.some((row) => names[row]?.[1]);
     return h(
       "ul",
       { class: `samples${texts ? " texts" : ""}` },
       places.map((row, i) => {
-        const held = names[row] || [String(row), null, 0],
+        const sample = names[row] || [String(row), null, 0], // name, text, whether there is an image
           inside = truth[i];
-        const image = held[2]
+        const image = sample[2]
           ? h("img", {
               src: `thumbs/${row}.jpg`,
               loading: "lazy",
               width: 112,
               height: 112,
               style: "object-fit:contain;height:auto;aspect-ratio:1",
-              alt: `sample ${held[0]}`,
+              alt: `sample ${sample[0]}`,
             })
           : null;
         return h(
           "li",
           { class: inside === 1 ? "in" : inside === 0 ? "outside" : null },
           image,
-          held[1] ? h("p", { style: "margin:0 0 .3em", dir: "auto" }, held[1]) : null,
-          h("bdi", {}, held[0]),
+          sample[1] ? h("p", { style: "margin:0 0 .3em", dir: "auto" }, sample[1]) : null,
+          h("bdi", {}, sample[0]),
           values.length
             ? h(
                 "div",
                 { class: "quiet" },
-                (inside === 1 ? "inside, " : inside === 0 ? "outside, " : "") + N.told("value", values[i]),
+                (inside === 1 ? "inside, " : inside === 0 ? "outside, " : "") + N.numberText("value", values[i]),
               )
             : null,
         );
@@ -131,17 +131,17 @@
   }
 
   views.neuron = (path) => {
-    const wanted = path.slice(0, 3).map(encodeURIComponent).join("/");
-    const i = N.data.key.get(wanted);
+    const key = path.slice(0, 3).map(encodeURIComponent).join("/");
+    const i = N.data.key.get(key);
     if (i === undefined)
       return N.show("Not found", [h("h1", {}, "No such neuron"), h("p", {}, h("a", { href: "#/" }, "All neurons"))]);
     N.load(`neurons/${Math.floor(i / N.data.piece[0])}`, (part) => {
-      if (!N.at("neuron", wanted)) return;
+      if (!N.at("neuron", key)) return;
       neuron(i, part.neurons[i % N.data.piece[0]], part.samples);
     });
   };
 
-  function neuron(i, own, names) {
+  function neuron(i, detail, names) {
     const c = N.data.columns,
       low = c.low?.[i],
       rows = N.rows(),
@@ -149,12 +149,13 @@
     const before = at > 0 ? rows[at - 1] : null,
       after = at >= 0 && at + 1 < rows.length ? rows[at + 1] : null;
     const plots = h("div", { class: "charts" }),
-      held = own.auc_heldout !== undefined;
+      held = detail.auc_heldout !== undefined;
+    const side = low ? "≤" : "≥";
     const kinds = {
       top: low ? "Lowest activations" : "Highest activations",
-      random: "A random draw of samples inside the formula",
-      outside: `Failures: ${low ? "low" : "high"}, but outside the formula`,
-      missed: `Failures: inside the formula, but ${low ? "high" : "low"}`,
+      random: "Random samples inside the formula",
+      outside: `Failures: ${low ? "low" : "high"} activation outside the formula`,
+      missed: `Failures: ${low ? "high" : "low"} activation inside the formula`,
     };
     const children = [
       h(
@@ -168,8 +169,8 @@
       h(
         "p",
         { style: "font-size:1.25rem;margin:.2em 0" },
-        own.tree ? words(own.tree) : N.formulaOf(i),
-        low ? h("span", { class: "quiet" }, " (the neuron is low inside)") : null,
+        detail.tree ? words(detail.tree) : N.formulaOf(i),
+        low ? h("span", { class: "quiet" }, " (the neuron is low inside the formula)") : null,
       ),
       facts([
         ...N.shownColumns()
@@ -177,61 +178,68 @@
           .map((one) => [one.name, N.textOf(one.name, i), one.about]),
         [
           "95% interval",
-          own.auc_low === undefined ? "" : `${N.told("auc", own.auc_low)} to ${N.told("auc", own.auc_high)}`,
+          detail.auc_low === undefined
+            ? ""
+            : `${N.numberText("auc", detail.auc_low)} to ${N.numberText("auc", detail.auc_high)}`,
         ],
         [
-          "best F1, in hindsight",
-          own.roc ? `${N.told("f1", own.roc.f1)} at ${N.told("value", own.roc.threshold)}` : "",
+          "highest F1, in hindsight",
+          detail.roc
+            ? `${N.numberText("f1", detail.roc.f1)} at ${side}\u00a0${N.numberText("value", detail.roc.threshold)}`
+            : "",
         ],
       ]),
-      own.tree && own.tree[0] !== "concept"
-        ? h("details", { class: "tree" }, h("summary", {}, "As a tree"), h("ul", {}, branches(own.tree)))
+      detail.tree && detail.tree[0] !== "concept"
+        ? h("details", { class: "tree" }, h("summary", {}, "Formula as a tree"), h("ul", {}, branches(detail.tree)))
         : null,
-      own.aliases
+      detail.aliases
         ? h(
             "p",
             { class: "quiet small" },
-            own.aliases.map((one) => `${shown(one[0])}: the same samples as ${one.slice(1).map(shown).join(", ")}. `),
+            detail.aliases.map(
+              (one) => `${readable(one[0])} is true for the same samples as ${one.slice(1).map(readable).join(", ")}. `,
+            ),
           )
         : null,
-      own.unknown
-        ? h("p", {}, `No curves: ${own.unknown.map(shown).join(", ")} not among the concepts that were given.`)
+      detail.unknown
+        ? h("p", {}, `No ROC curve: the concepts given to the report lack ${detail.unknown.map(readable).join(", ")}.`)
         : null,
-      held && own.roc
+      held && detail.roc
         ? h(
             "p",
             { class: "quiet small" },
-            "Distribution, ROC curve, samples and single concepts are over all samples, " +
-              "those searched and those held out.",
+            "The distribution, ROC curve, samples and single concepts below are computed on all samples, " +
+              "both searched and held out.",
           )
         : null,
       plots,
     ];
     const title = N.nameOf(i);
-    if (own.shown)
+    if (detail.shown)
       ["top", "random", "outside", "missed"].forEach((kind) => {
-        if (own.shown[kind]?.[0].length) children.push(h("h2", {}, kinds[kind]), samples(own.shown[kind], names, low));
+        if (detail.shown[kind]?.[0].length)
+          children.push(h("h2", {}, kinds[kind]), samples(detail.shown[kind], names, low));
       });
     const columns = h("div", { class: "columns" });
-    if (own.path?.length)
+    if (detail.path?.length)
       columns.append(
         h(
           "div",
           {},
-          h("h2", {}, "The best formula by length"),
+          h("h2", {}, "Best formula by length"),
           table(
             [["length", 1], ["formula"], ["auc", 1], ["fraction", 1]],
-            own.path.map((step) => [
+            detail.path.map((step) => [
               step.length,
               words(step.formula),
-              N.told("auc", step.auc),
-              N.told("fraction", step.fraction),
+              N.numberText("auc", step.auc),
+              N.numberText("fraction", step.fraction),
             ]),
-            "The best formula by length",
+            "Best formula by length",
           ),
         ),
       );
-    if (own.runners_up?.length)
+    if (detail.runners_up?.length)
       columns.append(
         h(
           "div",
@@ -239,16 +247,16 @@
           h("h2", {}, "Runners-up"),
           table(
             [["formula"], ["auc", 1], ["fraction", 1]],
-            own.runners_up.map((step) => [
+            detail.runners_up.map((step) => [
               words(step.formula),
-              N.told("auc", step.auc),
-              N.told("fraction", step.fraction),
+              N.numberText("auc", step.auc),
+              N.numberText("fraction", step.fraction),
             ]),
             "Runners-up",
           ),
         ),
       );
-    if (own.single)
+    if (detail.single)
       [
         ["highest", "Single concepts with the highest AUC"],
         ["lowest", "Single concepts with the lowest AUC"],
@@ -260,13 +268,13 @@
             h("h2", {}, one[1]),
             table(
               [["concept"], ["auc", 1], ["count", 1]],
-              own.single[one[0]].map((row) => [concept(row[0]), N.told("auc", row[1]), row[2]]),
+              detail.single[one[0]].map((row) => [concept(row[0]), N.numberText("auc", row[1]), row[2]]),
               one[1],
             ),
           ),
         );
       });
-    if (own.near?.length)
+    if (detail.near?.length)
       columns.append(
         h(
           "div",
@@ -274,33 +282,33 @@
           h("h2", {}, "Neurons with the most similar activations"),
           table(
             [["neuron"], ["formula"], ["rank correlation", 1]],
-            own.near.map((one) => [
+            detail.near.map((one) => [
               h("a", { href: N.link(one[0]) }, h("bdi", {}, N.nameOf(one[0]))),
               h("bdi", {}, N.formulaOf(one[0])),
-              N.told("r", one[1]),
+              N.numberText("r", one[1]),
             ]),
             "Neurons with similar activations",
           ),
         ),
       );
-    if (own.same?.length)
+    if (detail.same?.length)
       columns.append(
         h(
           "div",
           {},
           h("h2", {}, "Neurons with the same formula"),
           neuronTable(
-            own.same.map((j) => [j, c.auc[j]]),
+            detail.same.map((j) => [j, c.auc[j]]),
             "Neurons with the same formula",
           ),
         ),
       );
     children.push(columns);
     N.show(title, children, "");
-    figures(plots, own, low);
+    figures(plots, detail, low);
   }
 
-  // The edges of all bins of densities {low, high, heights}, in order.
+  // The sorted bin edges of densities {low, high, heights}.
   function edges(densities) {
     const all = densities.flatMap((d) =>
       Array.from({ length: d.heights.length + 1 }, (_, k) => d.low + (k * (d.high - d.low)) / d.heights.length),
@@ -308,7 +316,7 @@
     return [...new Set(all)].sort((a, b) => a - b);
   }
 
-  // The height of a density from each place on; null where it has no bin.
+  // The height of a density to the right of each x; null where it has no bin.
   function heights(d, x) {
     return x.map((at) => {
       const bin = Math.floor(((at - d.low) / (d.high - d.low)) * d.heights.length + 1e-6);
@@ -316,26 +324,26 @@
     });
   }
 
-  function figures(place, own, low) {
-    if (own.distribution) {
-      const sides = own.distribution,
+  function figures(place, detail, low) {
+    if (detail.distribution) {
+      const sides = detail.distribution,
         whole = sides.all !== undefined,
         x = edges(Object.values(sides));
       const zeros = Object.entries({
         all: "of the samples",
         inside: "of the samples inside",
-        outside: "of those outside",
+        outside: "of the samples outside",
       })
         .filter(([side]) => sides[side]?.zeros)
         .map(([side, words]) => `${percent(sides[side].zeros)} ${words}`);
-      const said = whole
+      const alternative = whole
         ? "Density of the activation over all samples."
         : "Densities of the activation inside and outside the formula.";
-      const note = zeros.length ? `Exactly 0, and not drawn: ${zeros.join(" and ")}.` : null;
+      const note = zeros.length ? `Not drawn: activations of exactly 0, ${zeros.join(" and ")}.` : null;
       charts.plot(
         place,
         whole ? "Activation" : "Activation inside and outside the formula",
-        `${said} ${note || ""}`,
+        `${alternative} ${note || ""}`,
         x,
         whole
           ? [{ label: "all samples", y: heights(sides.all, x), colour: "in", fill: true, steps: true }]
@@ -353,22 +361,23 @@
         { x: "activation", y: "density", note: note },
       );
     }
-    if (own.roc) {
+    if (detail.roc) {
       const points = [];
-      own.roc.x.forEach((a, k) => {
-        points.push([a, own.roc.y[k], null]);
+      detail.roc.x.forEach((a, k) => {
+        points.push([a, detail.roc.y[k], null]);
       });
-      points.push([own.roc.best[0], null, own.roc.best[1]]);
+      points.push([detail.roc.best[0], null, detail.roc.best[1]]);
       points.sort((a, b) => a[0] - b[0] || (a[1] || 0) - (b[1] || 0));
       charts.plot(
         place,
         "ROC curve",
-        `ROC curve with AUC ${N.told("auc", own.roc.auc)}; best threshold by F1 at a false alarm rate of ` +
-          `${N.told("x", own.roc.best[0])} and a hit rate of ${N.told("y", own.roc.best[1])}`,
+        `ROC curve with AUC ${N.numberText("auc", detail.roc.auc)}; the threshold with the highest F1 has a false ` +
+          `positive rate of ${N.numberText("x", detail.roc.best[0])} and a true positive rate of ` +
+          `${N.numberText("y", detail.roc.best[1])}`,
         points.map((p) => p[0]),
         [
           {
-            label: "hits and false alarms by threshold",
+            label: "all thresholds",
             y: points.map((p) => (p[1] === null ? undefined : p[1])),
             colour: "in",
           },
@@ -381,19 +390,20 @@
           },
         ],
         {
-          x: `false alarms: outside, ${low ? "below" : "above"}`,
-          y: `hits: inside, ${low ? "below" : "above"}`,
+          x: "false positive rate",
+          y: "true positive rate",
+          note: `Activations ${low ? "below" : "above"} the threshold count as positive.`,
           xrange: [0, 1],
           yrange: [0, 1.03],
         },
       );
     }
-    if (own.path && own.path.length > 1) {
-      const held = own.path.some((step) => step.auc_heldout !== undefined);
+    if (detail.path && detail.path.length > 1) {
+      const held = detail.path.some((step) => step.auc_heldout !== undefined);
       const series = [
         {
           label: "samples searched",
-          y: own.path.map((step) => step.auc),
+          y: detail.path.map((step) => step.auc),
           colour: "in",
           points: { show: true, size: 8 },
         },
@@ -401,19 +411,19 @@
       if (held)
         series.push({
           label: "held out",
-          y: own.path.map((step) => (step.auc_heldout === undefined ? null : step.auc_heldout)),
+          y: detail.path.map((step) => (step.auc_heldout === undefined ? null : step.auc_heldout)),
           colour: "out",
           dash: [6, 4],
           points: { show: true, size: 8 },
         });
-      const steps = own.path.map((step) => `${step.length}: ${N.told("auc", step.auc)}`);
+      const steps = detail.path.map((step) => `${step.length}: ${N.numberText("auc", step.auc)}`);
       charts.plot(
         place,
-        "Simplicity and precision",
+        "AUC by length: precision and simplicity",
         `AUC by length of the formula: ${steps.join(", ")}`,
-        own.path.map((step) => step.length),
+        detail.path.map((step) => step.length),
         series,
-        { x: "length", y: "AUC", xaxis: { splits: own.path.map((step) => step.length) } },
+        { x: "length", y: "AUC", xaxis: { splits: detail.path.map((step) => step.length) } },
       );
     }
   }
@@ -435,12 +445,12 @@
       per.set(k, (per.get(k) || 0) + 1);
     });
     const rows = N.data.concepts.map((name, c) => [name, (uses.get(c) || []).reduce((sum, k) => sum + per.get(k), 0)]);
-    rows.sort((a, b) => b[1] - a[1] || (shown(a[0]) < shown(b[0]) ? -1 : 1));
+    rows.sort((a, b) => b[1] - a[1] || (readable(a[0]) < readable(b[0]) ? -1 : 1));
     N.show(
       "Concepts",
       [
         h("h1", {}, "Concepts"),
-        h("p", { class: "quiet" }, `${rows.length} concepts, and in how many formulas each stands`),
+        h("p", { class: "quiet" }, `${rows.length} concepts, with the number of formulas that contain each`),
         table(
           [["concept"], ["formulas", 1]],
           rows.map((row) => [concept(row[0]), row[1]]),
@@ -460,7 +470,7 @@
         h("p", {}, h("a", { href: "#/concepts" }, "All concepts")),
       ]);
     N.load(`concepts/${Math.floor(c / N.data.piece[1])}`, (part) => {
-      const own = part.concepts[c % N.data.piece[1]];
+      const detail = part.concepts[c % N.data.piece[1]];
       const related = (listed, title) =>
         listed.length
           ? h(
@@ -475,50 +485,50 @@
             )
           : null;
       N.show(
-        shown(name),
+        readable(name),
         [
           h(
             "p",
             { class: "pager" },
             h("a", { href: "#/concepts" }, "All concepts"),
-            h("a", { href: `#/?q=${encodeURIComponent(`"${shown(name)}"`)}` }, "formulas with it"),
+            h("a", { href: `#/?q=${encodeURIComponent(`"${readable(name)}"`)}` }, "neurons with it in their formula"),
           ),
-          h("h1", {}, h("bdi", {}, shown(name))),
+          h("h1", {}, h("bdi", {}, readable(name))),
           facts([
-            ["samples", own.count === undefined ? "" : own.count],
-            ["formulas", own.n_formulas],
-            ["known as", shown(name) === name ? "" : name],
+            ["samples", detail.count === undefined ? "" : detail.count],
+            ["formulas", detail.n_formulas],
+            ["original name", readable(name) === name ? "" : name],
           ]),
-          own.aliases?.length
-            ? h("p", { class: "quiet" }, `The same samples show ${own.aliases.map(shown).join(", ")}.`)
+          detail.aliases?.length
+            ? h("p", { class: "quiet" }, `True for the same samples: ${detail.aliases.map(readable).join(", ")}.`)
             : null,
           h(
             "div",
             { class: "columns" },
-            own.neurons.length
+            detail.neurons.length
               ? h(
                   "div",
                   {},
                   h("h2", {}, "Neurons that detect it best"),
-                  neuronTable(own.neurons, "Neurons that detect it best"),
+                  neuronTable(detail.neurons, "Neurons that detect it best"),
                 )
               : null,
-            own.formulas.length
+            detail.formulas.length
               ? h(
                   "div",
                   {},
                   h("h2", {}, "Neurons with it in their formula"),
                   neuronTable(
-                    own.formulas.map((i) => [i, N.data.columns.auc[i]]),
+                    detail.formulas.map((i) => [i, N.data.columns.auc[i]]),
                     "Neurons with it in their formula",
                   ),
                 )
               : null,
-            related(own.parents, "Concepts above"),
-            related(own.children, "Concepts below"),
+            related(detail.parents, "Parent concepts"),
+            related(detail.children, "Child concepts"),
           ),
-          own.samples?.length ? h("h2", {}, "Samples, drawn at random") : null,
-          own.samples?.length ? samples(own.samples, part.samples) : null,
+          detail.samples?.length ? h("h2", {}, "Random samples with this concept") : null,
+          detail.samples?.length ? samples(detail.samples, part.samples) : null,
         ],
         "concepts",
       );
@@ -530,9 +540,9 @@
       c = N.data.columns,
       rows = [];
     N.data.layers.forEach((layer, l) => {
-      const own = [];
-      for (let i = 0; i < N.data.n; i++) if (c.layer[i] === l) own.push(i);
-      const aucs = own
+      const members = [];
+      for (let i = 0; i < N.data.n; i++) if (c.layer[i] === l) members.push(i);
+      const aucs = members
         .map((i) => c.auc[i])
         .filter((x) => x !== null)
         .sort((a, b) => a - b);
@@ -542,17 +552,17 @@
       };
       rows.push([
         h("a", { href: `#/?layer=${encodeURIComponent(String(layer))}` }, h("bdi", {}, String(layer))),
-        own.length,
-        N.told("auc", aucs.length ? aucs[aucs.length >> 1] : null),
-        N.told("auc", mean(own.map((i) => c.fraction[i]))),
-        N.told("mean", mean(own.map((i) => (c.formula[i] < 0 ? null : N.data.length[c.formula[i]])))),
-        c.q ? percent(mean(own.map((i) => (c.q[i] !== null && c.q[i] <= 0.05 ? 1 : 0)))) : "",
+        members.length,
+        N.numberText("auc", aucs.length ? aucs[aucs.length >> 1] : null),
+        N.numberText("auc", mean(members.map((i) => c.fraction[i]))),
+        N.numberText("mean", mean(members.map((i) => (c.formula[i] < 0 ? null : N.data.length[c.formula[i]])))),
+        c.q ? percent(mean(members.map((i) => (c.q[i] !== null && c.q[i] <= 0.05 ? 1 : 0)))) : "",
       ]);
     });
     N.show(
       "Layers",
       [
-        h("h1", {}, "Layers side by side"),
+        h("h1", {}, "Comparison of layers"),
         table(
           [["layer"], ["neurons", 1], ["median AUC", 1], ["mean fraction", 1], ["mean length", 1], ["q ≤ 0.05", 1]],
           rows,
@@ -571,7 +581,7 @@
       charts.plot(
         place,
         String(layer),
-        `Histogram of AUC of layer ${layer}`,
+        `Histogram of AUC in layer ${layer}`,
         counts.map((_, b) => 0.4 + (0.6 * (b + 0.5)) / bins),
         [{ label: "neurons", y: counts, colour: "in", fill: true, bars: true, width: 0 }],
         { x: "AUC", y: "neurons", height: 150, xrange: [0.38, 1.02] },
@@ -588,12 +598,12 @@
         gain: one[2] === null || N.data.columns.auc[one[0]] === null ? null : one[2] - N.data.columns.auc[one[0]],
       }));
       rows.sort((a, b) => Math.abs(b.gain || 0) - Math.abs(a.gain || 0));
-      const most = rows.length > 300 ? ", 300 of them" : "";
+      const most = rows.length > 300 ? "; the first 300 are listed" : "";
       N.show(
-        "Two sets",
+        "Comparison",
         [
-          h("h1", {}, "Two sets of labels"),
-          h("p", { class: "quiet" }, `${rows.length} neurons are in both; the largest differences first${most}`),
+          h("h1", {}, "Comparison of two sets of labels"),
+          h("p", { class: "quiet" }, `${rows.length} neurons are in both sets, sorted by difference in AUC${most}.`),
           table(
             [["neuron"], ["this set"], ["auc", 1], ["the other set"], ["auc", 1], ["difference", 1]],
             rows
@@ -601,12 +611,12 @@
               .map((row) => [
                 h("a", { href: N.link(row.i) }, h("bdi", {}, N.nameOf(row.i))),
                 h("bdi", {}, N.formulaOf(row.i)),
-                N.told("auc", N.data.columns.auc[row.i]),
+                N.numberText("auc", N.data.columns.auc[row.i]),
                 row.tree ? words(row.tree) : "none",
-                N.told("auc", row.auc),
+                N.numberText("auc", row.auc),
                 row.gain === null ? "" : (row.gain > 0 ? "+" : "") + row.gain.toFixed(3),
               ]),
-            "Two sets of labels",
+            "Comparison of two sets of labels",
           ),
         ],
         "compare",
@@ -617,19 +627,19 @@
   views.circuits = (path) => {
     N.load("circuits", (listed) => {
       const k = Math.min(Number(path[0] || 0) || 0, listed.length - 1),
-        own = listed[k];
+        circuit = listed[k];
       const title = (node) => `${node.layer} ${node.neuron}${node.name ? ` ${node.name}` : ""}`;
       const linked = (node) => {
         const i = N.data.key.get(`${encodeURIComponent(node.layer)}/${encodeURIComponent(node.neuron)}`);
         return i === undefined ? h("bdi", {}, title(node)) : h("a", { href: N.link(i) }, h("bdi", {}, title(node)));
       };
-      const rows = own.edges
+      const rows = circuit.edges
         .slice()
-        .sort((a, b) => own.nodes[a[1]].level - own.nodes[b[1]].level || Math.abs(b[2]) - Math.abs(a[2]));
+        .sort((a, b) => circuit.nodes[a[1]].level - circuit.nodes[b[1]].level || Math.abs(b[2]) - Math.abs(a[2]));
       N.show(
         "Circuits",
         [
-          h("h1", {}, `Circuit of ${title(own.nodes[0])}`),
+          h("h1", {}, `Circuit of ${title(circuit.nodes[0])}`),
           listed.length > 1
             ? h(
                 "p",
@@ -640,16 +650,16 @@
           h(
             "p",
             { class: "quiet" },
-            `Mean contributions over ${own.n_samples} samples; a line that is dashed takes away.`,
+            `Mean contributions over ${circuit.n_samples} samples; dashed lines are negative contributions.`,
           ),
-          drawing(own, title),
+          drawing(circuit, title),
           table(
             [["from"], ["formula"], ["to"], ["contribution", 1], ["share", 1]],
             rows.map((edge) => [
-              linked(own.nodes[edge[0]]),
-              own.nodes[edge[0]].formula || "",
-              linked(own.nodes[edge[1]]),
-              (edge[2] > 0 ? "+" : "") + N.told("c", edge[2]),
+              linked(circuit.nodes[edge[0]]),
+              circuit.nodes[edge[0]].formula || "",
+              linked(circuit.nodes[edge[1]]),
+              (edge[2] > 0 ? "+" : "") + N.numberText("c", edge[2]),
               percent(edge[3]),
             ]),
             "Contributions",
@@ -660,10 +670,10 @@
     });
   };
 
-  function drawing(own, title) {
+  function drawing(circuit, title) {
     let columns = {},
       tallest = 1;
-    own.nodes.forEach((node, k) => {
+    circuit.nodes.forEach((node, k) => {
       columns[node.level] ??= [];
       columns[node.level].push(k);
     });
@@ -680,7 +690,7 @@
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("width", width);
     svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", "Graph of the circuit; the table below holds the same");
+    svg.setAttribute("aria-label", "Graph of the circuit; the table below lists its edges");
     function element(tag, attributes, text) {
       const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
       Object.keys(attributes).forEach((name) => {
@@ -695,10 +705,10 @@
       });
     });
     const widest = {};
-    own.edges.forEach((edge) => {
+    circuit.edges.forEach((edge) => {
       widest[edge[1]] = Math.max(widest[edge[1]] || 0, edge[3]);
     });
-    own.edges.forEach((edge) => {
+    circuit.edges.forEach((edge) => {
       const a = at[edge[0]],
         b = at[edge[1]];
       element("line", {
@@ -712,7 +722,7 @@
         "stroke-dasharray": edge[2] > 0 ? "none" : "6 4",
       });
     });
-    own.nodes.forEach((node, k) => {
+    circuit.nodes.forEach((node, k) => {
       const p = at[k],
         cut = (text) => (text.length > 36 ? `${text.slice(0, 35)}…` : text);
       element("rect", {
@@ -728,7 +738,7 @@
       element(
         "text",
         { x: p[0], y: p[1] + 11, "text-anchor": "middle" },
-        node.formula ? `${cut(node.formula)}  ${N.told("auc", node.auc)}` : "",
+        node.formula ? `${cut(node.formula)}  ${N.numberText("auc", node.auc)}` : "",
       );
     });
     return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Graph" }, svg);
@@ -737,7 +747,7 @@
   views.spurious = () => {
     N.load("findings", (listed) => {
       const children = [h("h1", {}, "Spurious features")];
-      const numbers = (own) => own.columns.map((name) => [name.replace(/_/g, " "), name === "name" ? 0 : 1]);
+      const headings = (part) => part.columns.map((name) => [name.replace(/_/g, " "), name === "name" ? 0 : 1]);
       listed.forEach((one) => {
         children.push(
           h("h2", {}, h("bdi", {}, one.suspect)),
@@ -745,16 +755,16 @@
             "p",
             { class: "quiet" },
             one.pairs
-              ? `${one.pairs} pairs of a sample with it and without it`
-              : "No pairs: samples are compared as they are",
+              ? `${one.pairs} pairs of samples, with and without the suspect`
+              : "No pairs: samples with the suspect are compared with samples without it",
           ),
         );
         if (one.classes)
           children.push(
             h("h3", {}, "Classes that gain and lose"),
             table(
-              numbers(one.classes),
-              one.classes.rows.map((row) => row.map((v, c) => N.told(one.classes.columns[c], v))),
+              headings(one.classes),
+              one.classes.rows.map((row) => row.map((v, c) => N.numberText(one.classes.columns[c], v))),
               `Classes for ${one.suspect}`,
             ),
           );
@@ -762,10 +772,10 @@
           children.push(
             h("h3", {}, part.layer === null ? "Neurons" : `Neurons of ${part.layer}`),
             table(
-              numbers(part),
+              headings(part),
               part.rows.map((row) =>
                 row.map((v, c) => {
-                  if (part.columns[c] !== "neuron") return N.told(part.columns[c], v);
+                  if (part.columns[c] !== "neuron") return N.numberText(part.columns[c], v);
                   const i = N.data.key.get(
                     `${encodeURIComponent(part.layer === null ? "-" : part.layer)}/${encodeURIComponent(v)}`,
                   );
