@@ -23,7 +23,7 @@ SEED, PAIRS = 2023, 30
 
 
 def table_of_settings(concepts: Concepts, features: NDArray[np.float32], figure: Path) -> Table:
-    """Every length and least fraction."""
+    """Every length and minimum fraction."""
     label(features[:, :2], concepts, holdout=0.5)
     start = time.perf_counter()
     label(features, concepts, length=5, holdout=0.5)

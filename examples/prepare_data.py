@@ -34,7 +34,7 @@ def write_classes(data: Path) -> list[str]:
 
 
 def write_features(data: Path, classes: list[str]) -> None:
-    """Write EfficientNet-Lite0's pooled features and its logits for the classes present, one row per annotated photo."""
+    """Write EfficientNet-Lite0's pooled features and its logits for the classes present, one row per photo."""
     from neuronym.io.images import Images
     from neuronym.network.collecting import collect
     from neuronym.network.models import load_model

@@ -38,7 +38,7 @@ def read_outputs(data: Path) -> list[dict[str, str]]:
 
 
 def label_outputs(data: Path, concepts: Concepts) -> tuple[Labels, int]:
-    """Labels of length 1 for the 200 output neurons, and the number of neurons labelled with exactly their own class."""
+    """Labels of length 1 for the 200 output neurons, and the number labelled with exactly their own class."""
     labels = label(data / "efficientnet_lite0/logits_known.npy", concepts, length=1, max_fraction=1)
     own = [row["wnid"] for row in read_outputs(data)]
     return labels, sum(str(found.formula) == wnid for found, wnid in zip(labels, own, strict=True))
