@@ -1,8 +1,8 @@
-"""How fast the page to browse neurons is, with 20,000 of them; write the table to benchmarks/BROWSING.md.
+"""Measure how fast the page to browse neurons is with 20,000 of them, and write benchmarks/BROWSING.md.
 
 python benchmarks/browsing.py
 
-Needs Playwright and a Chromium.
+Needs Playwright and Chromium.
 """
 
 from __future__ import annotations
@@ -98,20 +98,20 @@ def main() -> None:
         ready, typed, shown = opened(folder, chromium)
     rows: list[list[str]] = [
         ["building the report", f"{taken:.0f} s", ""],
-        ["peak memory of all of it", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB", ""],
+        ["peak memory in total", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB", ""],
         ["the folder", f"{whole / 1e6:.0f} MB", ""],
-        ["what the first page loads beside libraries", f"{first / 1e6:.2f} MB", "1"],
+        ["data that the first page loads", f"{first / 1e6:.2f} MB", "1"],
         [
-            "the page is interactive after, median (worst)",
+            "time until the page is interactive, median (worst)",
             f"{statistics.median(ready):.0f} ({max(ready):.0f}) ms",
             "2,000",
         ],
-        ["a typed letter has filtered after", f"{statistics.median(typed):.0f} ({max(typed):.0f}) ms", "100"],
-        ["a neuron is shown after", f"{statistics.median(shown):.0f} ({max(shown):.0f}) ms", ""],
+        ["time until a typed letter has filtered", f"{statistics.median(typed):.0f} ({max(typed):.0f}) ms", "100"],
+        ["time until a neuron is shown", f"{statistics.median(shown):.0f} ({max(shown):.0f}) ms", ""],
     ]
     note = (
-        f"{N_NEURONS:,} neurons of four layers, {N_SAMPLES:,} samples, {N_CONCEPTS} concepts, opened from the disk in "
-        f"Chromium without a screen, {RUNS} times; times run until after the next frame is drawn."
+        f"{N_NEURONS:,} neurons of four layers, {N_SAMPLES:,} samples, {N_CONCEPTS} concepts, opened from disk in "
+        f"headless Chromium {RUNS} times. Times end after the next frame is drawn."
     )
     table: Table = ("Browsing 20,000 neurons", note, ["what", "measured", "goal"], rows)
     text = as_text([table], "browsing.py")

@@ -1,7 +1,7 @@
-"""Check what labels say of themselves against data whose truth is known, and write benchmarks/CALIBRATION.md.
+"""Check the evidence for labels on data whose truth is known, and write benchmarks/CALIBRATION.md.
 
-python benchmarks/calibration.py DATA          a minute, printed only
-python benchmarks/calibration.py DATA --full   the record
+python benchmarks/calibration.py DATA          takes a minute, prints only
+python benchmarks/calibration.py DATA --full   writes the record
 """
 
 from __future__ import annotations
@@ -99,9 +99,10 @@ def table_of_noise(sets: dict[str, Concepts], sizes: Sizes, figures: dict[str, o
         rows.append([name, kind, f"{np.median(aucs):.3f}", *(f"{share:.3f}" for share in shares), again, same])
     note = (
         f"{sizes.noise:,} neurons of pure noise, {sizes.permutations:,} shared permutations, L=3, B=3. Share of labels "
-        "with p ≤ 0.05 where p does not account for the search, and where it does (0.05 is right): for the seed that "
-        f"was chosen beforehand, whose noise is the same in all rows, and the mean (range) of {sizes.seeds} other "
-        "seeds. Kolmogorov-Smirnov's p of the best AUCs against as many fresh draws of the null."
+        "with p ≤ 0.05, where p does not account for the search, and with p_search ≤ 0.05, where it does (0.05 is "
+        "correct): for the seed chosen beforehand, whose noise is the same in all rows, and as the mean (range) of "
+        f"{sizes.seeds} other seeds. KS p is from a Kolmogorov-Smirnov test of the best AUCs against as many fresh "
+        "draws of the null."
     )
     searched_too = ("p_search ≤ 0.05", "p_search ≤ 0.01", "p_search ≤ 0.05, other seeds")
     return "Noise", note, ["concepts", "neurons", "median AUC", "p ≤ 0.05", *searched_too, "KS p"], rows
@@ -136,9 +137,9 @@ def table_of_discoveries(sets: dict[str, Concepts], sizes: Sizes, figures: dict[
             figures[f"{name}, {shift}"] = (np.mean(false), error, np.mean(power))
             rows.append([name, f"{shift}", f"{np.mean(false):.3f} ± {error:.3f}", f"{np.mean(power):.3f}"])
     note = (
-        f"Labels with q ≤ 0.05 among {sizes.mixed} tie-free neurons, a tenth of which is higher by a shift (in SDs) "
-        f"where one random concept is shown: share of noise among them, mean of {sizes.mixes} mixes with its standard "
-        "error, and share of the planted neurons that are among them."
+        f"Labels with q ≤ 0.05 among {sizes.mixed} tie-free neurons, a tenth of which are higher by a shift (in SDs) "
+        f"where one random concept is shown. False discoveries: the share of noise neurons among these labels, as the "
+        f"mean of {sizes.mixes} mixes with its standard error. Power: the share of planted neurons among them."
     )
     return "False discoveries", note, ["concepts", "shift", "false discoveries", "power"], rows
 
@@ -177,10 +178,10 @@ def table_of_literals(sets: dict[str, Concepts], sizes: Sizes, figures: dict[str
             figures[f"{name}, {kind}, {min_count}"] = shares
             rows.append([name, kind, str(len(formulas)), str(min_count), *(f"{x:.2f}" for own in shares for x in own)])
     note = (
-        f"Neurons higher by {SHIFT:g} SD where a planted formula is true. *exact*: the formula found is true for the "
-        "very same samples; *extra*: it holds a concept that was not planted; *lost*: it lacks one that was. Found on "
-        "all samples (with twice the `min_count`), on half of them (`holdout=0.5`), and after `simplest()`, which "
-        "keeps a literal only if it gains on the other half."
+        f"Neurons higher by {SHIFT:g} SD where a planted formula is true. *exact*: the formula found is true for "
+        "exactly the same samples; *extra*: it contains a concept that was not planted; *lost*: it lacks one that was. "
+        "*all*: found on all samples (with twice the `min_count`); *half*: on half of them (`holdout=0.5`); "
+        "*simplest*: after `simplest()`, which keeps a literal only if it gains on the other half."
     )
     numbers = (f"{x}, {y}" for y in ("all", "half", "simplest") for x in ("exact", "extra", "lost"))
     return "Literals", note, ["concepts", "planted", "neurons", "min_count", *numbers], rows
@@ -229,8 +230,8 @@ def table_of_bias(sets: dict[str, Concepts], sizes: Sizes, figures: dict[str, ob
         figures[name] = {which: np.array(one) for which, one in errors.items()}
         rows.append(row)
     note = (
-        f"{sizes.biased:,} neurons higher by 0.25, 0.5 or 1 SD where a random concept is shown. Mean of the AUC less "
-        "the one to expect of the formula found, on the same samples, with its standard error."
+        f"{sizes.biased:,} neurons higher by 0.25, 0.5 or 1 SD where a random concept is shown. Mean of the AUC minus "
+        "the expected AUC of the formula found, on the same samples, with its standard error."
     )
     return "Bias of the AUC", note, ["concepts", "on the samples searched", "on samples held out"], rows
 
@@ -254,8 +255,8 @@ def table_of_coverage(sizes: Sizes, figures: dict[str, object]) -> Table:
             figures[f"{positives} {auc}"] = float(np.mean(inside))
         rows.append(row)
     note = (
-        f"Share of {sizes.covered:,} neurons whose 95% interval of the held-out AUC holds the true one, by positives "
-        "held out (of 5,000 samples) and true AUC, normal inside and outside."
+        f"Share of {sizes.covered:,} neurons whose 95% interval of the held-out AUC contains the true AUC, by number "
+        "of held-out positives (of 5,000 samples) and by true AUC; activations are normal inside and outside."
     )
     return "Coverage of intervals", note, ["positives", "AUC 0.7", "AUC 0.9", "AUC 0.97", "AUC 0.99"], rows
 
@@ -276,9 +277,9 @@ def table_of_clusters(sizes: Sizes, figures: dict[str, object]) -> Table:
         figures[name] = [x.auc_heldout for x in held]
         rows.append([name, f"{rejected:.3f}", f"{np.nanmean(figures[name]):.3f}", f"{beyond:.3f}"])
     note = (
-        f"{sizes.dependent} neurons of noise that is shared within 200 clusters of 50 samples (videos and frames), as "
-        "are the 40 concepts; a formula is true for at least 200 samples. Share of labels with p_search ≤ 0.05, mean "
-        "held-out AUC (0.5 is right), and share with a held-out p ≤ 0.05."
+        f"{sizes.dependent} neurons of noise, most of which is shared within 200 clusters of 50 samples (videos and "
+        "frames), as are the 40 concepts; a formula is true for at least 200 samples. Share of labels with p_search ≤ "
+        "0.05, mean held-out AUC (0.5 is correct), and share with a held-out p ≤ 0.05."
     )
     return "Dependent samples", note, ["", "p_search ≤ 0.05", "held-out AUC", "held-out p ≤ 0.05"], rows
 

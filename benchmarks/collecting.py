@@ -1,4 +1,4 @@
-"""Measure the store of activations, and what collecting costs beside the model, and write benchmarks/COLLECTING.md.
+"""Measure the store of activations and the overhead of collecting, and write benchmarks/COLLECTING.md.
 
 python benchmarks/collecting.py DATA
 """
@@ -83,9 +83,9 @@ def table_of_store(n_samples: int = N_SAMPLES, n_neurons: int = N_NEURONS) -> Ta
             rows.append([name, f"{taken:.1f}", f"{rate:,.0f}", f"{peak:,.0f}"])
         n_files = sum(1 for file in path.rglob("*") if file.is_file())
     note = (
-        f"{n_samples:,} samples × {n_neurons:,} neurons, float32, written in batches of {BATCH}, read by blocks of "
-        "neurons, and labelled with 310 concepts, length 2, by one worker: each in a process of its own, with the peak "
-        f"of its resident memory, Python and its libraries included. {n_files:,} files."
+        f"{n_samples:,} samples × {n_neurons:,} neurons, float32, written in batches of {BATCH}, read in blocks of "
+        "neurons, and labelled with 310 concepts, length 2, by one worker. Each step runs in its own process; its peak "
+        f"resident memory includes Python and its libraries. {n_files:,} files."
     )
     return "The store", note, ["", "seconds", "MiB per second", "peak MiB"], rows
 
@@ -129,12 +129,12 @@ def table_of_overhead(data: Path, n_images: int = 320, repeats: int = 7) -> Tabl
         ratios = [own / alone for own, alone in zip(times, taken["the loop alone"], strict=True)]
         rate = n_images / statistics.median(times)
         rows.append([name, f"{rate:.0f}", f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"])
-    memory = "kept" if "MALLOC_TRIM_THRESHOLD_" in os.environ else "given back to the system after every layer"
+    memory = "kept" if "MALLOC_TRIM_THRESHOLD_" in os.environ else "returned to the system after every layer"
     note = (
-        f"EfficientNet-Lite0 on {n_images} photos from disk, batches of 8, {repeats} turns: photos per second, and the "
-        f"time over that of the bare loop of the same turn, median and range. Freed memory is {memory}."
+        f"EfficientNet-Lite0 on {n_images} photos from disk, batches of 8, {repeats} rounds: photos per second, and "
+        f"the ratio to the time of the bare loop in the same round, median and range. Freed memory is {memory}."
     )
-    return "Beside the model", note, ["", "photos per second", "ratio"], rows
+    return "Overhead of collecting", note, ["", "photos per second", "ratio"], rows
 
 
 def main() -> None:

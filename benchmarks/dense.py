@@ -1,4 +1,4 @@
-"""The same beam search as dense matrix products over a batch of neurons: what a good vectorised program does."""
+"""The same beam search as dense matrix products over a batch of neurons, as a good vectorised program would do it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs to say whether to believe labels, and what is said of those of a real network."""
+"""Measure the cost of evidence for labels, and the evidence for the labels of a real network."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def table_of_costs(concepts: Concepts) -> Table:
         taken = statistics.median(times)
         rows.append([name, f"{taken:.2f}", f"{taken / plain:.1f}"])
     note = (
-        f"512 neurons, {n:,} × {concepts.n_concepts}, L=3, B=3, two workers. Seconds in all, labels included, and how "
-        "many times the labels alone."
+        f"512 neurons, {n:,} × {concepts.n_concepts}, L=3, B=3, two workers. Seconds in total, including the labels, "
+        "and the ratio to the labels alone."
     )
     return "What evidence costs", note, ["", "seconds", "ratio"], rows
 
@@ -91,9 +91,9 @@ def table_of_real(concepts: Concepts, data: Path) -> Table:
             ]
         )
     note = (
-        "EfficientNet-Lite0 on the 10,000 photos, 348 concepts, L=3, B=3: labels with q ≤ 0.05 by p, by p_search, by p "
-        "on held-out photos; literals of the labels found on half of the photos that gain on the other half (p_gain ≤ "
-        "0.05); mean AUC on the half searched and what it loses on the other; seconds for p_search."
+        "EfficientNet-Lite0 on the 10,000 photos, 348 concepts, L=3, B=3: labels with q ≤ 0.05 by p, by p_search and "
+        "by p on held-out photos; literals of the labels found on half of the photos that gain on the other half "
+        "(p_gain ≤ 0.05); mean AUC on the half searched and its loss on the other half; seconds for p_search."
     )
     head = ["activations", "neurons", "by p", "by p_search", "by held-out p", "literals", "AUC", "optimism", "seconds"]
     return "Labels of a real network, believed or not", note, head, rows

@@ -1,8 +1,9 @@
-"""What watermarks and ablations do to a real network, EfficientNet-Lite0; write the tables to benchmarks/NETWORK.md.
+"""Measure what watermarks and ablations do to a real network, and write benchmarks/NETWORK.md.
 
 python benchmarks/network.py DATA
 
-Takes about half an hour on two cores; needs fonts for Chinese, Japanese, Korean and Arabic.
+The network is EfficientNet-Lite0. Takes about half an hour on two cores; needs fonts for Chinese, Japanese, Korean
+and Arabic.
 """
 
 from __future__ import annotations
@@ -81,9 +82,9 @@ def table_of_watermarks(loaded: LoadedModel, data: Path, figure: Path) -> Table:
             ]
         )
     note = (
-        f"998 photos, one of each class, and a copy of each; {taken:.0f} s an alteration. Text is white, half "
-        "transparent, in the middle, and as wide as the photo where it has six signs or more. The rank of carton "
-        f"(class {CARTON}) is that of its change among 1,000 logits."
+        f"998 photos, one per class, and a copy of each; {taken:.0f} s per alteration. Text is white, "
+        "half-transparent, in the middle, and as wide as the photo if it has six characters or more. The rank of "
+        f"carton (class {CARTON}) is that of its change among 1,000 logits."
     )
     head = [
         *("alteration", "pooled neurons with q ≤ 0.05", "highest AUC of one", "class that gains most"),
@@ -158,8 +159,8 @@ def table_of_ablations(loaded: LoadedModel, data: Path, tiny: Path, folder: Path
     drawing.savefig(figure, dpi=120)
     note = (
         f"{CLASSES} random classes. The {NEURONS} channels of a block below the head that add most to the logit "
-        f"(gradient × activation) are set to their mean, against {NEURONS} random ones (20 sets, or 5), and against "
-        f"the {NEURONS} whose activation is farthest from its mean."
+        f"(gradient × activation) are set to their mean, and compared with {NEURONS} random channels (20 sets, or "
+        f"5) and with the {NEURONS} channels whose activation is farthest from its mean."
     )
     head = [
         *("photos", "layer", "logit", "without contributors", "without random", "without the most unusual"),

@@ -1,4 +1,4 @@
-"""Measure the search and write the tables to benchmarks/RESULTS.md.
+"""Measure the search, and write benchmarks/RESULTS.md.
 
 python benchmarks/run.py DATA
 """
@@ -110,9 +110,9 @@ def table_of_kinds(concepts: Concepts) -> Table:
         )
     note = (
         f"{concepts.n_samples:,} × {concepts.n_concepts:,} ({groups.n_groups:,} distinct rows, {groups.n_concepts:,} "
-        f"concepts once equal ones are merged), L=3, B=3, min_fraction=0.002. Milliseconds per neuron on one thread. "
+        f"concepts after merging equal ones), L=3, B=3, min_fraction=0.002. Milliseconds per neuron on one thread. "
         "*sort* is `np.sort` of the packed keys alone; *rank* packs, sorts and sums midranks by group; *search* is the "
-        "beam search with prefixes constrained and with stepping stones; the ratios are (rank + search) / sort."
+        "beam search, with constrained prefixes and with stepping stones; the ratios are (rank + search) / sort."
     )
     head = ["neurons", "sort", "rank", "search, constrained", "search, free", "ratio, constrained", "ratio, free"]
     return "ImageNet validation, by kind of neuron", note, head, rows
@@ -127,7 +127,7 @@ def table_of_coco() -> Table:
         f"{groups.group_ptr[-1] / groups.n_groups:.1f} concepts in each. Milliseconds per neuron on one thread."
     )
     row = [f"{ms[name]:.2f}" for name in ("sort", "rank", "constrained", "free")]
-    return "COCO-like, hardly any rows equal", note, ["sort", "rank", "search, constrained", "search, free"], [row]
+    return "COCO-like, hardly any equal rows", note, ["sort", "rank", "search, constrained", "search, free"], [row]
 
 
 def end_to_end(path: Path, data: Path) -> None:
@@ -166,12 +166,12 @@ def table_of_workers(concepts: Concepts, data: Path) -> Table:
         speed = f"{statistics.median(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})" if n_jobs == "2" else "1"
         rows.append([n_jobs, f"{own:.2f}", f"{own / 2.048:.2f}", speed])
     note = (
-        f"`label()` on 2,048 tie-free neurons from a memory-mapped file of {size:.0f} MiB, labels written, by one and "
-        "two workers in turn: medians of 9, and the median ratio of a pair with its range. What the machine gives: "
-        f"sorting alone by two threads was {statistics.median(bound):.2f} ({min(bound):.2f} to {max(bound):.2f}) times "
-        "as fast as by one, in the same turns. Resident memory, pages of "
-        f"the mapped file included: {taken['before'][0] / 1024:.0f} MiB once two neurons are labelled, "
-        f"{taken['peak'][0] / 1024:.0f} MiB at the peak."
+        f"`label()` on 2,048 tie-free neurons from a memory-mapped file of {size:.0f} MiB, writing the labels, with "
+        "one and two workers alternately: medians of 9, and the median ratio of a pair with its range. The limit of "
+        f"the machine: in the same rounds, two threads sorted {statistics.median(bound):.2f} ({min(bound):.2f} to "
+        f"{max(bound):.2f}) times as fast as one. Resident memory, including pages of the mapped file: "
+        f"{taken['before'][0] / 1024:.0f} MiB after labelling two neurons, {taken['peak'][0] / 1024:.0f} MiB at the "
+        "peak."
     )
     return "End to end", note, ["workers", "seconds", "ms per neuron", "speed-up"], rows
 
@@ -195,7 +195,7 @@ def table_of_scaling(concepts: Concepts) -> Table:
         measure(f"L = {length}", concepts, values, Rules(**{**RULES.__dict__, "length": length}))
     for beam in (1, 3, 10, 30, 100):
         measure(f"B = {beam}", concepts, values, Rules(**{**RULES.__dict__, "beam": beam}))
-    note = "One thing varied at a time from the case above. Milliseconds per neuron on one thread."
+    note = "One parameter at a time varies from the ImageNet case above. Milliseconds per neuron on one thread."
     return "Scaling", note, ["", "sort", "rank", "search, constrained", "search, free"], rows
 
 
@@ -235,11 +235,11 @@ def table_of_others(concepts: Concepts) -> Table:
     ):
         rows.append([name, f"{1000 * times:,.1f}", f"{times / own:,.1f}"])
     note = (
-        "Tie-free neurons, prefixes constrained, one thread each. The loop is timed on 24 of its formulas and "
-        "multiplied. The dense search multiplies ranks × masks × concepts in float32 for 32 neurons at once "
+        "Tie-free neurons, constrained prefixes, one thread each. The loop is timed on 24 of its formulas and "
+        "extrapolated. The dense search multiplies ranks × masks × concepts in float32 for 32 neurons at once "
         f"(`benchmarks/dense.py`); its best AUCs agree with ours to {worst:.0e}."
     )
-    return "Beside other ways to do the same search", note, ["", "ms per neuron", "ratio"], rows
+    return "Other ways to do the same search", note, ["", "ms per neuron", "ratio"], rows
 
 
 def as_text(tables: list[Table], script: str = "run.py", packages: Sequence[str] = PACKAGES) -> str:
@@ -262,7 +262,7 @@ def as_text(tables: list[Table], script: str = "run.py", packages: Sequence[str]
         "",
         f"Written by `python benchmarks/{script}` on {time.strftime('%Y-%m-%d')}: {cpu}, {os.cpu_count()} cores, "
         f"{flags} AVX-512, {platform.system()}, Python {platform.python_version()}, {libraries}. Machines differ, "
-        "so read the ratios, which come from one run.",
+        "so compare the ratios, which come from one run.",
     ]
     for title, note, head, rows in tables:
         head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in [list(head), *rows]]

@@ -1,4 +1,4 @@
-"""What labels are used for, on real features: settings compared, detectors composed; written to benchmarks/USES.md.
+"""Measure uses of labels on real features, a sweep and composed detectors, and write benchmarks/USES.md.
 
 python benchmarks/uses.py DATA
 """
@@ -23,7 +23,7 @@ SEED, PAIRS = 2023, 30
 
 
 def table_of_settings(concepts: Concepts, features: NDArray[np.float32], figure: Path) -> Table:
-    """Every length and least fraction."""
+    """Every length and minimum fraction."""
     label(features[:, :2], concepts, holdout=0.5)
     start = time.perf_counter()
     label(features, concepts, length=5, holdout=0.5)
@@ -39,10 +39,10 @@ def table_of_settings(concepts: Concepts, features: NDArray[np.float32], figure:
     ]
     note = (
         f"{features.shape[1]} pooled features of EfficientNet-Lite0, {concepts.n_samples:,} × {concepts.n_concepts}, "
-        f"one worker: {len(rows)} settings in {taken:.1f} s, {taken / once:.1f} times one run of `label` with length 5 "
-        "and a hold-out. Means over neurons."
+        f"one worker: {len(rows)} settings in {taken:.1f} s, {taken / once:.1f} times as long as one run of `label` "
+        "with length 5 and a hold-out. Means over neurons."
     )
-    return "Lengths and least fractions", note, ["α", "length", *columns], rows
+    return "Lengths and minimum fractions", note, ["α", "length", *columns], rows
 
 
 def table_of_detectors(concepts: Concepts, features: NDArray[np.float32]) -> Table:
@@ -71,10 +71,10 @@ def table_of_detectors(concepts: Concepts, features: NDArray[np.float32]) -> Tab
         rows.append([*name, *cells])
     note = (
         f"{PAIRS} random formulas of each kind: two of the 200 classes, and a hypernym without one of its classes. "
-        "Mean held-out AUC, and how often it is above that of the best single neuron."
+        "Mean held-out AUC, and how often it is higher than that of the best single neuron."
     )
     head = ["detector", "mapping", "a | b", "beats the neuron", "a & ~b", "beats the neuron"]
-    return "Detectors composed by hand", note, head, rows
+    return "Composed detectors", note, head, rows
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""Make the folder DATA that the examples and benchmarks read from data sets as they are published.
+"""Prepare the folder DATA that the examples and benchmarks read, from published data sets.
 
-docs/data.md says what is in the folder and where the data sets come from. Unpack Tiny ImageNet's ``val`` to
-``DATA/tiny-imagenet-200/val`` first. The ILSVRC-2012 validation images, sorted into a folder per class, are optional.
+docs/data.md describes the folder and where to download the data sets. First unpack Tiny ImageNet's ``val`` to
+``DATA/tiny-imagenet-200/val``. The validation images of ILSVRC-2012, sorted into one folder per class, are optional.
 
     python examples/prepare_data.py DATA
     python examples/prepare_data.py DATA --validation ILSVRC2012/val
@@ -21,7 +21,7 @@ N_POOLED = 512  # of the network's 1,280 pooled features
 
 
 def write_classes(data: Path) -> list[str]:
-    """Write WordNet's edges and names, which neuronym brings, and the 1,000 classes: the synsets with none below."""
+    """Write the WordNet edges and names that come with neuronym, and the 1,000 classes: the synsets with none below."""
     folder = data / "imagenet"
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("hypernyms.csv", "synsets.csv"):
@@ -34,7 +34,7 @@ def write_classes(data: Path) -> list[str]:
 
 
 def write_features(data: Path, classes: list[str]) -> None:
-    """Write EfficientNet-Lite0's pooled features and its logits of the classes present, a row per annotated photo."""
+    """Write EfficientNet-Lite0's pooled features and its logits for the classes present, one row per photo."""
     from neuronym.io.images import Images
     from neuronym.network.collecting import collect
     from neuronym.network.models import load_model
@@ -59,7 +59,7 @@ def write_features(data: Path, classes: list[str]) -> None:
 
 
 def write_validation(data: Path, validation: Path, classes: list[str]) -> None:
-    """Write the class of each validation image, in the order of their names, and copy one image per class."""
+    """Write the class of each validation image, ordered by file name, and copy one image per class."""
     of = {path: classes.index(path.parent.name) for path in validation.glob("n*/*.JPEG")}
     ordered = sorted(of, key=lambda path: path.name)
     np.save(data / "imagenet/val_labels.npy", np.array([of[path] for path in ordered], np.uint16))
@@ -71,10 +71,10 @@ def write_validation(data: Path, validation: Path, classes: list[str]) -> None:
 
 
 def main() -> None:
-    """Write what can be made of what is there."""
+    """Write all parts of the folder whose sources are present."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--validation", type=Path, help="the ILSVRC-2012 validation images, a folder per class")
+    parser.add_argument("--validation", type=Path, help="the ILSVRC-2012 validation images, one folder per class")
     asked = parser.parse_args()
     classes = write_classes(asked.data)
     if asked.validation is not None:

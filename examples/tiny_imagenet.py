@@ -1,10 +1,10 @@
-"""Label a real ImageNet model on 10,000 real photos, and compare with the published implementation.
+"""Label a real ImageNet model on 10,000 real photos, and compare the labels with the published implementation.
 
 The folder DATA holds the classes of Tiny ImageNet's validation photos, the WordNet hypernyms above them, and the pooled
-features and logits of EfficientNet-Lite0 on these photos; docs/data.md says how to make it.
+features and logits of EfficientNet-Lite0 on these photos; docs/data.md describes how to obtain it.
 
     python examples/tiny_imagenet.py DATA
-    python examples/tiny_imagenet.py DATA --stones      # what stepping stones are worth; takes minutes
+    python examples/tiny_imagenet.py DATA --stones      # measures the gain from stepping stones; takes minutes
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def read_concepts(data: Path) -> Concepts:
 
 
 def read_outputs(data: Path) -> list[dict[str, str]]:
-    """Which ImageNet class each column of the logits stands for."""
+    """The ImageNet class of each column of the logits."""
     with open(data / "efficientnet_lite0/logits_known.csv", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def label_outputs(data: Path, concepts: Concepts) -> tuple[Labels, int]:
-    """Labels of length 1 of the 200 output neurons, and how many got exactly their own class."""
+    """Labels of length 1 for the 200 output neurons, and the number labelled with exactly their own class."""
     labels = label(data / "efficientnet_lite0/logits_known.npy", concepts, length=1, max_fraction=1)
     own = [row["wnid"] for row in read_outputs(data)]
     return labels, sum(str(found.formula) == wnid for found, wnid in zip(labels, own, strict=True))
@@ -46,10 +46,10 @@ def label_outputs(data: Path, concepts: Concepts) -> tuple[Labels, int]:
 
 @dataclass(frozen=True)
 class Case:
-    """The best formula of up to some length that the published implementation found for a neuron, and ours.
+    """The best formula for a neuron, up to some length, by the published implementation and by neuronym.
 
-    ``published`` is the AUC as its file records it, rounded to five decimals; ``exact`` is the AUC of the formula that
-    it found, computed anew; ``ours`` is the AUC of our formula.
+    ``published`` is the AUC recorded in the file, rounded to five decimals; ``exact`` is the AUC of the same formula,
+    recomputed; ``ours`` is the AUC of neuronym's formula.
     """
 
     neuron: str
@@ -83,7 +83,7 @@ def compare(data: Path, concepts: Concepts) -> list[Case]:
 
 
 def auc(activations: np.ndarray, inside: np.ndarray) -> float:
-    """The AUC by its definition, over all pairs of a sample inside and one outside."""
+    """The AUC by definition, over all pairs of a sample inside and a sample outside."""
     high, low = activations[inside][:, np.newaxis], activations[~inside]
     return float((np.count_nonzero(high > low) + np.count_nonzero(high == low) / 2) / (high.size * low.size))
 
@@ -93,9 +93,9 @@ def stones(
 ) -> list[tuple[float, int, str, float, float]]:
     """How far a beam of 3 falls short of the best formula, with and without stepping stones.
 
-    Rows are (min_fraction, length, prefixes, share of neurons that reach the best, mean loss of AUC). The best of
-    length 2 comes from a beam that holds every literal, so it is the optimum; the best of length 3 from a beam of 200
-    with as many stepping stones, so it is a lower bound of it.
+    Rows are (min_fraction, length, prefixes, share of neurons that reach the best, mean loss of AUC). The best formula
+    of length 2 comes from a beam that holds every literal, so it is optimal. That of length 3 comes from a beam of 200
+    with as many stepping stones, so its AUC is a lower bound on the optimum.
     """
     pooled = open_activations(data / "efficientnet_lite0/pooled.npy")
     rows: list[tuple[float, int, str, float, float]] = []
@@ -118,10 +118,10 @@ def stones(
 
 
 def main() -> None:
-    """Print the labels of neurons whose class is known, and the published AUCs beside ours."""
+    """Print how many output neurons get their own class, and the published AUCs next to those of neuronym."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--stones", action="store_true", help="measure stepping stones too")
+    parser.add_argument("--stones", action="store_true", help="also measure stepping stones")
     asked = parser.parse_args()
     concepts = read_concepts(asked.data)
     print(concepts)
