@@ -122,7 +122,7 @@ def collect(
     Returns
     -------
     dict of layer name to Activations
-        float32, (n_samples, n_neurons).
+        By name of the layer: float32, (n_samples, n_neurons).
 
     Raises
     ------
