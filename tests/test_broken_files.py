@@ -329,17 +329,17 @@ def test_odd_metadata_of_a_dataframe_are_refused(tmp_path, described):
         ({"nodes": 3}, "it has no list called nodes"),
         ({"edges": [3]}, "it has no list called edges"),
         ({"nodes": [{"id": "a"}]}, "a node lacks layer"),
-        ({"edges": [{"source": "x", "target": "y"}]}, "an edge is between nodes that are not there"),
+        ({"edges": [{"source": "x", "target": "y"}]}, "an edge refers to a node that is not in the file"),
         ({"target": "nowhere"}, "its target is not among the nodes"),
         ({"n_samples": "many"}, "it lacks n_samples"),
-        ({"directed": False}, "it is no directed graph"),
+        ({"directed": False}, "it is not a directed graph"),
     ],
 )
 def test_an_odd_circuit_is_refused(tmp_path, change, message):
     path = tmp_path / "c.json"
     circuit(path)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(FileError, match=f"is no circuit that was saved: {message}"):
+    with pytest.raises(FileError, match=f"is not a circuit saved by save_circuit: {message}"):
         open_circuit(path)
 
 
