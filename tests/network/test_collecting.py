@@ -191,7 +191,9 @@ def test_samples_must_keep_their_order_and_come_first(cnn, images):
     shuffled = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images), 4, shuffle=True)
     with pytest.raises(OptionError, match="the DataLoader shuffles"):
         collect(cnn, shuffled, layers=["1"])
-    with pytest.raises(ActivationsError, match=r"gives \(5, 4, 2\) for 4 samples: the samples must come first"):
+    with pytest.raises(
+        ActivationsError, match=r"returns \(5, 4, 2\) for 4 samples: the first axis must be the samples"
+    ):
         collect(Turned(), torch.randn(4, 5, 3), layers=["inner"])
     with pytest.raises(ActivationsError, match="there are no samples"):
         collect(cnn, images[:0], layers=["1"])

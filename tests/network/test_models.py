@@ -236,7 +236,7 @@ def test_tables_and_what_the_command_refuses(own, command, photos):
     assert "give exactly one of images, texts and table" in command(*run)[2]
     assert "give exactly one of images, texts and table" in command(*run, "--table", "a", "--images", "b")[2]
     assert "own_models:mlp takes images: give --images" in command(*run, "--texts", "a.csv")[2]
-    assert "--tokens-out goes with --texts" in command(*run, "--table", "rows.npy", "--tokens-out", "t.csv")[2]
+    assert "--tokens-out needs --texts" in command(*run, "--table", "rows.npy", "--tokens-out", "t.csv")[2]
     np.save("wide.npy", np.zeros((30, 4)))
     code, _, err = command(*run, "--table", "wide.npy", "--out", "w.zarr")
     assert (code, err.count("\n")) == (2, 1)

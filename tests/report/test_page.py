@@ -236,7 +236,7 @@ def test_circuits_and_findings_are_read_back(tmp_path, data):
     assert saved.neurons["auc"].tolist() == found.neurons["auc"].tolist()
     assert saved.classes["class"].tolist() == found.classes["class"].tolist()
     pd.DataFrame({"a": [1]}).to_csv(tmp_path / "neurons.csv")
-    with pytest.raises(FileError, match="is no table of findings"):
+    with pytest.raises(FileError, match="is not a table of findings"):
         open_findings(tmp_path)
 
 
