@@ -163,7 +163,7 @@ BAD = {
     "layer 'act' is called 2 times in a forward pass": {"layers": ["act"]},
     "layer 'never' is not called in a forward pass": {"layers": ["never"]},
     "layer '' outputs a dict of 'a', 'b'": {"layers": [""]},
-    "layers must be a list of names of modules, not 'inner'": {"layers": "inner"},
+    "layers must be a list of module names, not 'inner'": {"layers": "inner"},
     "pool must be 'mean', 'max', 'first', 'last' or a function": {"layers": ["inner"], "pool": "median"},
     "batch_size must be a whole number of at least 1, not 0": {"layers": ["inner"], "batch_size": 0},
     "data has 4 samples but 1 sample ids: give one id per sample": {"layers": ["inner"], "sample_ids": ["a"]},

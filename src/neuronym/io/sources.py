@@ -87,8 +87,8 @@ def from_imagefolder(
 ) -> Concepts:
     """Read one class per subfolder, as torchvision's ``ImageFolder`` does.
 
-    Sample ids are the paths relative to the folder, with ``/``, in alphabetical order. Files may be nested deeper; their
-    class is the first subfolder.
+    Sample ids are the paths relative to the folder, with ``/``, in alphabetical order. Files may be nested deeper;
+    their class is the first subfolder.
 
     Parameters
     ----------
@@ -363,6 +363,8 @@ def from_attributes(frame: pd.DataFrame) -> Concepts:
     Concepts
         One concept per attribute and category.
 
+    Examples
+    --------
     >>> import pandas as pd
     >>> from_attributes(pd.DataFrame({"colour": ["red", "blue", None], "size": [1, 2, 2]})).names
     ('colour=blue', 'colour=red', 'size=1', 'size=2')
@@ -565,6 +567,8 @@ def from_regex(
     FileError
         If the table cannot be read, or ``out`` cannot be written.
 
+    Examples
+    --------
     >>> from_regex(["a 1", "b"], {"digit": r"\d", "first": "^a"})
     Concepts(2 samples × 2 concepts: digit 1, first 1)
     """

@@ -137,6 +137,8 @@ def collect(
     FileError
         If the store cannot be written, or holds activations collected with other settings.
 
+    Examples
+    --------
     >>> import torch
     >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
     >>> collect(model, torch.zeros(10, 3, 8, 8), layers=["1"])["1"]
@@ -310,8 +312,8 @@ def _add_batch(
         output = only_output(layer, captured)
         if output.shape[:1] != (len(kept),):
             raise ActivationsError(
-                f"layer {layer!r} returns {tuple(output.shape)} for {counted(len(kept), 'sample')}: the first axis must "
-                "be the samples, so collect a module whose first axis is"
+                f"layer {layer!r} returns {tuple(output.shape)} for {counted(len(kept), 'sample')}: the first axis "
+                "must be the samples, so collect a module whose first axis is"
             )
         pooled, layer_rows = pool_output(output, pool, layer, tokens=tokens, mask=attention_mask(batch.inputs))
         parts[layer] = pooled.float().cpu().numpy()

@@ -8,9 +8,9 @@ from PIL import Image
 from scipy import stats
 
 from neuronym import Activations, Concepts, ConceptsError, FileError, OptionError, UnknownNameError, save_concepts
+from neuronym.analysis.spurious.comparison import SuspectComparison
 from neuronym.analysis.spurious.findings import find_spurious, relabel
 from neuronym.analysis.spurious.overlays import Border, overlay
-from neuronym.analysis.spurious.comparison import SuspectComparison
 from neuronym.analysis.spurious.study import spurious
 from neuronym.io.images import Images
 from neuronym.io.zarr_store import open_layers

@@ -206,6 +206,8 @@ def find_spurious(
     OptionError
         If ``paired=True`` and there are too few pairs, or an option is out of range.
 
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> marked = np.arange(200) >= 100
     >>> activations = np.tile(rng.normal(size=(100, 3)), (2, 1)) + 0.1 * rng.normal(size=(200, 3))

@@ -272,6 +272,8 @@ def overlay(
     OptionError
         If there is no alteration, or an option is out of range.
 
+    Examples
+    --------
     >>> overlay("photos", Text("保留"), name="watermark")  # doctest: +SKIP
     """
     photos = _as_images(images)
