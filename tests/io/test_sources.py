@@ -102,11 +102,11 @@ def test_coco_instances(tmp_path):
     ("content", "message"),
     [
         ("{", "cannot read COCO annotations"),
-        ("[]", "is no COCO instances file"),
-        ('{"images": []}', "is no COCO instances file"),
+        ("[]", "is not a COCO instances file"),
+        ('{"images": []}', "is not a COCO instances file"),
         (
             json.dumps({**COCO, "categories": []}),
-            r"is no COCO instances file.*an annotation is of a category that is not there",
+            r"is not a COCO instances file.*an annotation refers to a category that is not listed",
         ),
     ],
 )
@@ -157,7 +157,7 @@ def test_the_command_with_a_table_as_hierarchy(tmp_path, command):
     code, _, err = command("concepts", "table", tmp_path / "c.csv", *asked)
     assert (code, err) == (2, "neuronym: the hierarchy contains none of the concepts, such as 'pug'\n")
     code, _, err = command("concepts", "table", tmp_path / "c.csv", "--wordnet", *asked)
-    assert (code, err) == (2, "neuronym: give one of --wordnet and --hierarchy\n")
+    assert (code, err) == (2, "neuronym: give only one of --wordnet and --hierarchy\n")
 
 
 def test_the_command_with_attributes_scores_and_coco(tmp_path, command):

@@ -243,7 +243,7 @@ def test_samples_that_are_none_are_left_out(cnn, images, tmp_path, workers):
         assert found.sample_ids == ("i1", "i2", "i3", "i8", "i9")
         assert found.skipped == found.take([0, 2]).skipped == ("i0", "i4", "i5", "i6", "i7", "i10")
         assert np.allclose(found.matrix, whole[[1, 2, 3, 8, 9]], atol=1e-6)
-    with pytest.raises(ActivationsError, match="a sample is None and there are no sample_ids"):
+    with pytest.raises(ActivationsError, match="a sample is None, and only sample_ids can say"):
         collect(cnn, Some(images, missing), layers=["1"])
 
 

@@ -360,7 +360,7 @@ def test_the_command_alters_photos_runs_the_model_and_compares(photos, tmp_path,
     ("arguments", "match"),
     [
         ((), "give activations, concepts and suspects (--suspects), or a model"),
-        (("--model", "mine_spurious:make"), "with a model give images"),
+        (("--model", "mine_spurious:make"), "give images instead of activations"),
         (("--model", "mine_spurious:make", "--images", "photos", "--text", "x"), "name layers (--layers)"),
         (("--model", "mine_spurious:make", "--images", "photos", "--layers", "1"), "say how to alter the photos"),
         (
