@@ -134,7 +134,7 @@ READERS = {  # the file, what writes it, what reads it, and a part of ours that 
     "texts.csv": (texts, open_texts, (tables, "split_ids")),
     "texts.parquet": (texts, open_texts, (tables, "split_ids")),
     "rows.csv": (hot, Samples.of, None),
-    "coco.json": (coco, sources.from_coco, (sources, "_coco")),
+    "coco.json": (coco, sources.from_coco, (sources, "_coco_entries")),
     "annotations.txt": (annotations, sources.from_annotations, (Concepts, "from_classes")),
     "classes.txt": (class_names, open_class_names, (Hierarchy, "readable")),
     "data.noun": (wordnet, lambda path: Hierarchy.from_wordnet(path.parent), (Hierarchy, "__init__")),
@@ -329,17 +329,17 @@ def test_odd_metadata_of_a_dataframe_are_refused(tmp_path, described):
         ({"nodes": 3}, "it has no list called nodes"),
         ({"edges": [3]}, "it has no list called edges"),
         ({"nodes": [{"id": "a"}]}, "a node lacks layer"),
-        ({"edges": [{"source": "x", "target": "y"}]}, "an edge is between nodes that are not there"),
+        ({"edges": [{"source": "x", "target": "y"}]}, "an edge refers to a node that is not in the file"),
         ({"target": "nowhere"}, "its target is not among the nodes"),
         ({"n_samples": "many"}, "it lacks n_samples"),
-        ({"directed": False}, "it is no directed graph"),
+        ({"directed": False}, "it is not a directed graph"),
     ],
 )
 def test_an_odd_circuit_is_refused(tmp_path, change, message):
     path = tmp_path / "c.json"
     circuit(path)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(FileError, match=f"is no circuit that was saved: {message}"):
+    with pytest.raises(FileError, match=f"is not a circuit saved by save_circuit: {message}"):
         open_circuit(path)
 
 
@@ -351,7 +351,7 @@ def test_odd_coco_is_refused(tmp_path, change):
     path = tmp_path / "x.json"
     coco(path)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(FileError, match=r"is no COCO instances file: .* are expected, and "):
+    with pytest.raises(FileError, match=r"is not a COCO instances file: it needs .*, but "):
         sources.from_coco(path)
 
 

@@ -58,7 +58,7 @@ def test_the_command_writes_graph_tables_and_ablations(folder, command):
         *("circuit.dot", "circuit.graphml", "circuit.json", "circuit.png", "contributions.csv", "versus.csv"),
         *("ablation_0.json", "ablation_2.json"),
     }
-    assert "what speaks for pug and not for cat" in out
+    assert "contributions to pug (first) and cat (second)" in out
     graph = json.loads((folder / "found" / "circuit.json").read_text())
     assert (graph["target"], graph["n_samples"]) == ("4/0", 10)  # the samples of the class
     table = pd.read_csv(folder / "found" / "contributions.csv")
@@ -79,8 +79,8 @@ def test_the_command_takes_a_store_and_compares_right_with_wrong(folder, command
     run = (*RUN, "--target", target, "--activations", "acts.zarr", "--concepts", "c.parquet")
     code, out, err = command(*run, "--where", "dog | cat", "--right-wrong", "--out", "found")
     assert code == 0, err
-    head = f"on the {highest[target]} samples where it is the highest, and not on the {30 - highest[target]} others"
-    assert head in out
+    heading = f"on the {highest[target]} samples where it is the highest (first) and the {30 - highest[target]} others"
+    assert heading in out
     pooled = open_layers(folder / "acts.zarr")["2"].block(np.arange(16)).astype(float)
     right = logits.argmax(axis=1) == target
     table = pd.read_csv(folder / "found" / "right_wrong.csv").set_index("neuron").sort_index()
@@ -94,7 +94,7 @@ def test_the_command_takes_a_store_and_compares_right_with_wrong(folder, command
     [
         (("--target", "pig", "--classes", "classes.txt"), "no neuron 'pig'; near it: 'pug'"),
         (("--target", "9"), "no neuron '9'"),
-        (("--target", "0", "--where", "dog"), "samples of 'dog' need concepts"),
+        (("--target", "0", "--where", "dog"), "'dog' selects samples by their concepts: give concepts"),
         (("--target", "0", "--where", "dogg", "--concepts", "c.parquet"), "no concept 'dogg'; near it: 'dog'"),
         (("--target", "0", "--wordnet"), "give concepts"),
         (("--target", "0", "--table", "t.npy"), "give exactly one of images"),

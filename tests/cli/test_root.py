@@ -43,7 +43,7 @@ def test_the_table_and_the_file(run):
     assert lines[0].split() == ["neuron", "formula", "auc", "fraction", "count", "log10_p"]
     assert lines[3].startswith('2       dog & ~"new grass"')
     assert "(constant)" in lines[4]
-    assert lines[-1] == "… 10 more; all of them are in labels.csv"
+    assert lines[-1] == "… 10 more; all labels are in labels.csv"
     assert "30/30 neurons" in err
     assert Labels.open("labels.csv") == expected()
 
@@ -172,7 +172,7 @@ def test_stopping_it_leaves_no_file(tmp_path, number, code):
     assert b"Traceback" not in rest
     if number == signal.SIGINT:
         assert rest.endswith(
-            b"neuronym: stopped; no file was written; if a store was begun, rerun the same command to resume\n"
+            b"neuronym: interrupted; no file was written; if a store was begun, rerun the same command to resume\n"
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "c.csv"]
 

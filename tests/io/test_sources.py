@@ -40,7 +40,7 @@ def test_a_subfolder_is_a_class(photos):
 def test_a_folder_without_classes_is_refused(photos, tmp_path):
     with pytest.raises(FileError, match="there is no folder"):
         from_imagefolder(tmp_path / "gone")
-    with pytest.raises(ConceptsError, match=r"no subfolders with files .*; 1 file of this kind lie"):
+    with pytest.raises(ConceptsError, match=r"no subfolders with files .*; 1 file of this kind in"):
         from_imagefolder(photos / "dog" / "deeper")
 
 
@@ -102,11 +102,11 @@ def test_coco_instances(tmp_path):
     ("content", "message"),
     [
         ("{", "cannot read COCO annotations"),
-        ("[]", "is no COCO instances file"),
-        ('{"images": []}', "is no COCO instances file"),
+        ("[]", "is not a COCO instances file"),
+        ('{"images": []}', "is not a COCO instances file"),
         (
             json.dumps({**COCO, "categories": []}),
-            r"is no COCO instances file.*an annotation is of a category that is not there",
+            r"is not a COCO instances file.*an annotation refers to a category that is not listed",
         ),
     ],
 )
@@ -155,9 +155,9 @@ def test_the_command_with_a_table_as_hierarchy(tmp_path, command):
     (tmp_path / "other.csv").write_text("child,parent\nx,y\n")
     asked = ["--hierarchy", tmp_path / "other.csv", "--out", tmp_path / "d.parquet"]
     code, _, err = command("concepts", "table", tmp_path / "c.csv", *asked)
-    assert (code, err) == (2, "neuronym: the hierarchy knows none of the concepts, such as 'pug'\n")
+    assert (code, err) == (2, "neuronym: the hierarchy contains none of the concepts, such as 'pug'\n")
     code, _, err = command("concepts", "table", tmp_path / "c.csv", "--wordnet", *asked)
-    assert (code, err) == (2, "neuronym: give one of --wordnet and --hierarchy\n")
+    assert (code, err) == (2, "neuronym: give only one of --wordnet and --hierarchy\n")
 
 
 def test_the_command_with_attributes_scores_and_coco(tmp_path, command):
@@ -227,9 +227,9 @@ def test_columns_of_a_dataset_of_hugging_face(dataset):
         from_dataset(dataset, "animals")
     with pytest.raises(UnknownNameError, match="no column 'ids'"):
         from_dataset(dataset, "animal", sample_ids="ids")
-    with pytest.raises(ConceptsError, match=r"the column 'size' holds .*: classes, texts or bool are expected"):
+    with pytest.raises(ConceptsError, match=r"the column 'size' holds .*: it must hold classes, texts or bool"):
         from_dataset(dataset, ["size"])
-    with pytest.raises(ConceptsError, match="names no column"):
+    with pytest.raises(ConceptsError, match="columns is empty"):
         from_dataset(dataset, [])
 
 
@@ -239,7 +239,7 @@ def test_patterns_are_found_in_texts():
     assert found["word"].tolist() == [False, True, False]
     assert found.sample_ids == ("a", "b", "c")
     assert from_regex([], {"a": "b"}).n_samples == 0
-    with pytest.raises(OptionError, match=r"the pattern of 'a' is no regular expression: '\(\[' \("):
+    with pytest.raises(OptionError, match=r"the pattern of 'a' is not a valid regular expression: '\(\[' \("):
         from_regex(["x"], {"a": "(["})
 
 

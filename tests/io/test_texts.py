@@ -96,7 +96,9 @@ def test_from_texts_to_labels_on_the_command_line(bert, texts, tmp_path, monkeyp
     assert command(*regex, "--pattern", "digit=^[0-9]$", "--pattern", "pet=cat|dog")[0] == 0
     assert "--pattern must be NAME=REGEX, not 'cat'" in command(*regex, "--pattern", "cat", "--overwrite")[2]
     assert "no regular expression: '('" in command(*regex, "--pattern", "a=(", "--overwrite")[2]
-    assert "two patterns have one name" in command(*regex, "--pattern", "a=b", "--pattern", "a=c", "--overwrite")[2]
+    assert (
+        "two patterns have the same name" in command(*regex, "--pattern", "a=b", "--pattern", "a=c", "--overwrite")[2]
+    )
     code, out, _ = command("label", "acts.zarr/encoder.layer.1", "words.parquet", "--json", "--quiet")
     assert code == 0
     assert len(json.loads(out)["labels"]) == 16

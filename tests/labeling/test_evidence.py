@@ -294,7 +294,7 @@ def test_the_command_takes_all_of_it(tmp_path, command, data):
     code, out, _ = command(*given, "--folds", "2", "--json", "--quiet", "--neurons", "0")
     assert json.loads(out)["labels"][0]["agreement"] == 1
     for wrong, message in (
-        (["--permutations", "few"], "'--permutations': it must be a whole number or auto, not 'few'"),
+        (["--permutations", "few"], "'--permutations': must be a whole number or auto, not 'few'"),
         (["--permutations", "5"], "use at least 19"),
         (["--holdout", "2"], "holdout must lie between 0 and 1"),
         (["--clusters", str(tmp_path / "v.csv"), "--holdout", "0.5"], "must have one column besides a first"),

@@ -163,7 +163,7 @@ BAD = {
     "layer 'act' is called 2 times in a forward pass": {"layers": ["act"]},
     "layer 'never' is not called in a forward pass": {"layers": ["never"]},
     "layer '' outputs a dict of 'a', 'b'": {"layers": [""]},
-    "layers must be a list of names of modules, not 'inner'": {"layers": "inner"},
+    "layers must be a list of module names, not 'inner'": {"layers": "inner"},
     "pool must be 'mean', 'max', 'first', 'last' or a function": {"layers": ["inner"], "pool": "median"},
     "batch_size must be a whole number of at least 1, not 0": {"layers": ["inner"], "batch_size": 0},
     "data has 4 samples but 1 sample ids: give one id per sample": {"layers": ["inner"], "sample_ids": ["a"]},
@@ -191,7 +191,9 @@ def test_samples_must_keep_their_order_and_come_first(cnn, images):
     shuffled = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images), 4, shuffle=True)
     with pytest.raises(OptionError, match="the DataLoader shuffles"):
         collect(cnn, shuffled, layers=["1"])
-    with pytest.raises(ActivationsError, match=r"gives \(5, 4, 2\) for 4 samples: the samples must come first"):
+    with pytest.raises(
+        ActivationsError, match=r"returns \(5, 4, 2\) for 4 samples: the first axis must be the samples"
+    ):
         collect(Turned(), torch.randn(4, 5, 3), layers=["inner"])
     with pytest.raises(ActivationsError, match="there are no samples"):
         collect(cnn, images[:0], layers=["1"])
@@ -241,7 +243,7 @@ def test_samples_that_are_none_are_left_out(cnn, images, tmp_path, workers):
         assert found.sample_ids == ("i1", "i2", "i3", "i8", "i9")
         assert found.skipped == found.take([0, 2]).skipped == ("i0", "i4", "i5", "i6", "i7", "i10")
         assert np.allclose(found.matrix, whole[[1, 2, 3, 8, 9]], atol=1e-6)
-    with pytest.raises(ActivationsError, match="a sample is None and there are no sample_ids"):
+    with pytest.raises(ActivationsError, match="a sample is None, and only sample_ids can say"):
         collect(cnn, Some(images, missing), layers=["1"])
 
 

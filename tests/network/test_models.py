@@ -194,7 +194,7 @@ def test_layers_are_listed_with_their_shapes(own, command):
     assert (code, err.count("\n")) == (2, 1)
     assert "own_models:mlp does not take (1, 3, 224, 224)" in err
     code, _, err = command("layers", "--model", "own_models:mlp", "--shape", "3x4")
-    assert "'--shape': it must be whole numbers such as 3,224,224, not '3x4'" in err
+    assert "'--shape': must be whole numbers such as 3,224,224, not '3x4'" in err
 
 
 def test_from_photos_to_labels_on_the_command_line(own, photos, command):
@@ -236,7 +236,7 @@ def test_tables_and_what_the_command_refuses(own, command, photos):
     assert "give exactly one of images, texts and table" in command(*run)[2]
     assert "give exactly one of images, texts and table" in command(*run, "--table", "a", "--images", "b")[2]
     assert "own_models:mlp takes images: give --images" in command(*run, "--texts", "a.csv")[2]
-    assert "--tokens-out goes with --texts" in command(*run, "--table", "rows.npy", "--tokens-out", "t.csv")[2]
+    assert "--tokens-out needs --texts" in command(*run, "--table", "rows.npy", "--tokens-out", "t.csv")[2]
     np.save("wide.npy", np.zeros((30, 4)))
     code, _, err = command(*run, "--table", "wide.npy", "--out", "w.zarr")
     assert (code, err.count("\n")) == (2, 1)
@@ -282,10 +282,13 @@ def test_a_model_by_name_reads_its_own_samples(own, photos):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"data": np.zeros((2, 3)), "images": "photos"}, "data and images are both samples"),
+        ({"data": np.zeros((2, 3)), "images": "photos"}, "data and images both provide samples"),
         ({"data": None}, "give exactly one of images, texts and table"),
         ({"model": torch.nn.Linear(3, 2), "data": None, "images": "photos"}, "a module needs data"),
-        ({"model": torch.nn.Linear(3, 2), "data": np.zeros((2, 3)), "weights": "w.pt"}, "weights are loaded into"),
+        (
+            {"model": torch.nn.Linear(3, 2), "data": np.zeros((2, 3)), "weights": "w.pt"},
+            "weights can only be loaded into",
+        ),
         ({"data": None, "images": "photos", "tokens_out": "t.csv"}, "tokens_out saves the tokens of texts"),
     ],
 )

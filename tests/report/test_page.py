@@ -228,7 +228,7 @@ def test_circuits_and_findings_are_read_back(tmp_path, data):
     assert dict(again.graph.edges) == dict(a_circuit().graph.edges)
     assert dict(again.graph.nodes) == dict(a_circuit().graph.nodes)
     (tmp_path / "d.json").write_text("{}")
-    with pytest.raises(FileError, match="is no circuit that was saved"):
+    with pytest.raises(FileError, match="is not a circuit saved by save_circuit"):
         open_circuit(tmp_path / "d.json")
     found = find_spurious({"low": data[0]}, data[1], suspects="night", outputs="low")
     found.save(tmp_path)
@@ -236,7 +236,7 @@ def test_circuits_and_findings_are_read_back(tmp_path, data):
     assert saved.neurons["auc"].tolist() == found.neurons["auc"].tolist()
     assert saved.classes["class"].tolist() == found.classes["class"].tolist()
     pd.DataFrame({"a": [1]}).to_csv(tmp_path / "neurons.csv")
-    with pytest.raises(FileError, match="is no table of findings"):
+    with pytest.raises(FileError, match="is not a table of findings"):
         open_findings(tmp_path)
 
 

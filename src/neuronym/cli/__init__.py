@@ -1,4 +1,4 @@
-"""The command: parse, call, print."""
+"""The command line: each command parses its options, calls one function and prints the result."""
 
 from neuronym.cli.root import main
 

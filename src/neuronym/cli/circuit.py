@@ -26,6 +26,7 @@ from neuronym.cli.options import (
     parsed,
 )
 from neuronym.cli.printing import compiling, new_app
+from neuronym.types import Name
 
 __all__ = ["app"]
 
@@ -38,39 +39,50 @@ Examples:
     --classes classes.txt --layers _avg_pooling,_blocks.15 --concepts concepts.parquet --ablate 10 --out circuit
 """
 _OPTIONS = {
-    "target_layer": Annotated[str, typer.Option(help="The layer of the target, such as the logits.")],
-    "target": Annotated[str, typer.Option(help="The neuron: its number or name, or that of its class.")],
+    "target_layer": Annotated[str, typer.Option(help="The target's layer, such as the logits.")],
+    "target": Annotated[str, typer.Option(help="The target neuron: its number or name, or the name of its class.")],
     "layers": Annotated[Any, typer.Option(help="Lower layers, separated by commas.", **parsed(listed, "LAYERS"))],
-    "images": Annotated[Path | None, typer.Option(help="A folder of images, with its subfolders.")],
+    "images": Annotated[Path | None, typer.Option(help="A folder of images, including subfolders.")],
     "table": Annotated[Path | None, typer.Option(help="A table of numbers: .npy, .npz, .csv or .parquet.")],
     "weights": WEIGHTS,
     "activations": Annotated[
-        Path | None, typer.Option(help="A store of these layers, so that the model need not run over all samples.")
+        Path | None,
+        typer.Option(help="Stored activations of these layers, so that the model need not run over all samples."),
     ],
-    "classes": Annotated[Path | None, typer.Option(help="Names of the target layer's neurons, one a line.")],
-    "concepts": Annotated[Path | None, typer.Option(help="What samples show, .csv or .parquet: names the neurons.")],
-    "labels": Annotated[Path | None, typer.Option(help="Labels of the layers, instead of labelling here.")],
+    "classes": Annotated[Path | None, typer.Option(help="Names of the target layer's neurons, one per line.")],
+    "concepts": Annotated[
+        Path | None, typer.Option(help="Concepts of the samples, to label the neurons with: .csv or .parquet.")
+    ],
+    "labels": Annotated[Path | None, typer.Option(help="Labels of the layers, instead of labelling them here.")],
     "where": Annotated[
         str | None,
-        typer.Option(help="Samples: a formula of concepts; by default those of the class, or the 20 highest."),
+        typer.Option(
+            help="Average over samples where this formula is true; by default those of the class, or the 20 highest."
+        ),
     ],
-    "against": Annotated[str | None, typer.Option(help="Samples of the baseline, a formula; all by default.")],
-    "versus": Annotated[str | None, typer.Option(help="Compare with this target on the same samples.")],
+    "against": Annotated[str | None, typer.Option(help="Baseline samples, as a formula; all by default.")],
+    "versus": Annotated[str | None, typer.Option(help="Compare with this second target on the same samples.")],
     "right_wrong": Annotated[
-        bool, typer.Option("--right-wrong", help="Compare samples on which the target is the highest with the others.")
+        bool,
+        typer.Option(
+            "--right-wrong", help="Compare samples on which the target is the highest neuron with the others."
+        ),
     ],
     "method": Annotated[
         Literal["auto", "linear", "gradient", "conductance", "integrated"],
-        typer.Option(help="How neurons contribute; auto is linear where that is exact, else gradient."),
+        typer.Option(help="How contributions are computed; auto is linear where that is exact, otherwise gradient."),
     ],
-    "n_steps": Annotated[int, typer.Option(help="Steps of integration.")],
-    "share": Annotated[float, typer.Option(help="The share of a neuron's contributions that those kept explain.")],
-    "most": Annotated[int, typer.Option(help="The most neurons kept below a neuron.")],
+    "n_steps": Annotated[int, typer.Option(help="Number of integration steps.")],
+    "share": Annotated[
+        float, typer.Option(help="Share of a neuron's contributions that the neurons kept below it should explain.")
+    ],
+    "most": Annotated[int, typer.Option(help="Largest number of neurons kept below a neuron.")],
     "length": SEARCH["length"],
     "ablate": Annotated[
-        int, typer.Option(help="Set this many of the largest contributors of each layer to their mean.")
+        int,
+        typer.Option(help="Set this many of the largest contributors of each layer to their mean and rerun the model."),
     ],
-    "n_random": Annotated[int, typer.Option(help="Random sets of as many neurons to compare with.")],
+    "n_random": Annotated[int, typer.Option(help="Number of random sets of as many neurons to compare with.")],
     "hierarchy": HIERARCHY,
     "seed": Annotated[int, typer.Option(help="The seed of the random sets.")],
 }
@@ -84,15 +96,16 @@ def circuit_command(
     ablate_neurons: Annotated[
         list[Any] | None,
         typer.Option(
-            help="Set these to their mean, LAYER=1,2; may be given again.", **parsed(neurons_by_layer, "LAYER=NEURONS")
+            help="Set these neurons to their mean, LAYER=1,2; can be repeated.",
+            **parsed(neurons_by_layer, "LAYER=NEURONS"),
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="A folder for the graph, its drawing and tables.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the graph, its drawing and tables.")] = None,
     overwrite: OVERWRITE = False,
     quiet: QUIET = False,
     **options: Any,
 ) -> None:
-    """Show how a neuron is built from lower ones: contributions, a graph with formulas, comparisons, ablation."""
+    """Show how a neuron is computed from lower ones: contributions, a graph with formulas, comparisons, ablations."""
     from neuronym.plots import plot_circuit
 
     need("a circuit", "circuits")
@@ -101,13 +114,13 @@ def circuit_command(
         check_target(make_folder(out) / "circuit.png", overwrite)
     keep_memory()
     hierarchy_of(options)
-    gone: dict[str, list[Any]] = {}
-    for one in ablate_neurons or []:
-        for layer, neurons in one.items():
-            gone.setdefault(layer, []).extend(neurons)
+    ablated: dict[str, list[Name]] = {}
+    for by_layer in ablate_neurons or []:
+        for layer, neurons in by_layer.items():
+            ablated.setdefault(layer, []).extend(neurons)
     with compiling():
-        study = circuit(model, ablate_neurons=gone, out=out, overwrite=overwrite, progress=not quiet, **options)
+        study = circuit(model, ablate_neurons=ablated, out=out, overwrite=overwrite, progress=not quiet, **options)
     if out is not None:
         plot_circuit(study.circuit, out / "circuit.png", overwrite=overwrite)
     if not quiet:
-        print(study, "" if out is None else f"\ngraph and tables are in {out}", sep="\n")
+        print(study, "" if out is None else f"\ngraph and tables saved in {out}", sep="\n")

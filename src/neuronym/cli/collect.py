@@ -25,26 +25,30 @@ Examples:
   neuronym collect --model hf:bert-base-uncased --layers encoder.layer.11 --texts texts.csv --tokens --out acts.zarr
 """
 _OPTIONS = {
-    "images": Annotated[Path | None, typer.Option(help="A folder of images, with its subfolders.")],
+    "images": Annotated[Path | None, typer.Option(help="A folder of images, including subfolders.")],
     "texts": Annotated[Path | None, typer.Option(help="A table sample,text: .csv or .parquet.")],
     "table": Annotated[Path | None, typer.Option(help="A table of numbers: .npy, .npz, .csv or .parquet.")],
     "weights": WEIGHTS,
     "pool": Annotated[
-        Literal["mean", "max", "first", "last"], typer.Option(help="How maps and sequences become one number.")
+        Literal["mean", "max", "first", "last"],
+        typer.Option(help="How to pool maps and sequences to one number per neuron."),
     ],
-    "tokens": Annotated[bool, typer.Option("--tokens", help="Each token of a sequence is a sample.")],
+    "tokens": Annotated[bool, typer.Option("--tokens", help="Treat each token of a sequence as a sample.")],
     "tokens_out": Annotated[
-        Path | None, typer.Option(help="Save the tokens of texts, sample,parent,text: .csv or .parquet.")
+        Path | None, typer.Option(help="Save the tokens of the texts as a table sample,parent,text: .csv or .parquet.")
     ],
     "skip_unreadable": Annotated[
-        bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read, and name them.")
+        bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read, and list them.")
     ],
-    "device": Annotated[str | None, typer.Option(help="Where to run: cpu, cuda, mps.")],
+    "device": Annotated[str | None, typer.Option(help="Device to run on, such as cpu, cuda or mps.")],
     "precision": Annotated[
-        Literal["float32", "bfloat16", "float16"], typer.Option(help="Anything but float32 is mixed precision.")
+        Literal["float32", "bfloat16", "float16"],
+        typer.Option(help="Precision of the forward pass; other than float32, it is mixed precision."),
     ],
-    "batch_size": Annotated[int | None, typer.Option(help="Samples in a batch; 8 on a CPU, 64 elsewhere.")],
-    "workers": Annotated[int, typer.Option(help="Processes that load images.")],
+    "batch_size": Annotated[
+        int | None, typer.Option(help="Samples per batch; by default 8 on a CPU and 64 elsewhere.")
+    ],
+    "workers": Annotated[int, typer.Option(help="Number of processes that load images.")],
     "overwrite": OVERWRITE,
 }
 
@@ -55,11 +59,9 @@ def collect_command(
     model: MODEL,
     layers: Annotated[
         Any,
-        typer.Option(
-            help="Names of modules, separated by commas; neuronym layers lists them.", **parsed(listed, "LAYERS")
-        ),
+        typer.Option(help="Module names, separated by commas; neuronym layers lists them.", **parsed(listed, "LAYERS")),
     ],
-    out: Annotated[Path, typer.Option(help="The store to write, .zarr; if interrupted, rerun to resume.")],
+    out: Annotated[Path, typer.Option(help="Store to write, .zarr; if interrupted, rerun to resume.")],
     quiet: QUIET = False,
     **options: Any,
 ) -> None:

@@ -26,19 +26,18 @@ Examples:
   neuronym compose 'zero | eight' hidden.npy concepts.parquet --norm 'yager(3)' --direction both --json
 """
 _OPTIONS = {
-    "labels": Annotated[
-        Path | None, typer.Option(help="Choose among neurons whose label is the concept, where there are any.")
-    ],
-    "norm": Annotated[str, typer.Option(help="godel, product, lukasiewicz, hamacher or yager(p).")],
+    "labels": Annotated[Path | None, typer.Option(help="Prefer neurons whose label is the concept, if there are any.")],
+    "norm": Annotated[str, typer.Option(help="t-norm: godel, product, lukasiewicz, hamacher or yager(p).")],
     "mapping": Annotated[
-        Literal["empirical", "logistic"], typer.Option(help="How activations become degrees of membership.")
+        Literal["empirical", "logistic"], typer.Option(help="How to map activations to degrees of membership.")
     ],
     "direction": Annotated[
-        Literal["high", "low", "both"], typer.Option(help="Whether neurons are high or low where their concept is.")
+        Literal["high", "low", "both"],
+        typer.Option(help="Whether a neuron is high or low where its concept is present."),
     ],
-    "holdout": Annotated[float, typer.Option(help="Share of samples that says how good the detector is.")],
+    "holdout": Annotated[float, typer.Option(help="Share of samples held out to evaluate the detector.")],
     "clusters": CLUSTERS,
-    "seed": Annotated[int, typer.Option(help="The seed of the split.")],
+    "seed": Annotated[int, typer.Option(help="Seed of the split.")],
     "align": ALIGN,
 }
 
@@ -46,15 +45,15 @@ _OPTIONS = {
 @app.command("compose", epilog=_EXAMPLES)
 @mirrors(compose, _OPTIONS)
 def compose_command(
-    formula: Annotated[str, typer.Argument(metavar="FORMULA", help="Of concepts, such as 'boat & ~house'.")],
+    formula: Annotated[str, typer.Argument(metavar="FORMULA", help="A formula of concepts, such as 'boat & ~house'.")],
     activations: ACTIVATIONS,
     concepts: CONCEPTS,
     as_json: JSON = False,
     **options: Any,
 ) -> None:
-    """Compose a detector of a formula from the best neuron of each concept, by fuzzy logic, with no training.
+    """Compose a detector of a formula from the best neuron of each concept, by fuzzy logic, without training.
 
-    Prints the detector, and how all t-norms compare with the best single neuron on samples held out.
+    Print the detector, and compare all t-norms with the best single neuron on held-out samples.
     """
     found = compose(formula, activations, concepts, **options)
     table = found.compare(list(dict.fromkeys([str(found.norm), *NORMS])))

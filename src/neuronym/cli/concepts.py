@@ -1,4 +1,4 @@
-"""The command ``neuronym concepts``: from a data set in its usual form to a file of concepts."""
+"""The command ``neuronym concepts``, which makes a file of concepts from a data set in its usual form."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from neuronym.io.sources import (
 
 __all__ = ["app"]
 
-app = new_app(help="Make a file of concepts from a data set, and look at one.", no_args_is_help=True)
+app = new_app(help="Make a file of concepts from a data set, or inspect one.", no_args_is_help=True)
 
 _EXAMPLE = "\b\nExample:\n  "
 _OUT = Annotated[Path, typer.Option(help="Save the concepts as .parquet.")]
 _COUNT = {
-    "min_count": Annotated[int, typer.Option(help="Keep only concepts that at least this many samples show.")],
+    "min_count": Annotated[int, typer.Option(help="Keep only concepts of at least this many samples.")],
     "overwrite": OVERWRITE,
 }
 _ABOVE = {
-    "hierarchy": Annotated[Path | None, typer.Option(help="A table child,parent of concepts to add.")],
-    "min_classes": Annotated[int, typer.Option(help="Add only concepts above at least this many.")],
+    "hierarchy": Annotated[Path | None, typer.Option(help="Add the concepts above these in a table child,parent.")],
+    "min_classes": Annotated[int, typer.Option(help="Add only concepts above at least this many of these.")],
     "ids": Annotated[bool, typer.Option("--ids", help="Keep WordNet's ids instead of readable names.")],
     **_COUNT,
 }
 _WORDNET = {
     "wordnet": WORDNET,
     "wordnet_files": Annotated[
-        Path | None, typer.Option("--wordnet-files", help="The folder with another WordNet's data.noun.")
+        Path | None, typer.Option("--wordnet-files", help="Use another WordNet: a folder with its data.noun.")
     ],
 }
 
@@ -49,11 +49,11 @@ _WORDNET = {
 @app.command("imagefolder", epilog=_EXAMPLE + "neuronym concepts imagefolder photos/ --wordnet --out concepts.parquet")
 @mirrors(from_imagefolder, _ABOVE, _WORDNET)
 def imagefolder_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with a subfolder of images per class.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with one subfolder of images per class.")],
     out: _OUT,
     **options: Any,
 ) -> None:
-    """Take one class per subfolder."""
+    """Read one class per subfolder."""
     hierarchy_of(options)
     _print(from_imagefolder(folder, out=out, **options), out)
 
@@ -64,21 +64,22 @@ def imagefolder_command(
 )
 @mirrors(from_annotations, _ABOVE, _WORDNET)
 def annotations_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Lines of sample and class, separated by tabs.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Lines of sample and class, separated by a tab.")],
     out: _OUT,
     **options: Any,
 ) -> None:
-    """Take one class per line, as in Tiny ImageNet's val_annotations.txt."""
+    """Read one sample and its class per line, as in Tiny ImageNet's val_annotations.txt."""
     hierarchy_of(options)
     _print(from_annotations(file, out=out, **options), out)
 
 
 _TABLE = {
     "attributes": Annotated[
-        bool, typer.Option("--attributes", help="Columns hold categories: make concepts attribute=value.")
+        bool,
+        typer.Option("--attributes", help="Columns are attributes: make a concept attribute=value of each category."),
     ],
     "unknown": Annotated[
-        Literal["error", "no", "drop"], typer.Option(help="What to do with values that are neither yes nor no.")
+        Literal["error", "no", "drop"], typer.Option(help="How to handle values that are neither yes nor no.")
     ],
     **_ABOVE,
 }
@@ -91,14 +92,14 @@ def table_command(
     out: _OUT,
     **options: Any,
 ) -> None:
-    """Take a table of concepts, or of attributes with categories."""
+    """Read a table of concepts, or of attributes with categories."""
     hierarchy_of(options)
     _print(from_table(file, out=out, **options), out)
 
 
 _COCO = {
     "supercategories": Annotated[
-        bool, typer.Option("--supercategories/--no-supercategories", help="Add the supercategories.")
+        bool, typer.Option("--supercategories/--no-supercategories", help="Add the supercategories as concepts.")
     ],
     **_COUNT,
 }
@@ -107,16 +108,20 @@ _COCO = {
 @app.command("coco", epilog=_EXAMPLE + "neuronym concepts coco instances_val2017.json --out concepts.parquet")
 @mirrors(from_coco, _COCO)
 def coco_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="COCO's instances, .json.")], out: _OUT, **options: Any
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A COCO instances file, .json.")],
+    out: _OUT,
+    **options: Any,
 ) -> None:
-    """Take the categories present in each image of COCO."""
+    """Read the categories present in each image of a COCO instances file."""
     _print(from_coco(file, out=out, **options), out)
 
 
 _SCORES = {
-    "threshold": Annotated[float | None, typer.Option(help="Yes where the score is at least this.")],
-    "quantile": Annotated[float | None, typer.Option(help="Yes above this quantile of the concept's scores.")],
-    "prevalence": Annotated[float | None, typer.Option(help="Yes for this share of samples, the highest.")],
+    "threshold": Annotated[float | None, typer.Option(help="Present if the score is at least this.")],
+    "quantile": Annotated[float | None, typer.Option(help="Present above this quantile of the concept's scores.")],
+    "prevalence": Annotated[
+        float | None, typer.Option(help="Present in this share of samples, those with the highest scores.")
+    ],
     **_COUNT,
 }
 
@@ -128,7 +133,7 @@ def scores_command(
     out: _OUT,
     **options: Any,
 ) -> None:
-    """Turn the scores of a tagger, or similarities of CLIP, into yes and no."""
+    """Turn scores, such as those of a tagger or CLIP similarities, into concepts that are present or absent."""
     _print(from_scores(file, out=out, **options), out)
 
 
@@ -140,17 +145,19 @@ def scores_command(
 def regex_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A table of texts or tokens, sample,text.")],
     out: _OUT,
-    pattern: Annotated[list[str], typer.Option(help="NAME=REGEX: a concept of the texts in which it is found.")],
+    pattern: Annotated[
+        list[str], typer.Option(help="NAME=REGEX: a concept present where the expression matches; can be repeated.")
+    ],
     **options: Any,
 ) -> None:
-    """Find regular expressions in texts or in tokens."""
-    named = [one.partition("=") for one in pattern]
-    wrong = [one for one, (name, equals, _) in zip(pattern, named, strict=True) if not (name and equals)]
-    if wrong:
-        raise OptionError(f"--pattern must be NAME=REGEX, not {wrong[0]!r}")
-    patterns = {name: expression for name, _, expression in named}
-    if len(patterns) < len(named):
-        raise OptionError("two patterns have one name: each needs its own")
+    """Make one concept per regular expression, present in the texts or tokens in which it matches."""
+    parts = [text.partition("=") for text in pattern]
+    invalid = [text for text, (name, equals, _) in zip(pattern, parts, strict=True) if not (name and equals)]
+    if invalid:
+        raise OptionError(f"--pattern must be NAME=REGEX, not {invalid[0]!r}")
+    patterns = {name: expression for name, _, expression in parts}
+    if len(patterns) < len(parts):
+        raise OptionError("two patterns have the same name: give each its own")
     _print(from_regex(file, patterns, out=out, **options), out)
 
 
@@ -158,17 +165,19 @@ def regex_command(
 @mirrors(from_tokens, _COUNT)
 def tokens_command(
     concepts: Annotated[Path, typer.Argument(metavar="CONCEPTS", help="Concepts of texts: .csv or .parquet.")],
-    file: Annotated[Path, typer.Argument(metavar="TOKENS", help="A table sample,parent: each token and its text.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="TOKENS", help="A table sample,parent: the id of each token and of its text.")
+    ],
     out: _OUT,
     **options: Any,
 ) -> None:
-    """Spread the concepts of texts to their tokens."""
+    """Give each token the concepts of its text."""
     _print(from_tokens(concepts, file, out=out, **options), out)
 
 
 @app.command("show", epilog=_EXAMPLE + "neuronym concepts show concepts.parquet")
 def show_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="Concepts: .csv or .parquet.")]) -> None:
-    """Show how many concepts there are, the most frequent, those that are equal, and how many rows differ."""
+    """Show how many concepts there are, which are most frequent, which are equal, and how many rows are distinct."""
     print(open_concepts(file).describe())
 
 

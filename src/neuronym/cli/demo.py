@@ -18,9 +18,9 @@ app = new_app()
 
 _OPTIONS = {
     "out": Annotated[
-        Path, typer.Option(help="The folder for labels, picture and page; a new one beside it if it exists.")
+        Path, typer.Option(help="Folder for labels, figure and page; if it exists, a new one is made next to it.")
     ],
-    "seed": Annotated[int, typer.Option(help="The seed of the network.")],
+    "seed": Annotated[int, typer.Option(help="Seed of the network.")],
 }
 
 

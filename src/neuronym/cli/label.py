@@ -24,7 +24,7 @@ from neuronym.cli.options import (
     mirrors,
     parsed,
 )
-from neuronym.cli.printing import compiling, new_app, noting_a_stop, print_table
+from neuronym.cli.printing import compiling, new_app, noting_interruption, print_table
 from neuronym.errors import OptionError
 from neuronym.labeling.labeling import label
 from neuronym.labels.files import KINDS
@@ -46,7 +46,7 @@ def _permutations(text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
     if not text.isdecimal():
-        raise OptionError(f"it must be a whole number or auto, not {text!r}")
+        raise OptionError(f"must be a whole number or auto, not {text!r}")
     return int(text)
 
 
@@ -57,26 +57,27 @@ _OPTIONS = {
     "neurons": NEURONS,
     **SEARCH,
     "direction": Annotated[
-        Literal["high", "low", "both"], typer.Option(help="Whether neurons are high or low inside their formula.")
+        Literal["high", "low", "both"],
+        typer.Option(help="Whether neurons are high or low where their formula is true."),
     ],
-    "negation": Annotated[bool, typer.Option("--negation/--no-negation", help="Whether formulas may hold NOT.")],
+    "negation": Annotated[bool, typer.Option("--negation/--no-negation", help="Whether formulas may contain NOT.")],
     "operators": Annotated[
         Any,
         typer.Option(
-            help="Which of and, or formulas may hold.",
+            help="Operators that formulas may contain: and, or.",
             show_default="and,or",
             **parsed(lambda text: tuple(listed(text)), "OPERATORS"),
         ),
     ],
     "unknown": Annotated[
-        Literal["error", "no", "drop"], typer.Option(help="What to do with values that are neither yes nor no.")
+        Literal["error", "no", "drop"], typer.Option(help="How to handle values that are neither yes nor no.")
     ],
     "align": ALIGN,
     "n_jobs": N_JOBS,
     "permutations": Annotated[
         Any,
         typer.Option(
-            help="Permutations that test whether the search finds as much by chance: a number, or auto.",
+            help="Permutations for p-values that account for the search: a number, or auto.",
             **parsed(_permutations, "NUMBER|auto"),
         ),
     ],
@@ -84,14 +85,18 @@ _OPTIONS = {
         bool, typer.Option("--tail", help="Fit a Pareto tail to the null, for p below 1/(permutations + 1).")
     ],
     "holdout": Annotated[
-        float | None, typer.Option(help="Share of samples that is not searched, and measures the formula.")
+        float | None, typer.Option(help="Share of samples held out from the search to evaluate the formula.")
     ],
-    "folds": Annotated[int | None, typer.Option(help="Hold out each of this many parts in turn instead.")],
-    "stability": Annotated[int, typer.Option(help="Bootstrap resamples to search again.")],
-    "effects": Annotated[bool, typer.Option("--effects", help="Interval of the AUC, precision, recall and more.")],
+    "folds": Annotated[
+        int | None, typer.Option(help="Instead of --holdout, hold out each of this many parts in turn.")
+    ],
+    "stability": Annotated[int, typer.Option(help="Number of bootstrap resamples on which to repeat the search.")],
+    "effects": Annotated[
+        bool, typer.Option("--effects", help="Add the confidence interval of the AUC, precision, recall and more.")
+    ],
     "clusters": CLUSTERS,
-    "strata": Annotated[str | None, typer.Option(help="Permute within these groups: a table, or FILE:COLUMN.")],
-    "seed": Annotated[int, typer.Option(help="The seed of all random draws.")],
+    "strata": Annotated[str | None, typer.Option(help="Permute only within these groups: a table, or FILE:COLUMN.")],
+    "seed": Annotated[int, typer.Option(help="Seed of all random draws.")],
 }
 
 
@@ -106,22 +111,22 @@ def label_command(
     quiet: QUIET = False,
     **options: Any,
 ) -> None:
-    """Find for each neuron the formula of concepts that it detects best.
+    """Find the formula of concepts that each neuron detects best.
 
-    Samples are matched by the ids in a first column called sample, and by their place where there are none.
+    Samples are matched by id if the first column is called sample, and by position otherwise.
     """
     if out is not None:
         kind_of(out, KINDS, "labels")
-        check_target(out, overwrite)  # before the work, not after it
-    with compiling(), noting_a_stop() as stopped:
+        check_target(out, overwrite)  # before the work, so that nothing is lost
+    with compiling(), noting_interruption() as interrupted:
         labels = label(activations, concepts, progress=not quiet, **options)
     if out is not None:
         labels.save(out, overwrite=overwrite)
     if as_json:
         print(labels.to_json(), end="")
     elif not quiet:
-        print_table(labels, "all of them: --out labels.csv" if out is None else f"all of them are in {out}")
+        print_table(labels, "to save all labels, use --out labels.csv" if out is None else f"all labels are in {out}")
         if options["permutations"] or options["holdout"] is not None:
             print(labels.summary())
-    if stopped:
+    if interrupted:
         sys.exit(130)

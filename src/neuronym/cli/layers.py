@@ -26,7 +26,7 @@ Examples:
 
 def _shape(text: str) -> list[int]:
     if not all(side.isdecimal() for side in listed(text)):
-        raise OptionError(f"it must be whole numbers such as 3,224,224, not {text!r}")
+        raise OptionError(f"must be whole numbers such as 3,224,224, not {text!r}")
     return [int(side) for side in listed(text)]
 
 
@@ -35,7 +35,7 @@ _OPTIONS = {
     "shape": Annotated[
         Any,
         typer.Option(
-            help="The shape of one sample, such as 3,224,224, where it is no image or text.",
+            help="Shape of one sample, such as 3,224,224, if it is neither an image nor a text.",
             **parsed(_shape, "NUMBERS"),
         ),
     ],

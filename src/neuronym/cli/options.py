@@ -1,4 +1,4 @@
-"""Options that commands share, and how a command gets those of the library function that it calls."""
+"""Options shared by commands, and a decorator that gives a command the options of its library function."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from neuronym.data.activations import as_name
 from neuronym.errors import InputError, OptionError
+from neuronym.types import Name
 
 __all__ = [
     "ACTIVATIONS",
@@ -47,11 +48,21 @@ def mirrors(
     Parameters
     ----------
     function : callable
-        It has every one of these options.
-    options : mapping from keyword to type
-        In the order of the help; ``typer.Option`` in the type says how each reads on the command line.
-    own : mapping from keyword to type, optional
-        Options of the command alone, None by default, from which it makes what the function takes.
+        The function, which has all these options.
+    options : mapping of str to type
+        The keywords and their types, in the order of the help; ``typer.Option`` in the type describes the option.
+    own : mapping of str to type, optional
+        Options of the command alone, None by default, which it converts to arguments of the function.
+
+    Returns
+    -------
+    callable
+        A decorator of the command.
+
+    Raises
+    ------
+    TypeError
+        If the function lacks one of the options.
     """
     defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
     missing = [name for name in options if name not in defaults]
@@ -62,8 +73,10 @@ def mirrors(
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
     def decorate(command: Command) -> Command:
-        given = inspect.signature(command, eval_str=True).parameters.values()
-        plain = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in given if one.kind is not one.VAR_KEYWORD]
+        declared = inspect.signature(command, eval_str=True).parameters.values()
+        plain = [
+            one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in declared if one.kind is not one.VAR_KEYWORD
+        ]
         first = [one for one in plain if one.default is one.empty or _is_argument(one)]
         mirrored = [option(name, defaults[name], annotation) for name, annotation in options.items()]
         mirrored += [option(name, None, annotation) for name, annotation in (own or {}).items()]
@@ -80,10 +93,10 @@ def _is_argument(parameter: inspect.Parameter) -> bool:
 
 
 def parsed(parse: Callable[[str], Any], metavar: str) -> dict[str, Any]:
-    """Keywords of an option whose text is turned into what Python takes."""
+    """Make the keywords of ``typer.Option`` for an option whose text is parsed by this function."""
 
     def parser(text: Any) -> Any:
-        if not isinstance(text, str):  # a default
+        if not isinstance(text, str):  # a default value
             return text
         try:
             return parse(text)
@@ -94,39 +107,39 @@ def parsed(parse: Callable[[str], Any], metavar: str) -> dict[str, Any]:
 
 
 def listed(text: str) -> list[str]:
-    """Names separated by commas."""
+    """Split names separated by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def neurons(text: str) -> list[int | str]:
-    """Names and ranges of whole numbers, separated by commas: ``0,5,10-20``."""
+def neurons(text: str) -> list[Name]:
+    """Parse neuron names and ranges of numbers, separated by commas: ``0,5,10-20``."""
     import csv
 
-    chosen: list[int | str] = []
+    names: list[Name] = []
     for part in next(csv.reader([text], skipinitialspace=True), []):
         first, dash, last = part.partition("-")
         if dash and first.isdecimal() and last.isdecimal():
             if int(first) > int(last):
-                raise OptionError(f"{part} runs backwards: write {last}-{first}")
-            chosen += range(int(first), int(last) + 1)
+                raise OptionError(f"the range {part} runs backwards: write {last}-{first}")
+            names += range(int(first), int(last) + 1)
         elif part:
-            chosen.append(part)
-    if not chosen:
-        raise OptionError("it names no neuron: write such as 0,5,10-20")
-    return chosen
+            names.append(part)
+    if not names:
+        raise OptionError("no neuron is named: write, for example, 0,5,10-20")
+    return names
 
 
 def clusters(text: str) -> str | bool:
-    """What samples belong to, where none is no clusters at all."""
+    """Parse the source of clusters; ``none`` means no clusters."""
     return False if text == "none" else text
 
 
 def hierarchy_of(options: dict[str, Any]) -> None:
-    """Turn ``--wordnet`` and ``--wordnet-files`` among options into the hierarchy that they stand for."""
+    """Replace ``--wordnet`` and ``--wordnet-files`` by the hierarchy they stand for."""
     flags = {"wordnet": options.pop("wordnet", None), "wordnet_files": options.pop("wordnet_files", None)}
     given = [name for name, value in {**flags, "hierarchy": options["hierarchy"]}.items() if value]
     if len(given) > 1:
-        raise OptionError(f"give one of {' and '.join('--' + name.replace('_', '-') for name in given)}")
+        raise OptionError(f"give only one of {' and '.join('--' + name.replace('_', '-') for name in given)}")
     if given and given != ["hierarchy"]:
         options["hierarchy"] = "wordnet" if flags["wordnet"] else flags["wordnet_files"]
 
@@ -143,36 +156,40 @@ LABELS = Annotated[Path, typer.Argument(metavar="LABELS", help="Labels: .csv, .p
 MODEL = Annotated[
     str, typer.Option(help="efficientnet-lite0, torchvision:NAME, timm:NAME, hf:NAME or package.module:function.")
 ]
-WEIGHTS = Annotated[Path | None, typer.Option(help="A state dict to load: .safetensors, or a file of torch.save.")]
+WEIGHTS = Annotated[
+    Path | None, typer.Option(help="State dict to load: .safetensors, or a file written by torch.save.")
+]
 NEURONS = Annotated[
     Any, typer.Option(help="Neurons to label, such as 0,5,10-20; all by default.", **parsed(neurons, "NEURONS"))
 ]
 CLUSTERS = Annotated[
     Any,
     typer.Option(
-        help="What each sample belongs to: a table (sample, label), FILE:COLUMN, or none.",
+        help="Group each sample belongs to: a table (sample, label), FILE:COLUMN, or none.",
         **parsed(clusters, "TEXT"),
     ),
 ]
-ALIGN = Annotated[bool, typer.Option("--align", help="Keep the samples that both sides have.")]
-N_JOBS = Annotated[int | None, typer.Option(help="Blocks worked on at once; -1 is one per processor.")]
-HIERARCHY = Annotated[Path | None, typer.Option(help="A hierarchy of the concepts: a table child,parent.")]
-WORDNET = Annotated[bool | None, typer.Option("--wordnet", help="Take WordNet's hierarchy above ImageNet's classes.")]
+ALIGN = Annotated[bool, typer.Option("--align", help="Keep only samples found in both activations and concepts.")]
+N_JOBS = Annotated[int | None, typer.Option(help="Number of parallel workers; -1 for one per processor.")]
+HIERARCHY = Annotated[Path | None, typer.Option(help="Hierarchy of the concepts: a table child,parent.")]
+WORDNET = Annotated[bool | None, typer.Option("--wordnet", help="Use WordNet's hierarchy above the ImageNet classes.")]
 
-#: How formulas are searched for.
+#: Options of the search.
 SEARCH: dict[str, Any] = {
-    "length": Annotated[int, typer.Option(help="The most concepts in a formula.")],
-    "beam": Annotated[int, typer.Option(help="Formulas extended in each round.")],
-    "min_fraction": Annotated[float, typer.Option(help="A formula is true for at least this share of samples.")],
-    "max_fraction": Annotated[float, typer.Option(help="A formula is true for at most this share of samples.")],
-    "min_count": Annotated[int, typer.Option(help="A formula is true for at least this many samples.")],
+    "length": Annotated[int, typer.Option(help="Largest number of concepts in a formula.")],
+    "beam": Annotated[int, typer.Option(help="Number of formulas extended in each round.")],
+    "min_fraction": Annotated[float, typer.Option(help="Smallest share of samples for which a formula may be true.")],
+    "max_fraction": Annotated[float, typer.Option(help="Largest share of samples for which a formula may be true.")],
+    "min_count": Annotated[int, typer.Option(help="Smallest number of samples for which a formula may be true.")],
     "prefixes": Annotated[
         Literal["free", "constrained"],
-        typer.Option(help="Ask the fractions of every prefix too (constrained), as the published search does."),
+        typer.Option(
+            help="Whether fractions also apply to every prefix of a formula (constrained), as in the published search."
+        ),
     ],
 }
 
-#: Options that say how the result is printed.
+#: Options that control how the result is printed.
 OPTIONS_OF_PRINTING = frozenset({"as_json", "quiet", "summary", "help"})
 
 OUT = Annotated[Path | None, typer.Option(help="Save the labels as .csv, .parquet or .json.")]
@@ -181,9 +198,9 @@ JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no table.")]
 
 
-def neurons_by_layer(text: str) -> dict[str, list[int | str]]:
-    """Neurons of a layer, from ``LAYER=1,2``."""
+def neurons_by_layer(text: str) -> dict[str, list[Name]]:
+    """Parse the neurons of a layer from ``LAYER=1,2``."""
     layer, equals, names = text.partition("=")
     if not equals or not listed(names):
-        raise OptionError(f"it must be LAYER=1,2, not {text!r}")
+        raise OptionError(f"must be LAYER=1,2, not {text!r}")
     return {layer: [as_name(name) for name in listed(names)]}

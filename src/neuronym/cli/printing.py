@@ -1,4 +1,4 @@
-"""What commands print: tables, the notice that kernels are compiled, help with whole sentences."""
+"""Printing of commands: tables, a notice while kernels are compiled, and help with whole sentences."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from neuronym._util.parallel import StoppedWarning
 if TYPE_CHECKING:
     from neuronym.labels.labels import Labels
 
-__all__ = ["Group", "compiling", "new_app", "noting_a_stop", "print_table"]
+__all__ = ["Group", "compiling", "new_app", "noting_interruption", "print_table"]
 
 _SHOWN = 20  # rows of a printed table
-_NARROW = 80  # columns of a terminal
-_PATIENCE = 1.5  # seconds; loading compiled kernels takes less, compiling them more
+_NARROW = 80  # columns of a terminal below which numbers are left out
+_PATIENCE = 1.5  # seconds; loading compiled kernels takes less, compiling takes more
 
 
 class Group(TyperGroup):
-    """A group of commands whose help shows the whole first sentence of each."""
+    """A group of commands whose help shows the whole first sentence of each command."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  as in typer
-        """Write the names of the commands, each with its sentence."""
+        """Write the name and first sentence of each command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.sentence(name)) for name in self.commands])
 
     def sentence(self, name: str) -> str:
-        """The first sentence of a command's help."""
+        """Return the first sentence of a command's help."""
         return self.commands[name].get_short_help_str(1000)
 
 
 def new_app(**options: Any) -> typer.Typer:
-    """An application of typer as all of ours are."""
+    """Make a typer application with the settings all commands share."""
     return typer.Typer(
         cls=Group,
         add_completion=False,
@@ -52,7 +52,7 @@ def new_app(**options: Any) -> typer.Typer:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Say on standard error that kernels are compiled, if none are in their cache and it takes long."""
+    """Announce on standard error that kernels are being compiled, if none are cached and it takes long."""
     cache = Path(__file__).parents[1] / "search" / "__pycache__"
     if any(cache.glob("beam_kernels._search-*.nbi")):
         yield
@@ -68,23 +68,23 @@ def compiling() -> Iterator[None]:
 
 
 @contextmanager
-def noting_a_stop() -> Iterator[list[bool]]:
-    """Note in the list whether labeling was stopped and returned what was done; every warning is shown as before."""
-    stopped: list[bool] = []
-    show_it = warnings.showwarning
+def noting_interruption() -> Iterator[list[bool]]:
+    """Yield a list that is filled if labeling is interrupted and returns partial results; show warnings as usual."""
+    interrupted: list[bool] = []
+    show_warning = warnings.showwarning
 
-    def noted(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+    def note(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, StoppedWarning):
-            stopped.append(True)
-        show_it(message, category, *where, **more)
+            interrupted.append(True)
+        show_warning(message, category, *where, **more)
 
     with warnings.catch_warnings():
-        warnings.showwarning = noted
-        yield stopped
+        warnings.showwarning = note
+        yield interrupted
 
 
 def print_table(labels: Labels, rest: str) -> None:
-    """Print labels as a table, the first ones if there are many, and say where the rest is."""
+    """Print labels as a table, only the first if there are many, and say where to find the rest."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -92,16 +92,16 @@ def print_table(labels: Labels, rest: str) -> None:
     first = labels.head(_SHOWN)
     columns, rows = first.columns(), first.cells()[1]
     console = Console(width=None if sys.stdout.isatty() else 160)
-    # Where there is little room, the formula has it.
-    shown = [place for place, one in enumerate(columns) if console.width >= _NARROW or one.narrow or not one.numeric]
+    # On a narrow terminal, the formula takes the room.
+    kept = [place for place, one in enumerate(columns) if console.width >= _NARROW or one.narrow or not one.numeric]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for one in (columns[place] for place in shown):
+    for one in (columns[place] for place in kept):
         if one.numeric:
             table.add_column(one.name, justify="right", no_wrap=True)
         else:
             table.add_column(one.name, no_wrap=one.name == "neuron", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(row[place]) for place in shown))
+        table.add_row(*(Text(row[place]) for place in kept))
     console.print(table)
     if len(labels) > _SHOWN:
         console.print(f"… {len(labels) - _SHOWN} more; {rest}", highlight=False)

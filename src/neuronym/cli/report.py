@@ -22,22 +22,24 @@ Examples:
 """
 _OPTIONS = {
     "activations": Annotated[
-        Path | None, typer.Option(help="Those that were labelled: store.zarr, store.zarr/LAYER, .npy, .npz, .csv …")
+        Path | None,
+        typer.Option(help="Activations that were labelled: store.zarr, store.zarr/LAYER, .npy, .npz, .csv …"),
     ],
-    "concepts": Annotated[Path | None, typer.Option(help="Those of the labels: .csv or .parquet.")],
+    "concepts": Annotated[Path | None, typer.Option(help="Concepts of the labels: .csv or .parquet.")],
     "samples": Annotated[
-        Path | None, typer.Option(help="A folder of images, or a table: sample,text, or rows to show.")
+        Path | None,
+        typer.Option(help="Samples to show: a folder of images, or a table of texts (sample,text) or rows."),
     ],
-    "out": Annotated[Path, typer.Option(help="The folder to write.")],
+    "out": Annotated[Path, typer.Option(help="Folder to write.")],
     "hierarchy": HIERARCHY,
-    "other": Annotated[Path | None, typer.Option(help="A second set of labels, shown beside the first.")],
+    "other": Annotated[Path | None, typer.Option(help="Second set of labels, shown next to the first.")],
     "circuits": Annotated[
-        list[Path], typer.Option("--circuits", "--circuit", help="A circuit.json to show; may be given again.")
+        list[Path], typer.Option("--circuits", "--circuit", help="A circuit.json to show; can be repeated.")
     ],
-    "findings": Annotated[Path | None, typer.Option(help="The folder that neuronym spurious wrote.")],
-    "title": Annotated[str, typer.Option(help="The title of the page.")],
-    "n_samples": Annotated[int, typer.Option(help="Samples of each kind shown for a neuron.")],
-    "seed": Annotated[int, typer.Option(help="The seed of random draws.")],
+    "findings": Annotated[Path | None, typer.Option(help="Folder written by neuronym spurious.")],
+    "title": Annotated[str, typer.Option(help="Title of the page.")],
+    "n_samples": Annotated[int, typer.Option(help="Number of samples of each kind to show per neuron.")],
+    "seed": Annotated[int, typer.Option(help="Seed of random draws.")],
     "n_jobs": N_JOBS,
     "align": ALIGN,
     "overwrite": OVERWRITE,
@@ -47,7 +49,7 @@ _OPTIONS = {
 @app.command("report", epilog=_EXAMPLES)
 @mirrors(report, _OPTIONS, {"wordnet": WORDNET})
 def report_command(labels: LABELS, quiet: QUIET = False, **options: Any) -> None:
-    """Write a page to browse the neurons: a folder whose index.html opens in any browser, with no server."""
+    """Write a page for browsing neurons: a folder whose index.html opens in any browser, without a server."""
     hierarchy_of(options)
     page = report(labels, progress=not quiet, **options)
     if not quiet:

@@ -1,4 +1,4 @@
-"""The command: parse, call, print."""
+"""The command ``neuronym``: its commands, and one line for every error the user can fix."""
 
 from __future__ import annotations
 
@@ -18,33 +18,31 @@ from neuronym.errors import NeuronymError
 
 __all__ = ["app", "main"]
 
-#: The commands in the order of the work, with the first sentence of their help; each is in a file of its name, which
-#: is loaded when it is asked for.
+#: The commands in the order of the work, with the first sentence of their help. Each has a module of its name, which is
+#: imported only when needed.
 COMMANDS = {
     "demo": "Train a small network on handwritten digits and label its neurons.",
     "collect": "Run a model over images, texts or a table, and store each neuron's activation on every sample.",
     "layers": "List the layers of a model, with the shapes of their outputs for one sample.",
-    "concepts": "Make a file of concepts from a data set, and look at one.",
-    "label": "Find for each neuron the formula of concepts that it detects best.",
-    "show": "Show one neuron, its formula, the best formula of each length and the runners-up; or the table of all.",
-    "report": "Write a page to browse the neurons: a folder whose index.html opens in any browser, with no server.",
-    "sweep": (
-        "Compare lengths and least fractions of formulas: AUC searched and held out, fraction, share of hypernyms."
-    ),
+    "concepts": "Make a file of concepts from a data set, or inspect one.",
+    "label": "Find the formula of concepts that each neuron detects best.",
+    "show": "Show a neuron's formula, the best formula of each length and the runners-up, or the table of all neurons.",
+    "report": "Write a page for browsing neurons: a folder whose index.html opens in any browser, without a server.",
+    "sweep": "Compare formula lengths and minimum fractions by AUC, held-out AUC, fraction and share of hypernyms.",
     "spurious": (
-        "Find neurons and classes that respond to what they should not: a watermark, a border, any concept of yours."
+        "Find neurons and classes that respond to a spurious concept: a watermark, a border, or any concept of yours."
     ),
     "circuit": (
-        "Show how a neuron is built from lower ones: contributions, a graph with formulas, comparisons, ablation."
+        "Show how a neuron is computed from lower ones: contributions, a graph with formulas, comparisons, ablations."
     ),
     "compose": (
-        "Compose a detector of a formula from the best neuron of each concept, by fuzzy logic, with no training."
+        "Compose a detector of a formula from the best neuron of each concept, by fuzzy logic, without training."
     ),
 }
 
 
 class _Commands(Mapping[str, Any]):
-    """The commands by name, loaded one by one."""
+    """The commands by name, each loaded when needed."""
 
     def __getitem__(self, name: str) -> Any:
         if name not in COMMANDS:
@@ -71,11 +69,11 @@ class _Root(Group):
         self.commands: Any = _Commands()
 
     def sentence(self, name: str) -> str:
-        """The first sentence of a command's help, without loading it."""
+        """Return the first sentence of a command's help, without loading the command."""
         return COMMANDS[name]
 
 
-#: The command, as an application of typer.
+#: The command ``neuronym``, as a typer application.
 app = new_app(
     name="neuronym",
     help="Names for neurons: the formula of concepts that each neuron detects best, and how well.",
@@ -84,8 +82,8 @@ app = new_app(
 app.info.cls = _Root
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from neuronym import __version__
 
         print(f"neuronym {__version__}")
@@ -95,25 +93,25 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
 
 
 def main() -> NoReturn:
-    """Run the command; whatever the user can fix is one line on standard error and an exit code that is not 0."""
+    """Run the command; an error the user can fix is one line on standard error and a non-zero exit code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a name still shows the rest
+            stream.reconfigure(errors="backslashreplace")  # print escapes for characters the terminal lacks
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = lambda message, *_, **__: print(f"neuronym: {message}", file=sys.stderr)
             code = app(standalone_mode=False)
-        if code == 130:  # typer's answer to Ctrl-C
-            _fail("stopped; no file was written; if a store was begun, rerun the same command to resume", 130)
+        if code == 130:  # typer's exit code for Ctrl-C
+            _fail("interrupted; no file was written; if a store was begun, rerun the same command to resume", 130)
     except NeuronymError as error:
         _fail(" ".join(str(error).split("\n")), 2)
     except BrokenPipeError:
@@ -122,7 +120,7 @@ def main() -> NoReturn:
     except MemoryError:
         _fail("not enough memory: label fewer neurons at once (--neurons), or use fewer workers (--n-jobs)", 2)
     except Exception as error:
-        # A usage error of the command line; anything else is a bug, and its traceback is wanted.
+        # A usage error of the command line; anything else is a bug and needs its traceback.
         if not hasattr(error, "format_message"):
             raise
         context = getattr(error, "ctx", None)

@@ -25,15 +25,15 @@ Examples:
   neuronym show labels.csv --significant 0.05 --simplest 0.05 --out believed.csv
 """
 _OPTIONS = {
-    "layer": Annotated[str | None, typer.Option(help="The layer that the neuron is in.")],
+    "layer": Annotated[str | None, typer.Option(help="Layer of the neuron.")],
     "significant": Annotated[
         float | None,
         typer.Option(metavar="Q", help="Keep labels with q ≤ Q; uses held-out p-values if p_search is missing."),
     ],
     "simplest": Annotated[
-        float | None, typer.Option(metavar="ALPHA", help="Shorten formulas to the steps with p_gain ≤ ALPHA.")
+        float | None, typer.Option(metavar="ALPHA", help="Shorten formulas to the literals with p_gain ≤ ALPHA.")
     ],
-    "out": Annotated[Path | None, typer.Option(help="Save what is shown as .csv, .parquet or .json.")],
+    "out": Annotated[Path | None, typer.Option(help="Save the labels shown as .csv, .parquet or .json.")],
     "overwrite": OVERWRITE,
 }
 
@@ -43,13 +43,15 @@ _OPTIONS = {
 def show_command(
     labels: LABELS,
     neuron: Annotated[
-        str | None, typer.Argument(metavar="NEURON", help="The neuron to show; without one, the table.")
+        str | None, typer.Argument(metavar="NEURON", help="Neuron to show; by default, the table of all neurons.")
     ] = None,
-    summary: Annotated[bool, typer.Option("--summary", help="Print how many labels can be believed.")] = False,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Print how many labels are significant and hold up on held-out samples.")
+    ] = False,
     as_json: JSON = False,
     **options: Any,
 ) -> None:
-    """Show one neuron, its formula, the best formula of each length and the runners-up; or the table of all."""
+    """Show a neuron's formula, the best formula of each length and the runners-up, or the table of all neurons."""
     found = show(labels, neuron, **options)
     if summary and as_json:
         print(json.dumps(asdict(found.summary()), ensure_ascii=False))

@@ -32,53 +32,60 @@ Examples:
 """
 _OPTIONS = {
     "suspects": Annotated[
-        Any, typer.Option(help="Concepts under suspicion, separated by commas.", **parsed(listed, "CONCEPTS"))
+        Any, typer.Option(help="Suspect concepts, separated by commas.", **parsed(listed, "CONCEPTS"))
     ],
-    "outputs": Annotated[str | None, typer.Option(help="The layer whose neurons are the logits of classes.")],
-    "classes": Annotated[Path | None, typer.Option(help="Names of the classes, one a line.")],
+    "outputs": Annotated[str | None, typer.Option(help="Layer whose neurons are the logits of classes.")],
+    "classes": Annotated[Path | None, typer.Option(help="Names of the classes, one per line.")],
     "model": Annotated[
-        str | None, typer.Option(help="Run a model on photos and altered copies; as for neuronym collect.")
+        str | None, typer.Option(help="Model to run on photos and altered copies, as for neuronym collect.")
     ],
     "weights": WEIGHTS,
-    "images": Annotated[Path | None, typer.Option(help="The photos: a folder, with its subfolders.")],
+    "images": Annotated[Path | None, typer.Option(help="A folder of photos, including subfolders.")],
     "layers": Annotated[
-        Any, typer.Option(help="Names of modules beside --outputs, separated by commas.", **parsed(listed, "LAYERS"))
+        Any, typer.Option(help="Modules to collect besides --outputs, separated by commas.", **parsed(listed, "LAYERS"))
     ],
     "photo_concepts": Annotated[
-        Path | None, typer.Option(help="What the photos show, for --relabel: .csv or .parquet.")
+        Path | None, typer.Option(help="Concepts of the photos, for --relabel: .csv or .parquet.")
     ],
     "artefacts": Annotated[
-        Path | None, typer.Option(help="Photos with the artefact; those with the path of a photo are its pair.")
+        Path | None,
+        typer.Option(help="A folder of photos with the artefact, paired with photos of the same relative path."),
     ],
-    "name": Annotated[str, typer.Option(help="The name of the alteration.")],
-    "fraction": Annotated[float | None, typer.Option(help="The share of photos that get a copy; all by default.")],
-    "seed": Annotated[int, typer.Option(help="The seed of random draws.")],
+    "name": Annotated[str, typer.Option(help="Name of the alteration, as a concept.")],
+    "fraction": Annotated[float | None, typer.Option(help="Share of photos to copy; all by default.")],
+    "seed": Annotated[int, typer.Option(help="Seed of random draws.")],
     "skip_unreadable": Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")],
     "paired": Annotated[
-        bool | None, typer.Option("--paired/--unpaired", help="Insist on pairs, or compare samples as they are.")
+        bool | None, typer.Option("--paired/--unpaired", help="Require pairs, or compare samples unpaired.")
     ],
     "clusters": CLUSTERS,
     "relabel": Annotated[
-        bool, typer.Option("--relabel", help="Label neurons with the suspects; show formulas that hold one.")
+        bool,
+        typer.Option("--relabel", help="Label neurons with the suspects, and show labels whose formula contains one."),
     ],
     "length": SEARCH["length"],
     "min_fraction": SEARCH["min_fraction"],
 }
 _ALTERATIONS = {
-    "text": Annotated[str | None, typer.Option(help="Alter by a text watermark, in any script.")],
-    "font": Annotated[Path | None, typer.Option(help="The font of the text; by default one that has its glyphs.")],
-    "logo": Annotated[Path | None, typer.Option(help="Alter by a logo: an image, or one of a folder.")],
-    "border": Annotated[str | None, typer.Option(help="Alter by a border of this colour.")],
-    "cast": Annotated[str | None, typer.Option(help="Alter by a cast of this colour.")],
-    "blur": Annotated[float | None, typer.Option(help="Alter by blur, sd as a share of the shorter side.")],
-    "jpeg": Annotated[int | None, typer.Option(help="Alter by JPEG compression of this quality, 1 to 95.")],
+    "text": Annotated[str | None, typer.Option(help="Add a text watermark, in any script.")],
+    "font": Annotated[
+        Path | None, typer.Option(help="Font file of the text; by default an installed font with its glyphs.")
+    ],
+    "logo": Annotated[Path | None, typer.Option(help="Add a logo: an image, or a folder to draw one from.")],
+    "border": Annotated[str | None, typer.Option(help="Add a border of this colour.")],
+    "cast": Annotated[str | None, typer.Option(help="Add a cast of this colour.")],
+    "blur": Annotated[
+        float | None, typer.Option(help="Blur, with this standard deviation as a share of the shorter side.")
+    ],
+    "jpeg": Annotated[int | None, typer.Option(help="Compress as JPEG of this quality, 1 to 95.")],
     "function": Annotated[
-        str | None, typer.Option(help="Alter by package.module:function of an image and a random generator.")
+        str | None,
+        typer.Option(help="Alter with package.module:function, called with an image and a random generator."),
     ],
     "size": Annotated[float | None, typer.Option(help="Size of text or logo, as a share of the shorter side.")],
     "opacity": Annotated[float | None, typer.Option(help="Opacity of text or logo, up to 1.")],
     "colour": Annotated[str | None, typer.Option(help="Colour of the text; white by default.")],
-    "place": Annotated[Literal["centre", "random", "tiled"] | None, typer.Option(help="Where text or logo is put.")],
+    "place": Annotated[Literal["centre", "random", "tiled"] | None, typer.Option(help="Where to put text or logo.")],
 }
 
 
@@ -87,21 +94,22 @@ _ALTERATIONS = {
 def spurious_command(
     activations: Annotated[
         Path | None,
-        typer.Argument(metavar="[ACTIVATIONS]", help="Samples × neurons: store.zarr, .npy, …; without --model."),
+        typer.Argument(metavar="[ACTIVATIONS]", help="Samples × neurons: store.zarr, .npy, …; only without --model."),
     ] = None,
     concepts: Annotated[
-        Path | None, typer.Argument(metavar="[CONCEPTS]", help="Samples × concepts: .csv or .parquet; without --model.")
+        Path | None,
+        typer.Argument(metavar="[CONCEPTS]", help="Samples × concepts: .csv or .parquet; only without --model."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="A folder for tables, figure and activations.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for tables, figure and activations.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     as_json: JSON = False,
     quiet: QUIET = False,
     **options: Any,
 ) -> None:
-    """Find neurons and classes that respond to what they should not: a watermark, a border, any concept of yours.
+    """Find neurons and classes that respond to a spurious concept: a watermark, a border, or any concept of yours.
 
-    Either from activations and concepts that you have, or from a model and photos: then copies are altered, the model
-    is run on both, and pairs are compared.
+    Give either activations and concepts, or a model and photos. With a model, the photos are copied and altered, the
+    model is run on photos and copies, and each pair is compared.
     """
     from neuronym.plots import plot_findings
 
@@ -117,24 +125,24 @@ def spurious_command(
     if as_json:
         print(json.dumps(study.to_dict(), ensure_ascii=False))
     elif not quiet:
-        print(study, "" if out is None else f"\ntables and figure are in {out}", sep="\n")
+        print(study, "" if out is None else f"\ntables and figure saved in {out}", sep="\n")
 
 
-def _alterations(asked: dict[str, Any]) -> list[Alteration]:
-    """What is done to photos, in the order of the options."""
-    marks = {key: asked[key] for key in ("size", "opacity", "place") if asked[key] is not None}
-    spelled = {key: asked[key] for key in ("font", "colour") if asked[key] is not None}
-    if marks and asked["text"] is None and asked["logo"] is None:
-        raise OptionError(f"--{next(iter(marks))} is of a text or logo: give --text or --logo")
-    if spelled and asked["text"] is None:
-        raise OptionError(f"--{next(iter(spelled))} is of a text: give --text")
+def _alterations(values: dict[str, Any]) -> list[Alteration]:
+    """Make the alterations from the values of their options, in the order of the options."""
+    mark_options = {key: values[key] for key in ("size", "opacity", "place") if values[key] is not None}
+    text_options = {key: values[key] for key in ("font", "colour") if values[key] is not None}
+    if mark_options and values["text"] is None and values["logo"] is None:
+        raise OptionError(f"--{next(iter(mark_options))} applies to a text or logo: give --text or --logo")
+    if text_options and values["text"] is None:
+        raise OptionError(f"--{next(iter(text_options))} applies to a text: give --text")
     makers: dict[str, Callable[[Any], Alteration]] = {
-        "text": lambda text: Text(text, **spelled, **marks),
-        "logo": lambda path: Patch(path, **marks),
+        "text": lambda text: Text(text, **text_options, **mark_options),
+        "logo": lambda path: Patch(path, **mark_options),
         "border": lambda colour: Border(colour=colour),
         "cast": Cast,
         "blur": Blur,
         "jpeg": Jpeg,
         "function": load_function,
     }
-    return [make(asked[key]) for key, make in makers.items() if asked[key] is not None]
+    return [make(values[key]) for key, make in makers.items() if values[key] is not None]

@@ -44,24 +44,24 @@ def _fractions(text: str) -> list[float]:
     try:
         return [float(part) for part in listed(text)]
     except ValueError:
-        raise OptionError(f"they must be numbers separated by commas, not {text!r}") from None
+        raise OptionError(f"must be numbers separated by commas, not {text!r}") from None
 
 
 _OPTIONS = {
-    "length": Annotated[int, typer.Option(help="The greatest length of a formula.")],
+    "length": Annotated[int, typer.Option(help="Largest length of a formula.")],
     "min_fractions": Annotated[
         Any,
         typer.Option(
-            help="Smallest shares of samples that a formula may be true for, to compare.",
+            help="Minimum fractions of formulas to compare.",
             show_default="0,0.005,0.01,0.02,0.05",
             **parsed(_fractions, "NUMBERS"),
         ),
     ],
     **{name: SEARCH[name] for name in ("beam", "max_fraction", "min_count")},
     "hierarchy": HIERARCHY,
-    "holdout": Annotated[float, typer.Option(help="Share of samples that says how good formulas are.")],
+    "holdout": Annotated[float, typer.Option(help="Share of samples held out to evaluate formulas.")],
     "clusters": CLUSTERS,
-    "seed": Annotated[int, typer.Option(help="The seed of the split.")],
+    "seed": Annotated[int, typer.Option(help="Seed of the split.")],
     "n_jobs": N_JOBS,
     "align": ALIGN,
 }
@@ -73,12 +73,12 @@ def sweep_command(
     activations: ACTIVATIONS,
     concepts: CONCEPTS,
     out: Annotated[Path | None, typer.Option(help="Save the table as .csv.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw it as .png, .pdf or .svg.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Plot the table as .png, .pdf or .svg.")] = None,
     overwrite: OVERWRITE = False,
     quiet: QUIET = False,
     **options: Any,
 ) -> None:
-    """Compare lengths and least fractions of formulas: AUC searched and held out, fraction, share of hypernyms."""
+    """Compare formula lengths and minimum fractions by AUC, held-out AUC, fraction and share of hypernyms."""
     from neuronym.plots import plot_sweep
     from neuronym.plots.figures import FIGURES
 

@@ -1,7 +1,7 @@
 """Concepts from data sets in their usual forms: folders, annotation files, tables, COCO, datasets, texts.
 
-The functions that the command ``neuronym concepts`` calls can finish their concepts in the same go: add those above
-them in a hierarchy, drop rare ones, and save the rest.
+The functions behind the command ``neuronym concepts`` can also add the concepts above these in a hierarchy, drop rare
+concepts, and save the result.
 """
 
 from __future__ import annotations
@@ -47,19 +47,31 @@ IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".we
 
 
 def image_files(folder: PathLike, endings: Iterable[str] = IMAGES) -> list[str]:
-    """The paths of the images below a folder, with ``/``, in alphabetical order.
+    """List the images in a folder and its subfolders.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder to search.
+    endings : iterable of str
+        The file extensions to include, in lower case, such as ``.jpg``.
+
+    Returns
+    -------
+    list of str
+        Paths relative to the folder, with ``/``, in alphabetical order.
 
     Raises
     ------
     FileError
-        If there is no such folder.
+        If there is no such folder, or it cannot be read.
     """
-    root, wanted = Path(folder), set(endings)
+    root, extensions = Path(folder), set(endings)
     if not root.is_dir():
         raise FileError(f"cannot read images: there is no folder {str(folder)!r}")
     with reading(root, "images"):
-        found = [path for path in root.rglob("*") if path.suffix.lower() in wanted and path.is_file()]
-    return sorted(path.relative_to(root).as_posix() for path in found)
+        paths = [path for path in root.rglob("*") if path.suffix.lower() in extensions and path.is_file()]
+    return sorted(path.relative_to(root).as_posix() for path in paths)
 
 
 def from_imagefolder(
@@ -73,51 +85,57 @@ def from_imagefolder(
     out: PathLike | None = None,
     overwrite: bool = False,
 ) -> Concepts:
-    """Take one class per subfolder, as torchvision's ``ImageFolder`` does; files may lie deeper.
+    """Read one class per subfolder, as torchvision's ``ImageFolder`` does.
 
-    Sample ids are the paths below the folder, with ``/``, in alphabetical order.
+    Sample ids are the paths relative to the folder, with ``/``, in alphabetical order. Files may be nested deeper;
+    their class is the first subfolder.
 
     Parameters
     ----------
     folder : str or Path
-        A folder with a subfolder per class.
+        A folder with one subfolder per class.
     endings : iterable of str
-        The endings of image files, such as ``.jpg``.
+        The extensions of image files, such as ``.jpg``.
     hierarchy : HierarchyLike, optional
         Add the concepts above the classes: ``"wordnet"``, a table of child and parent, or a folder of WordNet's files.
     min_classes : int, default 2
         Add only concepts above at least this many classes.
     min_count : int, default 0
-        Keep only concepts that at least this many samples show.
+        Keep only concepts of at least this many samples.
     ids : bool, default False
-        Keep WordNet's ids, which otherwise become readable names.
+        Keep WordNet's ids instead of readable names.
     out : str or Path, optional
         Save the concepts as ``.parquet``.
     overwrite : bool, default False
         Replace the file if it exists.
+
+    Returns
+    -------
+    Concepts
+        One concept per class, and those added from the hierarchy.
 
     Raises
     ------
     FileError
         If there is no such folder, or ``out`` cannot be written.
     ConceptsError
-        If it has no subfolders with such files.
+        If the folder has no subfolders with such files.
     OptionError
-        If the hierarchy knows none of the classes.
+        If the hierarchy contains none of the classes.
     """
     _check_out(out, overwrite)
     above = None if hierarchy is None else as_hierarchy(hierarchy)
-    wanted = {ending.lower() for ending in endings}
-    found = image_files(folder, wanted)
-    samples = [sample for sample in found if "/" in sample]
+    extensions = {ending.lower() for ending in endings}
+    paths = image_files(folder, extensions)
+    samples = [path for path in paths if "/" in path]
     if not samples:
-        loose = f"; {counted(len(found), 'file')} of this kind lie in the folder itself" if found else ""
+        loose = f"; {counted(len(paths), 'file')} of this kind in the folder itself" if paths else ""
         raise ConceptsError(
-            f"{str(folder)!r} has no subfolders with files that end in {some(sorted(wanted))}{loose}: one subfolder "
-            "per class is expected, or use a table of samples and concepts"
+            f"{str(folder)!r} has no subfolders with files that end in {some(sorted(extensions))}{loose}: make one "
+            "subfolder per class, or use a table of samples and concepts"
         )
     concepts = Concepts.from_long(samples, [sample.partition("/")[0] for sample in samples])
-    return _finished(_expanded(concepts, above, min_classes), above, min_count, ids, out, overwrite)
+    return _finish(_expanded(concepts, above, min_classes), above, min_count, ids, out, overwrite)
 
 
 def from_annotations(
@@ -130,21 +148,36 @@ def from_annotations(
     out: PathLike | None = None,
     overwrite: bool = False,
 ) -> Concepts:
-    """Take one class per line, as in Tiny ImageNet's ``val_annotations.txt``: sample, class and more, by tabs.
+    """Read one sample and its class per line, separated by a tab, as in Tiny ImageNet's ``val_annotations.txt``.
 
     Parameters
     ----------
     file : str or Path
-        Lines of sample and class, separated by tabs; further columns are left alone.
-    hierarchy, min_classes, min_count, ids, out, overwrite
-        As for ``from_imagefolder``.
+        The file to read; columns after the first two are ignored.
+    hierarchy : HierarchyLike, optional
+        Add the concepts above the classes: ``"wordnet"``, a table of child and parent, or a folder of WordNet's files.
+    min_classes : int, default 2
+        Add only concepts above at least this many classes.
+    min_count : int, default 0
+        Keep only concepts of at least this many samples.
+    ids : bool, default False
+        Keep WordNet's ids instead of readable names.
+    out : str or Path, optional
+        Save the concepts as ``.parquet``.
+    overwrite : bool, default False
+        Replace the file if it exists.
+
+    Returns
+    -------
+    Concepts
+        One concept per class, and those added from the hierarchy.
 
     Raises
     ------
     FileError
         If the file cannot be read, a line has fewer than two columns, or ``out`` cannot be written.
     OptionError
-        If the hierarchy knows none of the classes.
+        If the hierarchy contains none of the classes.
     """
     _check_out(out, overwrite)
     above = None if hierarchy is None else as_hierarchy(hierarchy)
@@ -153,11 +186,11 @@ def from_annotations(
     short = [number for number, row in enumerate(rows, 1) if len(row) < 2]
     if short:
         raise FileError(
-            f"cannot read annotations from {str(file)!r}: sample and class, separated by a tab, are expected in "
-            f"every line; {counted(len(short), 'line')} such as line {short[0]} have fewer columns"
+            f"cannot read annotations from {str(file)!r}: every line needs a sample and a class, separated by a tab; "
+            f"{counted(len(short), 'line')} such as line {short[0]} have fewer columns"
         )
     found = Concepts.from_classes([row[1] for row in rows], sample_ids=[row[0] for row in rows])
-    return _finished(_expanded(found, above, min_classes), above, min_count, ids, out, overwrite)
+    return _finish(_expanded(found, above, min_classes), above, min_count, ids, out, overwrite)
 
 
 def from_table(
@@ -172,32 +205,47 @@ def from_table(
     out: PathLike | None = None,
     overwrite: bool = False,
 ) -> Concepts:
-    """Take a table of concepts, long or multi-hot, or of attributes whose categories become concepts.
+    """Read a table of concepts, long or multi-hot, or of attributes whose categories become concepts.
 
     Parameters
     ----------
     file : str or Path
-        ``.csv`` or ``.parquet``.
+        The table, ``.csv`` or ``.parquet``.
     attributes : bool, default False
-        Columns hold categories, each of which becomes a concept ``attribute=value``; see ``from_attributes``.
-    unknown : "error", "no" or "drop", default "error"
-        What becomes of values that are neither yes nor no: an error, a no, or the sample is dropped.
-    hierarchy, min_classes, min_count, ids, out, overwrite
-        As for ``from_imagefolder``.
+        Treat columns as attributes: each category becomes a concept ``attribute=value``, as in ``from_attributes``.
+    unknown : {"error", "no", "drop"}, default "error"
+        How to handle values that are neither yes nor no: raise an error, count them as no, or drop the sample.
+    hierarchy : HierarchyLike, optional
+        Add the concepts above these: ``"wordnet"``, a table of child and parent, or a folder of WordNet's files.
+    min_classes : int, default 2
+        Add only concepts above at least this many of these.
+    min_count : int, default 0
+        Keep only concepts of at least this many samples.
+    ids : bool, default False
+        Keep WordNet's ids instead of readable names.
+    out : str or Path, optional
+        Save the concepts as ``.parquet``.
+    overwrite : bool, default False
+        Replace the file if it exists.
+
+    Returns
+    -------
+    Concepts
+        The concepts of the table, and those added from the hierarchy.
 
     Raises
     ------
     FileError
         If the file cannot be read, or ``out`` cannot be written.
     ConceptsError
-        If values are neither yes nor no.
+        If a value is neither yes nor no and ``unknown="error"``.
     OptionError
-        If the hierarchy knows none of the concepts.
+        If the hierarchy contains none of the concepts.
     """
     _check_out(out, overwrite)
     above = None if hierarchy is None else as_hierarchy(hierarchy)
     found = open_attributes(file) if attributes else open_concepts(file, unknown=unknown)
-    return _finished(_expanded(found, above, min_classes), above, min_count, ids, out, overwrite)
+    return _finish(_expanded(found, above, min_classes), above, min_count, ids, out, overwrite)
 
 
 def from_scores(
@@ -210,22 +258,37 @@ def from_scores(
     out: PathLike | None = None,
     overwrite: bool = False,
 ) -> Concepts:
-    """Turn the scores of a tagger, or similarities of CLIP, into yes and no.
+    """Turn scores, such as those of a tagger or CLIP similarities, into concepts that are present or absent.
+
+    Give exactly one of ``threshold``, ``quantile`` and ``prevalence``. For arrays, use ``Concepts.from_scores``.
 
     Parameters
     ----------
-    scores : Activations, or a file of them
-        (n_samples, n_concepts); ``Concepts.from_scores`` takes arrays.
-        Higher means yes, and the names of columns are those of concepts.
-    threshold, quantile, prevalence : float
-        One of them, as for ``Concepts.from_scores``.
-    min_count, out, overwrite
-        As for ``from_imagefolder``.
+    scores : Activations, str or Path
+        Scores of shape (n_samples, n_concepts), or a file of them; columns are named after the concepts, and a higher
+        score means that the concept is more likely present.
+    threshold : float, optional
+        A concept is present if its score is at least this.
+    quantile : float, optional
+        A concept is present if its score is above this quantile of the concept's scores.
+    prevalence : float, optional
+        A concept is present in this share of samples, those with the highest scores.
+    min_count : int, default 0
+        Keep only concepts of at least this many samples.
+    out : str or Path, optional
+        Save the concepts as ``.parquet``.
+    overwrite : bool, default False
+        Replace the file if it exists.
+
+    Returns
+    -------
+    Concepts
+        One concept per column.
 
     Raises
     ------
     OptionError
-        If none or several of the three are given, or one is out of its range.
+        If none or several of the three are given, or one is out of range.
     FileError
         If the file cannot be read, or ``out`` cannot be written.
     """
@@ -239,7 +302,7 @@ def from_scores(
         prevalence=prevalence,
         sample_ids=opened.sample_ids,
     )
-    return _finished(found, None, min_count, True, out, overwrite)
+    return _finish(found, None, min_count, True, out, overwrite)
 
 
 def from_tokens(
@@ -250,16 +313,26 @@ def from_tokens(
     out: PathLike | None = None,
     overwrite: bool = False,
 ) -> Concepts:
-    """Spread the concepts of texts to their tokens.
+    """Give each token the concepts of its text.
 
     Parameters
     ----------
-    concepts : Concepts, or a file of them
-        Of texts; those without ids count from 0.
+    concepts : Concepts, str or Path
+        The concepts of texts, or a file of them; texts without ids are numbered from 0.
     tokens : str or Path
-        A table of each token, ``sample``, and its text, ``parent``; ``neuronym collect --tokens-out`` writes one.
-    min_count, out, overwrite
-        As for ``from_imagefolder``.
+        A table with the id of each token, ``sample``, and of its text, ``parent``, as written by ``neuronym collect
+        --tokens-out``.
+    min_count : int, default 0
+        Keep only concepts of at least this many samples.
+    out : str or Path, optional
+        Save the concepts as ``.parquet``.
+    overwrite : bool, default False
+        Replace the file if it exists.
+
+    Returns
+    -------
+    Concepts
+        The concepts of the tokens.
 
     Raises
     ------
@@ -268,18 +341,30 @@ def from_tokens(
     """
     _check_out(out, overwrite)
     ids, parents = open_parents(tokens)
-    shown = concepts if isinstance(concepts, Concepts) else open_concepts(concepts)
-    if shown.sample_ids is None:
-        shown = shown.with_ids(counted_ids(shown.n_samples))
-    return _finished(shown.to_tokens(ids, parents), None, min_count, True, out, overwrite)
+    of_texts = concepts if isinstance(concepts, Concepts) else open_concepts(concepts)
+    if of_texts.sample_ids is None:
+        of_texts = of_texts.with_ids(counted_ids(of_texts.n_samples))
+    return _finish(of_texts.to_tokens(ids, parents), None, min_count, True, out, overwrite)
 
 
 def from_attributes(frame: pd.DataFrame) -> Concepts:
-    """A column per attribute with categories: each becomes a concept ``attribute=value``.
+    """Turn each category of each attribute into a concept ``attribute=value``.
 
-    Sample ids are the first column ``sample``, or an index that does not merely count. A missing cell is an unknown
-    value of the attribute: none of its concepts is shown.
+    Sample ids are the first column, if it is called ``sample``, or an index other than row numbers. If a cell is
+    missing, the sample has none of the attribute's concepts.
 
+    Parameters
+    ----------
+    frame : DataFrame
+        One column of categories per attribute, one row per sample.
+
+    Returns
+    -------
+    Concepts
+        One concept per attribute and category.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> from_attributes(pd.DataFrame({"colour": ["red", "blue", None], "size": [1, 2, 2]})).names
     ('colour=blue', 'colour=red', 'size=1', 'size=2')
@@ -293,7 +378,17 @@ def from_attributes(frame: pd.DataFrame) -> Concepts:
 
 
 def open_attributes(path: PathLike) -> Concepts:
-    """``from_attributes`` of a file, ``.csv`` or ``.parquet``.
+    """Read a file of attributes and turn their categories into concepts, as ``from_attributes`` does.
+
+    Parameters
+    ----------
+    path : str or Path
+        The table, ``.csv`` or ``.parquet``.
+
+    Returns
+    -------
+    Concepts
+        One concept per attribute and category.
 
     Raises
     ------
@@ -307,7 +402,7 @@ def open_attributes(path: PathLike) -> Concepts:
     with reading(path, "attributes", ValueError, pa.ArrowException):
         if kind == ".parquet":
             frame = pd.read_parquet(path)
-        else:  # as text: an id 001 and a category 1 stay what they are; an empty cell is missing
+        else:  # as text, so that an id 001 and a category 1 are kept; an empty cell is missing
             frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     return from_attributes(frame)
 
@@ -320,99 +415,116 @@ def from_coco(
     out: PathLike | None = None,
     overwrite: bool = False,
 ) -> Concepts:
-    """Take the categories present in each image of a COCO instances file, and their supercategories.
+    """Read the categories present in each image of a COCO instances file, and their supercategories.
 
     Sample ids are the file names of the images.
 
     Parameters
     ----------
     file : str or Path
-        COCO's instances, ``.json``.
+        A COCO instances file, ``.json``.
     supercategories : bool, default True
-        Add the supercategories.
-    min_count, out, overwrite
-        As for ``from_imagefolder``.
+        Add the supercategories as concepts.
+    min_count : int, default 0
+        Keep only concepts of at least this many samples.
+    out : str or Path, optional
+        Save the concepts as ``.parquet``.
+    overwrite : bool, default False
+        Replace the file if it exists.
+
+    Returns
+    -------
+    Concepts
+        One concept per category and supercategory present.
 
     Raises
     ------
     FileError
-        If the file cannot be read or is no COCO instances file, or ``out`` cannot be written.
+        If the file cannot be read or is not a COCO instances file, or ``out`` cannot be written.
     """
     _check_out(out, overwrite)
-    path, whole = file, read_json(file, "COCO annotations")
-    images = {one["id"]: str(one["file_name"]) for one in _coco(whole, "images", path, "id", "file_name")}
-    categories = {one["id"]: one for one in _coco(whole, "categories", path, "id", "name")}
-    shown: dict[str, set[str]] = {name: set() for name in images.values()}
-    for annotation in _coco(whole, "annotations", path, "image_id", "category_id"):
+    content = read_json(file, "COCO annotations")
+    images = {one["id"]: str(one["file_name"]) for one in _coco_entries(content, "images", file, "id", "file_name")}
+    categories = {one["id"]: one for one in _coco_entries(content, "categories", file, "id", "name")}
+    by_image: dict[str, set[str]] = {name: set() for name in images.values()}
+    for annotation in _coco_entries(content, "annotations", file, "image_id", "category_id"):
         image, category = images.get(annotation["image_id"]), categories.get(annotation["category_id"])
         if image is None or category is None:
-            raise _no_coco(
-                path, f"an annotation is of {'an image' if image is None else 'a category'} that is not there"
+            raise _not_coco(
+                file, f"an annotation refers to {'an image' if image is None else 'a category'} that is not listed"
             )
-        shown[image].add(str(category["name"]))
+        by_image[image].add(str(category["name"]))
         if supercategories and category.get("supercategory"):
-            shown[image].add(str(category["supercategory"]))
-    return _finished(Concepts.from_sets(shown.values(), sample_ids=shown), None, min_count, True, out, overwrite)
+            by_image[image].add(str(category["supercategory"]))
+    return _finish(Concepts.from_sets(by_image.values(), sample_ids=by_image), None, min_count, True, out, overwrite)
 
 
-def _coco(whole: Any, name: str, path: PathLike, *needed: str) -> list[dict[str, Any]]:
-    """A list of a COCO instances file, each of whose entries has what is needed: ids, which are numbers, and texts."""
-    entries = whole.get(name) if isinstance(whole, dict) else None
+def _coco_entries(content: Any, name: str, path: PathLike, *keys: str) -> list[dict[str, Any]]:
+    """Return a list of a COCO instances file, each of whose entries has these keys with a number or text."""
+    entries = content.get(name) if isinstance(content, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise _no_coco(path, f"there is no list called {name}")
+        raise _not_coco(path, f"there is no list called {name}")
     for entry in entries:
-        for key in needed:
+        for key in keys:
             if not isinstance(entry.get(key), int | str):
-                raise _no_coco(path, f"one of its {name} has no {key}")
+                raise _not_coco(path, f"one of its {name} has no {key}")
     return entries
 
 
-def _no_coco(path: PathLike, why: str) -> FileError:
+def _not_coco(path: PathLike, why: str) -> FileError:
     return FileError(
-        f"{str(path)!r} is no COCO instances file: images, annotations and categories that refer to each other "
-        f"are expected, and {why}"
+        f"{str(path)!r} is not a COCO instances file: it needs images, annotations and categories that refer to each "
+        f"other, but {why}"
     )
 
 
 def from_dataset(dataset: Any, columns: Sequence[str], *, sample_ids: Iterable[object] | str | None = None) -> Concepts:
-    """Columns of a dataset of Hugging Face (``datasets``): classes, lists of classes or of texts, and yes or no.
+    """Turn columns of a Hugging Face dataset into concepts: classes, texts, lists of either, or booleans.
 
-    Of one column the concepts are the names of its classes; of several, ``column=name``. A column of bool is a concept
-    by its own name. A class of −1, or none, is unknown: the sample shows none of the column's.
+    With one column, concepts are named after its classes; with several, ``column=name``. A boolean column is one
+    concept, named after the column. If a class is missing or −1, the sample has none of the column's concepts.
 
     Parameters
     ----------
     dataset : datasets.Dataset
-    columns : names of columns of ``ClassLabel``, text or bool, or of lists of the former two
-    sample_ids : one per sample, or the name of the column that holds them
+        The dataset.
+    columns : str or sequence of str
+        The names of columns of type ``ClassLabel``, string or bool, or lists of ``ClassLabel`` or string.
+    sample_ids : iterable or str, optional
+        One id per sample, or the name of the column with the ids.
+
+    Returns
+    -------
+    Concepts
+        The concepts of all columns.
 
     Raises
     ------
     UnknownNameError
         If there is no such column.
     ConceptsError
-        If a column is of another type.
+        If a column has another type, or no column is named.
     """
-    listed = [columns] if isinstance(columns, str) else list(columns)
-    for name in [*listed, *([sample_ids] if isinstance(sample_ids, str) else [])]:
+    column_names = [columns] if isinstance(columns, str) else list(columns)
+    for name in [*column_names, *([sample_ids] if isinstance(sample_ids, str) else [])]:
         if name not in dataset.features:
             raise no_such("column", name, list(dataset.features))
-    if not listed:
-        raise ConceptsError("columns names no column: give at least one")
+    if not column_names:
+        raise ConceptsError("columns is empty: name at least one column")
     sets: list[set[str]] = [set() for _ in range(len(dataset))]
     plain = dataset.with_format(None)
-    for column in listed:
+    for column in column_names:
         feature = dataset.features[column]
         inner = getattr(feature, "feature", feature)  # of a list
         names, dtype = getattr(inner, "names", None), getattr(inner, "dtype", None)
         if names is None and dtype not in ("string", "large_string", "bool"):
-            raise ConceptsError(f"the column {column!r} holds {inner}: classes, texts or bool are expected")
-        prefix = f"{column}=" if len(listed) > 1 else ""
-        for shown, value in zip(sets, plain.select_columns([column])[column], strict=True):
+            raise ConceptsError(f"the column {column!r} holds {inner}: it must hold classes, texts or bool")
+        prefix = f"{column}=" if len(column_names) > 1 else ""
+        for names_of_sample, value in zip(sets, plain.select_columns([column])[column], strict=True):
             for one in value if isinstance(value, list) else [value]:
                 if one is None or (names is not None and one < 0) or one is False:
                     continue
-                shown.add(column if one is True else prefix + (one if names is None else names[one]))
+                names_of_sample.add(column if one is True else prefix + (one if names is None else names[one]))
     ids = plain.select_columns([sample_ids])[sample_ids] if isinstance(sample_ids, str) else sample_ids
     return Concepts.from_sets(sets, sample_ids=ids)
 
@@ -426,24 +538,37 @@ def from_regex(
     out: PathLike | None = None,
     overwrite: bool = False,
 ) -> Concepts:
-    r"""Make a concept per regular expression: the texts, or tokens, in which it is found (``re.search``) show it.
+    r"""Make one concept per regular expression, present in the texts or tokens in which it matches (``re.search``).
 
     Parameters
     ----------
-    texts : iterable of str, or the path of a table ``sample,text``
-    patterns : mapping from the name of a concept to a regular expression
+    texts : iterable of str, str or Path
+        The texts, or the path of a table ``sample,text``.
+    patterns : mapping of str to str
+        A regular expression for each concept, by the concept's name.
     sample_ids : iterable, optional
-        One per text; a table has its own.
-    min_count, out, overwrite
-        As for ``from_imagefolder``.
+        One id per text; by default those of the table.
+    min_count : int, default 0
+        Keep only concepts of at least this many samples.
+    out : str or Path, optional
+        Save the concepts as ``.parquet``.
+    overwrite : bool, default False
+        Replace the file if it exists.
+
+    Returns
+    -------
+    Concepts
+        One concept per pattern.
 
     Raises
     ------
     OptionError
-        If a pattern is no regular expression.
+        If a pattern is not a valid regular expression.
     FileError
         If the table cannot be read, or ``out`` cannot be written.
 
+    Examples
+    --------
     >>> from_regex(["a 1", "b"], {"digit": r"\d", "first": "^a"})
     Concepts(2 samples × 2 concepts: digit 1, first 1)
     """
@@ -453,41 +578,43 @@ def from_regex(
         try:
             compiled[name] = re.compile(pattern)
         except re.error as error:
-            raise OptionError(f"the pattern of {name!r} is no regular expression: {pattern!r} ({error})") from error
+            raise OptionError(
+                f"the pattern of {name!r} is not a valid regular expression: {pattern!r} ({error})"
+            ) from error
     if isinstance(texts, str | Path):
-        own_ids, texts = open_texts(texts)
-        sample_ids = own_ids if sample_ids is None else sample_ids
-    shown = [[found.search(text) is not None for found in compiled.values()] for text in texts]
-    matrix = np.array(shown, np.bool_).reshape(len(shown), len(compiled))
-    found = Concepts.from_array(matrix, compiled, sample_ids=sample_ids)
-    return _finished(found, None, min_count, True, out, overwrite)
+        table_ids, texts = open_texts(texts)
+        sample_ids = table_ids if sample_ids is None else sample_ids
+    matches = [[pattern.search(text) is not None for pattern in compiled.values()] for text in texts]
+    matrix = np.array(matches, np.bool_).reshape(len(matches), len(compiled))
+    concepts = Concepts.from_array(matrix, compiled, sample_ids=sample_ids)
+    return _finish(concepts, None, min_count, True, out, overwrite)
 
 
 def _check_out(out: PathLike | None, overwrite: bool) -> None:
-    """Refuse a file that cannot be written, before the work."""
+    """Refuse, before the work, a file that cannot be written."""
     if out is not None:
         kind_of(out, (".parquet",), "saved concepts")
         check_target(out, overwrite)
 
 
 def _expanded(concepts: Concepts, above: Hierarchy | None, min_classes: int) -> Concepts:
-    """Add the concepts of a hierarchy, which must know at least one of those that are there."""
+    """Add the concepts above these in a hierarchy, which must contain at least one of them."""
     if above is None:
         return concepts
     expanded = concepts.expand(above, min_concepts=min_classes)
     if expanded.n_concepts == concepts.n_concepts and not set(concepts.names) & set(above.parents):
         raise OptionError(
-            f"the hierarchy knows none of the concepts, such as {concepts.names[0]!r}"
+            f"the hierarchy contains none of the concepts, such as {concepts.names[0]!r}"
             if concepts.n_concepts
-            else "there are no concepts to put into a hierarchy"
+            else "there are no concepts to look up in the hierarchy"
         )
     return expanded
 
 
-def _finished(
+def _finish(
     concepts: Concepts, above: Hierarchy | None, min_count: int, ids: bool, out: PathLike | None, overwrite: bool
 ) -> Concepts:
-    """Drop rare concepts, name them readably, and save them where that is asked for."""
+    """Drop rare concepts, make names readable unless ids are wanted, and save the rest if there is an ``out``."""
     concepts = concepts.prune(min_count)
     if above is not None and not ids:
         concepts = concepts.rename(above.readable(concepts.names))

@@ -1,4 +1,4 @@
-"""Activations from PyTorch models: forward hooks by module name, pooled to one number per neuron and sample."""
+"""Activations from PyTorch models: outputs of named modules, pooled to one number per neuron and sample."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["collect"]
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
-_ON_CPU, _ELSEWHERE = 8, 64  # samples in a batch; large ones are slow on a CPU
+_BATCH_ON_CPU, _BATCH_ELSEWHERE = 8, 64  # samples per batch; large batches are slow on a CPU
 
 
 def collect(
@@ -62,28 +62,28 @@ def collect(
     overwrite: bool = False,
     progress: bool = False,
 ) -> dict[str, Activations]:
-    """Run a model over data and keep the pooled outputs of its modules, all in one pass.
+    """Run a model over data, and collect the pooled outputs of several modules in one pass.
 
-    With ``out``, activations are written to a Zarr store as they come, and memory does not grow with the number of
+    With ``out``, activations are written to a Zarr store batch by batch, so memory does not grow with the number of
     samples. If interrupted, rerun the same call to resume; a finished store is opened. The store keeps the settings,
-    among them a digest of the model's weights and of the sample ids, and a call with other settings is refused.
+    including hashes of the model's weights and of the sample ids, and a call with different settings is refused.
 
     Parameters
     ----------
     model : torch.nn.Module, LoadedModel or str
-        Run in eval mode without gradients, and left as it was. A name is loaded by ``load_model``.
+        The model, which is run in eval mode without gradients and left as it was. A name is loaded by ``load_model``.
     data : tensor, array, Dataset or iterable of batches, optional
         A tensor or array of shape (n_samples, ...), a Dataset with a length, or an iterable of batches such as a
-        DataLoader. A batch is a tensor, a pair whose first part is the input, a dict of keyword arguments as in
-        Hugging Face (``labels`` is left out), or anything that ``forward`` takes. A sample that a Dataset returns as
-        None is left out, and its id is in ``skipped`` of the activations. Without ``data``, give one of ``images``,
+        DataLoader. A batch is a tensor, a pair whose first element is the input, a dict of keyword arguments as in
+        Hugging Face (``labels`` is dropped), or anything ``forward`` accepts. A sample that a Dataset returns as None
+        is left out, and its id is listed in ``skipped`` of the activations. Without ``data``, give one of ``images``,
         ``texts`` and ``table``, and a model by name.
     layers : sequence of str
         Names of modules, as in ``model.named_modules()``.
     images, texts, table : str or Path, optional
         Data from files: a folder of images, a table ``sample,text``, or a table of numbers.
     weights : str or Path, optional
-        A state dict to load into a model given by name: ``.safetensors``, or a file of ``torch.save``.
+        A state dict to load into a model given by name: ``.safetensors``, or a file written by ``torch.save``.
     skip_unreadable : bool, default False
         Leave out images that cannot be read.
     tokens_out : str or Path, optional
@@ -91,38 +91,39 @@ def collect(
     out : str or Path, optional
         A Zarr store, ``.zarr``; without it, activations are kept in memory.
     pool : {"mean", "max", "first", "last"} or function, default "mean"
-        How maps (B, C, H, W) and (B, C, T, H, W) become (B, C): ``"mean"``, the paper's average pooling, or ``"max"``;
-        how sequences (B, T, D) become (B, D): also ``"first"`` and ``"last"``; or a function of the output. An
-        ``attention_mask`` (B, T) in the batch says which tokens count.
+        How to pool over positions. Maps (B, C, H, W) and (B, C, T, H, W) are reduced to (B, C) by ``"mean"``, the
+        paper's average pooling, or ``"max"``; sequences (B, T, D) are reduced to (B, D) by these, ``"first"`` or
+        ``"last"``; or give a function of the output. An ``attention_mask`` (B, T) in the batch excludes tokens.
     tokens : bool, default False
-        Each token of a sequence is a sample, with the id ``sample#token``.
+        Treat each token of a sequence as a sample, with the id ``sample#token``.
     device : str or torch.device, optional
-        Where to run; by default where the model is.
+        The device to run on; by default the model's.
     precision : {"float32", "bfloat16", "float16"}, default "float32"
-        Anything else is mixed precision (``torch.autocast``); activations are kept as float32.
+        The precision of the forward pass; other than float32, it is mixed precision (``torch.autocast``). Activations
+        are always stored as float32.
     batch_size : int, optional
-        For a tensor, an array or a Dataset; 8 on a CPU, 64 elsewhere.
+        Samples per batch, for a tensor, an array or a Dataset; by default 8 on a CPU and 64 elsewhere.
     workers : int, default 0
-        Processes that load a Dataset.
+        The number of processes that load a Dataset.
     forward : function, optional
-        Called in place of ``model(batch)`` with the model and the batch as it comes.
+        A function of the model and the unchanged batch, called instead of ``model(batch)``.
     sample_ids : iterable, optional
-        One per sample; by default those of the data, where it has any, as ``Images`` does.
+        One id per sample; by default the ids of the data if it has any, as ``Images`` does.
     clusters : iterable, optional
-        What each sample is a part of, such as the photo of an altered copy; by default those of the data.
-    names : mapping from layer to names of its neurons, optional
-        0, 1, … by default.
-    about : mapping, optional
-        More settings to keep in the store and to compare, such as ``preprocessing`` in words.
+        The group each sample belongs to, such as the photo of an altered copy; by default those of the data.
+    names : mapping of str to sequence of (int or str), optional
+        The names of neurons by layer; 0, 1, … by default.
+    about : mapping of str to object, optional
+        Further settings to store and compare, such as a description of the ``preprocessing``.
     overwrite : bool, default False
         Replace a store that exists.
     progress : bool, default False
-        Show a bar on standard error.
+        Show a progress bar on standard error.
 
     Returns
     -------
-    dict of layer name to Activations
-        By name of the layer: float32, (n_samples, n_neurons).
+    dict of str to Activations
+        By layer, float32 activations of shape (n_samples, n_neurons).
 
     Raises
     ------
@@ -131,22 +132,24 @@ def collect(
     ActivationsError
         If a module is not called, is called several times in a pass, or its output cannot be pooled.
     OptionError
-        If an option is out of its range, the model cannot take the samples, or a DataLoader shuffles, so that nobody
-        knows which sample is which.
+        If an option is out of range, the model does not accept the samples, or a DataLoader shuffles, so that samples
+        cannot be identified.
     FileError
-        If the store cannot be written, or holds activations made with other settings.
+        If the store cannot be written, or holds activations collected with other settings.
 
+    Examples
+    --------
     >>> import torch
     >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
     >>> collect(model, torch.zeros(10, 3, 8, 8), layers=["1"])["1"]
     Activations(10 samples × 4 neurons, float32)
     """
     need("collect", "torch")
-    _check(layers, pool, precision, batch_size, workers)
+    _check_options(layers, pool, precision, batch_size, workers)
     files = {"images": images, "texts": texts, "table": table}
     if tokens_out is not None:
         if texts is None:
-            raise OptionError("tokens_out saves the tokens of texts: give texts (--tokens-out goes with --texts)")
+            raise OptionError("tokens_out saves the tokens of texts: give texts (--tokens-out needs --texts)")
         kind_of(tokens_out, (".csv", ".parquet"), "tokens")
         check_target(tokens_out, True)
     if isinstance(model, str | LoadedModel):
@@ -158,25 +161,27 @@ def collect(
         }
         model = loaded.model
         if data is None:
-            data, own_ids = read_samples(loaded, **files, skip_unreadable=skip_unreadable, batch_size=batch_size)
-            sample_ids = own_ids if sample_ids is None else sample_ids
+            data, file_ids = read_samples(loaded, **files, skip_unreadable=skip_unreadable, batch_size=batch_size)
+            sample_ids = file_ids if sample_ids is None else sample_ids
             files = {}
     elif weights is not None:
-        raise OptionError("weights are loaded into a model given by name: load those of a module yourself")
-    extra = [name for name, given in files.items() if given is not None]
+        raise OptionError(
+            "weights can only be loaded into a model given by name: load a state dict into your module yourself"
+        )
+    extra = [name for name, path in files.items() if path is not None]
     if data is None or extra:
         raise OptionError(
-            f"data and {extra[0]} are both samples: give one of them"
+            f"data and {extra[0]} both provide samples: give only one"
             if data is not None
-            else "a module needs data; images, texts and table go with a model given by name"
+            else "a module needs data; images, texts and table need a model given by name"
         )
-    found = _collect(
+    activations = _collect(
         model, data, layers, out, pool, tokens, device, precision, batch_size, workers, forward, sample_ids, clusters,
         names, about or {}, overwrite, progress,
     )  # fmt: skip
     if tokens_out is not None:
         save_tokens(data.tokens(sample_ids), tokens_out, overwrite=overwrite)
-    return found
+    return activations
 
 
 def _collect(
@@ -198,62 +203,63 @@ def _collect(
     overwrite: bool,
     progress: bool,
 ) -> dict[str, Activations]:
-    """Collect from a module and data that are at hand."""
+    """Run a module over data, and collect activations in memory or in a store."""
     import torch
 
     home = next((p.device for p in model.parameters()), torch.device("cpu"))
     try:
-        place = home if device is None else torch.empty(0, device=device).device
+        target = home if device is None else torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise OptionError(f"there is no device {str(device)!r} here: {str(error).splitlines()[0]}") from error
-    size = batch_size if batch_size is not None else _ON_CPU if place.type == "cpu" else _ELSEWHERE
-    own_ids = getattr(data, "sample_ids", None) if sample_ids is None else sample_ids
-    total, ids = length(data), None if own_ids is None else tuple(own_ids)
+    size = batch_size if batch_size is not None else _BATCH_ON_CPU if target.type == "cpu" else _BATCH_ELSEWHERE
+    known_ids = getattr(data, "sample_ids", None) if sample_ids is None else sample_ids
+    total, ids = length(data), None if known_ids is None else tuple(known_ids)
     ids = as_ids(ids, len(ids or ()) if total is None else total, "data", ActivationsError)
-    parts_of = _parts(getattr(data, "clusters", None) if clusters is None else clusters, ids, tokens)
+    clusters_by_id = _clusters_by_id(getattr(data, "clusters", None) if clusters is None else clusters, ids, tokens)
     n_samples = total if ids is None else len(ids)
     sink: LayerWriter | _InMemory = _InMemory(layers, names, tokens)
     if out is not None:
         settings = {
-            "weights": _digest(model),
-            "pool": pool if isinstance(pool, str) else _named(pool),
+            "weights": _hash_weights(model),
+            "pool": pool if isinstance(pool, str) else _qualified_name(pool),
             "tokens": tokens,
-            "device": place.type,
+            "device": target.type,
             "precision": precision,
             "batch_size": getattr(data, "batch_size", None) or size,
-            "forward": None if forward is None else _named(forward),
-            "sample_ids": None if ids is None else _digest_of_texts(ids),
-            "data": _digest_of_data(data),
-            "clusters": None if parts_of is None else _digest_of_texts(parts_of.values()),
-            "names": {layer: [str(name) for name in listed] for layer, listed in (names or {}).items()},
+            "forward": None if forward is None else _qualified_name(forward),
+            "sample_ids": None if ids is None else _hash_texts(ids),
+            "data": _hash_data(data),
+            "clusters": None if clusters_by_id is None else _hash_texts(clusters_by_id.values()),
+            "names": {layer: [str(name) for name in of_layer] for layer, of_layer in (names or {}).items()},
             "versions": _versions(),
-            "model": _named(type(model)),
+            "model": _qualified_name(type(model)),
             **{key: str(value) for key, value in about.items()},
         }
         sink = LayerWriter(out, layers, settings, n_samples=n_samples, neurons=names, overwrite=overwrite)
     with sink:
         if sink.complete:
-            return sink.finish(parts_of)
-        cast = nullcontext() if precision == "float32" else torch.autocast(place.type, getattr(torch, precision))
-        parts = batches(data, size, workers, sink.samples, sink.batches)
+            return sink.finish(clusters_by_id)
+        cast = nullcontext() if precision == "float32" else torch.autocast(target.type, getattr(torch, precision))
+        remaining = batches(data, size, workers, sink.samples, sink.batches)
         if progress:
-            parts = progress_bar(parts, lambda batch: batch.n_samples or 0, "samples", n_samples, sink.samples)
-        with eval_mode(model, None if place == home else (home, place)), capture_outputs(model, layers) as caught:
-            for batch in parts:
-                caught.clear()
+            remaining = progress_bar(remaining, lambda batch: batch.n_samples or 0, "samples", n_samples, sink.samples)
+        with eval_mode(model, None if target == home else (home, target)), capture_outputs(model, layers) as captured:
+            for batch in remaining:
+                captured.clear()
                 if batch.kept != []:
                     with torch.no_grad(), cast:
-                        feed(model, moved(batch.inputs, place), forward)
-                _keep(sink, batch, caught, layers, pool, tokens, ids)
+                        feed(model, moved(batch.inputs, target), forward)
+                _add_batch(sink, batch, captured, layers, pool, tokens, ids)
         if n_samples is not None and n_samples != sink.samples:
-            told = "there are ids for" if total is None else "it says that it has"
-            raise ActivationsError(f"data gave {sink.samples} samples, but {told} {n_samples}")
-        return sink.finish(parts_of)
+            expected = "there are ids for" if total is None else "its length is"
+            raise ActivationsError(f"data yielded {sink.samples} samples, but {expected} {n_samples}")
+        return sink.finish(clusters_by_id)
 
 
-def _check(layers: Sequence[str], pool: object, precision: str, batch_size: int | None, workers: int) -> None:
+def _check_options(layers: Sequence[str], pool: object, precision: str, batch_size: int | None, workers: int) -> None:
+    """Refuse options out of range."""
     if isinstance(layers, str) or not layers:
-        raise OptionError(f"layers must be a list of names of modules, not {layers!r}")
+        raise OptionError(f"layers must be a list of module names, not {layers!r}")
     if len(set(layers)) < len(layers):
         raise OptionError(f"a layer is named twice in {list(layers)}")
     if not callable(pool) and pool not in POOLS:
@@ -266,63 +272,65 @@ def _check(layers: Sequence[str], pool: object, precision: str, batch_size: int 
         raise OptionError(f"workers must be a whole number of at least 0, not {workers!r}")
 
 
-def _parts(clusters: Iterable[object] | None, ids: Sequence[str] | None, tokens: bool) -> dict[str, str] | None:
-    """What each sample is a part of, by its id."""
+def _clusters_by_id(
+    clusters: Iterable[object] | None, ids: Sequence[str] | None, tokens: bool
+) -> dict[str, str] | None:
+    """Return the cluster of each sample by its id, or None without clusters."""
     if clusters is None:
         return None
     if tokens or ids is None:
-        why = "the cluster of a token is its text" if tokens else "clusters need sample_ids"
-        raise OptionError(f"clusters cannot be given: {why}")
-    listed = [str(cluster) for cluster in clusters]
-    if len(listed) != len(ids):
-        raise OptionError(f"{counted(len(listed), 'cluster')} for {counted(len(ids), 'sample')}: one each is needed")
-    return dict(zip(ids, listed, strict=True))
+        why = "with tokens, the cluster of a token is its text" if tokens else "clusters need sample_ids"
+        raise OptionError(f"clusters cannot be used: {why}")
+    names = [str(cluster) for cluster in clusters]
+    if len(names) != len(ids):
+        raise OptionError(f"{counted(len(names), 'cluster')} for {counted(len(ids), 'sample')}: give one per sample")
+    return dict(zip(ids, names, strict=True))
 
 
-def _keep(
+def _add_batch(
     sink: LayerWriter | _InMemory,
     batch: Batch,
-    caught: Mapping[str, list[object]],
+    captured: Mapping[str, list[object]],
     layers: Sequence[str],
     pool: Pool | Callable[[torch.Tensor], torch.Tensor],
     tokens: bool,
     ids: Sequence[str] | None,
 ) -> None:
-    """Pool what the modules gave for a batch and put it away with the ids of its rows."""
-    n_samples = batch.n_samples if batch.n_samples is not None else int(only_output(layers[0], caught).shape[0])
+    """Pool the outputs for a batch, and add them with the ids of their rows."""
+    n_samples = batch.n_samples if batch.n_samples is not None else int(only_output(layers[0], captured).shape[0])
     kept = list(range(n_samples)) if batch.kept is None else batch.kept
     if ids is not None and sink.samples + n_samples > len(ids):
         raise ActivationsError(
-            f"{counted(len(ids), 'sample id')} for {sink.samples + n_samples} samples or more: one each is needed"
+            f"{counted(len(ids), 'sample id')} for at least {sink.samples + n_samples} samples: give one per sample"
         )
     if ids is None and len(kept) < n_samples:
-        raise ActivationsError("a sample is None and there are no sample_ids to tell which ones are left: give them")
-    own = [str(sink.samples + i) if ids is None else ids[sink.samples + i] for i in range(n_samples)]
+        raise ActivationsError("a sample is None, and only sample_ids can say which ones are left: give sample_ids")
+    batch_ids = [str(sink.samples + i) if ids is None else ids[sink.samples + i] for i in range(n_samples)]
     parts: dict[str, NDArray[np.float32]] = {}
     rows: list[tuple[int, int]] = []  # sample and token of each row, for tokens
     for layer in layers if kept else ():
-        output = only_output(layer, caught)
+        output = only_output(layer, captured)
         if output.shape[:1] != (len(kept),):
             raise ActivationsError(
-                f"layer {layer!r} gives {tuple(output.shape)} for {counted(len(kept), 'sample')}: the samples "
-                "must come first, so collect a module whose output does"
+                f"layer {layer!r} returns {tuple(output.shape)} for {counted(len(kept), 'sample')}: the first axis "
+                "must be the samples, so collect a module whose first axis is"
             )
-        taken, where = pool_output(output, pool, layer, tokens=tokens, mask=attention_mask(batch.inputs))
-        parts[layer] = taken.float().cpu().numpy()
-        if layer != layers[0] and where != rows:
+        pooled, layer_rows = pool_output(output, pool, layer, tokens=tokens, mask=attention_mask(batch.inputs))
+        parts[layer] = pooled.float().cpu().numpy()
+        if layer != layers[0] and layer_rows != rows:
             raise ActivationsError(f"layers {layers[0]!r} and {layer!r} differ in tokens: collect one at a time")
-        rows = where
+        rows = layer_rows
     if tokens:
-        named: list[str] | None = [f"{own[kept[sample]]}#{token}" for sample, token in rows]
+        row_ids: list[str] | None = [f"{batch_ids[kept[sample]]}#{token}" for sample, token in rows]
     else:
-        named = None if ids is None else [own[i] for i in kept]
+        row_ids = None if ids is None else [batch_ids[i] for i in kept]
     present = set(kept)
-    left_out = [own[i] for i in range(n_samples) if i not in present]
-    sink.add(parts, n_samples, named, left_out)
+    left_out = [batch_ids[i] for i in range(n_samples) if i not in present]
+    sink.add(parts, n_samples, row_ids, left_out)
 
 
 class _InMemory:
-    """What ``LayerWriter`` does, without a store."""
+    """Collects layers in memory, with the interface of ``LayerWriter``."""
 
     complete, batches = False, 0
 
@@ -357,7 +365,7 @@ class _InMemory:
 
     def finish(self, clusters_of: Mapping[str, str] | None = None) -> dict[str, Activations]:
         if not any(self._parts.values()):
-            raise ActivationsError("there are no samples: data gives none")
+            raise ActivationsError("there are no samples: data is empty")
         ids = self._ids or None
         clusters = [parent(i) for i in self._ids] if self._tokens else None
         if clusters_of is not None:
@@ -370,38 +378,38 @@ class _InMemory:
         }
 
 
-def _named(thing: Any) -> str:
+def _qualified_name(thing: object) -> str:
     name = getattr(thing, "__qualname__", type(thing).__qualname__)
     return f"{getattr(thing, '__module__', '?')}.{name}"
 
 
-def _digest(model: torch.nn.Module) -> str:
-    """Tells the weights of a model from others: a hash of every parameter and buffer."""
+def _hash_weights(model: torch.nn.Module) -> str:
+    """Hash every parameter and buffer of a model."""
     import torch
 
-    told = hashlib.blake2b(digest_size=16)
+    content_hash = hashlib.blake2b(digest_size=16)
     for name, value in model.state_dict().items():
         if isinstance(value, torch.Tensor):
-            told.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            told.update(_bytes(value))
-    return told.hexdigest()
+            content_hash.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            content_hash.update(_bytes(value))
+    return content_hash.hexdigest()
 
 
-def _digest_of_data(data: Any) -> str | None:
-    """Tells data from other data, where that is cheap: arrays, and what has a ``digest`` of its own."""
+def _hash_data(data: Any) -> str | None:
+    """Hash data if that is cheap: arrays, tensors, and objects with a ``digest`` method."""
     import torch
 
     if hasattr(data, "digest"):
         return str(data.digest())
     if not isinstance(data, np.ndarray | torch.Tensor):
         return None
-    told = hashlib.blake2b(f"{data.dtype} {tuple(data.shape)}".encode(), digest_size=16)
-    for batch in batches(data, 1024):  # data may be a map of a file that does not fit in memory
-        told.update(_bytes(batch.inputs))
-    return told.hexdigest()
+    content_hash = hashlib.blake2b(f"{data.dtype} {tuple(data.shape)}".encode(), digest_size=16)
+    for batch in batches(data, 1024):  # a memory-mapped array may not fit in memory
+        content_hash.update(_bytes(batch.inputs))
+    return content_hash.hexdigest()
 
 
-def _digest_of_texts(texts: Iterable[str]) -> str:
+def _hash_texts(texts: Iterable[str]) -> str:
     return hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 

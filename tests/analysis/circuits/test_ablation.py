@@ -41,7 +41,7 @@ def test_ablation_sets_channels_to_their_mean_and_runs_the_model(observed):
     assert len({tuple(row) for row in found.random.tolist()}) > 1
     assert not any(module._forward_hooks for module in observed.model.modules())
     assert found.to_dict()["neurons"] == {"act": [1, 4], "relu": [0]}
-    assert "random ones, 4 times" in str(found)
+    assert "random neurons (4 sets)" in str(found)
 
 
 def test_a_neuron_that_nothing_hangs_on_is_shown_not_to_be_causal():
@@ -60,7 +60,7 @@ def test_accuracy_is_told_by_the_classes_of_the_samples(observed):
     found = ablate(observed, target=("fc", 0), neurons={"relu": [0]}, where=range(N), classes=truth, n_random=0)
     assert found.accuracy_before == 1
     assert np.isnan(found.p)
-    with pytest.raises(OptionError, match="classes has 1 for 40 samples"):
+    with pytest.raises(OptionError, match="classes has 1 entries for 40 samples"):
         ablate(observed, target=("fc", 0), neurons={"relu": [0]}, classes=[1])
     with pytest.raises(UnknownNameError, match="no class '9'"):
         ablate(observed, target=("fc", 0), neurons={"relu": [0]}, classes=[9] * N)
@@ -69,12 +69,12 @@ def test_accuracy_is_told_by_the_classes_of_the_samples(observed):
 @pytest.mark.parametrize(
     ("neurons", "error", "match"),
     [
-        ({}, OptionError, "neurons names none"),
-        ({"relu": []}, OptionError, "neurons names none"),
+        ({}, OptionError, "neurons is empty"),
+        ({"relu": []}, OptionError, "neurons is empty"),
         ({"rely": [0]}, UnknownNameError, "no layer 'rely'"),
         ({"relu": [99]}, UnknownNameError, "no neuron '99'"),
         ({"relu": range(9)}, OptionError, "too few to draw 9 others"),
-        ({"fc": [0]}, OptionError, "is that of the target"),
+        ({"fc": [0]}, OptionError, "is the target's own layer"),
     ],
 )
 def test_what_cannot_be_ablated_is_refused(observed, neurons, error, match):
@@ -98,12 +98,12 @@ def test_sequences_of_a_transformer_have_contributions_and_can_be_ablated():
         contributions(observed, target=("pooler.dense", 3), layer="encoder.layer.0", where=[0], method="integrated")
 
 
-def test_random_neurons_are_others_and_drawn_by_seed(observed):
-    from neuronym.analysis.circuits.ablation import _others
+def test_random_neurons_are_random_columns_and_drawn_by_seed(observed):
+    from neuronym.analysis.circuits.ablation import _random_columns
 
     own = {"act": np.array([0, 3, 5, 6, 7, 11])}
     for seed in range(30):
-        drawn = _others(observed, own, np.random.default_rng(seed))["act"]
+        drawn = _random_columns(observed, own, np.random.default_rng(seed))["act"]
         assert len(set(drawn.tolist())) == 6
         assert not set(drawn.tolist()) & set(own["act"].tolist())
     runs = [
@@ -114,5 +114,5 @@ def test_random_neurons_are_others_and_drawn_by_seed(observed):
     for wrong in ({"n_random": -1}, {"seed": -1}):
         with pytest.raises(OptionError, match="must be whole numbers of at least 0"):
             ablate(observed, target=("fc", 2), neurons={"act": [0]}, **wrong)
-    with pytest.raises(OptionError, match="must be given by layer"):
+    with pytest.raises(OptionError, match="must be a mapping of layers"):
         ablate(observed, target=("fc", 2), neurons=[1, 2])

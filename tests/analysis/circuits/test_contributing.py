@@ -101,11 +101,11 @@ def test_a_layer_that_is_not_connected_is_refused(observed, layer):
         ({"target": ("fd", 0)}, UnknownNameError, "no layer 'fd'; near it: 'fc'"),
         ({"target": ("fc", 7)}, UnknownNameError, "no neuron '7'"),
         ({"layer": "poll"}, UnknownNameError, "no layer 'poll'; near it: 'pool'"),
-        ({"layer": "fc"}, OptionError, "is that of the target"),
+        ({"layer": "fc"}, OptionError, "is the target's own layer"),
         ({"layer": "act", "method": "linear"}, OptionError, "not linearly connected to 'fc'"),
         ({"method": "magic"}, OptionError, "method must be one of auto, linear"),
         ({"where": "dogs"}, UnknownNameError, "no concept 'dogs'; near it: 'dog'"),
-        ({"where": "dog & ~dog & cat"}, OptionError, "no sample is chosen"),
+        ({"where": "dog & ~dog & cat"}, OptionError, "no sample is selected"),
         ({"where": [N]}, OptionError, "indices of the 40 samples"),
     ],
 )
@@ -121,10 +121,10 @@ def test_what_is_observed_must_belong_together():
     with pytest.raises(OptionError, match="a Dataset with a length"):
         ObservedModel.of(model, iter(DATA), ["pool"])
     made = collect(model, DATA[:5], layers=["pool"])
-    with pytest.raises(ActivationsError, match="'pool' has 5 samples and data 40"):
+    with pytest.raises(ActivationsError, match="'pool' has 5 samples but data has 40"):
         ObservedModel.of(model, DATA, ["pool"], activations=made)
-    with pytest.raises(OptionError, match="samples of 'dog' need concepts"):
-        ObservedModel.of(model, DATA, ["pool"]).chosen("dog", ("pool", 0))
+    with pytest.raises(OptionError, match="'dog' selects samples by their concepts: give concepts"):
+        ObservedModel.of(model, DATA, ["pool"]).select("dog", ("pool", 0))
     named = ObservedModel.of(model, DATA, ["fc"], names={"fc": ["a", "b", "c", "d", "e"]})
     assert named.column(("fc", "c"))[0] == 2
     with pytest.raises(UnknownNameError, match="no neuron 'f'"):
@@ -142,7 +142,7 @@ def test_targets_and_samples_are_compared(observed):
     assert table["difference"].sum() == pytest.approx(
         (logits[:, 0] - logits[:, 1]).mean() - logits[0, 0] + logits[0, 1], rel=1e-3
     )
-    right = observed.highest("fc") == 0
+    right = observed.top_neurons("fc") == 0
     table = compare(first.take(right), first.take(~right), Labels([Label(3, layer="pool")]))
     assert set(table.columns) == {"neuron", "first", "second", "difference", "formula", "auc"}
     assert table.set_index("neuron")["first"].loc[3] == pytest.approx(first.values[right, 3].mean(), rel=1e-12)
@@ -166,12 +166,12 @@ def test_concepts_are_matched_by_id_whatever_the_order_of_layers(order):
     rows = np.random.default_rng(0).permutation(N)
     shuffled = SHOWN.with_ids(ids).take(rows)
     observed = ObservedModel.of(model, DATA, order, activations=made, concepts=shuffled)
-    assert observed.chosen("dog", ("fc", 0)).tolist() == np.flatnonzero(SHOWN["dog"]).tolist()
+    assert observed.select("dog", ("fc", 0)).tolist() == np.flatnonzero(SHOWN["dog"]).tolist()
     alone = ObservedModel.of(model, DATA, ["fc"], sample_ids=ids, concepts=shuffled)
-    assert alone.chosen("dog", ("fc", 0)).tolist() == np.flatnonzero(SHOWN["dog"]).tolist()
+    assert alone.select("dog", ("fc", 0)).tolist() == np.flatnonzero(SHOWN["dog"]).tolist()
     with pytest.raises(ValueError, match="no sample id is common"):
         ObservedModel.of(model, DATA, ["fc"], sample_ids=ids, concepts=SHOWN.with_ids([f"x{i}" for i in range(N)]))
-    with pytest.raises(ActivationsError, match="of other samples than data or another layer, or has them in another"):
+    with pytest.raises(ActivationsError, match="holds other samples than data or another layer, or in another"):
         ObservedModel.of(model, DATA, ["fc", "pool"], activations={"pool": made["pool"].take(rows)}, sample_ids=ids)
     with pytest.raises(ValueError, match="concepts has 39 rows but layer 'fc' of activations has 40"):
         ObservedModel.of(model, DATA, ["fc"], concepts=SHOWN.take(range(39)))
@@ -181,11 +181,11 @@ def test_activations_of_another_model_or_pooling_are_refused():
     other = Net()
     with torch.no_grad():
         other.low.weight *= 2
-    with pytest.raises(ActivationsError, match="'pool' of the activations is not what this model answers"):
+    with pytest.raises(ActivationsError, match="stored activations of layer 'pool' do not match this model's output"):
         ObservedModel.of(Net(), DATA, ["pool"], activations=collect(other, DATA, layers=["pool"]))
-    with pytest.raises(ActivationsError, match="'low' of the activations is not what"):
+    with pytest.raises(ActivationsError, match="stored activations of layer 'low' do not match"):
         ObservedModel.of(Net(), DATA, ["low"], activations=collect(Net(), DATA, layers=["low"], pool="max"))
-    with pytest.raises(OptionError, match="must be named by their layers"):
+    with pytest.raises(OptionError, match="must be named by layer"):
         ObservedModel.of(Net(), DATA, ["pool"], activations=np.zeros((N, 16)))
     broken = collect(Net(), DATA, layers=["pool"])["pool"].matrix.copy()
     broken[-1, 0] = np.nan
@@ -219,7 +219,7 @@ def test_padding_does_not_count_and_frozen_parameters_do_not_matter(frozen):
     by_hand = (kept[0].grad * kept[0]).sum(1)[0].detach().numpy()
     assert found.values[4] == pytest.approx(by_hand, rel=1e-3, abs=1e-5)
     whole = ObservedModel.of(model, Padded(12), ["encoder", "pooler.dense"])
-    with pytest.raises(OptionError, match="name a module of one tensor"):
+    with pytest.raises(OptionError, match="name a module that returns one tensor"):
         contributions(whole, target=("pooler.dense", 3), layer="encoder")
 
 

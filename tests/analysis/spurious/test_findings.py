@@ -8,9 +8,9 @@ from PIL import Image
 from scipy import stats
 
 from neuronym import Activations, Concepts, ConceptsError, FileError, OptionError, UnknownNameError, save_concepts
+from neuronym.analysis.spurious.comparison import SuspectComparison
 from neuronym.analysis.spurious.findings import find_spurious, relabel
 from neuronym.analysis.spurious.overlays import Border, overlay
-from neuronym.analysis.spurious.sides import SuspectComparison
 from neuronym.analysis.spurious.study import spurious
 from neuronym.io.images import Images
 from neuronym.io.zarr_store import open_layers
@@ -127,7 +127,7 @@ def test_a_suspect_is_compared_with_samples_that_show_the_same_of_the_others():
     assert own.loc[1, "auc"] == pytest.approx(0.5, abs=0.1)
     classes = both.classes[both.classes["suspect"] == "a"].reset_index(drop=True)
     assert classes.equals(alone.classes)
-    with pytest.raises(ConceptsError, match="'a' never differs alone from the other suspects"):
+    with pytest.raises(ConceptsError, match="'a' never differs between samples that agree on the other suspects"):
         find_spurious(taken, shown[:, [0, 0]], names=["a", "b"], suspects=["a", "b"])
 
 
@@ -276,7 +276,7 @@ def test_a_folder_gets_the_tables_and_the_figure(data, tmp_path):
     ("options", "error", "match"),
     [
         ({"suspects": "marc"}, UnknownNameError, "no concept 'marc'; near it: 'mark'"),
-        ({"suspects": []}, OptionError, "suspects holds none"),
+        ({"suspects": []}, OptionError, "suspects is empty"),
         ({"suspects": "mark", "permutations": -1}, OptionError, "permutations must be"),
         ({"suspects": "mark", "seed": -1}, OptionError, "seed must be"),
         ({"suspects": "mark", "outputs": "fd"}, UnknownNameError, "no layer 'fd'"),
@@ -293,11 +293,11 @@ def test_wrong_input_is_answered(data, options, error, match):
 
 def test_a_suspect_must_divide_the_samples(data):
     taken, concepts = data
-    with pytest.raises(ConceptsError, match="suspect 'all' is shown by no or by every sample"):
+    with pytest.raises(ConceptsError, match="no sample or every sample with activations has the suspect 'all'"):
         find_spurious(taken, concepts.add("all", range(2 * N)), suspects="all")
     ids = [f"s{i}" for i in range(2 * N)]
     some = Activations(taken.matrix[:N], sample_ids=ids[:N], skipped=ids[N:])
-    with pytest.raises(ConceptsError, match="no or by every sample with activations"):
+    with pytest.raises(ConceptsError, match="no sample or every sample with activations"):
         find_spurious(some, concepts.with_ids(ids), suspects="mark")
 
 
@@ -360,7 +360,7 @@ def test_the_command_alters_photos_runs_the_model_and_compares(photos, tmp_path,
     ("arguments", "match"),
     [
         ((), "give activations, concepts and suspects (--suspects), or a model"),
-        (("--model", "mine_spurious:make"), "with a model give images"),
+        (("--model", "mine_spurious:make"), "give images instead of activations"),
         (("--model", "mine_spurious:make", "--images", "photos", "--text", "x"), "name layers (--layers)"),
         (("--model", "mine_spurious:make", "--images", "photos", "--layers", "1"), "say how to alter the photos"),
         (
@@ -408,7 +408,7 @@ def test_the_command_alters_photos_runs_the_model_and_compares(photos, tmp_path,
         ),
         (("a.npy", "c.csv", "--suspects", "a", "--outputs", "x", "--classes", "photos/00.png"), "class names"),
         (("a.npy", "c.csv", "--suspects", "a", "--classes", "photos/00.png"), "give both"),
-        (("a.npy", "c.csv", "--suspects", "a", "--text", "x"), "alterations goes with a model"),
+        (("a.npy", "c.csv", "--suspects", "a", "--text", "x"), "alterations needs a model"),
         (
             ("--model", "m:x", "--images", "photos", "--layers", "1", "--blur", "0.1", "--size", "1"),
             "give --text or --logo",
@@ -515,11 +515,11 @@ def test_a_figure_finds_glyphs_or_says_that_there_are_none(tmp_path, monkeypatch
 def test_suspects_are_compared_once_however_many_there_are(monkeypatch):
     rng = np.random.default_rng(0)
     shown = rng.random((300, 3)) < 0.4
-    kept, numbers = [], SuspectComparison.numbers
-    monkeypatch.setattr(SuspectComparison, "numbers", lambda *given: kept.append(1) or numbers(*given))
+    made, neuron_tables = [], SuspectComparison.neuron_tables
+    monkeypatch.setattr(SuspectComparison, "neuron_tables", lambda *given: made.append(1) or neuron_tables(*given))
     names = ["a", "b", "c"]
     found = find_spurious(rng.normal(size=(300, 4)), shown, names=names, suspects=names, outputs=True, permutations=0)
-    assert len(kept) == 2  # neurons, and classes
+    assert len(made) == 2  # neurons, and classes
     assert found.classes["suspect"].unique().tolist() == names
 
 

@@ -141,7 +141,7 @@ def test_alterations_are_done_in_turn_and_a_function_is_one(photos):
         photos, [lambda image, rng: image.convert("L"), Cast(), Jpeg(), lambda image, rng: image.convert("RGBA")]
     )
     assert chain.image(10).mode == "RGB"
-    with pytest.raises(OptionError, match="must give an image of Pillow, not NoneType"):
+    with pytest.raises(OptionError, match="must return a Pillow image, not NoneType"):
         overlay(photos, lambda image, rng: None).image(10)
 
 
@@ -222,7 +222,7 @@ def test_copies_are_saved_under_the_names_of_their_photos(photos, tmp_path):
     [
         ([], {}, "not nothing"),
         ("text", {}, "not 't'"),
-        (Border(), {"fraction": 0}, "fraction must be a share of the 10 photos, at least one of them, not 0"),
+        (Border(), {"fraction": 0}, "fraction must select at least one of the 10 photos and be at most 1, not 0"),
         (Border(), {"fraction": 1.5}, "not 1.5"),
         (Border(), {"fraction": 0.01}, "not 0.01"),
         (Border(), {"name": ""}, "must have a name"),

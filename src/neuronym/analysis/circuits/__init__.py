@@ -1,4 +1,4 @@
-"""How a neuron is built from lower ones: contributions, ablations, the graph."""
+"""Circuits: how a neuron is computed from the neurons of lower layers."""
 
 from neuronym.analysis.circuits.ablation import Ablation, ablate
 from neuronym.analysis.circuits.contributing import Contributions, compare, contributions

@@ -1,4 +1,4 @@
-"""Ablation: whether the neurons of a circuit are causal. They are set to their mean, and the model is run again."""
+"""Ablation: set neurons to their mean and rerun the model, to test whether they cause the target's activation."""
 
 from __future__ import annotations
 
@@ -29,19 +29,22 @@ Columns = Mapping[str, NDArray[np.intp]]
 
 @dataclass(frozen=True)
 class Ablation:
-    """What the target does without some neurons, and without as many random ones of the same layers.
+    """Activations of a target before and after an ablation, and after ablations of as many random neurons.
 
     Parameters
     ----------
-    target : layer and neuron
-    neurons : the neurons set to their mean, by layer
-    before, after : float64, shape (n_samples,)
-        The target with and without them.
-    random : float64, shape (n_random, n_samples)
-        The target without random neurons.
+    target : tuple of str and (int or str)
+        The layer and name of the target neuron.
+    neurons : mapping of str to sequence of (int or str)
+        The ablated neurons, which were set to their mean, by layer.
+    before, after : float64 array of shape (n_samples,)
+        The target's activation on each sample, before and after the ablation.
+    random : float64 array of shape (n_random, n_samples)
+        The target's activation after the ablation of each random set of neurons from the same layers.
     accuracy_before, accuracy_after : float
-        The share of samples on which the highest neuron of the target's layer is the right one.
-    accuracy_random : float64, shape (n_random,)
+        The share of samples on which the highest neuron of the target's layer is the correct one.
+    accuracy_random : float64 array of shape (n_random,)
+        The same accuracy after the ablation of each random set.
     """
 
     target: Target
@@ -55,20 +58,21 @@ class Ablation:
 
     @property
     def change(self) -> float:
-        """The mean change of the target."""
+        """The mean change of the target's activation."""
         return float((self.after - self.before).mean())
 
     @property
     def changes_random(self) -> Floats:
-        """The mean change of the target by each random set, (n_random,)."""
+        """The mean change of the target's activation for each random set, shape (n_random,)."""
         means: Floats = (self.random - self.before).mean(axis=1)
         return means
 
     @property
     def p(self) -> float:
-        """The probability that as many random neurons change the target as much, in either direction.
+        """The two-sided p-value: how often as many random neurons change the target at least as much.
 
-        (1 + b) / (1 + n_random) for b random sets; NaN without any.
+        It is (1 + b) / (1 + n_random), where b random sets change the target at least as much in either direction;
+        NaN if there are no random sets.
         """
         if not len(self.random):
             return float("nan")
@@ -76,10 +80,16 @@ class Ablation:
         return float((1 + reached.sum()) / (1 + len(reached)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as for JSON."""
+        """Convert to plain data that can be written as JSON.
+
+        Returns
+        -------
+        dict
+            The fields of the ablation; activations are reduced to their means over samples.
+        """
         return {
             "target": list(self.target),
-            "neurons": {layer: list(named) for layer, named in self.neurons.items()},
+            "neurons": {layer: list(names) for layer, names in self.neurons.items()},
             "n_samples": len(self.before),
             "before": float(self.before.mean()),
             "change": self.change,
@@ -92,17 +102,17 @@ class Ablation:
 
     def __str__(self) -> str:
         layer, neuron = self.target
-        n = sum(len(named) for named in self.neurons.values())
-        told = f"{layer} {neuron} without {n} neurons of {', '.join(self.neurons)}: {self.change:+.4g}"
-        told += f" from {self.before.mean():.4g}, accuracy {self.accuracy_before:.0%} → {self.accuracy_after:.0%}"
+        n = sum(len(names) for names in self.neurons.values())
+        text = f"{layer} {neuron} without {n} neurons of {', '.join(self.neurons)}: {self.change:+.4g}"
+        text += f" from {self.before.mean():.4g}, accuracy {self.accuracy_before:.0%} → {self.accuracy_after:.0%}"
         if len(self.random):
             low, high = np.quantile(self.changes_random, [0.05, 0.95])
-            told += (
-                f"\nwithout {n} random ones, {len(self.random)} times: {self.changes_random.mean():+.4g}"
-                f" ({low:+.3g} to {high:+.3g} in nine of ten), accuracy {self.accuracy_random.mean():.0%};"
+            text += (
+                f"\nwithout {n} random neurons ({len(self.random)} sets): {self.changes_random.mean():+.4g}"
+                f" (90% of sets: {low:+.3g} to {high:+.3g}), accuracy {self.accuracy_random.mean():.0%};"
                 f" p = {self.p:.2g}"
             )
-        return told
+        return text
 
 
 def ablate(
@@ -115,85 +125,103 @@ def ablate(
     n_random: int = 20,
     seed: int = 0,
 ) -> Ablation:
-    """Set neurons to their mean over all samples, at every place, run the model, and see what the target does.
+    """Set neurons to their mean over all samples, at every position, and measure how the target changes.
 
-    Random neurons are as many, of the same layers, others than those. On a layer that the target is a linear function
-    of, this shows nothing that the contributions have not said.
+    The comparison is with random sets of as many other neurons from the same layers. Where the target is a linear
+    function of a layer, an ablation adds nothing to what the contributions already say.
 
     Parameters
     ----------
-    observed : the model with its data and activations, of these layers too
-    target : layer and neuron
-    neurons : names, by layer
-    where : which samples, as for ``contributions``
-    classes : for each sample of the data the neuron of the target's layer that is right, for the accuracy; by default
-        the target
-    n_random : how many random sets
-    seed : of these
+    observed : ObservedModel
+        The model with its data and the activations of all layers concerned.
+    target : tuple of str and (int or str)
+        The layer and name of the target neuron.
+    neurons : mapping of str to sequence of (int or str)
+        The names of the neurons to ablate, by layer.
+    where : formula, mask or array of int, optional
+        The samples to run, as for ``contributions``.
+    classes : sequence of (int or str), optional
+        The correct neuron of the target's layer for each sample of the data, from which the accuracy is computed; the
+        target by default.
+    n_random : int, default 20
+        How many random sets to compare with.
+    seed : int, default 0
+        The seed of the random sets.
+
+    Returns
+    -------
+    Ablation
+        The target's activations and accuracies, before and after.
 
     Raises
     ------
     UnknownNameError
         If there is no such layer or neuron.
     OptionError
-        If no neurons are named, or a layer has too few others.
+        If no neurons are named, or a layer has too few other neurons.
     ActivationsError
-        If a layer gives what channels cannot be told apart in.
+        If a layer's output has no channels.
     """
     if n_random < 0 or seed < 0:
         raise OptionError(f"n_random and seed must be whole numbers of at least 0, not {n_random!r} and {seed!r}")
-    target = observed.named(target)
+    target = observed.resolve(target)
     place, _ = observed.column(target)
-    rows = observed.chosen(where, target)
-    columns = _columns(observed, target, neurons, n_random)
+    rows = observed.select(where, target)
+    columns = _neuron_columns(observed, target, neurons, n_random)
     means = {layer: observed.matrix(layer).mean(axis=0) for layer in columns}
     truth = np.full(len(rows), place)
     if classes is not None:
         if len(classes) != len(observed.data):
-            raise OptionError(f"classes has {len(classes)} for {len(observed.data)} samples: one each is needed")
-        own = {name: j for j, name in enumerate(observed.layers[target[0]].names)}
-        unknown = [classes[row] for row in rows.tolist() if classes[row] not in own]
+            raise OptionError(
+                f"classes has {len(classes)} entries for {len(observed.data)} samples: give one per sample"
+            )
+        index = {name: j for j, name in enumerate(observed.layers[target[0]].names)}
+        unknown = [classes[row] for row in rows.tolist() if classes[row] not in index]
         if unknown:
-            raise no_such("class", unknown[0], list(own))
-        truth = np.array([own[classes[row]] for row in rows.tolist()])
+            raise no_such("class", unknown[0], list(index))
+        truth = np.array([index[classes[row]] for row in rows.tolist()])
     rng = np.random.default_rng(seed)
-    sets = [{}, columns, *(_others(observed, columns, rng) for _ in range(n_random))]
+    sets = [{}, columns, *(_random_columns(observed, columns, rng) for _ in range(n_random))]
     outputs = _outputs(observed, rows, sets, means, (target[0], place))
     accuracy = np.array([(output.argmax(axis=1) == truth).mean() for output in outputs])
     values = np.stack([output[:, place] for output in outputs])
-    named = {layer: [observed.layers[layer].names[j] for j in own] for layer, own in columns.items()}
+    ablated = {layer: [observed.layers[layer].names[j] for j in indices] for layer, indices in columns.items()}
     return Ablation(
-        target, named, values[0], values[1], values[2:], float(accuracy[0]), float(accuracy[1]), accuracy[2:]
+        target, ablated, values[0], values[1], values[2:], float(accuracy[0]), float(accuracy[1]), accuracy[2:]
     )
 
 
-def _columns(observed: ObservedModel, target: Target, neurons: Mapping[str, Sequence[Name]], n_random: int) -> Columns:
-    """The places of the neurons to ablate, by layer."""
+def _neuron_columns(
+    observed: ObservedModel, target: Target, neurons: Mapping[str, Sequence[Name]], n_random: int
+) -> Columns:
+    """Return the columns of the neurons to ablate, by layer."""
     if not isinstance(neurons, Mapping):
-        raise OptionError(f"neurons must be given by layer, as {{'layer': [1, 2]}}, not {neurons!r}")
-    if not neurons or not all(len(named) for named in neurons.values()):
-        raise OptionError("neurons names none: give at least one of each layer, as {'layer': [1, 2]}")
+        raise OptionError(f"neurons must be a mapping of layers, such as {{'layer': [1, 2]}}, not {neurons!r}")
+    if not neurons or not all(len(names) for names in neurons.values()):
+        raise OptionError("neurons is empty: name at least one neuron per layer, such as {'layer': [1, 2]}")
     columns = {}
-    for layer, named in neurons.items():
+    for layer, names in neurons.items():
         if layer not in observed.layers:
             raise no_such("layer", layer, list(observed.layers))
         if layer == target[0]:
-            raise OptionError(f"layer {layer!r} is that of the target: name a lower one")
-        taken = observed.layers[layer]
-        columns[layer] = taken.indices(named)
-        if n_random and taken.n_neurons < 2 * len(named):
+            raise OptionError(f"layer {layer!r} is the target's own layer: name a lower one")
+        activations = observed.layers[layer]
+        columns[layer] = activations.indices(names)
+        if n_random and activations.n_neurons < 2 * len(names):
             raise OptionError(
-                f"layer {layer!r} has {taken.n_neurons} neurons: too few to draw {len(named)} others, so name fewer"
+                f"layer {layer!r} has {activations.n_neurons} neurons: too few to draw {len(names)} others, so name "
+                "fewer (or set n_random=0)"
             )
     return columns
 
 
-def _others(observed: ObservedModel, columns: Columns, rng: np.random.Generator) -> Columns:
-    """As many other neurons of the same layers, drawn at random."""
-    return {
-        layer: rng.choice(np.setdiff1d(np.arange(observed.layers[layer].n_neurons), own), len(own), replace=False)
-        for layer, own in columns.items()
-    }
+def _random_columns(observed: ObservedModel, columns: Columns, rng: np.random.Generator) -> Columns:
+    """Draw as many other neurons from each of the layers."""
+    drawn = {}
+    for layer, ablated in columns.items():
+        others = np.setdiff1d(np.arange(observed.layers[layer].n_neurons), ablated)
+        drawn[layer] = rng.choice(others, len(ablated), replace=False)
+    return drawn
 
 
 def _outputs(
@@ -203,59 +231,61 @@ def _outputs(
     means: Mapping[str, Floats],
     target: tuple[str, int],
 ) -> list[Floats]:
-    """The outputs of the target's layer, (n_samples, n_neurons), without each set of neurons."""
-    from neuronym.analysis.circuits.attribution import check_path
+    """Return the outputs of the target's layer, (n_samples, n_neurons), with each set of neurons ablated."""
+    from neuronym.analysis.circuits.attribution import check_connected
 
-    parts: list[list[Floats]] = [[] for _ in sets]
+    outputs: list[list[Floats]] = [[] for _ in sets]
     with eval_mode(observed.model):
         for number, inputs in enumerate(observed.batches(rows)):
             for layer in sets[1] if not number else ():
-                check_path(observed.model, inputs, layer, target)
-            for chosen, own in zip(sets, parts, strict=True):
-                own.append(_without(observed.model, inputs, chosen, means, target[0]))
-    return [np.concatenate(own) for own in parts]
+                check_connected(observed.model, inputs, layer, target)
+            for columns, of_set in zip(sets, outputs, strict=True):
+                of_set.append(_ablated_output(observed.model, inputs, columns, means, target[0]))
+    return [np.concatenate(of_set) for of_set in outputs]
 
 
-def _without(
+def _ablated_output(
     model: torch.nn.Module,
     inputs: Any,
     columns: Columns,
     means: Mapping[str, Floats],
     layer: str,
 ) -> Floats:
-    """The outputs of a layer, (B, n_neurons), where some neurons of others are at their mean."""
+    """Return the outputs of a layer, (B, n_neurons), with neurons of other layers set to their mean."""
     import torch
 
     with ExitStack() as stack, torch.no_grad():
-        for name, own in columns.items():
-            stack.enter_context(_at_mean(model, name, own, means[name][own]))
-        with capture_outputs(model, [layer]) as caught:
+        for name, indices in columns.items():
+            stack.enter_context(_channels_fixed(model, name, indices, means[name][indices]))
+        with capture_outputs(model, [layer]) as captured:
             feed(model, inputs)
-        given = pool_output(only_output(layer, caught), "mean", layer, mask=attention_mask(inputs))[0]
-    found: Floats = given.double().cpu().numpy()
-    return found
+        pooled = pool_output(only_output(layer, captured), "mean", layer, mask=attention_mask(inputs))[0]
+    output: Floats = pooled.double().cpu().numpy()
+    return output
 
 
 @contextmanager
-def _at_mean(model: torch.nn.Module, layer: str, columns: NDArray[np.intp], means: Floats) -> Iterator[None]:
-    """Set channels of a module's output to given values, until the end of the block."""
+def _channels_fixed(model: torch.nn.Module, layer: str, columns: NDArray[np.intp], values: Floats) -> Iterator[None]:
+    """Fix channels of a module's output at these values, until the end of the block."""
     import torch
 
-    def replaced(_module: Any, _inputs: Any, output: Any) -> Any:
+    def replace_channels(module: torch.nn.Module, inputs: Any, output: Any) -> Any:
         if isinstance(output, tuple):
-            return (replaced(_module, _inputs, output[0]), *output[1:])
+            return (replace_channels(module, inputs, output[0]), *output[1:])
         if not isinstance(output, torch.Tensor) or output.ndim < 2:
-            raise ActivationsError(f"layer {layer!r} gives {type(output).__name__}: name a module that gives channels")
-        given = torch.as_tensor(means, dtype=output.dtype, device=output.device)
-        places = torch.as_tensor(columns, device=output.device)
+            raise ActivationsError(
+                f"layer {layer!r} returns {type(output).__name__}: name a module whose output has channels"
+            )
+        fixed = torch.as_tensor(values, dtype=output.dtype, device=output.device)
+        channels = torch.as_tensor(columns, device=output.device)
         changed = output.clone()
         if output.ndim == 3:  # a sequence (B, T, D)
-            changed[:, :, places] = given
+            changed[:, :, channels] = fixed
         else:
-            changed[:, places] = given.reshape(1, -1, *[1] * (output.ndim - 2))
+            changed[:, channels] = fixed.reshape(1, -1, *[1] * (output.ndim - 2))
         return changed
 
-    handle = model.get_submodule(layer).register_forward_hook(replaced)
+    handle = model.get_submodule(layer).register_forward_hook(replace_channels)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What the neurons of a layer add to a target, by gradients: Captum's methods for a path that is differentiable."""
+"""Contributions of a layer's neurons to a target by gradients: Captum's methods for differentiable paths."""
 
 from __future__ import annotations
 
@@ -16,74 +16,75 @@ from neuronym.network.batches import feed
 from neuronym.network.hooks import capture_outputs, eval_mode, only_output
 from neuronym.network.pooling import pool_output
 
-__all__ = ["Gradients", "attributed", "check_path", "order", "value_of"]
+__all__ = ["Gradients", "attribute", "call_order", "check_connected", "target_function"]
 
 Gradients = Literal["gradient", "conductance", "integrated"]
 
 
-def value_of(
+def target_function(
     model: torch.nn.Module, target: tuple[str, int], keys: tuple[str, ...] = ()
 ) -> Callable[..., torch.Tensor]:
-    """What runs the model and gives the target, (B,), with its gradients; pooled by the mean over places.
+    """Make a differentiable function of the inputs that returns the target, (B,), averaged over positions.
 
-    Inputs are one tensor, or, with ``keys``, the tensors that a dict holds under these.
+    Its input is one tensor or, with ``keys``, the tensors of a dict in the order of these keys.
     """
     layer, neuron = target
 
     def run(*inputs: torch.Tensor) -> torch.Tensor:
-        with capture_outputs(model, [layer], copied=False) as caught:
+        with capture_outputs(model, [layer], copied=False) as captured:
             feed(model, dict(zip(keys, inputs, strict=True)) if keys else inputs[0])
         mask = dict(zip(keys, inputs, strict=True)).get("attention_mask") if keys else None
-        return pool_output(only_output(layer, caught), "mean", layer, mask=mask)[0][:, neuron]
+        return pool_output(only_output(layer, captured), "mean", layer, mask=mask)[0][:, neuron]
 
     return run
 
 
-def check_path(model: torch.nn.Module, inputs: Any, layer: str, target: tuple[str, int]) -> None:
+def check_connected(model: torch.nn.Module, inputs: Any, layer: str, target: tuple[str, int]) -> None:
     """Refuse a layer that the target does not depend on.
 
     Raises
     ------
     OptionError
-        If nothing that the layer gives reaches the target; the message names layers that do.
+        If the target does not depend on the layer's output.
     """
     with (
         eval_mode(model),
         _differentiable(model, layer),
         torch.enable_grad(),
-        capture_outputs(model, [layer], copied=False) as caught,
+        capture_outputs(model, [layer], copied=False) as captured,
     ):
-        names, tensors = _taken_apart(inputs, True)
-        value = value_of(model, target, names)(*tensors)
-        given = only_output(layer, caught)
-        if not isinstance(caught[layer][0], torch.Tensor | tuple):
-            raise OptionError(f"layer {layer!r} gives {type(caught[layer][0]).__name__}: name a module of one tensor")
-        reached = None
-        if given.requires_grad and value.requires_grad:
-            (reached,) = torch.autograd.grad(value.sum(), given, allow_unused=True)
-    if reached is None:
+        keys, tensors = _split_batch(inputs, True)
+        value = target_function(model, target, keys)(*tensors)
+        output = only_output(layer, captured)
+        if not isinstance(captured[layer][0], torch.Tensor | tuple):
+            kind = type(captured[layer][0]).__name__
+            raise OptionError(f"layer {layer!r} returns {kind}: name a module that returns one tensor")
+        gradient = None
+        if output.requires_grad and value.requires_grad:
+            (gradient,) = torch.autograd.grad(value.sum(), output, allow_unused=True)
+    if gradient is None:
         raise OptionError(
-            f"layer {layer!r} is not connected to the target in {target[0]!r}: nothing that it gives reaches it, so "
-            "name a layer that comes before"
+            f"layer {layer!r} is not connected to the target in {target[0]!r}, which does not depend on its output: "
+            "name a layer that the model calls before the target"
         )
 
 
-def order(model: torch.nn.Module, inputs: Any, layers: Sequence[str]) -> list[str]:
-    """Layers in the order in which the model calls them.
+def call_order(model: torch.nn.Module, inputs: Any, layers: Sequence[str]) -> list[str]:
+    """Sort layers by the order in which the model calls them.
 
     Raises
     ------
     ActivationsError
-        If one is not called, or called several times.
+        If a layer is not called, or is called several times.
     """
-    with eval_mode(model), torch.no_grad(), capture_outputs(model, layers, copied=False) as caught:
+    with eval_mode(model), torch.no_grad(), capture_outputs(model, layers, copied=False) as captured:
         feed(model, inputs)
         for layer in layers:
-            only_output(layer, caught)
-    return list(caught)
+            only_output(layer, captured)
+    return list(captured)
 
 
-def attributed(
+def attribute(
     model: torch.nn.Module,
     inputs: Any,
     layer: str,
@@ -92,23 +93,25 @@ def attributed(
     n_steps: int,
     baseline: torch.Tensor | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Contributions (B, n_neurons) of a layer to a target, and what they should sum to, (B,).
+    """Return the contributions of a layer to a target, (B, n_neurons), and the totals they should sum to, (B,).
 
-    Gradients times activations say nothing of a baseline, and are to sum to the target. Conductance and integrated
-    gradients are to sum to the target minus its value for the baseline input.
+    Gradient × activation has no baseline, and should sum to the target. Conductance and integrated gradients should
+    sum to the target minus its value at the baseline input.
     """
     need("a contribution by gradients", "circuits")
     from captum import attr
 
-    kinds: dict[str, Any] = {
+    methods: dict[Gradients, Any] = {
         "gradient": attr.LayerGradientXActivation,
         "conductance": attr.LayerConductance,
         "integrated": attr.LayerIntegratedGradients,
     }
-    names, tensors = _taken_apart(inputs, False)
-    if names and method != "gradient":
-        raise OptionError(f"method={method!r} needs inputs that can be scaled, one tensor a batch: take 'gradient'")
-    value = value_of(model, target, names)
+    keys, tensors = _split_batch(inputs, False)
+    if keys and method != "gradient":
+        raise OptionError(
+            f"method={method!r} needs inputs that can be scaled, one tensor per batch: use method='gradient'"
+        )
+    value = target_function(model, target, keys)
     options: dict[str, Any] = {}
     with eval_mode(model), _differentiable(model, layer):
         with torch.no_grad():
@@ -119,40 +122,40 @@ def attributed(
                 total = total - value(start)
             options = {"baselines": start, "n_steps": n_steps, "internal_batch_size": 2 * len(tensors[0])}
         with torch.enable_grad():
-            found = kinds[method](value, model.get_submodule(layer)).attribute(tensors, **options)
-    found = found[0] if isinstance(found, tuple) else found
-    by_neuron = found.detach().double()
+            attributions = methods[method](value, model.get_submodule(layer)).attribute(tensors, **options)
+    attributions = attributions[0] if isinstance(attributions, tuple) else attributions
+    by_neuron = attributions.detach().double()
     by_neuron = (
         by_neuron.flatten(2).sum(2) if by_neuron.ndim > 3 else by_neuron.sum(1) if by_neuron.ndim == 3 else by_neuron
     )
     return by_neuron.cpu().numpy(), total.double().cpu().numpy()
 
 
-def _taken_apart(inputs: Any, with_gradients: bool) -> tuple[tuple[str, ...], tuple[torch.Tensor, ...]]:
-    """The tensors of a batch, and their keys where it is a dict."""
-    names: tuple[str, ...] = ()
+def _split_batch(inputs: Any, with_gradients: bool) -> tuple[tuple[str, ...], tuple[torch.Tensor, ...]]:
+    """Split a batch into its tensors and, if it is a dict, their keys."""
+    keys: tuple[str, ...] = ()
     if isinstance(inputs, Mapping):
-        names = tuple(key for key in inputs if key != "labels")
-        listed = [inputs[key] for key in names]
+        keys = tuple(key for key in inputs if key != "labels")
+        tensors = [inputs[key] for key in keys]
     else:
-        listed = [inputs[0] if isinstance(inputs, tuple | list) else inputs]
+        tensors = [inputs[0] if isinstance(inputs, tuple | list) else inputs]
     if with_gradients:
-        listed = [x.detach().requires_grad_() if x.is_floating_point() else x for x in listed]
-    return names, tuple(listed)
+        tensors = [x.detach().requires_grad_() if x.is_floating_point() else x for x in tensors]
+    return keys, tuple(tensors)
 
 
 @contextmanager
 def _differentiable(model: torch.nn.Module, layer: str) -> Iterator[None]:
-    """Let gradients begin at a layer, where frozen parameters and inputs of whole numbers have none."""
+    """Start gradients at a layer's output, even if parameters are frozen and inputs are integers."""
 
-    def begun(_module: Any, _inputs: Any, output: Any) -> Any:
+    def require_gradient(module: torch.nn.Module, inputs: Any, output: Any) -> Any:
         if isinstance(output, tuple) and output:
-            return (begun(_module, _inputs, output[0]), *output[1:])
+            return (require_gradient(module, inputs, output[0]), *output[1:])
         if torch.is_grad_enabled() and isinstance(output, torch.Tensor) and not output.requires_grad:
             return output.detach().requires_grad_()
         return output
 
-    handle = model.get_submodule(layer).register_forward_hook(begun)
+    handle = model.get_submodule(layer).register_forward_hook(require_gradient)
     try:
         yield
     finally:

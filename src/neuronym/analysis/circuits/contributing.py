@@ -1,10 +1,10 @@
-"""What the neurons of a lower layer add to a target neuron, sample by sample."""
+"""Contributions: how much each neuron of a lower layer adds to a target neuron, sample by sample."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from neuronym.analysis.circuits.attribution import Gradients
+
 __all__ = ["Contributions", "Method", "compare", "contributions"]
 
 Floats = NDArray[np.float64]
-#: How contributions are found; ``contributions`` says what each does.
+#: How contributions are computed; see ``contributions``.
 Method = Literal["auto", "linear", "gradient", "conductance", "integrated"]
 
 N_STEPS = 20  # of integration
@@ -32,20 +34,24 @@ _METHODS = ("auto", "linear", "gradient", "conductance", "integrated")
 
 @dataclass(frozen=True)
 class Contributions:
-    """What each neuron of a layer adds to a target on each of some samples.
+    """The contribution of each neuron of a layer to a target, on each of the selected samples.
 
     Parameters
     ----------
-    target : layer and neuron
-    layer : the lower layer
-    neurons : names of its neurons
-    method : ``"linear"``, exact, or one of Captum's
-    rows : int64, shape (n_samples,)
-        The places of the samples in the data.
-    values : float64, shape (n_samples, n_neurons)
-        For ``"linear"``, weight × (activation − baseline).
-    total : float64, shape (n_samples,)
-        What they are to sum to: the target minus its baseline (for ``"gradient"`` the target itself).
+    target : tuple of str and (int or str)
+        The layer and name of the target neuron.
+    layer : str
+        The lower layer.
+    neurons : sequence of (int or str)
+        The names of its neurons.
+    method : {"linear", "gradient", "conductance", "integrated"}
+        How the contributions were computed: ``"linear"`` is exact, the others are Captum's.
+    rows : int64 array of shape (n_samples,)
+        The indices of the samples in the data.
+    values : float64 array of shape (n_samples, n_neurons)
+        The contributions; for ``"linear"``, weight × (activation − baseline).
+    total : float64 array of shape (n_samples,)
+        What they should sum to: the target minus its baseline (for ``"gradient"``, the target itself).
     """
 
     target: Target
@@ -58,85 +64,131 @@ class Contributions:
 
     @property
     def mean(self) -> Floats:
-        """The mean contribution of each neuron, (n_neurons,)."""
+        """The mean contribution of each neuron, shape (n_neurons,)."""
         means: Floats = self.values.mean(axis=0)
         return means
 
     @property
     def unexplained(self) -> float:
-        """The share of the mean total that the contributions do not sum to."""
+        """The share of the mean total that the contributions leave unexplained."""
         whole = float(self.total.mean())
         return abs(float(self.mean.sum()) - whole) / abs(whole) if whole else float("nan")
 
     def take(self, chosen: ArrayLike) -> Contributions:
-        """Keep samples, given by their places among those that are here or by a mask."""
+        """Keep some of the samples.
+
+        Parameters
+        ----------
+        chosen : array of int or bool
+            Indices into these samples, or a mask of them.
+
+        Returns
+        -------
+        Contributions
+            The contributions on the samples kept.
+
+        Raises
+        ------
+        OptionError
+            If no sample is kept.
+        """
         kept = places(chosen, len(self.rows))
         if not len(kept):
-            raise OptionError("no sample is left: choose some")
+            raise OptionError("no sample is left: choose at least one")
         return replace(self, rows=self.rows[kept], values=self.values[kept], total=self.total[kept])
 
     def top(self, n: int) -> list[Name]:
-        """The neurons that add most, the largest first."""
+        """Return the neurons that contribute most, largest first.
+
+        Parameters
+        ----------
+        n : int
+            How many neurons.
+
+        Returns
+        -------
+        list of (int or str)
+            The names of the neurons.
+        """
         return [self.neurons[j] for j in np.argsort(-self.mean, kind="stable")[:n]]
 
     def table(self, labels: Labels | None = None) -> pd.DataFrame:
-        """A row per neuron, the largest contribution first: ``neuron, contribution, share`` of the total, ``formula``.
+        """Make a table with one row per neuron, sorted by contribution, largest first.
 
-        ``formula`` and ``auc`` stand where labels are given.
+        Parameters
+        ----------
+        labels : Labels, optional
+            Labels of the layer's neurons.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``neuron``, ``contribution`` (the mean) and ``share`` (of the total); with labels, also ``formula``
+            and ``auc``.
         """
         import pandas as pd
 
         whole = float(self.total.mean())
-        found = pd.DataFrame({"neuron": pd.Series(list(self.neurons), dtype=object), "contribution": self.mean})
-        found["share"] = found["contribution"] / whole if whole else np.nan
-        return _named(found, self.layer, labels).sort_values("contribution", ascending=False, ignore_index=True)
+        table = pd.DataFrame({"neuron": pd.Series(list(self.neurons), dtype=object), "contribution": self.mean})
+        table["share"] = table["contribution"] / whole if whole else np.nan
+        return _add_labels(table, self.layer, labels).sort_values("contribution", ascending=False, ignore_index=True)
 
     @property
-    def head(self) -> str:
-        """What is added to what, in a line."""
+    def headline(self) -> str:
+        """One line that says which neurons contribute how much to which target."""
         layer, neuron = self.target
         return (
-            f"{layer} {neuron}: {self.total.mean():.4g} by {len(self.neurons)} neurons of {self.layer} ({self.method}, "
-            f"mean of {len(self.rows)} samples; {self.unexplained:.2g} of it unexplained)"
+            f"{layer} {neuron}: {self.total.mean():.4g} from {len(self.neurons)} neurons of {self.layer} "
+            f"({self.method}, mean of {len(self.rows)} samples; {self.unexplained:.2g} of it unexplained)"
         )
 
     def __str__(self) -> str:
-        return f"{self.head}\n{shown_table(self.table().head(10))}"
+        return f"{self.headline}\n{shown_table(self.table().head(10))}"
 
 
-def _named(table: pd.DataFrame, layer: str, labels: Labels | None) -> pd.DataFrame:
-    """A table of neurons with their formulas and AUCs."""
+def _add_labels(table: pd.DataFrame, layer: str, labels: Labels | None) -> pd.DataFrame:
+    """Add the formulas and AUCs of a layer's labels to a table of its neurons."""
     if labels is None:
         return table
-    known = {one.neuron: one for one in labels if one.layer in (layer, None)}
-    told = [known.get(neuron) for neuron in table["neuron"]]
-    table["formula"] = [None if one is None or one.formula is None else str(one.formula) for one in told]
-    table["auc"] = [np.nan if one is None else one.auc for one in told]
+    known = {label.neuron: label for label in labels if label.layer in (layer, None)}
+    found = [known.get(neuron) for neuron in table["neuron"]]
+    table["formula"] = [None if label is None or label.formula is None else str(label.formula) for label in found]
+    table["auc"] = [np.nan if label is None else label.auc for label in found]
     return table
 
 
 def compare(first: Contributions, second: Contributions, labels: Labels | None = None) -> pd.DataFrame:
-    """What speaks for one target and not for another, or on some samples and not on others, for the same layer.
+    """Compare the contributions of one layer to two targets, or to one target on two sets of samples.
+
+    Parameters
+    ----------
+    first, second : Contributions
+        Contributions of the same layer.
+    labels : Labels, optional
+        Labels of the layer's neurons.
 
     Returns
     -------
-    DataFrame with a row per neuron, the largest ``difference`` first
-        ``neuron``, ``first``, ``second``: the mean contributions; with labels ``formula`` and ``auc``.
+    DataFrame
+        One row per neuron, with the largest ``difference`` first: ``neuron``, the mean contributions ``first`` and
+        ``second``, and ``difference``; with labels, also ``formula`` and ``auc``.
 
     Raises
     ------
     OptionError
-        If they are of other layers.
+        If the two are contributions of different layers.
     """
     import pandas as pd
 
     if first.layer != second.layer or list(first.neurons) != list(second.neurons):
-        raise OptionError(f"contributions of {first.layer!r} and {second.layer!r} cannot be compared: take one layer")
-    found = pd.DataFrame(
+        raise OptionError(
+            f"contributions of {first.layer!r} and {second.layer!r} cannot be compared: use the same layer for both"
+        )
+    table = pd.DataFrame(
         {"neuron": pd.Series(list(first.neurons), dtype=object), "first": first.mean, "second": second.mean}
     )
-    found["difference"] = found["first"] - found["second"]
-    return _named(found, first.layer, labels).sort_values("difference", ascending=False, ignore_index=True)
+    table["difference"] = table["first"] - table["second"]
+    return _add_labels(table, first.layer, labels).sort_values("difference", ascending=False, ignore_index=True)
 
 
 def contributions(
@@ -150,79 +202,93 @@ def contributions(
     n_steps: int = N_STEPS,
     baseline: torch.Tensor | None = None,
 ) -> Contributions:
-    """What each neuron of a lower layer adds to a target, over chosen samples.
+    """Compute how much each neuron of a lower layer contributes to a target, on each of the selected samples.
 
-    Where the target is in a linear layer whose input is the lower layer (pooled by the mean over places), it is
-    weight × (activation − baseline), exact: the parts sum to the target minus the target's baseline. Elsewhere it is
-    one of Captum's methods, summed over places.
+    If the target is in a linear layer whose input is the lower layer (averaged over positions), a contribution is
+    weight × (activation − baseline). This is exact: contributions sum to the target minus its baseline. Otherwise
+    contributions are computed by one of Captum's methods and summed over positions.
 
     Parameters
     ----------
-    observed : the model with its data and activations
-    target : layer and neuron
-    layer : lower than that of the target
-    where : which samples: a formula of concepts, a mask of bool, or places; by default the 20 on which the target is
-        highest
-    against : the samples whose mean is the baseline of ``"linear"``; all by default
-    method : ``"linear"``; ``"gradient"`` (LayerGradientXActivation), ``"conductance"`` (LayerConductance) or
-        ``"integrated"`` (LayerIntegratedGradients); ``"auto"`` is linear where that is exact, else gradient
-    n_steps : of integration
-    baseline : the input that integration starts from, the shape of a sample; 0 by default
+    observed : ObservedModel
+        The model with its data and activations.
+    target : tuple of str and (int or str)
+        The layer and name of the target neuron.
+    layer : str
+        A layer below the target's.
+    where : formula, mask or array of int, optional
+        The samples to average over: a formula of concepts, a boolean mask, or sample indices; by default the 20 samples
+        with the highest activation of the target.
+    against : formula, mask or array of int, optional
+        The samples whose mean activation is the baseline of ``"linear"``; all samples by default.
+    method : {"auto", "linear", "gradient", "conductance", "integrated"}, default "auto"
+        ``"linear"`` is exact; ``"gradient"``, ``"conductance"`` and ``"integrated"`` are Captum's
+        LayerGradientXActivation, LayerConductance and LayerIntegratedGradients; ``"auto"`` is linear where that is
+        exact, and gradient otherwise.
+    n_steps : int, default 20
+        The number of integration steps of ``"conductance"`` and ``"integrated"``.
+    baseline : tensor of the shape of a sample, optional
+        The input at which integration starts; zeros by default.
+
+    Returns
+    -------
+    Contributions
+        The contributions on each sample, and the totals they should sum to.
 
     Raises
     ------
     UnknownNameError
         If there is no such layer, neuron or concept.
     OptionError
-        If the layer is not connected to the target, or not linearly where that is asked for.
+        If the layer is not connected to the target, or ``method="linear"`` and the connection is not linear.
     """
     if method not in _METHODS:
         raise OptionError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
     if layer == target[0]:
-        raise OptionError(f"layer {layer!r} is that of the target: name a lower one")
+        raise OptionError(f"layer {layer!r} is the target's own layer: name a lower one")
     if n_steps < 2:
         raise OptionError(f"n_steps must be a whole number of at least 2, not {n_steps!r}")
-    target = observed.named(target)
-    place, column = observed.column(target)
-    rows = observed.chosen(where, target)
+    target = observed.resolve(target)
+    index, column = observed.column(target)
+    rows = observed.select(where, target)
     names = observed.of_layer(layer).names
-    found = _linear(observed, layer, column, target, place) if method in ("auto", "linear") else None
-    if found is not None:
-        weights, matrix = found
-        base = np.arange(len(column)) if against is None else observed.chosen(against, target)
+    linear = _linear_weights(observed, layer, column, target, index) if method in ("auto", "linear") else None
+    if linear is not None:
+        weights, matrix = linear
+        base = np.arange(len(column)) if against is None else observed.select(against, target)
         values = weights * (matrix[rows] - matrix[base].mean(axis=0))
         total = column[rows] - column[base].mean()
         return Contributions(target, layer, names, "linear", rows, values, total)
     if method == "linear":
         raise OptionError(
-            f"layer {layer!r} is not linearly connected to {target[0]!r}: that is no linear layer of its outputs, so "
-            "take method='gradient', 'conductance' or 'integrated'"
+            f"layer {layer!r} is not linearly connected to {target[0]!r}, which is not a linear layer of its outputs: "
+            "use method='gradient', 'conductance' or 'integrated'"
         )
-    from neuronym.analysis.circuits.attribution import attributed, check_path
+    from neuronym.analysis.circuits.attribution import attribute, check_connected
 
-    chosen: Any = "gradient" if method == "auto" else method
+    gradients: Gradients = "gradient" if method == "auto" else method
     parts = []
     for number, inputs in enumerate(observed.batches(rows)):
         if not number:
-            check_path(observed.model, inputs, layer, (target[0], place))
-        parts.append(attributed(observed.model, inputs, layer, (target[0], place), chosen, n_steps, baseline))
+            check_connected(observed.model, inputs, layer, (target[0], index))
+        parts.append(attribute(observed.model, inputs, layer, (target[0], index), gradients, n_steps, baseline))
     values, total = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    return Contributions(target, layer, names, chosen, rows, values, total)
+    return Contributions(target, layer, names, gradients, rows, values, total)
 
 
-def _linear(
-    observed: ObservedModel, layer: str, column: Floats, target: Target, place: int
+def _linear_weights(
+    observed: ObservedModel, layer: str, column: Floats, target: Target, index: int
 ) -> tuple[Floats, Floats] | None:
-    """The weights from a layer to a target and the layer's activations, where these are linear, else None."""
+    """Return a layer's weights to a target and its activations, or None if the target is not linear in them."""
     import torch
 
     module = observed.model.get_submodule(target[0])
     if not isinstance(module, torch.nn.Linear) or module.in_features != observed.of_layer(layer).n_neurons:
         return None
     matrix = observed.matrix(layer)
-    weights = module.weight[place].detach().double().cpu().numpy()
-    bias = 0.0 if module.bias is None else float(module.bias[place].detach())
+    weights = module.weight[index].detach().double().cpu().numpy()
+    bias = 0.0 if module.bias is None else float(module.bias[index].detach())
     predicted = matrix @ weights + bias
     exact = module.weight.dtype in (torch.float32, torch.float64)
-    size = max(np.abs(column).max(), np.abs(predicted).max())
-    return (weights, matrix) if np.abs(predicted - column).max() <= (1e-4 if exact else 0.03) * size else None
+    scale = max(np.abs(column).max(), np.abs(predicted).max())
+    return (weights, matrix) if np.abs(predicted - column).max() <= (1e-4 if exact else 0.03) * scale else None

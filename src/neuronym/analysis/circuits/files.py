@@ -1,4 +1,4 @@
-"""Files of circuits: Graphviz, GraphML, and JSON, which is read back."""
+"""Circuit files: Graphviz, GraphML and JSON, which can be read back."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Node = tuple[str, Name]
 
 
 def title(graph: nx.DiGraph[Node], node: Node) -> str:
-    """A neuron in words."""
-    held = graph.nodes[node]
-    name = f" {held['name']}" if "name" in held else ""
-    formula = f": {held['formula']} (AUC {held['auc']:.3f})" if "formula" in held else ""
+    """Describe a neuron by its layer, name, formula and AUC, as far as they are known."""
+    attributes = graph.nodes[node]
+    name = f" {attributes['name']}" if "name" in attributes else ""
+    formula = f": {attributes['formula']} (AUC {attributes['auc']:.3f})" if "formula" in attributes else ""
     return f"{node[0]} {node[1]}{name}{formula}"
 
 
@@ -33,63 +33,63 @@ def _id(node: Node) -> str:
 
 
 def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: PathLike, overwrite: bool) -> None:
-    """Write ``.dot``, ``.graphml`` or ``.json``."""
+    """Write a graph as ``.dot``, ``.graphml`` or ``.json``, by the ending of the path."""
     import networkx as nx
 
     kind = kind_of(path, GRAPHS, "a circuit")
-    named: Any = nx.relabel_nodes(graph, {node: _id(node) for node in graph})
-    for held in named.nodes.values():
-        held["neuron"] = str(held["neuron"])  # one type for a column of GraphML
+    by_id: nx.DiGraph[str] = nx.relabel_nodes(graph, {node: _id(node) for node in graph})
+    for attributes in by_id.nodes.values():
+        attributes["neuron"] = str(attributes["neuron"])  # a GraphML attribute has one type
     with writing(path, overwrite) as temporary:
         if kind == ".graphml":
-            nx.write_graphml(named, temporary)
+            nx.write_graphml(by_id, temporary)
         elif kind == ".json":
-            data = {"target": _id(target), "n_samples": n_samples, **nx.node_link_data(named, edges="edges")}
+            data = {"target": _id(target), "n_samples": n_samples, **nx.node_link_data(by_id, edges="edges")}
             temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
         else:
             temporary.write_text(_dot(graph), encoding="utf-8")
 
 
 def read(path: PathLike) -> tuple[nx.DiGraph[Node], Node, list[str], int]:
-    """The graph, target, layers and number of samples of a ``.json`` that ``write`` wrote."""
+    """Read the graph, target, layers and number of samples from a ``.json`` file written by ``write``."""
     import networkx as nx
 
     kind_of(path, (".json",), "a saved circuit")
     data = read_json(path, "a circuit")
-    wrong = _wrong(data)
-    if wrong:
-        raise FileError(f"{str(path)!r} is no circuit that was saved: {wrong}")
-    named: Any = nx.node_link_graph(data, edges="edges")
-    nodes = {one: (held["layer"], as_name(held["neuron"])) for one, held in named.nodes(data=True)}
-    for one, held in named.nodes(data=True):
-        held["neuron"] = nodes[one][1]
-    graph = nx.relabel_nodes(named, nodes)
-    layers = {held["level"]: held["layer"] for held in graph.nodes.values()}
+    problem = _problem(data)
+    if problem:
+        raise FileError(f"{str(path)!r} is not a circuit saved by save_circuit: {problem}")
+    by_id: Any = nx.node_link_graph(data, edges="edges")
+    nodes = {one: (attributes["layer"], as_name(attributes["neuron"])) for one, attributes in by_id.nodes(data=True)}
+    for one, attributes in by_id.nodes(data=True):
+        attributes["neuron"] = nodes[one][1]
+    graph = nx.relabel_nodes(by_id, nodes)
+    layers = {attributes["level"]: attributes["layer"] for attributes in graph.nodes.values()}
     return graph, nodes[data["target"]], [layers[level] for level in sorted(layers)], data["n_samples"]
 
 
-def _wrong(data: Any) -> str | None:
-    """What a saved circuit lacks."""
+def _problem(data: Any) -> str | None:
+    """Say what is wrong with the contents of a file, or return None if they are a circuit."""
     if not isinstance(data, dict):
-        return "it is no object"
+        return "it is not a JSON object"
     if (
         data.get("directed") is not True
         or data.get("multigraph") is True
         or not isinstance(data.get("graph", {}), dict)
     ):
-        return "it is no directed graph"
+        return "it is not a directed graph"
     for name in ("nodes", "edges"):
         if not isinstance(data.get(name), list) or not all(isinstance(one, dict) for one in data[name]):
             return f"it has no list called {name}"
     for node in data["nodes"]:
         types = {"id": str, "layer": str, "neuron": str, "level": int}
-        lacking = [name for name, kind in types.items() if not isinstance(node.get(name), kind) or node[name] == ""]
-        if lacking:
-            return f"a node lacks {lacking[0]}"
+        missing = [name for name, kind in types.items() if not isinstance(node.get(name), kind) or node[name] == ""]
+        if missing:
+            return f"a node lacks {missing[0]}"
     known = {node["id"] for node in data["nodes"]}
     for edge in data["edges"]:
         if not all(isinstance(edge.get(end), str) and edge[end] in known for end in ("source", "target")):
-            return "an edge is between nodes that are not there"
+            return "an edge refers to a node that is not in the file"
         if not all(isinstance(edge.get(name), int | float) for name in ("contribution", "share")):
             return "an edge lacks its contribution or share"
     if not isinstance(data.get("target"), str) or data["target"] not in known:

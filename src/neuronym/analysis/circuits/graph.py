@@ -1,7 +1,7 @@
-"""Circuits: how a decision is built up from labelled neurons, layer by layer.
+"""Circuits: how a decision is computed from labelled neurons, layer by layer.
 
-From a target down, the neurons that add most to it are kept, then those that add most to them, and so on: a graph whose
-nodes carry formulas and whose edges carry signed contributions.
+From the target down, the neurons that contribute most are kept, then the neurons that contribute most to these, and so
+on. The result is a graph whose nodes carry formulas and whose edges carry signed contributions.
 """
 
 from __future__ import annotations
@@ -48,18 +48,23 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Circuit:
-    """The neurons that a target is built from.
+    """The neurons that a target is computed from, and their contributions.
 
     Parameters
     ----------
     graph : networkx.DiGraph
-        Nodes are (layer, neuron) with ``layer``, ``neuron``, ``level`` (0 is the target), ``name`` where there is one,
-        and, where they are labelled, ``formula`` and ``auc``. Edges run upward, with ``contribution``, the mean over
-        the samples; ``share``, of the sum of all contributions' absolute values to that neuron; ``method``.
-    target : layer and neuron
-    layers : from the target's down
-    n_samples : how many samples contributions are means of
-    covered : for each neuron that edges run to, the share of the sum of absolute contributions that is kept
+        Nodes are (layer, neuron), with the attributes ``layer``, ``neuron``, ``level`` (0 is the target), ``name`` if
+        the neuron has one, and ``formula`` and ``auc`` if it is labelled. Edges run upward, with the attributes
+        ``contribution``, the mean over the samples; ``share``, its absolute value as a share of the sum of absolute
+        contributions to that neuron; and ``method``.
+    target : tuple of str and (int or str)
+        The layer and name of the target neuron.
+    layers : sequence of str
+        The layers, from the target's down.
+    n_samples : int
+        The number of samples that contributions are averaged over.
+    covered : dict of (str, int or str) to float
+        For each neuron that edges lead to, the share of the sum of absolute contributions that the edges cover.
     """
 
     graph: nx.DiGraph[Target]
@@ -69,10 +74,26 @@ class Circuit:
     covered: dict[Target, float]
 
     def neurons(self, layer: str) -> list[Name]:
-        """The neurons of a layer that are in the circuit."""
+        """Return the neurons of a layer that are in the circuit.
+
+        Parameters
+        ----------
+        layer : str
+            One of the circuit's layers.
+
+        Returns
+        -------
+        list of (int or str)
+            The names of the neurons.
+
+        Raises
+        ------
+        UnknownNameError
+            If the circuit has no such layer.
+        """
         if layer not in self.layers:
             raise no_such("layer", layer, list(self.layers))
-        return [neuron for own, neuron in self.graph if own == layer]
+        return [neuron for node_layer, neuron in self.graph if node_layer == layer]
 
     def __str__(self) -> str:
         lines = [f"{title(self.graph, self.target)}: {self.graph.number_of_nodes()} neurons, {self.n_samples} samples"]
@@ -99,38 +120,59 @@ def find_circuit(
     n_steps: int = N_STEPS,
     baseline: torch.Tensor | None = None,
 ) -> Circuit:
-    """Chain the contributions of several layers into one graph, pruned to what explains most.
+    """Chain the contributions of several layers into one graph, pruned to the neurons that explain most.
 
     Parameters
     ----------
-    observed : the model with its data and activations, of all of these layers
-    target : layer and neuron
-    layers : lower layers, in any order; contributions run from each to the one above it
-    where, against, method, n_steps, baseline : as for ``contributions``
-    labels : of neurons of these layers; where there are none and there are concepts, the neurons that are kept are
-        labelled
-    titles : names of neurons, by layer and neuron
-    share : of the sum of absolute contributions to a neuron, how much the neurons kept below it are to explain
-    most : at most so many are kept below each neuron
-    length : of the formulas of neurons that are labelled here
+    observed : ObservedModel
+        The model with its data and the activations of all these layers.
+    target : tuple of str and (int or str)
+        The layer and name of the target neuron.
+    layers : sequence of str
+        Lower layers, in any order; contributions run from each to the one above it.
+    where, against : formula, mask or array of int, optional
+        The samples to average over and those of the baseline, as for ``contributions``.
+    labels : Labels, optional
+        Labels of the neurons; without them, the neurons that are kept are labelled if there are concepts.
+    titles : dict of (str, int or str) to str, optional
+        Names for neurons, by layer and neuron.
+    share : float, default 0.5
+        How much of the sum of absolute contributions to a neuron the neurons kept below it should explain.
+    most : int, default 8
+        The largest number of neurons to keep below each neuron.
+    length : int, default 3
+        The largest length of a formula, if neurons are labelled here.
+    method : {"auto", "linear", "gradient", "conductance", "integrated"}, default "auto"
+        How contributions are computed, as for ``contributions``.
+    n_steps : int, default 20
+        The number of integration steps.
+    baseline : tensor of the shape of a sample, optional
+        The input at which integration starts; zeros by default.
+
+    Returns
+    -------
+    Circuit
+        The graph from the target down.
 
     Raises
     ------
-    UnknownNameError, OptionError
-        As ``contributions``; if ``share`` or ``most`` are out of their range.
+    UnknownNameError
+        If there is no such layer, neuron or concept.
+    OptionError
+        If ``share`` or ``most`` is out of range, or a layer is not connected to the one above it.
     """
     need("a circuit", "circuits")
     import networkx as nx
 
     if not 0 < share <= 1:
-        raise OptionError(f"share must be above 0 and up to 1, not {share!r}")
+        raise OptionError(f"share must be above 0 and at most 1, not {share!r}")
     if isinstance(most, float) or most < 1:
         raise OptionError(f"most must be a whole number of at least 1, not {most!r}")
-    target = observed.named(target)
-    levels = [target[0], *_in_order(observed, [layer for layer in dict.fromkeys(layers) if layer != target[0]])]
+    target = observed.resolve(target)
+    levels = [target[0], *_from_top(observed, [layer for layer in dict.fromkeys(layers) if layer != target[0]])]
     if len(levels) < 2:
-        raise OptionError("layers must name at least one layer below that of the target")
-    rows = observed.chosen(where, target)
+        raise OptionError("layers must name at least one layer below the target's")
+    rows = observed.select(where, target)
     graph: nx.DiGraph[Target] = nx.DiGraph()
     graph.add_node(target, layer=target[0], neuron=target[1], level=0)
     covered: dict[Target, float] = {}
@@ -153,25 +195,25 @@ def find_circuit(
     return Circuit(graph, target, levels, len(rows), covered)
 
 
-def _in_order(observed: ObservedModel, layers: Sequence[str]) -> list[str]:
-    """Layers from the last to the first that the model calls."""
-    from neuronym.analysis.circuits.attribution import order
+def _from_top(observed: ObservedModel, layers: Sequence[str]) -> list[str]:
+    """Sort layers from the last to the first that the model calls."""
+    from neuronym.analysis.circuits.attribution import call_order
 
     for layer in layers:
         if layer not in observed.layers:
             raise no_such("layer", layer, list(observed.layers))
     inputs = next(observed.batches(np.zeros(1, np.int64)))
-    return list(reversed(order(observed.model, inputs, layers)))
+    return list(reversed(call_order(observed.model, inputs, layers)))
 
 
 def _grow(graph: nx.DiGraph[Target], found: Contributions, level: int, share: float, most: int) -> float:
-    """Add the neurons that explain a share of what is added to a neuron; the share that they explain."""
+    """Add the neurons that explain the wanted share of a neuron, and return the share they do explain."""
     mean = found.mean
     sizes = np.abs(mean)
-    whole = float(sizes.sum())
-    best = np.argsort(-sizes, kind="stable")[:most]
-    reached = np.cumsum(sizes[best])
-    kept = best[: int(np.searchsorted(reached, share * whole * (1 - 1e-12))) + 1]
+    total = float(sizes.sum())
+    largest = np.argsort(-sizes, kind="stable")[:most]
+    explained = np.cumsum(sizes[largest])
+    kept = largest[: int(np.searchsorted(explained, share * total * (1 - 1e-12))) + 1]
     for j in kept.tolist():
         if not sizes[j]:
             continue
@@ -179,9 +221,9 @@ def _grow(graph: nx.DiGraph[Target], found: Contributions, level: int, share: fl
         if node not in graph:
             graph.add_node(node, layer=node[0], neuron=node[1], level=level)
         graph.add_edge(
-            node, found.target, contribution=float(mean[j]), share=float(sizes[j] / whole), method=found.method
+            node, found.target, contribution=float(mean[j]), share=float(sizes[j] / total), method=found.method
         )
-    return float(sizes[kept].sum() / whole) if whole else 0.0
+    return float(sizes[kept].sum() / total) if total else 0.0
 
 
 def _describe(
@@ -191,15 +233,14 @@ def _describe(
     titles: dict[Target, str],
     length: int,
 ) -> None:
-    """Write formulas, AUCs and names into the nodes."""
+    """Add formulas, AUCs and names to the nodes, labelling them if needed and there are concepts."""
     if labels is None and observed.concepts is not None:
-        kept = {
-            layer: [neuron for own, neuron in graph if own == layer]
-            for layer in dict.fromkeys(layer for layer, _ in graph)
-        }
+        by_layer: dict[str, list[Name]] = {}
+        for layer, neuron in graph:
+            by_layer.setdefault(layer, []).append(neuron)
         labels = Labels(
             one
-            for layer, neurons in kept.items()
+            for layer, neurons in by_layer.items()
             for one in label({layer: observed.layers[layer]}, observed.concepts, neurons=neurons, length=length)
         )
     for one in labels or ():
@@ -214,21 +255,40 @@ def _describe(
 def save_circuit(found: Circuit, path: PathLike, *, overwrite: bool = False) -> None:
     """Save a circuit as ``.dot`` (Graphviz), ``.graphml`` or ``.json`` (networkx's node-link data).
 
+    Parameters
+    ----------
+    found : Circuit
+        The circuit to save.
+    path : str or Path
+        The file to write; its ending says the format.
+    overwrite : bool, default False
+        Replace the file if it exists.
+
     Raises
     ------
     FileError
-        If the file is of another kind, exists and ``overwrite`` is off, or cannot be written.
+        If the path has another ending, the file exists and ``overwrite`` is False, or it cannot be written.
     """
     write(found.graph, found.target, found.n_samples, path, overwrite)
 
 
 def open_circuit(path: PathLike) -> Circuit:
-    """Read the ``.json`` that ``save_circuit`` wrote.
+    """Read a ``.json`` file written by ``save_circuit``.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to read.
+
+    Returns
+    -------
+    Circuit
+        The circuit that was saved.
 
     Raises
     ------
     FileError
-        If the file cannot be read, or is no circuit.
+        If the file cannot be read, or is not a circuit.
     """
     graph, target, layers, n_samples = read(path)
     covered = {upper: sum(edge["share"] for edge in graph.pred[upper].values()) for upper in graph if graph.pred[upper]}
@@ -236,36 +296,39 @@ def open_circuit(path: PathLike) -> Circuit:
 
 
 def by_depth(labels: Labels, concepts: ConceptsLike, hierarchy: HierarchyLike) -> pd.DataFrame:
-    """How labels go from general to specific, layer by layer.
+    """Measure how general or specific the labels of each layer are, by their depth in a hierarchy.
 
     Parameters
     ----------
-    labels : of several layers, in their order
-    concepts : those that the labels were found with
-    hierarchy : above the concepts, found by their names, descriptions or aliases
+    labels : Labels
+        Labels of several layers, in the order of the layers.
+    concepts : ConceptsLike
+        The concepts the labels were found with.
+    hierarchy : HierarchyLike
+        A hierarchy that contains the concepts under their names, descriptions or aliases.
 
     Returns
     -------
-    DataFrame with a row per layer, means over neurons
-        ``layer``; ``neurons``: how many have a formula; ``auc``; ``fraction`` of the samples; ``length``; ``depth``:
-        how many steps the concepts of a formula are below the top; ``hypernyms``: the share of them that are above
-        others.
+    DataFrame
+        One row per layer: ``layer``; ``neurons``, the number with a formula; and the means over these of ``auc``,
+        ``fraction``, ``length``, ``depth`` (the steps from the top of the hierarchy to the concepts of a formula) and
+        ``hypernyms`` (the share of its concepts that are above others).
 
     Raises
     ------
     OptionError
-        If the hierarchy knows none of the concepts, or no neuron has a formula.
+        If the hierarchy contains none of the concepts, or no neuron has a formula.
     """
     import pandas as pd
 
     shown = as_concepts(concepts)
-    stands = hierarchy_positions(as_hierarchy(hierarchy), shown)
+    positions = hierarchy_positions(as_hierarchy(hierarchy), shown)
     rows = []
     for one in labels:
         if one.formula is None:
             continue
-        own = np.array([stands[shown.index(concept)] for concept in one.formula.concepts])
-        known = own[np.isfinite(own[:, 1])]
+        of_formula = np.array([positions[shown.index(concept)] for concept in one.formula.concepts])
+        known = of_formula[np.isfinite(of_formula[:, 1])]
         hypernyms, depth = known.mean(axis=0) if len(known) else (np.nan, np.nan)
         rows.append((str(one.layer), one.auc, one.fraction, one.formula.length, depth, hypernyms))
     if not rows:

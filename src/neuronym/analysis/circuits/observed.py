@@ -1,4 +1,4 @@
-"""A model observed on data: what some of its layers answered, and what the samples show."""
+"""A model with its data, the activations of some of its layers, and the concepts of the samples."""
 
 from __future__ import annotations
 
@@ -28,17 +28,31 @@ __all__ = ["ObservedModel", "Target", "Where"]
 
 #: A neuron: its layer and its name.
 Target = tuple[str, Name]
-#: Which samples: where a formula is true, of a mask, at places; None for those on which the target is highest.
+#: Which samples: those where a formula is true, a mask, or indices; None for those with the highest target.
 Where = Formula | str | ArrayLike | None
 
-_HIGHEST = 20  # samples on which the target is highest, where none are asked for
-_PROBED = 4  # samples that tell whether activations are of the model
-_ON_CPU, _ELSEWHERE = 8, 64  # samples in a batch, with gradients
+_N_HIGHEST = 20  # samples selected by default: those with the highest target
+_N_CHECKED = 4  # samples rerun to check that stored activations match the model
+_BATCH_ON_CPU, _BATCH_ELSEWHERE = 8, 64  # samples per batch, with gradients
 
 
 @dataclass(frozen=True)
 class ObservedModel:
-    """A model, its data, what some of its layers answered, and what the samples show; made by ``of``."""
+    """A model with its data, the activations of some of its layers, and the concepts of the samples.
+
+    Made by ``of``, which checks that they belong together.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    data : tensor, array or Dataset
+        The samples.
+    layers : mapping of str to Activations
+        The activations by layer, one row per sample of the data.
+    concepts : Concepts, optional
+        The concepts of the same samples.
+    """
 
     model: torch.nn.Module
     data: Any
@@ -58,16 +72,41 @@ class ObservedModel:
         names: Mapping[str, Sequence[Name]] | None = None,
         progress: bool = False,
     ) -> ObservedModel:
-        """Take activations that are there, or run the model for them.
+        """Observe a model: use stored activations where there are any, and run the model for the other layers.
 
         Parameters
         ----------
-        data : a tensor, an array or a Dataset with a length, as ``collect`` takes it
-        activations : a dict of layers, or a store, of the same samples in the same order, pooled by their mean; what
-            the model answers to the first samples must be the same
-        sample_ids : one per sample; by default those of the data or of the activations
-        concepts : of the samples, matched by ids where both sides have such, else by place
-        names : of neurons, by layer
+        model : torch.nn.Module
+            The model.
+        data : tensor, array or Dataset
+            The samples, as for ``collect``; a Dataset must have a length.
+        layers : sequence of str
+            The modules whose activations are needed.
+        activations : ActivationsLike, optional
+            Stored activations: a dict of layers or a store, of the same samples in the same order, pooled by their
+            mean. They are checked against the model's output on the first samples.
+        sample_ids : sequence of str, optional
+            One id per sample; by default those of the data or of the activations.
+        concepts : ConceptsLike, optional
+            The concepts of the samples, matched by id if both sides have ids, and by position otherwise.
+        names : mapping of str to sequence of (int or str), optional
+            Names of neurons, by layer.
+        progress : bool, default False
+            Show a progress bar on standard error.
+
+        Returns
+        -------
+        ObservedModel
+            The model with all these layers.
+
+        Raises
+        ------
+        UnknownNameError
+            If the model has no such layer.
+        OptionError
+            If ``data`` cannot be indexed, ``activations`` do not name their layers, or ids do not match the samples.
+        ActivationsError
+            If stored activations do not match the data or the model's output.
         """
         wanted = list(dict.fromkeys(layers))
         known = dict(model.named_modules())
@@ -75,24 +114,36 @@ class ObservedModel:
             if layer not in known:
                 raise no_such("layer", layer, [name for name in known if name])
         if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
-            raise OptionError("data must be a tensor, an array or a Dataset with a length: samples are chosen from it")
-        given = {} if activations is None else inputs.as_layers(activations)
-        if None in given:
-            raise OptionError("activations must be named by their layers: give a dict, or a store")
-        taken = {layer: inputs.as_activations(given[layer]) for layer in wanted if layer in given}
-        ids = _ids(data, taken, sample_ids)
-        _check_answers(model, data, taken)
-        missing = [layer for layer in wanted if layer not in taken]
+            raise OptionError(
+                "data must be a tensor, an array or a Dataset with a length, so that samples can be selected"
+            )
+        stored = {} if activations is None else inputs.as_layers(activations)
+        if None in stored:
+            raise OptionError("activations must be named by layer: give a dict or a store")
+        by_layer = {layer: inputs.as_activations(stored[layer]) for layer in wanted if layer in stored}
+        ids = _common_ids(data, by_layer, sample_ids)
+        _check_against_model(model, data, by_layer)
+        missing = [layer for layer in wanted if layer not in by_layer]
         if missing:
-            taken |= collect(model, data, layers=missing, sample_ids=ids, progress=progress)
+            by_layer |= collect(model, data, layers=missing, sample_ids=ids, progress=progress)
         for layer in wanted:
-            own = (names or {}).get(layer, taken[layer].names)
-            taken[layer] = taken[layer].replace(names=own, sample_ids=ids)
-        tables = is_frame(concepts) and any(is_frame(given.get(layer)) for layer in wanted)
-        return cls(model, data, *_matched({layer: taken[layer] for layer in wanted}, concepts, tables))
+            neuron_names = (names or {}).get(layer, by_layer[layer].names)
+            by_layer[layer] = by_layer[layer].replace(names=neuron_names, sample_ids=ids)
+        tables = is_frame(concepts) and any(is_frame(stored.get(layer)) for layer in wanted)
+        return cls(model, data, *_match_concepts({layer: by_layer[layer] for layer in wanted}, concepts, tables))
 
     def of_layer(self, layer: str) -> Activations:
-        """The activations of a layer, as they are.
+        """Return the activations of a layer.
+
+        Parameters
+        ----------
+        layer : str
+            One of the observed layers.
+
+        Returns
+        -------
+        Activations
+            The activations as they were collected or stored.
 
         Raises
         ------
@@ -104,126 +155,225 @@ class ObservedModel:
         return self.layers[layer]
 
     def matrix(self, layer: str) -> NDArray[np.float64]:
-        """The activations of a layer, (n_samples, n_neurons), which must be finite."""
-        taken = self.of_layer(layer)
-        values = np.asarray(taken.block(taken.indices()), np.float64)
-        if not np.isfinite(values).all():
-            raise ActivationsError(f"layer {layer!r} holds NaN or infinity: every activation must be finite")
-        return values
+        """Return the activations of a layer as one matrix.
 
-    def column(self, target: Target) -> tuple[int, NDArray[np.float64]]:
-        """The place of a neuron, and its activations."""
-        place = self._place(target)
-        values = self.layers[target[0]].block(np.array([place]))[:, 0].astype(np.float64)
-        if not np.isfinite(values).all():
-            raise ActivationsError(f"neuron {target[1]!r} of {target[0]!r} holds NaN or infinity: all must be finite")
-        return place, values
+        Parameters
+        ----------
+        layer : str
+            One of the observed layers.
 
-    def named(self, target: Target) -> Target:
-        """The layer and neuron as the activations name them."""
-        place = self._place(target)  # or the nearest names
-        return target[0], self.layers[target[0]].names[place]
-
-    def _place(self, target: Target) -> int:
-        layer, neuron = target
-        return int(self.of_layer(layer).indices([neuron])[0])
-
-    def chosen(self, where: Where, target: Target) -> NDArray[np.int64]:
-        """The places of samples: those of a formula, of a mask, given ones; by default where the target is highest.
+        Returns
+        -------
+        float64 array of shape (n_samples, n_neurons)
+            The activations.
 
         Raises
         ------
+        UnknownNameError
+            If there is no such layer.
+        ActivationsError
+            If a value is NaN or infinite.
+        """
+        activations = self.of_layer(layer)
+        values = np.asarray(activations.block(activations.indices()), np.float64)
+        if not np.isfinite(values).all():
+            raise ActivationsError(f"layer {layer!r} holds NaN or infinity: all activations must be finite")
+        return values
+
+    def column(self, target: Target) -> tuple[int, NDArray[np.float64]]:
+        """Return the index of a neuron in its layer, and its activations.
+
+        Parameters
+        ----------
+        target : tuple of str and (int or str)
+            The layer and name of the neuron.
+
+        Returns
+        -------
+        index : int
+            Its column in the activations of the layer.
+        values : float64 array of shape (n_samples,)
+            Its activation on each sample.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such layer or neuron.
+        ActivationsError
+            If a value is NaN or infinite.
+        """
+        index = self._index(target)
+        values = self.layers[target[0]].block(np.array([index]))[:, 0].astype(np.float64)
+        if not np.isfinite(values).all():
+            raise ActivationsError(
+                f"neuron {target[1]!r} of {target[0]!r} holds NaN or infinity: all activations must be finite"
+            )
+        return index, values
+
+    def resolve(self, target: Target) -> Target:
+        """Return a neuron under the name it has in the activations.
+
+        Parameters
+        ----------
+        target : tuple of str and (int or str)
+            The layer and the name or number of the neuron.
+
+        Returns
+        -------
+        tuple of str and (int or str)
+            The layer and name of the neuron.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such layer or neuron; the message suggests the nearest names.
+        """
+        index = self._index(target)
+        return target[0], self.layers[target[0]].names[index]
+
+    def _index(self, target: Target) -> int:
+        layer, neuron = target
+        return int(self.of_layer(layer).indices([neuron])[0])
+
+    def select(self, where: Where, target: Target) -> NDArray[np.int64]:
+        """Select samples by a formula, a mask or indices; by default, the 20 with the highest activation of the target.
+
+        Parameters
+        ----------
+        where : formula, mask, array of int or None
+            Which samples to select.
+        target : tuple of str and (int or str)
+            The layer and name of the target neuron.
+
+        Returns
+        -------
+        int64 array of shape (n_selected,)
+            The indices of the samples in the data.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such layer, neuron or concept.
         OptionError
-            If there are no concepts for a formula, or no samples.
+            If a formula is given and there are no concepts, or no sample is selected.
         """
         if where is None:
-            return np.argsort(-self.column(target)[1], kind="stable")[:_HIGHEST].astype(np.int64)
+            return np.argsort(-self.column(target)[1], kind="stable")[:_N_HIGHEST].astype(np.int64)
         if isinstance(where, str | Formula):
             if self.concepts is None:
-                raise OptionError(f"the samples of {str(where)!r} need concepts: give them")
+                raise OptionError(f"the formula {str(where)!r} selects samples by their concepts: give concepts")
             formula = Formula.parse(where) if isinstance(where, str) else where
             for concept in formula.concepts:
-                self.concepts.index(concept)  # or the nearest names
+                self.concepts.index(concept)  # raises with the nearest names
             rows = np.flatnonzero(formula.evaluate(self.concepts))
         else:
             rows = places(np.atleast_1d(np.asarray(where)), len(self.data))
         if not len(rows):
-            raise OptionError(f"no sample is chosen: {where!r} holds nowhere")
+            raise OptionError(f"no sample is selected: {where!r} is true for none")
         return rows.astype(np.int64)
 
-    def highest(self, layer: str) -> NDArray[Any]:
-        """The neuron of a layer that is the highest on each sample, by name, (n_samples,)."""
-        taken = self.layers[layer]
-        best = self.matrix(layer).argmax(axis=1)
-        names = np.empty(taken.n_neurons, object)
-        names[:] = list(taken.names)
-        found: NDArray[Any] = names[best]
-        return found
+    def top_neurons(self, layer: str) -> NDArray[np.object_]:
+        """Return the most active neuron of a layer on each sample.
+
+        Parameters
+        ----------
+        layer : str
+            One of the observed layers.
+
+        Returns
+        -------
+        object array of shape (n_samples,)
+            The names of the neurons.
+        """
+        activations = self.layers[layer]
+        names = np.empty(activations.n_neurons, object)
+        names[:] = list(activations.names)
+        top: NDArray[np.object_] = names[self.matrix(layer).argmax(axis=1)]
+        return top
 
     def batches(self, rows: NDArray[np.int64]) -> Iterator[Any]:
-        """The inputs of samples, in order, where the model is."""
+        """Load the inputs of samples in batches, on the model's device.
+
+        Parameters
+        ----------
+        rows : int64 array of shape (n_selected,)
+            The indices of the samples in the data.
+
+        Yields
+        ------
+        tensor, tuple or dict
+            The inputs of one batch, in the order of the samples.
+
+        Raises
+        ------
+        ActivationsError
+            If a sample is None because it cannot be read.
+        """
         import torch
 
-        place = next((p.device for p in self.model.parameters()), torch.device("cpu"))
-        size = _ON_CPU if place.type == "cpu" else _ELSEWHERE
-        array = isinstance(self.data, np.ndarray | torch.Tensor)
-        part: Any = self.data[rows] if array else torch.utils.data.Subset(self.data, rows.tolist())
+        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+        size = _BATCH_ON_CPU if device.type == "cpu" else _BATCH_ELSEWHERE
+        is_array = isinstance(self.data, np.ndarray | torch.Tensor)
+        part: Any = self.data[rows] if is_array else torch.utils.data.Subset(self.data, rows.tolist())
         for batch in batches(part, size):
             if batch.kept is not None:
-                raise ActivationsError("a sample that is chosen is None: leave out what cannot be read")
-            yield moved(batch.inputs, place)
+                raise ActivationsError("a selected sample is None: leave out samples that cannot be read")
+            yield moved(batch.inputs, device)
 
 
-def _ids(data: Any, taken: Mapping[str, Activations], given: Sequence[str] | None) -> tuple[str, ...] | None:
-    """The ids of the samples; data and all layers must be of the same samples in the same order."""
-    known = getattr(data, "sample_ids", None) if given is None else given
+def _common_ids(
+    data: Any, layers: Mapping[str, Activations], sample_ids: Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """Return the ids of the samples, if any; data and all layers must hold the same samples in the same order."""
+    known = getattr(data, "sample_ids", None) if sample_ids is None else sample_ids
     ids = None if known is None else tuple(str(i) for i in known)
     if ids is not None and len(ids) != len(data):
-        raise OptionError(f"{len(ids)} sample ids for {len(data)} samples: one each is needed")
-    for layer, own in taken.items():
-        if own.n_samples != len(data):
-            left_out = f" ({len(own.skipped)} were left out)" if own.skipped else ""
+        raise OptionError(f"{len(ids)} sample ids for {len(data)} samples: give one per sample")
+    for layer, activations in layers.items():
+        if activations.n_samples != len(data):
+            left_out = f" ({len(activations.skipped)} were left out)" if activations.skipped else ""
             raise ActivationsError(
-                f"layer {layer!r} has {own.n_samples} samples{left_out} and data {len(data)}: both must be of the same"
+                f"layer {layer!r} has {activations.n_samples} samples{left_out} but data has {len(data)}: both need "
+                "the same samples"
             )
-        if own.sample_ids is None:
+        if activations.sample_ids is None:
             continue
-        if ids is not None and own.sample_ids != ids:
+        if ids is not None and activations.sample_ids != ids:
             raise ActivationsError(
-                f"layer {layer!r} is of other samples than data or another layer, or has them in another order: "
-                "collect it from the same"
+                f"layer {layer!r} holds other samples than data or another layer, or in another order: collect all "
+                "layers from the same data"
             )
-        ids = own.sample_ids
+        ids = activations.sample_ids
     return ids
 
 
-def _matched(
+def _match_concepts(
     layers: Mapping[str, Activations], concepts: ConceptsLike | None, tables: bool
 ) -> tuple[Mapping[str, Activations], Concepts | None]:
-    """Layers of the same samples, and the concepts of these; of two tables, row numbers are ids too."""
+    """Match concepts to the samples of the layers; if both are DataFrames, row numbers count as ids too."""
     if concepts is None:
         return layers, None
     shown = inputs.as_concepts(concepts)
     if tables:
         first, shown = by_index(next(iter(layers.values())), shown)
-        layers = {layer: own.replace(sample_ids=first.sample_ids) for layer, own in layers.items()}
+        layers = {layer: one.replace(sample_ids=first.sample_ids) for layer, one in layers.items()}
     return layers, inputs.align(layers, shown)[0].concepts
 
 
-def _check_answers(model: torch.nn.Module, data: Any, taken: Mapping[str, Activations]) -> None:
-    """Refuse activations that are not what the model answers to the first samples."""
+def _check_against_model(model: torch.nn.Module, data: Any, stored: Mapping[str, Activations]) -> None:
+    """Refuse stored activations that do not match the model's output on the first samples."""
     import torch
 
-    if not taken or not len(data):
+    if not stored or not len(data):
         return
-    n = min(_PROBED, len(data))
+    n = min(_N_CHECKED, len(data))
     first = data[:n] if isinstance(data, np.ndarray | torch.Tensor) else torch.utils.data.Subset(data, range(n))
-    for layer, now in collect(model, first, layers=list(taken)).items():
-        before = np.asarray(taken[layer].matrix[:n], np.float64)
-        same = before.shape == now.matrix.shape
-        size = float(np.abs(before).max()) if before.size else 0.0
-        if not same or np.abs(before - np.asarray(now.matrix)).max() > 0.02 * size + 1e-6:
+    for layer, output in collect(model, first, layers=list(stored)).items():
+        values = np.asarray(stored[layer].matrix[:n], np.float64)
+        same_shape = values.shape == output.matrix.shape
+        scale = float(np.abs(values).max()) if values.size else 0.0
+        if not same_shape or np.abs(values - np.asarray(output.matrix)).max() > 0.02 * scale + 1e-6:
             raise ActivationsError(
-                f"layer {layer!r} of the activations is not what this model answers to these samples: collect it with "
-                "the same weights, samples and pool='mean'"
+                f"stored activations of layer {layer!r} do not match this model's output on these samples: collect "
+                "them again with the same weights and samples and pool='mean'"
             )

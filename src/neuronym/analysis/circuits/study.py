@@ -1,4 +1,4 @@
-"""A whole study of how a neuron is built: model, samples and target in; circuit, comparisons and ablations out."""
+"""A complete study of how a neuron is computed: from model, samples and target to circuit, tables and ablations."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ _SHOWN = 10  # rows of a printed table
 
 @dataclass(frozen=True)
 class CircuitStudy:
-    """What ``circuit`` found.
+    """The results of ``circuit``.
 
     Parameters
     ----------
     circuit : Circuit
         The graph from the target down.
     contributions : Contributions
-        Of the layer just below the target.
-    labels : Labels or None
-        Those of the layers, where there are concepts.
+        The contributions of the layer just below the target.
+    labels : Labels, optional
+        The labels of the layers, if there are concepts.
     comparisons : dict of str to (str, DataFrame)
-        By name, ``"versus"`` and ``"right_wrong"``: what is compared, and the table of ``compare``.
+        Under ``"versus"`` and ``"right_wrong"``, what is compared and the table of ``compare``.
     ablations : dict of str to Ablation
-        By name, ``"ablation_LAYER"`` and ``"ablation"``.
-    depths : DataFrame or None
-        The table of ``by_depth``, where a hierarchy was given.
+        Under ``"ablation_LAYER"`` and ``"ablation"``, the ablations that were run.
+    depths : DataFrame, optional
+        The table of ``by_depth``, if a hierarchy was given.
     """
 
     circuit: Circuit
@@ -72,34 +72,41 @@ class CircuitStudy:
 
     def __str__(self) -> str:
         table = self.contributions.table(self.labels).head(_SHOWN)
-        parts = [str(self.circuit), f"{self.contributions.head}\n{shown_table(table)}"]
-        for head, compared in self.comparisons.values():
-            long = len(compared) > 2 * _SHOWN
-            ends = compared.iloc[[*range(_SHOWN), *range(-_SHOWN, 0)]] if long else compared
-            parts.append(f"what speaks {head}\n{shown_table(ends)}")
-        parts += [str(gone) for gone in self.ablations.values()]
+        parts = [str(self.circuit), f"{self.contributions.headline}\n{shown_table(table)}"]
+        for heading, comparison in self.comparisons.values():
+            long = len(comparison) > 2 * _SHOWN
+            ends = comparison.iloc[[*range(_SHOWN), *range(-_SHOWN, 0)]] if long else comparison
+            parts.append(f"contributions {heading}\n{shown_table(ends)}")
+        parts += [str(ablation) for ablation in self.ablations.values()]
         return "\n\n".join([*parts, *([] if self.depths is None else [shown_table(self.depths)])])
 
     def save(self, folder: PathLike, *, overwrite: bool = False) -> None:
-        """Save the graph as ``circuit.dot``, ``.graphml`` and ``.json``, and all tables, in a folder that exists.
+        """Save the graph as ``circuit.dot``, ``.graphml`` and ``.json``, and all tables, in an existing folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder to write to.
+        overwrite : bool, default False
+            Replace files that exist.
 
         Raises
         ------
         FileError
-            If a file exists and ``overwrite`` is off, or one cannot be written.
+            If a file exists and ``overwrite`` is False, or one cannot be written.
         """
-        into = Path(folder)
+        root = Path(folder)
         for kind in ("dot", "graphml", "json"):
-            save_circuit(self.circuit, into / f"circuit.{kind}", overwrite=overwrite)
+            save_circuit(self.circuit, root / f"circuit.{kind}", overwrite=overwrite)
         tables = {"contributions": self.contributions.table(self.labels)}
         tables |= {name: table for name, (_, table) in self.comparisons.items()}
         tables |= {} if self.depths is None else {"depth": self.depths}
         for name, table in tables.items():
-            with writing(into / f"{name}.csv", overwrite) as temporary:
+            with writing(root / f"{name}.csv", overwrite) as temporary:
                 table.to_csv(temporary, index=False)
-        for name, gone in self.ablations.items():
-            with writing(into / f"{name}.json", overwrite) as temporary:
-                temporary.write_text(json.dumps(gone.to_dict(), ensure_ascii=False, indent=1), encoding="utf-8")
+        for name, ablation in self.ablations.items():
+            with writing(root / f"{name}.json", overwrite) as temporary:
+                temporary.write_text(json.dumps(ablation.to_dict(), ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def circuit(
@@ -134,118 +141,125 @@ def circuit(
     overwrite: bool = False,
     progress: bool = False,
 ) -> CircuitStudy:
-    """Show how a neuron is built from lower ones: a graph with formulas, contributions, comparisons and ablations.
+    """Show how a neuron is computed from lower ones: a graph with formulas, contributions, comparisons and ablations.
 
     Parameters
     ----------
     model : torch.nn.Module, LoadedModel or str
-        A name is loaded by ``load_model``.
+        The model; a name is loaded by ``load_model``.
     data : tensor, array or Dataset, optional
         The samples, as for ``ObservedModel.of``; without it, give ``images`` or ``table`` and a model by name.
     target_layer : str
-        The layer of the target, such as the logits.
+        The target's layer, such as the logits.
     target : int or str
-        The neuron, by its number or name, or by that of its class.
+        The target neuron, by its number or name, or by the name of its class.
     layers : sequence of str
         Lower layers, in any order.
     images, table, weights : str or Path, optional
-        As for ``collect``.
+        Samples and weights from files, as for ``collect``.
     activations : ActivationsLike, optional
-        Of these layers, so that the model need not run over all samples.
+        Stored activations of these layers, so that the model need not run over all samples.
     classes : str, Path or sequence of str, optional
-        Names of the target layer's neurons: a file with one a line, or a name for each.
+        Names of the target layer's neurons: one for each, or a file with one per line.
     concepts : ConceptsLike, optional
-        What the samples show; the neurons are labelled with them.
+        The concepts of the samples, with which the neurons are labelled.
     labels : LabelsLike, optional
-        Labels of the layers, instead of labelling here.
-    where : formula, mask or places, optional
-        The samples that contributions are means of; by default those of the target's class, where concepts have one
-        of its name, or else the 20 on which the target is highest.
-    against : formula, mask or places, optional
-        The samples whose mean is the baseline of linear contributions; all by default.
+        Labels of the layers, to be used instead of labelling the neurons here.
+    where : formula, mask or array of int, optional
+        The samples to average contributions over. By default, the samples of the target's class if there is a concept
+        of that name, or else the 20 samples with the highest activation of the target.
+    against : formula, mask or array of int, optional
+        The samples whose mean activation is the baseline of linear contributions; all samples by default.
     versus : int or str, optional
-        Compare with this target on the same samples.
+        A second target, to compare with on the same samples.
     right_wrong : bool, default False
-        Compare samples on which the target is the highest of its layer with the others.
-    method, n_steps
-        As for ``contributions``.
-    share, most, length
-        As for ``find_circuit``.
+        Compare the samples on which the target is the highest neuron of its layer with the others.
+    method : {"auto", "linear", "gradient", "conductance", "integrated"}, default "auto"
+        How contributions are computed, as for ``contributions``.
+    n_steps : int, default 20
+        The number of integration steps, as for ``contributions``.
+    share : float, default 0.5
+        How much of a neuron's contributions the neurons kept below it should explain, as for ``find_circuit``.
+    most : int, default 8
+        The largest number of neurons to keep below each neuron.
+    length : int, default 3
+        The largest length of a formula.
     ablate : int, default 0
-        Set this many of the largest contributors of each layer to their mean, and run the model again.
-    ablate_neurons : mapping of layer to neurons, optional
-        Set these to their mean.
+        Set this many of the largest contributors of each layer to their mean, and rerun the model.
+    ablate_neurons : mapping of str to sequence of (int or str), optional
+        Set these neurons, by layer, to their mean, and rerun the model.
     n_random : int, default 20
-        Random sets of as many neurons to compare an ablation with.
+        How many random sets of as many neurons to compare each ablation with.
     hierarchy : HierarchyLike, optional
-        Above the concepts, to show how labels go from general to specific.
+        A hierarchy of the concepts, to show how general or specific the labels of each layer are.
     seed : int, default 0
-        Of the random sets.
+        The seed of the random sets.
     out : str or Path, optional
         A folder for the graph and tables.
     overwrite : bool, default False
         Replace files that exist.
     progress : bool, default False
-        Show bars on standard error.
+        Show progress bars on standard error.
 
     Returns
     -------
     CircuitStudy
+        The circuit, with contributions, labels, comparisons and ablations.
 
     Raises
     ------
     UnknownNameError
         If there is no such layer, neuron, class or concept.
     OptionError
-        If options contradict each other or are out of their range.
+        If options contradict each other or are out of range.
     InputError
-        One of its kinds, where files, activations or concepts cannot be used.
+        One of its subclasses, if files, activations or concepts cannot be used.
     """
     lower = list(dict.fromkeys([layers] if isinstance(layers, str) else layers))
     if not lower:
-        raise OptionError("layers names no layer: give at least one below the target")
+        raise OptionError("layers is empty: name at least one layer below the target")
     for name, value in (("ablate", ablate), ("n_random", n_random), ("seed", seed)):
         if value < 0:
             raise OptionError(f"{name} must be a whole number of at least 0, not {value!r}")
     if hierarchy is not None and concepts is None:
-        raise OptionError("a hierarchy is that of the concepts in labels: give concepts")
+        raise OptionError("hierarchy places the concepts of the labels, and there are none: give concepts")
     need("a circuit", "circuits")
     need("a circuit", "torch")
-    above = None if hierarchy is None else as_hierarchy(hierarchy)
-    files = _files(lower, versus, right_wrong, ablate, ablate_neurons, hierarchy)
+    opened_hierarchy = None if hierarchy is None else as_hierarchy(hierarchy)
+    files = _file_names(lower, versus, right_wrong, ablate, ablate_neurons, hierarchy)
     if out is not None:
-        for name in files:  # before the work, not after it
+        for name in files:  # before the work, so that nothing is lost
             check_target(make_folder(out) / name, overwrite)
-    shown = None if concepts is None else as_concepts(concepts)
-    known = Labels.open(labels) if isinstance(labels, str | Path) else labels
-    observed = _observed(model, data, images, table, weights, [*lower, target_layer], activations, shown, progress)
-    targets = _Targets(
-        observed, target_layer, open_class_names(classes) if isinstance(classes, str | Path) else classes
-    )
-    chosen = targets.neuron(target)
-    other = None if versus is None else targets.neuron(versus)
-    title = targets.titles.get(chosen, "")
-    of_class = where is None and shown is not None and title in shown
-    rows = observed.chosen(Formula.concept(title) if of_class else where, chosen)
-    if known is None and observed.concepts is not None:
-        known = label(observed.layers, observed.concepts, length=length, progress=progress)
+    matrix = None if concepts is None else as_concepts(concepts)
+    known_labels = Labels.open(labels) if isinstance(labels, str | Path) else labels
+    observed = _observe(model, data, images, table, weights, [*lower, target_layer], activations, matrix, progress)
+    class_names = open_class_names(classes) if isinstance(classes, str | Path) else classes
+    targets = _TargetLayer(observed, target_layer, class_names)
+    main_target = targets.find(target)
+    second_target = None if versus is None else targets.find(versus)
+    title = targets.titles.get(main_target, "")
+    by_class = where is None and matrix is not None and title in matrix
+    rows = observed.select(Formula.concept(title) if by_class else where, main_target)
+    if known_labels is None and observed.concepts is not None:
+        known_labels = label(observed.layers, observed.concepts, length=length, progress=progress)
     options: dict[str, Any] = {"where": rows, "against": against, "method": method, "n_steps": n_steps}
-    shape: dict[str, Any] = {"labels": known, "titles": targets.titles, "share": share, "most": most}
-    found = find_circuit(observed, target=chosen, layers=lower, **shape, **options)
-    first = contributions(observed, target=chosen, layer=found.layers[1], **options)
-    study = CircuitStudy(found, first, known)
-    if other is not None:
-        second = contributions(observed, target=other, layer=first.layer, **options)
-        study.comparisons["versus"] = f"for {target} and not for {versus}", compare(first, second, known)
+    pruning: dict[str, Any] = {"labels": known_labels, "titles": targets.titles, "share": share, "most": most}
+    graph = find_circuit(observed, target=main_target, layers=lower, **pruning, **options)
+    first = contributions(observed, target=main_target, layer=graph.layers[1], **options)
+    study = CircuitStudy(graph, first, known_labels)
+    if second_target is not None:
+        second = contributions(observed, target=second_target, layer=first.layer, **options)
+        study.comparisons["versus"] = f"to {target} (first) and {versus} (second)", compare(first, second, known_labels)
     if right_wrong:
-        study.comparisons["right_wrong"] = _right_wrong(observed, chosen, rows, first, known)
-    truth = targets.classes(observed.concepts, rows)
-    for name, by_layer in _without(observed, chosen, found.layers[1:], ablate, ablate_neurons, options).items():
+        study.comparisons["right_wrong"] = _compare_right_wrong(observed, main_target, rows, first, known_labels)
+    truth = targets.true_neurons(observed.concepts, rows)
+    ablated = _neurons_to_ablate(observed, main_target, graph.layers[1:], ablate, ablate_neurons, options)
+    for name, neurons in ablated.items():
         study.ablations[name] = _ablate(
-            observed, target=chosen, neurons=by_layer, where=rows, classes=truth, n_random=n_random, seed=seed
+            observed, target=main_target, neurons=neurons, where=rows, classes=truth, n_random=n_random, seed=seed
         )
-    if above is not None and known is not None and shown is not None:
-        study = replace(study, depths=by_depth(known, shown, above))
+    if opened_hierarchy is not None and known_labels is not None and matrix is not None:
+        study = replace(study, depths=by_depth(known_labels, matrix, opened_hierarchy))
     if out is not None:
         study.save(out, overwrite=overwrite)
     return study
@@ -255,17 +269,17 @@ def _ablation_name(layer: str) -> str:
     return f"ablation_{layer.replace('/', '_')}"
 
 
-def _files(
+def _file_names(
     layers: Sequence[str], versus: object, right_wrong: bool, ablate: int, ablate_neurons: object, hierarchy: object
 ) -> list[str]:
-    """The files of a study with these options."""
+    """Return the names of the files that a study with these options writes."""
     files = [f"circuit.{kind}" for kind in ("json", "dot", "graphml")] + ["contributions.csv"]
     files += ["versus.csv"] * (versus is not None) + ["right_wrong.csv"] * right_wrong
     files += ["depth.csv"] * (hierarchy is not None) + ["ablation.json"] * bool(ablate_neurons)
     return files + [f"{_ablation_name(layer)}.json" for layer in layers if ablate]
 
 
-def _observed(
+def _observe(
     model: torch.nn.Module | LoadedModel | str,
     data: Any,
     images: PathLike | None,
@@ -276,7 +290,7 @@ def _observed(
     concepts: Concepts | None,
     progress: bool,
 ) -> ObservedModel:
-    """The model with its samples and layers."""
+    """Load the model and its samples, and collect the activations that are missing."""
     loaded = load_model(model, weights) if isinstance(model, str) else model
     ids = None
     if isinstance(loaded, LoadedModel):
@@ -284,7 +298,7 @@ def _observed(
             data, ids = read_samples(loaded, images, None, table)
         module = loaded.model
     elif data is None:
-        raise OptionError("a module needs data; images and table go with a model given by name")
+        raise OptionError("a module needs data; images and table need a model given by name")
     else:
         module = loaded
     return ObservedModel.of(
@@ -292,52 +306,56 @@ def _observed(
     )
 
 
-class _Targets:
-    """The neurons of the target's layer, and the names of their classes, where there are any."""
+class _TargetLayer:
+    """The neurons of the target's layer, and the names of their classes, if they have any."""
 
-    def __init__(self, observed: ObservedModel, layer: str, names: Sequence[str] | None) -> None:
-        self.layer, self.names, self.known = layer, names or [], observed.layers[layer].names
-        if names is not None and len(names) != len(self.known):
-            raise OptionError(f"classes has {len(names)} names for {len(self.known)} neurons of {layer!r}: one each")
+    def __init__(self, observed: ObservedModel, layer: str, class_names: Sequence[str] | None) -> None:
+        self.layer, self.class_names, self.neurons = layer, class_names or [], observed.layers[layer].names
+        if class_names is not None and len(class_names) != len(self.neurons):
+            raise OptionError(
+                f"classes has {len(class_names)} names for {len(self.neurons)} neurons of {layer!r}: give one each"
+            )
         self.titles: dict[Target, str] = {
-            (layer, neuron): name for neuron, name in zip(self.known, self.names, strict=False)
+            (layer, neuron): name for neuron, name in zip(self.neurons, self.class_names, strict=False)
         }
 
-    def neuron(self, name: Name) -> Target:
-        """The neuron of a class, or of a name or number."""
-        named = [target for target, title in self.titles.items() if title == name]
-        if len(named) > 1:
-            raise OptionError(f"{len(named)} classes are called {name!r}: give the number of one")
-        if named:
-            return named[0]
-        own = as_name(name) if isinstance(name, str) else name
-        if own in self.known:
-            return self.layer, own
-        raise no_such("neuron", name, [*self.names, *self.known] if self.names else self.known)
+    def find(self, name: Name) -> Target:
+        """Find a neuron by the name of its class, or by its own name or number."""
+        matches = [target for target, title in self.titles.items() if title == name]
+        if len(matches) > 1:
+            raise OptionError(f"{len(matches)} classes are called {name!r}: give the neuron's number instead")
+        if matches:
+            return matches[0]
+        neuron = as_name(name) if isinstance(name, str) else name
+        if neuron in self.neurons:
+            return self.layer, neuron
+        raise no_such("neuron", name, [*self.class_names, *self.neurons] if self.class_names else self.neurons)
 
-    def classes(self, shown: Concepts | None, rows: NDArray[np.int64]) -> list[Name] | None:
-        """The neuron of each sample's class, where each of the samples chosen shows one class by name."""
-        there = [] if shown is None else [(one, name) for (_, one), name in self.titles.items() if name in shown]
-        if shown is None or not there:
+    def true_neurons(self, concepts: Concepts | None, rows: NDArray[np.int64]) -> list[Name] | None:
+        """Return the neuron of each sample's class, or None if a selected sample does not have exactly one class."""
+        if concepts is None:
             return None
-        truth = np.stack([shown[name] for _, name in there], axis=1)
+        classes = [(neuron, name) for (_, neuron), name in self.titles.items() if name in concepts]
+        if not classes:
+            return None
+        truth = np.stack([concepts[name] for _, name in classes], axis=1)
         if (truth[rows].sum(axis=1) != 1).any():
             return None
-        return [there[k][0] for k in truth.argmax(axis=1).tolist()]
+        return [classes[k][0] for k in truth.argmax(axis=1).tolist()]
 
 
-def _right_wrong(
+def _compare_right_wrong(
     observed: ObservedModel, target: Target, rows: NDArray[np.int64], found: Contributions, labels: Labels | None
 ) -> tuple[str, pd.DataFrame]:
-    """Samples on which the target is the highest of its layer against the others."""
-    right = observed.highest(target[0])[rows] == target[1]
+    """Compare the samples on which the target is the highest neuron of its layer with the others."""
+    right = observed.top_neurons(target[0])[rows] == target[1]
     if right.all() or not right.any():
         raise OptionError(f"the target is the highest on {right.sum()} of {len(rows)} samples: nothing to compare")
-    head = f"on the {right.sum()} samples where it is the highest, and not on the {(~right).sum()} others"
-    return head, compare(found.take(right), found.take(~right), labels)
+    heading = f"on the {right.sum()} samples where it is the highest (first) and the {(~right).sum()} others (second)"
+    return heading, compare(found.take(right), found.take(~right), labels)
 
 
-def _without(
+def _neurons_to_ablate(
     observed: ObservedModel,
     target: Target,
     layers: Sequence[str],
@@ -345,7 +363,7 @@ def _without(
     ablate_neurons: Mapping[str, Sequence[Name]] | None,
     options: dict[str, Any],
 ) -> dict[str, Mapping[str, Sequence[Name]]]:
-    """The neurons of each ablation by layer: the largest contributors of each layer, and those that are named."""
+    """Return the neurons of each ablation, by layer: the largest contributors of each layer, and the named neurons."""
     found: dict[str, Mapping[str, Sequence[Name]]] = {}
     for layer in layers if ablate else ():
         top = contributions(observed, target=target, layer=layer, **options).top(ablate)

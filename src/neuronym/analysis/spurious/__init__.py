@@ -1,4 +1,4 @@
-"""Spurious features: which neurons answer to a concept that has nothing to do with their task."""
+"""Spurious features: neurons and classes that respond to a concept that has nothing to do with their task."""
 
 from neuronym.analysis.spurious.findings import Findings, find_spurious, open_findings, relabel
 from neuronym.analysis.spurious.overlays import (

@@ -1,11 +1,11 @@
-"""Spurious features: which neurons answer to a concept that has nothing to do with their task.
+"""Spurious features: which neurons respond to a concept that has nothing to do with their task.
 
-A suspect is any concept: one that ``overlay`` put on copies of photos, a folder of artefacts, a column of a table.
+A suspect can be any concept: an alteration made by ``overlay``, a folder of artefacts, or a column of a table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import numpy as np
 from neuronym import inputs
 from neuronym._util.files import check_target, reading, writing
 from neuronym._util.messages import no_such, some
-from neuronym.analysis.spurious.sides import SuspectComparison
+from neuronym.analysis.spurious.comparison import SuspectComparison
 from neuronym.data.activations import Activations, as_name
 from neuronym.errors import FileError, OptionError
 from neuronym.inputs.alignment import as_concepts
@@ -32,51 +32,61 @@ __all__ = ["Findings", "find_spurious", "open_findings", "relabel"]
 
 @dataclass(frozen=True)
 class Findings:
-    """What neurons and classes make of suspect concepts.
+    """How neurons and classes respond to suspect concepts.
 
     Parameters
     ----------
-    neurons : DataFrame, a row per suspect, layer and neuron, the highest AUC first
-        ``rank`` in the layer, 1 is the highest AUC; ``auc`` with a 95% interval ``auc_low, auc_high``; ``change``, the
-        mean difference in activation, between the samples of a pair where there are pairs, else between samples with
-        and without the suspect, and ``change_sd``, the same in standard deviations of the samples without; ``rises``,
-        the share of pairs in which the activation rises, ties one half; ``pairs``; ``p`` and ``log10_p``, of Wilcoxon's
-        signed-rank test where there are pairs, else of Mann and Whitney's; ``p_flip``, of the permutation of signs;
-        ``q``, p adjusted over the layer's neurons.
-    classes : DataFrame or None, a row per suspect and class, the highest change first
-        ``class``, and its ``name`` where names are given; ``rank`` by ``change``, that of the logit, with a 95%
-        interval ``change_low, change_high``; ``probability_before, probability_after``, means of the softmax;
-        ``predicted_before, predicted_after``, shares of the samples that the class is predicted for, without and with
-        the suspect; the others as above.
+    neurons : DataFrame
+        One row per suspect, layer and neuron, with the highest AUC first: ``rank`` in the layer (1 is the highest
+        AUC); ``auc`` with its 95% interval ``auc_low, auc_high``; ``change``, the mean difference in activation,
+        within pairs if there are any and otherwise between samples with and without the suspect; ``change_sd``, the
+        same in standard deviations of the samples without it; ``rises``, the share of pairs in which the activation
+        rises, ties counted one half; ``pairs``, their number; ``p`` and ``log10_p`` of Wilcoxon's signed-rank test if
+        there are pairs, and otherwise of the Mann-Whitney test; ``p_flip`` of the sign-flip permutation test; and
+        ``q``, p adjusted over the neurons of the layer by Benjamini and Hochberg.
+    classes : DataFrame, optional
+        One row per suspect and class, with the highest change first: ``class``, and its ``name`` if names are given;
+        ``rank`` by ``change``, the change of the logit, with its 95% interval ``change_low, change_high``;
+        ``probability_before, probability_after``, means of the softmax; ``predicted_before, predicted_after``, the
+        shares of samples for which the class is predicted without and with the suspect; the others as above.
     """
 
     neurons: pd.DataFrame
     classes: pd.DataFrame | None = None
 
     def __str__(self) -> str:
-        return "\n\n".join(self._told())
+        return "\n\n".join(self._sections())
 
-    def _told(self) -> Iterable[str]:
-        for suspect, own in self.neurons.groupby("suspect", sort=False):
-            n_pairs = int(own["pairs"].iloc[0])
-            yield f"{suspect}: " + (f"{n_pairs} pairs" if n_pairs else "no pairs, samples compared as they are")
-            for layer, part in own.groupby("layer", sort=False) if "layer" in own else [("", own)]:
-                shown = part if len(part) <= 10 else part.iloc[[*range(5), *range(-5, 0)]]
-                found = int((part["q"] <= 0.05).sum())
-                head = f"{layer}: {found} of {len(part)} neurons with q ≤ 0.05".removeprefix(": ")
-                yield f"{head}\n{_text(shown, _NEURONS)}"
+    def _sections(self) -> Iterator[str]:
+        for suspect, of_suspect in self.neurons.groupby("suspect", sort=False):
+            n_pairs = int(of_suspect["pairs"].iloc[0])
+            yield f"{suspect}: " + (f"{n_pairs} pairs" if n_pairs else "no pairs; samples are compared unpaired")
+            for layer, table in (
+                of_suspect.groupby("layer", sort=False) if "layer" in of_suspect else [("", of_suspect)]
+            ):
+                ends = table if len(table) <= 10 else table.iloc[[*range(5), *range(-5, 0)]]
+                n_significant = int((table["q"] <= 0.05).sum())
+                heading = f"{layer}: {n_significant} of {len(table)} neurons with q ≤ 0.05".removeprefix(": ")
+                yield f"{heading}\n{_table_text(ends, _NEURONS)}"
             if self.classes is not None:
                 classes = self.classes[self.classes["suspect"] == suspect]
-                yield "classes that gain most\n" + _text(classes.head(10), _CLASSES)
-                yield "classes that lose most\n" + _text(classes.tail(5).iloc[::-1], _CLASSES)
+                yield "classes that gain most\n" + _table_text(classes.head(10), _CLASSES)
+                yield "classes that lose most\n" + _table_text(classes.tail(5).iloc[::-1], _CLASSES)
 
     def save(self, folder: PathLike, *, overwrite: bool = False) -> None:
-        """Save as ``neurons.csv`` and ``classes.csv`` in a folder that exists.
+        """Save the tables as ``neurons.csv`` and ``classes.csv`` in an existing folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder to write to.
+        overwrite : bool, default False
+            Replace files that exist.
 
         Raises
         ------
         FileError
-            If a file exists and ``overwrite`` is off, or it cannot be written.
+            If a file exists and ``overwrite`` is False, or it cannot be written.
         """
         tables = {"neurons.csv": self.neurons, "classes.csv": self.classes}
         targets = {Path(folder) / name: table for name, table in tables.items() if table is not None}
@@ -92,12 +102,22 @@ _CLASSES = ("class", "name", "change", "change_low", "change_high", "rises", "pr
 
 
 def open_findings(folder: PathLike) -> Findings:
-    """Read what ``Findings.save`` wrote.
+    """Read the tables written by ``Findings.save``.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder with ``neurons.csv`` and, if classes were tested, ``classes.csv``.
+
+    Returns
+    -------
+    Findings
+        The findings that were saved.
 
     Raises
     ------
     FileError
-        If ``neurons.csv`` is missing or is no table of findings.
+        If ``neurons.csv`` is missing, or a table is not one of findings.
     """
     import pandas as pd
 
@@ -110,13 +130,13 @@ def open_findings(folder: PathLike) -> Findings:
             table = pd.read_csv(path, keep_default_na=False, na_values=[""])
         missing = {"suspect", key, "rank", "q"} - set(table.columns)
         if missing:
-            raise FileError(f"{str(path)!r} is no table of findings: it lacks {some(sorted(missing))}")
-        table[key] = [as_name(one) for one in table[key]]
+            raise FileError(f"{str(path)!r} is not a table of findings: it lacks {some(sorted(missing))}")
+        table[key] = [as_name(name) for name in table[key]]
         tables[key] = table
     return Findings(tables["neuron"], tables.get("class"))
 
 
-def _text(table: pd.DataFrame, columns: Sequence[str]) -> str:
+def _table_text(table: pd.DataFrame, columns: Sequence[str]) -> str:
     kept = table[[name for name in columns if name in table]].dropna(axis="columns", how="all")
     return shown_table(kept)
 
@@ -137,33 +157,57 @@ def find_spurious(
     align: bool = False,
     progress: bool = False,
 ) -> Findings:
-    """Rank neurons by how well they tell samples that show a suspect concept from those that do not.
+    """Rank neurons by how well they separate samples with a suspect concept from samples without it.
 
-    Where samples come in clusters with the suspect and without it, such as a photo and its altered copy, tests compare
-    within clusters, and so do changes. Intervals of AUCs take a cluster as one unit. Of several suspects, each is
-    compared between samples that show the same of the others.
+    If clusters hold samples both with and without the suspect, such as a photo and its altered copy, tests and changes
+    compare samples within clusters. Confidence intervals of AUCs treat each cluster as one unit. With several suspects,
+    each is compared only between samples that agree on the others.
 
     Parameters
     ----------
-    activations, concepts, names, neurons, clusters : as for ``label``; clusters by default those of the activations
-    suspects : names of concepts
-    outputs : the layer whose neurons are the logits of classes; ``True`` where activations have no layers
-    class_names : names of the classes, by neuron or in order
-    paired : True insists on pairs, False does without; None takes them where there are at least six
-    permutations : of signs, for ``p_flip``; 0 for none
-    seed : of these
-    align : keep the samples that activations and concepts have in common, as ``label`` does
-    progress : show a bar on standard error
+    activations : ActivationsLike
+        The activations, as for ``label``.
+    concepts : ConceptsLike
+        The concepts of the same samples, as for ``label``; the suspects are among them.
+    suspects : str or sequence of str
+        The names of the suspect concepts.
+    names : iterable of str, optional
+        The names of the concepts, if ``concepts`` is an array.
+    neurons : iterable of (int or str) or slice, optional
+        The neurons to test; all by default.
+    outputs : str or bool, optional
+        The layer whose neurons are the logits of classes; True if the activations have no layers.
+    class_names : mapping of (int or str) to str, or sequence of str, optional
+        The names of the classes, by neuron or in order.
+    clusters : ClustersLike, optional
+        The group each sample belongs to, as for ``label``; by default the clusters of the activations.
+    paired : bool, optional
+        True requires pairs, False ignores them; by default they are used if there are at least six.
+    permutations : int, default 9999
+        The number of sign-flip permutations for ``p_flip``; 0 for none.
+    seed : int, default 0
+        The seed of the permutations.
+    align : bool, default False
+        Keep only samples found in both activations and concepts, as ``label`` does.
+    progress : bool, default False
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Findings
+        The table of neurons and, with ``outputs``, that of classes.
 
     Raises
     ------
     UnknownNameError
         If there is no such concept, or no such layer of outputs.
     ConceptsError
-        If a suspect is shown by no or by every sample.
+        If no sample or every sample has a suspect.
     OptionError
-        If pairs are needed and there are none.
+        If ``paired=True`` and there are too few pairs, or an option is out of range.
 
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> marked = np.arange(200) >= 100
     >>> activations = np.tile(rng.normal(size=(100, 3)), (2, 1)) + 0.1 * rng.normal(size=(200, 3))
@@ -177,23 +221,23 @@ def find_spurious(
 
     wanted = [suspects] if isinstance(suspects, str) else list(suspects)
     if not wanted:
-        raise OptionError("suspects holds none: name at least one concept")
-    for name, given in (("permutations", permutations), ("seed", seed)):
-        if not isinstance(given, int | np.integer) or given < 0:
-            raise OptionError(f"{name} must be a whole number of at least 0, not {given!r}")
+        raise OptionError("suspects is empty: name at least one concept")
+    for name, value in (("permutations", permutations), ("seed", seed)):
+        if not isinstance(value, int | np.integer) or value < 0:
+            raise OptionError(f"{name} must be a whole number of at least 0, not {value!r}")
     layers = inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align)
-    logits = _outputs(outputs, [one.layer for one in layers])
+    logits = _logits_layer(outputs, [one.layer for one in layers])
     tables, classes = [], []
-    for one in layers:
-        layer, taken = one.layer, one.activations
-        sides = SuspectComparison.of(one, wanted, paired)
-        found = sides.numbers(taken, taken.indices(neurons), permutations, seed, progress)
+    for aligned in layers:
+        layer, of_layer = aligned.layer, aligned.activations
+        comparison = SuspectComparison.of(aligned, wanted, paired)
+        by_suspect = comparison.neuron_tables(of_layer, of_layer.indices(neurons), permutations, seed, progress)
         if layer is not None:
-            for table in found:
+            for table in by_suspect:
                 table.insert(1, "layer", layer)
-        tables += found
+        tables += by_suspect
         if outputs is not None and layer == logits:
-            classes = sides.classes(taken, _class_names(taken, class_names))
+            classes = comparison.class_tables(of_layer, _class_names(of_layer, class_names))
     return Findings(pd.concat(tables, ignore_index=True), pd.concat(classes, ignore_index=True) if classes else None)
 
 
@@ -206,43 +250,55 @@ def relabel(
     alpha: float = 0.05,
     **options: Any,
 ) -> Labels:
-    """Label neurons with the suspects among the concepts; those whose formula has one, the highest AUC first.
+    """Label neurons with the suspects among the concepts, and keep labels whose formula contains a suspect.
 
-    A search takes what gains anything at all, so formulas are shortened first to the literals that gain on samples
-    held out.
+    A search accepts a literal for any gain in AUC, however small. So formulas are first shortened to the literals that
+    gain significantly on held-out samples.
 
     Parameters
     ----------
-    activations, concepts : as for ``label``
-    suspects : names of concepts
-    holdout : the share of samples held out; None leaves formulas as they were found
-    alpha : the greatest p of a literal's gain (``Labels.simplest``)
-    options : others of ``label``
+    activations : ActivationsLike
+        The activations, as for ``label``.
+    concepts : ConceptsLike
+        The concepts of the same samples, as for ``label``.
+    suspects : str or sequence of str
+        The names of the suspect concepts.
+    holdout : float, optional
+        The share of samples to hold out, 0.5 by default; None leaves formulas as they were found.
+    alpha : float, default 0.05
+        The largest p-value of a literal's gain, as for ``Labels.simplest``.
+    **options : Any
+        Other options of ``label``.
+
+    Returns
+    -------
+    Labels
+        The labels whose formula contains a suspect or one of its aliases, with the highest AUC first.
 
     Raises
     ------
     UnknownNameError
         If there is no such concept.
     """
-    named = {suspects} if isinstance(suspects, str) else set(suspects)
+    wanted = {suspects} if isinstance(suspects, str) else set(suspects)
     names = options.pop("names", None)
     names = None if names is None else list(names)
-    shown = as_concepts(concepts, names, options.get("unknown", "error"))
-    for suspect in named:
-        shown.index(suspect)
-    found = label(activations, concepts, names=names, holdout=holdout, **options)
+    matrix = as_concepts(concepts, names, options.get("unknown", "error"))
+    for suspect in wanted:
+        matrix.index(suspect)  # raises with the nearest names
+    labels = label(activations, concepts, names=names, holdout=holdout, **options)
     if holdout is not None:
-        found = found.simplest(alpha)
+        labels = labels.simplest(alpha)
 
-    def has_one(one: Label) -> bool:
-        every = set() if one.formula is None else set(one.formula.concepts)
-        return bool(named & every.union(*(one.aliases.get(name, ()) for name in every)))
+    def contains_suspect(one: Label) -> bool:
+        concepts = set() if one.formula is None else set(one.formula.concepts)
+        return bool(wanted & concepts.union(*(one.aliases.get(name, ()) for name in concepts)))
 
-    return found.filter(has_one).sort("auc")
+    return labels.filter(contains_suspect).sort("auc")
 
 
-def _outputs(outputs: str | bool | None, layers: Sequence[str | None]) -> str | None:
-    """The layer of logits."""
+def _logits_layer(outputs: str | bool | None, layers: Sequence[str | None]) -> str | None:
+    """Return the layer of the logits, which must be one of these."""
     if isinstance(outputs, str):
         if outputs not in layers:
             raise no_such("layer", outputs, [name for name in layers if name is not None])
@@ -252,11 +308,12 @@ def _outputs(outputs: str | bool | None, layers: Sequence[str | None]) -> str | 
     return layers[0] if outputs else None
 
 
-def _class_names(taken: Activations, given: Mapping[Name, str] | Sequence[str] | None) -> dict[Name, str]:
-    if given is None:
+def _class_names(logits: Activations, names: Mapping[Name, str] | Sequence[str] | None) -> dict[Name, str]:
+    """Return the names of the classes, by neuron."""
+    if names is None:
         return {}
-    if isinstance(given, Mapping):
-        return dict(given)
-    if len(given) != taken.n_neurons:
-        raise OptionError(f"class_names has {len(given)} names for {taken.n_neurons} classes: one each is needed")
-    return dict(zip(taken.names, given, strict=True))
+    if isinstance(names, Mapping):
+        return dict(names)
+    if len(names) != logits.n_neurons:
+        raise OptionError(f"class_names has {len(names)} names for {logits.n_neurons} classes: give one per class")
+    return dict(zip(logits.names, names, strict=True))

@@ -1,7 +1,7 @@
-"""Altered copies of photos: a concept that nobody intended, put there on purpose, beside the photos without it.
+"""Altered copies of photos: a spurious concept added on purpose, next to the photos without it.
 
-What a network makes of a watermark, a logo, a border or blur shows on pairs of a photo and its altered copy, which
-differ in nothing else.
+A photo and its altered copy differ in nothing else, so such pairs show how a network responds to a watermark, a logo, a
+border or blur.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ __all__ = [
 
 Alteration = Callable[["Image", np.random.Generator], "Image"]
 
-_PROBED = 3  # images that tell functions apart
+_N_HASHED = 3  # altered images that identify a function
 
 
 class _Copies(Protocol):
-    """What copies are made of."""
+    """A source of copies: altered photos, or images of artefacts."""
 
     @property
     def sample_ids(self) -> Sequence[str]: ...
@@ -56,15 +56,30 @@ class _Copies(Protocol):
 
 
 class AlteredSamples:
-    """Photos and copies that show a suspect concept, as a Dataset for ``collect``: first the photos, then the copies.
+    """Photos followed by copies that have a suspect concept, as a Dataset for ``collect``.
 
-    Made by ``overlay`` and ``pair_with_artefacts``. Copies have the id of their photo, ``#`` and the name of the
-    concept; a photo and its copies are one cluster, which ``collect`` keeps with the activations.
+    Made by ``overlay`` and ``pair_with_artefacts``. The id of a copy is that of its photo, ``#`` and the name of the
+    concept. A photo and its copies form one cluster, which ``collect`` stores with the activations.
+
+    Parameters
+    ----------
+    images : Images
+        The photos.
+    copies : Images or altered photos
+        The source of the copies: it has ``sample_ids``, ``image(place)`` and ``digest()``.
+    name : str
+        The name of the suspect concept.
+    owners : sequence of str, optional
+        The cluster of each copy, such as the id of its photo; by default the copies' own ids.
 
     Attributes
     ----------
-    name : the suspect concept
-    sample_ids, clusters : texts, one per sample
+    name : str
+        The name of the suspect concept.
+    sample_ids : tuple of str
+        One id per sample, photos first.
+    clusters : tuple of str
+        The cluster of each sample.
     """
 
     def __init__(self, images: Images, copies: _Copies, name: str, owners: Sequence[str] | None = None) -> None:
@@ -76,11 +91,12 @@ class AlteredSamples:
 
     @property
     def n_copies(self) -> int:
+        """The number of copies."""
         return len(self._copies.sample_ids)
 
     @property
     def n_pairs(self) -> int:
-        """How many photos have a copy."""
+        """The number of photos that have a copy."""
         return len(set(self.images.sample_ids) & set(self.clusters[len(self.images) :]))
 
     def __len__(self) -> int:
@@ -91,52 +107,81 @@ class AlteredSamples:
         return None if image is None else self.images.prepare(image)
 
     def image(self, place: int) -> Image | None:
-        """The photo or copy, in RGB, as big as it is; None for one that is unreadable and to be skipped."""
+        """Open a photo or copy in RGB, at its own size.
+
+        Parameters
+        ----------
+        place : int
+            The index of the sample.
+
+        Returns
+        -------
+        PIL.Image.Image or None
+            The image, or None if it cannot be read and unreadable images are skipped.
+        """
         n = len(self.images)
         return self.images.image(place) if place < n else self._copies.image(place - n)
 
     def digest(self) -> str:
-        """Tells these photos and copies from others."""
+        """Hash the photos and copies.
+
+        Returns
+        -------
+        str
+            Hashes in hexadecimal, which differ for other photos or copies.
+        """
         return f"{self.images.digest()} {self._copies.digest()}"
 
     def concepts(self, shown: Concepts | None = None) -> Concepts:
-        """What photos and copies show: the concepts of the photos, and the suspect concept.
+        """Make the concepts of photos and copies: the suspect, and the photos' own concepts.
 
         Parameters
         ----------
-        shown : of the photos, with their ids; copies of photos that are not among them show the suspect alone
+        shown : Concepts, optional
+            The concepts of the photos, with their ids. A copy inherits those of its photo; copies without a photo
+            have the suspect alone.
+
+        Returns
+        -------
+        Concepts
+            The concepts of all samples, photos first.
 
         Raises
         ------
         UnknownNameError
-            If a photo is not among the samples of the concepts.
+            If the concepts lack a photo.
         ConceptsError
-            If they have no ids, or a concept of this name already.
+            If the concepts have no ids, or include one with the suspect's name.
         """
         suspect = Concepts.from_classes(["no"] * len(self), sample_ids=self.sample_ids).select([])
         suspect = suspect.add(self.name, self.sample_ids[len(self.images) :])
         if shown is None:
             return suspect
         if shown.sample_ids is None:
-            raise ConceptsError("the concepts of photos must have the photos' ids, such as the paths below the folder")
+            raise ConceptsError("the concepts of photos must have the photos' ids: their paths relative to the folder")
         if self.name in shown:
-            raise ConceptsError(f"there is a concept {self.name!r} already: choose another name for the copies")
-        place = {sample: row for row, sample in enumerate(shown.sample_ids)}
-        lost = [i for i in self.images.sample_ids if i not in place]
-        if lost:
-            raise no_such("sample", lost[0], shown.sample_ids)
-        known = [(i, cluster) for i, cluster in zip(self.sample_ids, self.clusters, strict=True) if cluster in place]
-        spread = shown.to_tokens([i for i, _ in known], [cluster for _, cluster in known])
-        if len(known) < len(self):
-            others = [i for i, cluster in zip(self.sample_ids, self.clusters, strict=True) if cluster not in place]
-            none = Concepts.from_long(others, [""] * len(others))
-            for name in spread.names:
+            raise ConceptsError(f"there is a concept {self.name!r} already: choose another name for the alteration")
+        known = set(shown.sample_ids)
+        missing = [i for i in self.images.sample_ids if i not in known]
+        if missing:
+            raise no_such("sample", missing[0], shown.sample_ids)
+        owned = [(i, cluster) for i, cluster in zip(self.sample_ids, self.clusters, strict=True) if cluster in known]
+        inherited = shown.to_tokens([i for i, _ in owned], [cluster for _, cluster in owned])
+        if len(owned) < len(self):
+            unowned = [i for i, cluster in zip(self.sample_ids, self.clusters, strict=True) if cluster not in known]
+            none = Concepts.from_long(unowned, [""] * len(unowned))
+            for name in inherited.names:
                 none = none.add(name, [])
-            spread = Concepts.concatenate([spread, none], axis="samples")
-        return Concepts.concatenate([suspect, spread])
+            inherited = Concepts.concatenate([inherited, none], axis="samples")
+        return Concepts.concatenate([suspect, inherited])
 
     def save(self, folder: PathLike) -> None:
-        """Write the copies as PNG files, named as their photos, into a folder that does not exist yet.
+        """Write the copies as PNG files, named after their photos, to a new folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder to make.
 
         Raises
         ------
@@ -151,7 +196,7 @@ class AlteredSamples:
                 target = (root / name).with_suffix(".png")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if target.exists():
-                    raise FileError(f"two photos would become {str(target)!r}: rename one")
+                    raise FileError(f"two copies would be saved as {str(target)!r}: rename one of the photos")
                 if image is not None:
                     image.save(target)
         except FileExistsError:
@@ -160,37 +205,37 @@ class AlteredSamples:
             raise FileError(f"cannot write {str(folder)!r}: {first_line(error)}") from error
 
 
-class _Overlaid:
-    """Copies of some photos with an alteration."""
+class _AlteredCopies:
+    """Copies of selected photos, with alterations applied in turn."""
 
-    def __init__(self, images: Images, how: Sequence[Alteration], chosen: Sequence[int], seed: int) -> None:
-        self.images, self.how, self.chosen, self.seed = images, how, chosen, seed
-        self.sample_ids = tuple(images.sample_ids[place] for place in chosen)
+    def __init__(self, images: Images, how: Sequence[Alteration], selected: Sequence[int], seed: int) -> None:
+        self.images, self.how, self.selected, self.seed = images, how, selected, seed
+        self.sample_ids = tuple(images.sample_ids[place] for place in selected)
 
     def image(self, place: int) -> Image | None:
         from PIL import Image
 
-        image = self.images.image(self.chosen[place])
+        image = self.images.image(self.selected[place])
         if image is None:
             return None
-        rng = np.random.default_rng([self.seed, self.chosen[place]])
+        rng = np.random.default_rng([self.seed, self.selected[place]])
         for alter in self.how:
             image = alter(image, rng)
             if not isinstance(image, Image.Image):
-                raise OptionError(f"how must give an image of Pillow, not {type(image).__name__}")
+                raise OptionError(f"how must return a Pillow image, not {type(image).__name__}")
             image = image.convert("RGB")
         return image
 
     def digest(self) -> str:
-        told = hashlib.blake2b(f"{list(self.chosen)} {self.seed}".encode(), digest_size=16)
+        content_hash = hashlib.blake2b(f"{list(self.selected)} {self.seed}".encode(), digest_size=16)
         for alter in self.how:
-            told.update(repr(alter).encode() if is_dataclass(alter) else b"a function")
-            told.update(alter.digest().encode() if isinstance(alter, Patch) else b"")
-        if not all(is_dataclass(alter) for alter in self.how):  # what a function does, nothing tells but its images
-            for place in range(min(_PROBED, len(self.chosen))):
+            content_hash.update(repr(alter).encode() if is_dataclass(alter) else b"a function")
+            content_hash.update(alter.digest().encode() if isinstance(alter, Patch) else b"")
+        if not all(is_dataclass(alter) for alter in self.how):  # a function is identified by the images it makes
+            for place in range(min(_N_HASHED, len(self.selected))):
                 image = self.image(place)
-                told.update(b"" if image is None else image.tobytes())
-        return told.hexdigest()
+                content_hash.update(b"" if image is None else image.tobytes())
+        return content_hash.hexdigest()
 
 
 def overlay(
@@ -201,77 +246,106 @@ def overlay(
     *,
     name: str = "altered",
 ) -> AlteredSamples:
-    """Make altered copies of photos, paired with the originals; nothing is written.
+    """Make altered copies of photos, paired with the originals, without writing any file.
 
     Parameters
     ----------
-    images : ``Images``, or a folder
-    how : ``Text``, ``Patch``, ``Border``, ``Cast``, ``Blur``, ``Jpeg``, or a function of an image and a
-        ``numpy.random.Generator``; or several, done in turn
-    fraction : the share of photos, drawn at random, that get a copy
-    seed : of what is drawn; copies do not depend on the order in which they are made
-    name : the concept that copies show and their originals do not
+    images : Images, str or Path
+        The photos, or a folder of them.
+    how : Alteration or iterable of Alteration
+        ``Text``, ``Patch``, ``Border``, ``Cast``, ``Blur``, ``Jpeg``, or a function of a Pillow image and a
+        ``numpy.random.Generator`` that returns an image; several are applied in turn.
+    fraction : float, default 1
+        The share of photos, drawn at random, to copy.
+    seed : int, default 0
+        The seed of all random draws; copies do not depend on the order in which they are made.
+    name : str, default "altered"
+        The concept that copies have and their originals do not.
+
+    Returns
+    -------
+    AlteredSamples
+        The photos and their altered copies.
 
     Raises
     ------
     OptionError
-        If there is nothing to do, or a fraction is out of its range.
+        If there is no alteration, or an option is out of range.
 
+    Examples
+    --------
     >>> overlay("photos", Text("保留"), name="watermark")  # doctest: +SKIP
     """
-    taken = _as_images(images)
+    photos = _as_images(images)
     steps = tuple(how) if isinstance(how, Iterable) else (how,)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise OptionError(f"seed must be a whole number of at least 0, not {seed!r}")
     if not isinstance(fraction, int | float):
         raise OptionError(f"fraction must be a number, not {fraction!r}")
-    wrong = [step for step in steps if not callable(step)]
-    if wrong or not steps:
-        what = repr(wrong[0]) if wrong else "nothing"
-        raise OptionError(f"how must be Text, Patch, Border, Cast, Blur, Jpeg or a function of an image, not {what}")
-    n_copies = round(fraction * len(taken)) if 0 < fraction <= 1 else 0
+    invalid = [step for step in steps if not callable(step)]
+    if invalid or not steps:
+        given = repr(invalid[0]) if invalid else "nothing"
+        raise OptionError(f"how must be Text, Patch, Border, Cast, Blur, Jpeg or a function of an image, not {given}")
+    n_copies = round(fraction * len(photos)) if 0 < fraction <= 1 else 0
     if not n_copies:
-        raise OptionError(f"fraction must be a share of the {len(taken)} photos, at least one of them, not {fraction}")
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(taken))[:n_copies]).tolist()
-    return AlteredSamples(taken, _Overlaid(taken, steps, chosen, seed), name)
+        raise OptionError(
+            f"fraction must select at least one of the {len(photos)} photos and be at most 1, not {fraction}"
+        )
+    selected = np.sort(np.random.default_rng(seed).permutation(len(photos))[:n_copies]).tolist()
+    return AlteredSamples(photos, _AlteredCopies(photos, steps, selected, seed), name)
 
 
 def pair_with_artefacts(images: ImagesLike, folder: PathLike, *, name: str = "artefact") -> AlteredSamples:
-    """Put photos that show a suspect concept beside those that do not; those with the same path below are pairs.
+    """Pair photos without a suspect concept with images that have it, by their paths relative to the two folders.
 
     Parameters
     ----------
-    images : ``Images``, or a folder
-    folder : of images that show it; one that differs from a photo in the ending of its name alone is its pair too
-    name : the concept
+    images : Images, str or Path
+        The photos without the concept, or a folder of them.
+    folder : str or Path
+        A folder of images with the concept. An image is paired with the photo of the same relative path; a different
+        file extension is ignored if only one photo matches.
+    name : str, default "artefact"
+        The name of the concept.
+
+    Returns
+    -------
+    AlteredSamples
+        The photos, followed by the images with the concept.
+
+    Raises
+    ------
+    FileError
+        If a folder cannot be read, or two images match one photo.
     """
-    taken = _as_images(images)
-    found = Images(folder, taken.prepare, skip_unreadable=taken.skip_unreadable)
-    return AlteredSamples(taken, found, name, _paired_by_path(taken.sample_ids, found.sample_ids))
+    photos = _as_images(images)
+    artefacts = Images(folder, photos.prepare, skip_unreadable=photos.skip_unreadable)
+    return AlteredSamples(photos, artefacts, name, _match_by_path(photos.sample_ids, artefacts.sample_ids))
 
 
-def _paired_by_path(photos: Sequence[str], others: Sequence[str]) -> list[str]:
-    """For each other image the photo of the same path, or of the same but for its ending; else itself."""
+def _match_by_path(photos: Sequence[str], artefacts: Sequence[str]) -> list[str]:
+    """Return for each artefact the photo of the same path, with or without its extension, or else its own path."""
     known = set(photos)
-    bare: dict[str, list[str]] = {}
+    by_stem: dict[str, list[str]] = {}
     for name in photos:
-        bare.setdefault(str(Path(name).with_suffix("")), []).append(name)
-    found = []
-    for name in others:
-        alike = bare.get(str(Path(name).with_suffix("")), [])
-        found.append(alike[0] if name not in known and len(alike) == 1 else name)
-    if len(set(found)) < len(found):
-        raise FileError(f"two images belong to one photo: {some(sorted({n for n in found if found.count(n) > 1}))}")
-    return found
+        by_stem.setdefault(str(Path(name).with_suffix("")), []).append(name)
+    owners = []
+    for name in artefacts:
+        matches = by_stem.get(str(Path(name).with_suffix("")), [])
+        owners.append(matches[0] if name not in known and len(matches) == 1 else name)
+    if len(set(owners)) < len(owners):
+        repeated = sorted({name for name in owners if owners.count(name) > 1})
+        raise FileError(f"two images match one photo by their paths: {some(repeated)}")
+    return owners
 
 
-def _as_images(given: Any) -> Images:
-    if isinstance(given, Images):
-        return given
-    if not isinstance(given, str | Path):
-        raise OptionError(f"images must be Images or a folder, not {type(given).__name__}")
-    return Images(given, _as_it_is)
+def _as_images(images: ImagesLike) -> Images:
+    if isinstance(images, Images):
+        return images
+    if not isinstance(images, str | Path):
+        raise OptionError(f"images must be Images or a folder, not {type(images).__name__}")
+    return Images(images, _unchanged)
 
 
-def _as_it_is(image: Any) -> Any:
+def _unchanged(image: Any) -> Any:
     return image

@@ -1,4 +1,4 @@
-"""A whole study of spurious features: photos, altered copies and a model in; findings, labels and files out."""
+"""A complete study of spurious features: from photos, altered copies and a model to findings, labels and files."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 
 __all__ = ["SpuriousStudy", "spurious"]
 
-_SHOWN = 20  # labels of a text
+_SHOWN = 20  # labels printed
 
 
 @dataclass(frozen=True)
 class SpuriousStudy:
-    """What ``spurious`` found.
+    """The results of ``spurious``.
 
     Parameters
     ----------
     findings : Findings
-        Neurons, and classes where outputs were named, by how well they tell the suspects.
+        How neurons, and classes if ``outputs`` was given, respond to the suspects.
     suspects : tuple of str
-        The concepts under suspicion, the alteration's first.
-    labels : Labels or None
-        The labels whose formula holds a suspect, where ``relabel`` was on.
-    photos : AlteredSamples or None
-        The photos and their copies, where a model was run.
+        The suspect concepts, with the alteration first.
+    labels : Labels, optional
+        The labels whose formula contains a suspect, if ``relabel`` was on.
+    photos : AlteredSamples, optional
+        The photos and their copies, if a model was run.
     """
 
     findings: Findings
@@ -56,7 +56,13 @@ class SpuriousStudy:
     photos: AlteredSamples | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as for JSON: ``neurons``, and ``classes`` and ``labels`` where there are any."""
+        """Convert to plain data that can be written as JSON.
+
+        Returns
+        -------
+        dict
+            The rows of ``neurons`` and, if there are any, those of ``classes`` and ``labels``.
+        """
         tables = {"neurons": self.findings.neurons, "classes": self.findings.classes}
         rows: dict[str, Any] = {name: _records(table) for name, table in tables.items() if table is not None}
         if self.labels is not None:
@@ -66,8 +72,8 @@ class SpuriousStudy:
     def __str__(self) -> str:
         if self.labels is None:
             return str(self.findings)
-        head = f"{len(self.labels)} labels have {' or '.join(self.suspects)} in their formula"
-        return f"{self.findings}\n\n{head}\n{self.labels.head(_SHOWN)}"
+        heading = f"{len(self.labels)} labels have {' or '.join(self.suspects)} in their formula"
+        return f"{self.findings}\n\n{heading}\n{self.labels.head(_SHOWN)}"
 
 
 def _records(table: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -101,119 +107,132 @@ def spurious(
     overwrite: bool = False,
     progress: bool = False,
 ) -> SpuriousStudy:
-    """Find neurons and classes that respond to what they should not: a watermark, a border, any suspect concept.
+    """Find neurons and classes that respond to a spurious concept: a watermark, a border, any suspect concept.
 
-    Either from activations and concepts, or from a model and photos: then copies of the photos are altered, the model
-    is run on both, and pairs are compared.
+    Give either activations and concepts, or a model and photos. With a model, the photos are copied and altered, the
+    model is run on photos and copies, and each pair is compared.
 
     Parameters
     ----------
-    activations, concepts : ActivationsLike, ConceptsLike
-        As for ``neuronym.label``; without ``model``.
+    activations : ActivationsLike, optional
+        The activations, as for ``neuronym.label``; only without ``model``.
+    concepts : ConceptsLike, optional
+        The concepts of the same samples; only without ``model``.
     suspects : str or sequence of str
-        Concepts under suspicion; with ``model`` those besides the alteration.
+        The suspect concepts; with ``model``, those besides the alteration.
     outputs : str or bool, optional
-        The layer whose neurons are the logits of classes; True where activations have no layers.
+        The layer whose neurons are the logits of classes; True if the activations have no layers.
     classes : str, Path, mapping or sequence of str, optional
-        Names of the classes: a file with one a line, or as ``class_names`` of ``find_spurious``.
+        Names of the classes, as ``class_names`` of ``find_spurious``, or a file with one per line.
     model : LoadedModel or str, optional
-        Run on photos and altered copies; a name as for ``load_model``.
+        The model to run on photos and altered copies; a name is loaded by ``load_model``.
     weights : str or Path, optional
         A state dict for a model given by name.
     images : Images, str or Path, optional
-        The photos: a folder, with its subfolders.
+        The photos, or a folder of them, including its subfolders.
     layers : sequence of str
         Names of modules to collect besides ``outputs``.
     photo_concepts : ConceptsLike, optional
-        What the photos show, for ``relabel``.
+        The concepts of the photos, for ``relabel``.
     alterations : Alteration or sequence of Alteration
-        How photos are altered, as for ``overlay``; or else give ``artefacts``.
+        How to alter the photos, as for ``overlay``; give either these or ``artefacts``.
     artefacts : str or Path, optional
-        A folder of photos with the artefact; those with the path of a photo are its pair.
+        A folder of photos with the artefact, paired with the photos of the same relative path.
     name : str, default "altered"
         The name of the alteration, as a concept.
     fraction : float, optional
-        The share of photos that get a copy; all by default.
+        The share of photos to copy; all by default.
     seed : int, default 0
-        Of all random draws.
+        The seed of all random draws.
     skip_unreadable : bool, default False
         Leave out images that cannot be read.
     paired : bool, optional
-        As for ``find_spurious``.
+        Require pairs, or ignore them, as for ``find_spurious``.
     clusters : ClustersLike, optional
-        As for ``neuronym.label``.
+        The group each sample belongs to, as for ``neuronym.label``.
     relabel : bool, default False
-        Label neurons with the suspects among the concepts, and keep formulas that hold one.
+        Label neurons with the suspects among the concepts, and keep labels whose formula contains a suspect.
     length : int, default 3
-        The most concepts in these formulas.
+        The largest length of these formulas.
     min_fraction : float, default 0
-        The smallest share of samples that these formulas may be true for.
+        The smallest share of samples for which these formulas may be true.
     out : str or Path, optional
-        A folder for ``neurons.csv``, ``classes.csv``, ``labels.csv``, and the activations, ``acts.zarr``. Rerun to
-        resume an interrupted pass.
+        A folder for ``neurons.csv``, ``classes.csv``, ``labels.csv`` and the activations, ``acts.zarr``. If
+        interrupted, rerun the same call to resume.
     overwrite : bool, default False
         Replace files that exist.
     progress : bool, default False
-        Show bars on standard error.
+        Show progress bars on standard error.
 
     Returns
     -------
     SpuriousStudy
+        The findings, and the labels with a suspect if ``relabel`` is on.
 
     Raises
     ------
     OptionError
-        If options contradict each other or something is missing.
+        If options contradict each other or one is missing.
     InputError
-        One of its kinds, where files, activations or concepts cannot be used.
+        One of its subclasses, if files, activations or concepts cannot be used.
     """
-    named = [suspects] if isinstance(suspects, str) else list(suspects)
+    suspect_names = [suspects] if isinstance(suspects, str) else list(suspects)
     if classes is not None and outputs is None:
-        raise OptionError("classes names the neurons of outputs: give both (--classes, --outputs)")
+        raise OptionError("classes needs outputs, the layer whose neurons it names: give both (--classes, --outputs)")
     photos = None
     if model is None:
-        _check_without_model(activations, concepts, named, weights, images, layers, alterations, artefacts, fraction)
-        whole = not isinstance(activations, str | Path) or split_path(activations) is not None
-        flag = outputs if outputs is None or whole else True
-        kept: Any = concepts
+        model_only = {
+            "weights": weights, "images": images, "layers": layers, "alterations": alterations, "artefacts": artefacts,
+            "fraction": fraction,
+        }  # fmt: skip
+        _check_without_model(activations, concepts, suspect_names, model_only)
+        has_layers = not isinstance(activations, str | Path) or split_path(activations) is not None
+        logits = outputs if outputs is None or has_layers else True
+        all_concepts: Any = concepts
     else:
-        photos, loaded = _photos(
+        photos, loaded = _make_copies(
             model, weights, images, activations, alterations, artefacts, fraction, seed, name, skip_unreadable
         )
         wanted = list(dict.fromkeys([*layers, *([outputs] if isinstance(outputs, str) else [])]))
         if not wanted:
-            raise OptionError("name layers (--layers), or the layer of the logits (--outputs)")
+            raise OptionError(
+                "there is no layer to collect: name layers (--layers) or the layer of the logits (--outputs)"
+            )
         shown = None if photo_concepts is None else as_concepts(photo_concepts)
-        kept, named, flag = photos.concepts(shown), [name, *named], outputs
-    targets = _targets(out, overwrite, relabel, outputs is not None)
+        all_concepts, suspect_names, logits = photos.concepts(shown), [name, *suspect_names], outputs
+    targets = _output_files(out, overwrite, relabel, outputs is not None)
     class_names = open_class_names(classes) if isinstance(classes, str | Path) else classes
-    taken: Any = activations if photos is None else _collected(loaded, photos, wanted, out, overwrite, progress)
+    collected: Any = activations if photos is None else _collect(loaded, photos, wanted, out, overwrite, progress)
     options: dict[str, Any] = {"clusters": clusters, "progress": progress}
-    found = find_spurious(
-        taken, kept, suspects=named, outputs=flag, class_names=class_names, paired=paired, seed=seed, **options
-    )
+    findings = find_spurious(
+        collected, all_concepts, suspects=suspect_names, outputs=logits, class_names=class_names, paired=paired,
+        seed=seed, **options,
+    )  # fmt: skip
     labels = None
     if relabel:
-        labels = _findings.relabel(taken, kept, named, length=length, min_fraction=min_fraction, **options)
-    study = SpuriousStudy(found, tuple(named), labels, photos)
+        labels = _findings.relabel(
+            collected, all_concepts, suspect_names, length=length, min_fraction=min_fraction, **options
+        )
+    study = SpuriousStudy(findings, tuple(suspect_names), labels, photos)
     _save(study, targets, overwrite)
     return study
 
 
-def _check_without_model(activations: object, concepts: object, suspects: Sequence[str], *of_a_model: object) -> None:
-    """Refuse what goes with a model only."""
+def _check_without_model(
+    activations: object, concepts: object, suspects: Sequence[str], model_only: Mapping[str, object]
+) -> None:
+    """Refuse options that need a model."""
     if activations is None or concepts is None or not suspects:
         raise OptionError(
             "give activations, concepts and suspects (--suspects), or a model, images and how to alter them (--model, "
             "--images, --text …)"
         )
-    names = ("weights", "images", "layers", "alterations", "artefacts", "fraction")
-    for name, given in zip(names, of_a_model, strict=True):
-        if given is not None and given != () and given != []:
-            raise OptionError(f"{name} goes with a model, which runs on photos and altered copies (--model)")
+    for name, value in model_only.items():
+        if value is not None and value != () and value != []:
+            raise OptionError(f"{name} needs a model to run on photos and altered copies: give one (--model)")
 
 
-def _photos(
+def _make_copies(
     model: LoadedModel | str,
     weights: PathLike | None,
     images: ImagesLike | None,
@@ -225,37 +244,41 @@ def _photos(
     name: str,
     skip_unreadable: bool,
 ) -> tuple[AlteredSamples, LoadedModel]:
-    """The photos with their copies, and the model for them."""
+    """Return the photos with their copies, and the model to run on them."""
     if activations is not None or images is None:
-        raise OptionError("with a model give images, and no activations: they are collected (--model, --images)")
+        raise OptionError(
+            "a model is run on images to collect activations: give images instead of activations (--model, --images)"
+        )
     how = [alterations] if callable(alterations) else list(alterations)
     if bool(how) is (artefacts is not None):
         raise OptionError(
-            "say how to alter the photos: --text, --logo, --border, --cast, --blur, --jpeg, --function (alterations=); "
-            "or --artefacts"
+            "say how to alter the photos: give either alterations (--text, --logo, --border, --cast, --blur, --jpeg, "
+            "--function) or artefacts (--artefacts)"
         )
     if artefacts is not None and fraction is not None:
-        raise OptionError("fraction is the share of photos to alter, and artefacts are photos as they are: give one")
+        raise OptionError(
+            "fraction is the share of photos to alter, and artefacts are not altered: give one of the two"
+        )
     need("a study of photos", "spurious", ["PIL", *["fontTools", "matplotlib"] * any(isinstance(h, Text) for h in how)])
     need("a study of photos", "torch")
     loaded = load_model(model, weights) if isinstance(model, str) else model
     if loaded.reads_text:
-        raise OptionError(f"{loaded.name} reads texts, and copies are made of images")
-    taken = images if isinstance(images, Images) else Images(images, loaded.prepare, skip_unreadable=skip_unreadable)
+        raise OptionError(f"{loaded.name} reads texts, and only images can be altered: give a model that reads images")
+    photos = images if isinstance(images, Images) else Images(images, loaded.prepare, skip_unreadable=skip_unreadable)
     if artefacts is not None:
-        return pair_with_artefacts(taken, artefacts, name=name), loaded
-    return overlay(taken, how, 1.0 if fraction is None else fraction, seed, name=name), loaded
+        return pair_with_artefacts(photos, artefacts, name=name), loaded
+    return overlay(photos, how, 1.0 if fraction is None else fraction, seed, name=name), loaded
 
 
-def _targets(out: PathLike | None, overwrite: bool, relabel: bool, outputs: bool) -> dict[str, Path]:
-    """The files to write, in a folder that is made; checked before the work."""
+def _output_files(out: PathLike | None, overwrite: bool, relabel: bool, outputs: bool) -> dict[str, Path]:
+    """Make the folder and return the files to write, which are checked before the work."""
     if out is None:
         return {}
     names = ["neurons.csv", *["classes.csv"] * outputs, *["labels.csv"] * relabel]
     return {name: check_target(make_folder(out) / name, overwrite) for name in names}
 
 
-def _collected(
+def _collect(
     loaded: LoadedModel,
     photos: AlteredSamples,
     layers: list[str],
@@ -263,7 +286,7 @@ def _collected(
     overwrite: bool,
     progress: bool,
 ) -> dict[str, Activations]:
-    """Activations on photos and copies; those that are in the folder and were collected alike are opened."""
+    """Collect activations on photos and copies, or open those in the folder if their settings are the same."""
     store = None if out is None else Path(out) / "acts.zarr"
     try:
         return collect(loaded, photos, layers=layers, out=store, progress=progress)
@@ -274,7 +297,7 @@ def _collected(
 
 
 def _save(study: SpuriousStudy, targets: dict[str, Path], overwrite: bool) -> None:
-    """Write tables and labels; what an earlier run left of those that this one lacks is deleted."""
+    """Write tables and labels; with ``overwrite``, delete files of an earlier run that this one does not replace."""
     if not targets:
         return
     folder = targets["neurons.csv"].parent
