@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
     from scipy.sparse import sparray, spmatrix
 
     from neuronym.data.activations import Activations
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActivationsLike",
+    "AnyArray",
     "ClustersLike",
     "ConceptsLike",
     "Direction",
     "HierarchyLike",
     "ImagesLike",
+    "JsonDict",
     "LabelsLike",
     "LayerLike",
     "Name",
@@ -40,6 +42,12 @@ __all__ = [
 
 #: A file or folder.
 PathLike: TypeAlias = str | Path
+
+#: An array of any dtype.
+AnyArray: TypeAlias = "NDArray[Any]"
+
+#: Plain data, as JSON holds it.
+JsonDict: TypeAlias = dict[str, Any]
 
 #: The name of a neuron: its column number, or text.
 Name: TypeAlias = int | str

@@ -17,11 +17,11 @@ from neuronym.data.formula import Formula
 from neuronym.errors import FileError
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, OfBest, present_value
-from neuronym.types import PathLike
+from neuronym.types import JsonDict, PathLike
 
 __all__ = ["as_json", "as_label", "as_row", "columns_of", "read_rows", "write_rows"]
 
-Row = dict[str, Any]
+Row = JsonDict
 
 KINDS = (".csv", ".parquet", ".json")
 
@@ -118,14 +118,14 @@ def _listed(row: Row, name: str) -> list[Any]:
     return value
 
 
-def _record(value: Any, name: str) -> dict[str, Any]:
+def _record(value: Any, name: str) -> JsonDict:
     """The value, which must be a dict."""
     if not isinstance(value, dict):
         raise _odd(name, value, "an object")
     return value
 
 
-def _numbers(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def _numbers(row: Mapping[str, Any], names: Iterable[str]) -> JsonDict:
     """The named numbers (and yes-or-no values) that a row contains."""
     found = {name: _cell_of(row, name) for name in names}
     return {name: value for name, value in found.items() if value is not None}
@@ -240,7 +240,7 @@ def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> N
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    types: dict[str, Any] = {"number": pa.float64(), "p": pa.float64(), "whole": pa.int64(), "bool": pa.bool_()}
+    types: JsonDict = {"number": pa.float64(), "p": pa.float64(), "whole": pa.int64(), "bool": pa.bool_()}
     arrays = []
     for name in columns:
         kind = types.get(_KINDS[name], pa.string())

@@ -16,7 +16,7 @@ from neuronym.labels.files import KINDS, as_json, as_label, as_row, columns_of, 
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, Column, column
 from neuronym.labels.summary import Summary
-from neuronym.types import LabelsLike, Name, PathLike
+from neuronym.types import JsonDict, LabelsLike, Name, PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -350,7 +350,7 @@ class Labels:
                 raise FileError(f"label {number} of {str(path)!r} is broken: {error}") from error
         return cls(labels)
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _rows(self) -> Iterator[JsonDict]:
         columns = columns_of(self)
         return (as_row(label, columns) for label in self)
 

@@ -14,6 +14,7 @@ from neuronym.errors import OptionError
 from neuronym.plots.figures import COLOURS, new_figure
 from neuronym.plots.samples import Item
 from neuronym.stats.curves import Density
+from neuronym.types import AnyArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,7 +143,7 @@ def percent(share: float) -> str:
     return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"
 
 
-def draw_density(ax: Axes, values: NDArray[Any], inside: NDArray[np.bool_], counts: bool = True) -> None:
+def draw_density(ax: Axes, values: AnyArray, inside: NDArray[np.bool_], counts: bool = True) -> None:
     """Draw the densities of activations outside and inside, each with an area of 1 minus its share of exact zeros.
 
     The legend gives that share: after a ReLU, 0 stands for a whole range of values and has no density.

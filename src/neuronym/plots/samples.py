@@ -13,6 +13,7 @@ from neuronym.errors import OptionError
 from neuronym.inputs.samples import Samples
 from neuronym.io.images import open_image
 from neuronym.plots.view import NeuronView
+from neuronym.types import AnyArray
 
 __all__ = ["Item", "first_samples"]
 
@@ -72,7 +73,7 @@ def first_samples(samples: Samples, view: NeuronView, order: Iterable[int], n: i
     return places, items if texts else _scaled(items)
 
 
-def _as_item(given: Any, sample: int) -> str | NDArray[Any] | None:
+def _as_item(given: Any, sample: int) -> str | AnyArray | None:
     """Return a text, or an image as an array of shape (height, width) or (height, width, 3 or 4)."""
     if isinstance(given, tuple) and given:  # an image and its class, from a Dataset
         given = given[0]
@@ -107,7 +108,7 @@ def _as_item(given: Any, sample: int) -> str | NDArray[Any] | None:
     return array
 
 
-def _scaled(images: Sequence[NDArray[Any]]) -> list[Item]:
+def _scaled(images: Sequence[AnyArray]) -> list[Item]:
     """Scale images to values from 0 to 1: uint8 by 255, others jointly from their smallest to their largest value.
 
     Images whose values all lie between 0 and 1 already are left as they are.
@@ -117,7 +118,7 @@ def _scaled(images: Sequence[NDArray[Any]]) -> list[Item]:
     high = max((float(image.max()) for image in others), default=1.0)
     low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
 
-    def scaled(image: NDArray[Any]) -> NDArray[np.float64]:
+    def scaled(image: AnyArray) -> NDArray[np.float64]:
         whole = image.astype(np.float64)
         return whole / 255 if image.dtype == np.uint8 else (whole - low) / ((high - low) or 1)
 

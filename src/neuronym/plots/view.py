@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from neuronym.data.formula import Formula
 from neuronym.errors import ActivationsError, ConceptsError, OptionError
 from neuronym.labels.label import Label
 from neuronym.stats.measures import measure
-from neuronym.types import ActivationsLike, ConceptsLike
+from neuronym.types import ActivationsLike, AnyArray, ConceptsLike
 
 __all__ = ["NeuronView", "neuron_of"]
 
@@ -48,7 +47,7 @@ class NeuronView:
     """
 
     label: Label
-    values: NDArray[Any]
+    values: AnyArray
     concepts: Concepts | None
     rows: NDArray[np.int64]
     ids: tuple[str, ...] | None
@@ -200,7 +199,7 @@ def neuron_of(label: Label) -> str:
     return f"{place}, low inside" if label.direction == "low" else place
 
 
-def _check_values(values: NDArray[Any], neuron: str) -> None:
+def _check_values(values: AnyArray, neuron: str) -> None:
     """Raise an error for activations that cannot be drawn."""
     if not len(values):
         raise ActivationsError("activations are empty: at least two samples are needed")

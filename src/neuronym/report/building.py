@@ -32,6 +32,7 @@ from neuronym.report.detail import (
     tree,
 )
 from neuronym.report.shown import ShownSamples
+from neuronym.types import AnyArray, JsonDict
 
 __all__ = ["Builder", "write_piece"]
 
@@ -101,7 +102,7 @@ class Builder:
     best_neurons: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def index(self) -> dict[str, Any]:
+    def index(self) -> JsonDict:
         """Return the table of all neurons, by column, in a compact form."""
         concepts: dict[str, int] = {}
         formulas: dict[Formula, int] = {}
@@ -195,9 +196,9 @@ class Builder:
             write_piece(self.folder, f"neurons/{start // NEURONS_A_PIECE}", data)
             yield len(part)
 
-    def _columns(self, part: Sequence[Label]) -> tuple[dict[int, NDArray[Any]], dict[int, ConceptAucs]]:
+    def _columns(self, part: Sequence[Label]) -> tuple[dict[int, AnyArray], dict[int, ConceptAucs]]:
         """Return the activations of each label's neuron, and its AUC for every concept; read layer by layer."""
-        values: dict[int, NDArray[Any]] = {}
+        values: dict[int, AnyArray] = {}
         aucs: dict[int, ConceptAucs] = {}
         for name, layer in self.layers.items():
             in_layer = [k for k, label in enumerate(part) if label.layer == name and label.neuron in layer.places]
@@ -215,13 +216,13 @@ class Builder:
     def _detail(
         self,
         label: Label,
-        values: NDArray[Any] | None,
+        values: AnyArray | None,
         aucs: ConceptAucs | None,
         rng: np.random.Generator,
         shown: set[int],
-    ) -> dict[str, Any]:
+    ) -> JsonDict:
         """Return the details of a neuron; the samples that they show are added to ``shown``."""
-        found: dict[str, Any] = {**label_numbers(label), **path_and_runners_up(label)}
+        found: JsonDict = {**label_numbers(label), **path_and_runners_up(label)}
         if label.formula is not None:
             found["tree"] = tree(label.formula)
         if label.aliases:
@@ -267,7 +268,7 @@ class Builder:
                 del best[_BEST:]
                 best.append((float(values[c]), i))
 
-    def _samples_data(self, shown: set[int]) -> dict[str, Any]:
+    def _samples_data(self, shown: set[int]) -> JsonDict:
         """Return the name, text and whether there is an image of samples, by number; make their thumbnails."""
         if self.samples is None:
             return {}
@@ -320,7 +321,7 @@ class Builder:
             details, shown = [], set()
             for name in listed[start : start + CONCEPTS_A_PIECE]:
                 having = in_formulas.get(name, [])
-                found: dict[str, Any] = {"formulas": having[:60], "n_formulas": len(having)}
+                found: JsonDict = {"formulas": having[:60], "n_formulas": len(having)}
                 best = sorted(self.best_neurons.get(name, []), reverse=True)[:_BEST]
                 found["neurons"] = [[i, number(auc)] for auc, i in best]
                 found["parents"], found["children"] = above.get(name, []), below.get(name, [])
@@ -381,13 +382,13 @@ class Builder:
         return unread
 
 
-def _schema_entry(column: Column) -> dict[str, Any]:
+def _schema_entry(column: Column) -> JsonDict:
     """Return how the page shows, sorts and filters a column."""
     entry = {"name": column.name, "kind": column.kind, "about": column.about, "form": column.form, "page": column.page}
     return entry if column.at_least is None else {**entry, "at_least": column.at_least}
 
 
-def _standard_ranks(block: NDArray[Any]) -> NDArray[np.float32]:
+def _standard_ranks(block: AnyArray) -> NDArray[np.float32]:
     """Return the midranks of each column, centred and scaled to length 1."""
     from scipy.stats import rankdata
 
@@ -412,7 +413,7 @@ def _coded(formula: Formula, concepts: Mapping[str, int], outer: int = 0) -> str
     return f"({text})" if binding < outer else text
 
 
-def _packed(values: list[Any]) -> dict[str, Any]:
+def _packed(values: list[Any]) -> JsonDict:
     """Pack a column: runs of constant or consecutive integers, codes of few values, or decimals as integers."""
     whole = all(isinstance(value, int) for value in values)
     for step in (0, 1) if whole else ():

@@ -18,7 +18,7 @@ from neuronym.labels.labels import Explanation, Label
 from neuronym.labels.schema import COLUMNS, Column
 from neuronym.search.scores import AUC
 from neuronym.stats.curves import Density, Roc
-from neuronym.types import Name
+from neuronym.types import AnyArray, JsonDict, Name
 
 __all__ = ["Layer", "number", "tree"]
 
@@ -100,7 +100,7 @@ class Layer:
         """The numbers of the samples that are used."""
         return self.aligned.used(self.numbers)
 
-    def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
+    def values(self, columns: NDArray[np.intp]) -> AnyArray:
         """Return the activations of some neurons on the samples that are used.
 
         Raises
@@ -136,7 +136,7 @@ class Layer:
         return np.asarray(aucs, np.float32), counts.astype(np.int64)
 
 
-def distribution(values: Floats, inside: Bools | None) -> dict[str, Any]:
+def distribution(values: Floats, inside: Bools | None) -> JsonDict:
     """Return the densities inside and outside a formula, or over all samples, with the shares of exact zeros."""
     span = float(values.max()) - float(values.min())
     sides = {"all": values} if inside is None else {"inside": values[inside], "outside": values[~inside]}
@@ -152,7 +152,7 @@ def distribution(values: Floats, inside: Bools | None) -> dict[str, Any]:
     return found
 
 
-def roc(values: Floats, inside: Bools, low: bool) -> dict[str, Any] | None:
+def roc(values: Floats, inside: Bools, low: bool) -> JsonDict | None:
     """Return points of the ROC curve, and the threshold with the highest F1 in hindsight; None without two classes."""
     m, n = int(inside.sum()), int((~inside).sum())
     if not m or not n:
@@ -188,9 +188,7 @@ def choose_samples(
     return found
 
 
-def single_concepts(
-    aucs: NDArray[np.float32], counts: NDArray[np.int64], names: Sequence[str], low: bool
-) -> dict[str, Any]:
+def single_concepts(aucs: NDArray[np.float32], counts: NDArray[np.int64], names: Sequence[str], low: bool) -> JsonDict:
     """Return the concepts with the highest and the lowest AUC, of −f for a low neuron, if enough samples show them."""
     aucs = 1 - aucs if low else aucs
     known = np.flatnonzero((counts >= min(20, max(1, int(counts.max())))) & np.isfinite(aucs))
@@ -210,16 +208,16 @@ def column_value(label: Label, column: Column) -> float | int | None:
     return number(value, 3)
 
 
-def label_numbers(label: Label) -> dict[str, Any]:
+def label_numbers(label: Label) -> JsonDict:
     """Return the numbers that a label has."""
     found = {one.name: number(getattr(label, one.name)) for one in COLUMNS if one.numeric and one.stored}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def path_and_runners_up(label: Label) -> dict[str, Any]:
+def path_and_runners_up(label: Label) -> JsonDict:
     """Return the best formula of each length, and the runners-up."""
 
-    def described(one: Explanation) -> dict[str, Any]:
+    def described(one: Explanation) -> JsonDict:
         values = {name: number(getattr(one, name)) for name in ("auc", "fraction", "count", "auc_heldout", "p_gain")}
         return {"formula": tree(one.formula), **{name: value for name, value in values.items() if value is not None}}
 

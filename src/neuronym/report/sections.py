@@ -10,6 +10,7 @@ from neuronym.analysis.spurious import Findings
 from neuronym.errors import OptionError
 from neuronym.labels.labels import Labels
 from neuronym.report.detail import number, tree
+from neuronym.types import JsonDict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ __all__ = ["circuits_data", "compared_data", "findings_data"]
 _ROWS = 60  # of a table of findings
 
 
-def circuits_data(circuits: Circuit | Iterable[Circuit]) -> list[dict[str, Any]] | None:
+def circuits_data(circuits: Circuit | Iterable[Circuit]) -> list[JsonDict] | None:
     """Return circuits as nodes and edges; None if there are none.
 
     Raises
@@ -53,14 +54,14 @@ def circuits_data(circuits: Circuit | Iterable[Circuit]) -> list[dict[str, Any]]
     return found or None
 
 
-def findings_data(findings: Findings | None) -> list[dict[str, Any]] | None:
+def findings_data(findings: Findings | None) -> list[JsonDict] | None:
     """Return the tables of each suspect, with the neurons and classes at both ends; None without findings."""
     if findings is None:
         return None
     found = []
     for suspect, neurons in findings.neurons.groupby("suspect", sort=False):
         n_pairs = int(neurons["pairs"].iloc[0])
-        entry: dict[str, Any] = {"suspect": suspect, "pairs": n_pairs, "neurons": [], "classes": None}
+        entry: JsonDict = {"suspect": suspect, "pairs": n_pairs, "neurons": [], "classes": None}
         layers: Any = neurons.groupby("layer", sort=False) if "layer" in neurons else [(None, neurons)]
         for layer, part in layers:
             table = _table(_ends(part), ("suspect", "layer", "pairs", "p", "log10_p"))
@@ -78,7 +79,7 @@ def _ends(table: pd.DataFrame) -> pd.DataFrame:
     return table if len(table) <= _ROWS else table.iloc[[*range(half), *range(-half, 0)]]
 
 
-def _table(table: pd.DataFrame, without: tuple[str, ...]) -> dict[str, Any]:
+def _table(table: pd.DataFrame, without: tuple[str, ...]) -> JsonDict:
     """Return the columns and rows of a table as JSON, without some columns and those that are empty."""
     columns = [name for name in table.columns if name not in without and table[name].notna().any()]
     listed = table[columns].itertuples(index=False)

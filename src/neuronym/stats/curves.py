@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neuronym.types import AnyArray
 
 __all__ = ["Density", "Roc"]
 
@@ -35,7 +36,7 @@ class Density:
     zeros: float
 
     @classmethod
-    def of(cls, values: NDArray[Any], span: float) -> Density:
+    def of(cls, values: AnyArray, span: float) -> Density:
         """Bin activations.
 
         The number of bins is that of the Rice rule, 2 ∛n, limited to 5 to 40; equal activations fall into one bin.
@@ -78,10 +79,10 @@ class Roc:
 
     hits: Ints
     alarms: Ints
-    thresholds: NDArray[Any]
+    thresholds: AnyArray
 
     @classmethod
-    def of(cls, values: NDArray[Any], inside: NDArray[np.bool_], low: bool = False) -> Roc:
+    def of(cls, values: AnyArray, inside: NDArray[np.bool_], low: bool = False) -> Roc:
         """Compute the curve.
 
         Parameters

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym.stats.significance import normal_test
+from neuronym.types import AnyArray
 
 __all__ = ["FEWEST", "Pairs", "paired_interval", "sign_flips", "signed_rank"]
 
@@ -68,7 +69,7 @@ class Pairs:
     def __len__(self) -> int:
         return int(self.inside.shape[0])
 
-    def means(self, values: NDArray[Any]) -> tuple[Floats, Floats]:
+    def means(self, values: AnyArray) -> tuple[Floats, Floats]:
         """Average values over each side of each pair.
 
         Parameters
@@ -86,7 +87,7 @@ class Pairs:
         numbers = values.astype(np.float64)
         return np.asarray(self.outside @ numbers), np.asarray(self.inside @ numbers)
 
-    def differences(self, values: NDArray[Any]) -> Floats:
+    def differences(self, values: AnyArray) -> Floats:
         """Compute the difference of each pair, inside minus outside.
 
         Parameters

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuronym.types import AnyArray
+
 __all__ = [
     "FARTHEST",
     "auc_interval",
@@ -72,7 +74,7 @@ def normal_test(z: ArrayLike) -> tuple[Floats, Floats]:
     from scipy.special import log_ndtr, ndtr
 
     size = np.asarray(z, np.float64)
-    p: NDArray[Any] = np.minimum(2 * ndtr(-size), 1.0)
+    p: AnyArray = np.minimum(2 * ndtr(-size), 1.0)
     log10_p = np.minimum((np.log(2) + log_ndtr(-size)) / np.log(10), 0.0)
     return p, log10_p
 

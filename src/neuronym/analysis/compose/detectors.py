@@ -28,7 +28,7 @@ from neuronym.search.beam import extension
 from neuronym.search.scores import AUC
 from neuronym.stats.measures import measure
 from neuronym.stats.significance import auc_interval
-from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, LabelsLike, Name, Pool
+from neuronym.types import ActivationsLike, AnyArray, ClustersLike, ConceptsLike, LabelsLike, Name, Pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,7 @@ class NeuronFinder:
 
     def best(
         self, groups_inside: NDArray[np.bool_], inside: NDArray[np.bool_], among: set[Candidate] | None
-    ) -> tuple[ConceptNeuron, NDArray[Any]]:
+    ) -> tuple[ConceptNeuron, AnyArray]:
         """Find the best neuron for a set of samples, given as groups and as rows, on the rows not held out.
 
         Returns the neuron and its activations on all rows. ``among`` restricts the choice; None allows all neurons.
@@ -150,7 +150,7 @@ class NeuronFinder:
         heldout = self.measure(column[self.held], inside[self.held], low)["auc"]
         return ConceptNeuron(layer, taken.names[place], place, taken.n_neurons, low, value, float(heldout)), column
 
-    def measure(self, column: NDArray[Any], inside: NDArray[np.bool_], low: bool) -> NDArray[np.void]:
+    def measure(self, column: AnyArray, inside: NDArray[np.bool_], low: bool) -> NDArray[np.void]:
         """Compute the ``MEASURES`` of one neuron on the held-out rows."""
         clusters = None if self.clusters is None else self.clusters[self.held]
         row: NDArray[np.void] = measure(column, inside[np.newaxis], np.ones(len(column), np.int64), clusters, low)[0]
@@ -546,7 +546,7 @@ class NeuronChoice:
 
     formula: Formula
     parts: Mapping[str, ConceptNeuron]
-    columns: Mapping[str, NDArray[Any]]
+    columns: Mapping[str, AnyArray]
     single: ConceptNeuron
     single_measure: NDArray[np.void]
     truth: NDArray[np.bool_]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neuronym._util.messages import no_such
 from neuronym.data.formula import Formula
 from neuronym.errors import OptionError
+from neuronym.types import AnyArray
 
 __all__ = ["NORMS", "Membership", "TNorm", "evaluate_fuzzy"]
 
@@ -178,7 +179,7 @@ class Membership:
     low: bool = False
 
     @classmethod
-    def fitted(cls, kind: str, column: NDArray[Any], low: bool = False) -> Membership:
+    def fitted(cls, kind: str, column: AnyArray, low: bool = False) -> Membership:
         """Fit a mapping to the activations of one neuron.
 
         Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,7 @@ from neuronym.inputs.alignment import Aligned, check_finite
 from neuronym.stats.measures import measure, p_values
 from neuronym.stats.paired import FEWEST, Pairs, paired_interval, sign_flips, signed_rank
 from neuronym.stats.significance import auc_interval, benjamini_hochberg
-from neuronym.types import Name
+from neuronym.types import AnyArray, Name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,13 +106,13 @@ class SuspectComparison:
             tables.append(_table(suspect, [activations.names[j] for j in columns], statistics, len(self.pairs[k])))
         return tables
 
-    def _compare_block(self, block: NDArray[Any], permutations: int, seed: int) -> list[dict[str, Floats]]:
+    def _compare_block(self, block: AnyArray, permutations: int, seed: int) -> list[dict[str, Floats]]:
         """Compare a block of neurons for each suspect."""
         values = self.groups.used(block)
         check_finite(values)
         return [self._compare(k, values, permutations, seed) for k in range(len(self.suspects))]
 
-    def _compare(self, k: int, values: NDArray[Any], permutations: int, seed: int) -> dict[str, Floats]:
+    def _compare(self, k: int, values: AnyArray, permutations: int, seed: int) -> dict[str, Floats]:
         """Compute the statistics of a block of neurons for the suspect k."""
         compared, pairs = self.compared[k], self.pairs[k]
         inside, block = self.inside[k][compared], values[compared]
