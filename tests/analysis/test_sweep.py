@@ -151,7 +151,7 @@ def test_the_command_sweeps(tmp_path, command, data):
     assert "auc_heldout" in out
     assert (tmp_path / "s.png").exists()
     for wrong, message in (
-        (["--min-fractions", "0,x"], "'--min-fractions': they must be numbers separated by commas"),
+        (["--min-fractions", "0,x"], "'--min-fractions': must be numbers separated by commas"),
         (["--wordnet", "--hierarchy", str(tmp_path / "h.csv")], "give only one of --wordnet and --hierarchy"),
         (["--out", str(tmp_path / "s.csv")], "exists"),
         (["--plot", str(tmp_path / "s.gif")], "s.gif"),

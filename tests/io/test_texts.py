@@ -95,7 +95,7 @@ def test_from_texts_to_labels_on_the_command_line(bert, texts, tmp_path, monkeyp
     regex = ["concepts", "regex", "tokens.csv", "--out", "words.parquet"]
     assert command(*regex, "--pattern", "digit=^[0-9]$", "--pattern", "pet=cat|dog")[0] == 0
     assert "--pattern must be NAME=REGEX, not 'cat'" in command(*regex, "--pattern", "cat", "--overwrite")[2]
-    assert "no regular expression: '('" in command(*regex, "--pattern", "a=(", "--overwrite")[2]
+    assert "not a valid regular expression: '('" in command(*regex, "--pattern", "a=(", "--overwrite")[2]
     assert (
         "two patterns have the same name" in command(*regex, "--pattern", "a=b", "--pattern", "a=c", "--overwrite")[2]
     )

@@ -86,11 +86,11 @@ _OPTIONS = {
     "hierarchy": HIERARCHY,
     "seed": Annotated[int, typer.Option(help="The seed of the random sets.")],
 }
-_OWN = {"wordnet": WORDNET}
+_EXTRA = {"wordnet": WORDNET}
 
 
 @app.command("circuit", epilog=_EXAMPLES)
-@mirrors(circuit, _OPTIONS, _OWN)
+@mirrors(circuit, _OPTIONS, _EXTRA)
 def circuit_command(
     model: MODEL,
     ablate_neurons: Annotated[

@@ -68,10 +68,10 @@ def _print(table: pd.DataFrame) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(box=None, header_style="bold", pad_edge=False)
+    printed = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("detector", "mapping", "AUC", "held out", "95% interval"):
-        shown.add_column(title, justify="left" if title in ("detector", "mapping") else "right")
+        printed.add_column(title, justify="left" if title in ("detector", "mapping") else "right")
     for row in table.itertuples(index=False):
         interval = f"{row.auc_low:.4f} to {row.auc_high:.4f}"
-        shown.add_row(str(row.detector), str(row.mapping), f"{row.auc:.4f}", f"{row.auc_heldout:.4f}", interval)
-    Console(width=100).print(shown)
+        printed.add_row(str(row.detector), str(row.mapping), f"{row.auc:.4f}", f"{row.auc_heldout:.4f}", interval)
+    Console(width=100).print(printed)

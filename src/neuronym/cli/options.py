@@ -41,7 +41,7 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def mirrors(
-    function: Callable[..., object], options: Mapping[str, Any], own: Mapping[str, Any] | None = None
+    function: Callable[..., object], options: Mapping[str, Any], extra: Mapping[str, Any] | None = None
 ) -> Callable[[Command], Command]:
     """Give a command, as its ``**options``, keywords of a library function with the function's own defaults.
 
@@ -51,7 +51,7 @@ def mirrors(
         The function, which has all these options.
     options : mapping of str to type
         The keywords and their types, in the order of the help; ``typer.Option`` in the type describes the option.
-    own : mapping of str to type, optional
+    extra : mapping of str to type, optional
         Options of the command alone, None by default, which it converts to arguments of the function.
 
     Returns
@@ -79,7 +79,7 @@ def mirrors(
         ]
         first = [one for one in plain if one.default is one.empty or _is_argument(one)]
         mirrored = [option(name, defaults[name], annotation) for name, annotation in options.items()]
-        mirrored += [option(name, None, annotation) for name, annotation in (own or {}).items()]
+        mirrored += [option(name, None, annotation) for name, annotation in (extra or {}).items()]
         parameters = [*first, *mirrored, *(one for one in plain if one not in first)]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {one.name: one.annotation for one in parameters}

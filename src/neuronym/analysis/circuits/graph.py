@@ -321,13 +321,13 @@ def by_depth(labels: Labels, concepts: ConceptsLike, hierarchy: HierarchyLike) -
     """
     import pandas as pd
 
-    shown = as_concepts(concepts)
-    positions = hierarchy_positions(as_hierarchy(hierarchy), shown)
+    known_concepts = as_concepts(concepts)
+    positions = hierarchy_positions(as_hierarchy(hierarchy), known_concepts)
     rows = []
     for one in labels:
         if one.formula is None:
             continue
-        of_formula = np.array([positions[shown.index(concept)] for concept in one.formula.concepts])
+        of_formula = np.array([positions[known_concepts.index(concept)] for concept in one.formula.concepts])
         known = of_formula[np.isfinite(of_formula[:, 1])]
         hypernyms, depth = known.mean(axis=0) if len(known) else (np.nan, np.nan)
         rows.append((str(one.layer), one.auc, one.fraction, one.formula.length, depth, hypernyms))

@@ -353,11 +353,11 @@ def _match_concepts(
     """Match concepts to the samples of the layers; if both are DataFrames, row numbers count as ids too."""
     if concepts is None:
         return layers, None
-    shown = inputs.as_concepts(concepts)
+    matched = inputs.as_concepts(concepts)
     if tables:
-        first, shown = by_index(next(iter(layers.values())), shown)
+        first, matched = by_index(next(iter(layers.values())), matched)
         layers = {layer: one.replace(sample_ids=first.sample_ids) for layer, one in layers.items()}
-    return layers, inputs.align(layers, shown)[0].concepts
+    return layers, inputs.align(layers, matched)[0].concepts
 
 
 def _check_against_model(model: torch.nn.Module, data: Any, stored: Mapping[str, Activations]) -> None:

@@ -230,15 +230,17 @@ def circuit(
     if out is not None:
         for name in files:  # before the work, so that nothing is lost
             check_target(make_folder(out) / name, overwrite)
-    matrix = None if concepts is None else as_concepts(concepts)
+    known_concepts = None if concepts is None else as_concepts(concepts)
     known_labels = Labels.open(labels) if isinstance(labels, str | Path) else labels
-    observed = _observe(model, data, images, table, weights, [*lower, target_layer], activations, matrix, progress)
+    observed = _observe(
+        model, data, images, table, weights, [*lower, target_layer], activations, known_concepts, progress
+    )
     class_names = open_class_names(classes) if isinstance(classes, str | Path) else classes
     targets = _TargetLayer(observed, target_layer, class_names)
     main_target = targets.find(target)
     second_target = None if versus is None else targets.find(versus)
     title = targets.titles.get(main_target, "")
-    by_class = where is None and matrix is not None and title in matrix
+    by_class = where is None and known_concepts is not None and title in known_concepts
     rows = observed.select(Formula.concept(title) if by_class else where, main_target)
     if known_labels is None and observed.concepts is not None:
         known_labels = label(observed.layers, observed.concepts, length=length, progress=progress)
@@ -258,8 +260,8 @@ def circuit(
         study.ablations[name] = _ablate(
             observed, target=main_target, neurons=neurons, where=rows, classes=truth, n_random=n_random, seed=seed
         )
-    if opened_hierarchy is not None and known_labels is not None and matrix is not None:
-        study = replace(study, depths=by_depth(known_labels, matrix, opened_hierarchy))
+    if opened_hierarchy is not None and known_labels is not None and known_concepts is not None:
+        study = replace(study, depths=by_depth(known_labels, known_concepts, opened_hierarchy))
     if out is not None:
         study.save(out, overwrite=overwrite)
     return study

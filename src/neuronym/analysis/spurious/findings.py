@@ -283,16 +283,16 @@ def relabel(
     wanted = {suspects} if isinstance(suspects, str) else set(suspects)
     names = options.pop("names", None)
     names = None if names is None else list(names)
-    matrix = as_concepts(concepts, names, options.get("unknown", "error"))
+    known_concepts = as_concepts(concepts, names, options.get("unknown", "error"))
     for suspect in wanted:
-        matrix.index(suspect)  # raises with the nearest names
+        known_concepts.index(suspect)  # raises with the nearest names
     labels = label(activations, concepts, names=names, holdout=holdout, **options)
     if holdout is not None:
         labels = labels.simplest(alpha)
 
     def contains_suspect(one: Label) -> bool:
-        concepts = set() if one.formula is None else set(one.formula.concepts)
-        return bool(wanted & concepts.union(*(one.aliases.get(name, ()) for name in concepts)))
+        in_formula = set() if one.formula is None else set(one.formula.concepts)
+        return bool(wanted & in_formula.union(*(one.aliases.get(name, ()) for name in in_formula)))
 
     return labels.filter(contains_suspect).sort("auc")
 

@@ -198,8 +198,8 @@ def spurious(
             raise OptionError(
                 "there is no layer to collect: name layers (--layers) or the layer of the logits (--outputs)"
             )
-        shown = None if photo_concepts is None else as_concepts(photo_concepts)
-        all_concepts, suspect_names, logits = photos.concepts(shown), [name, *suspect_names], outputs
+        of_photos = None if photo_concepts is None else as_concepts(photo_concepts)
+        all_concepts, suspect_names, logits = photos.concepts(of_photos), [name, *suspect_names], outputs
     targets = _output_files(out, overwrite, relabel, outputs is not None)
     class_names = open_class_names(classes) if isinstance(classes, str | Path) else classes
     collected: Any = activations if photos is None else _collect(loaded, photos, wanted, out, overwrite, progress)
