@@ -1,7 +1,7 @@
 """Slow and obvious: what the fast code must agree with, straight from the definitions."""
 
 from fractions import Fraction
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 
@@ -49,36 +49,109 @@ def simplicity(chain):
     start = 0
     for stop in range(1, len(chain) + 1):
         if stop == len(chain) or operators[stop] != operators[start]:
-            literals[start:stop] = sorted(literals[start:stop])
+            if max(operators) < 2:  # with two brackets they are in order
+                literals[start:stop] = sorted(literals[start:stop])
             start = stop
     negations = sum(literal % 2 for literal in literals)
     return len(chain), negations, sorted(literal // 2 for literal in literals), operators, literals
 
 
+def readonce(concepts, negation=True, operators=("and", "or")):
+    """Every read-once formula that holds each of these concepts, as a tree: a literal, or (operator, set of trees).
+
+    Operands of an operator are no formulas of that operator, so that no formula comes twice.
+    """
+    if len(concepts) == 1:
+        return {2 * concepts[0], 2 * concepts[0] + 1} if negation else {2 * concepts[0]}
+    found = set()
+    for inside in range(1, 2 ** (len(concepts) - 1)):
+        left = [c for i, c in enumerate(concepts) if inside >> i & 1]
+        right = [c for c in concepts if c not in left]
+        for operator in [AND] * ("and" in operators) + [OR] * ("or" in operators):
+            for one, other in product(*(readonce(side, negation, operators) for side in (left, right))):
+                parts = [
+                    side[1] if isinstance(side, tuple) and side[0] == operator else {side} for side in (one, other)
+                ]
+                found.add((operator, frozenset().union(*parts)))
+    return found
+
+
+def tree_truth(tree, concepts):
+    """Where a tree is true: shape (n_samples,)."""
+    if not isinstance(tree, tuple):
+        return concepts[:, tree // 2] != bool(tree % 2)
+    values = [tree_truth(operand, concepts) for operand in tree[1]]
+    return np.logical_or.reduce(values) if tree[0] == OR else np.logical_and.reduce(values)
+
+
+def without(tree):
+    """Every tree that comes of dropping one literal; None where nothing is left."""
+    if not isinstance(tree, tuple):
+        yield None
+        return
+    for operand in tree[1]:
+        rest = tree[1] - {operand}
+        for less in without(operand):
+            kept = rest if less is None else rest | {less}
+            yield (tree[0], frozenset(kept)) if len(kept) > 1 else next(iter(kept))
+
+
+def spelled(tree):
+    """Literals and operators of a tree, as ``SearchResult`` codes them: brackets first, then literals, ascending."""
+    if not isinstance(tree, tuple):
+        return (tree,), (AND,)
+    leaves = sorted(operand for operand in tree[1] if not isinstance(operand, tuple))
+    brackets = sorted(spelled(operand) for operand in tree[1] if isinstance(operand, tuple))
+    if not brackets:
+        return tuple(leaves), (tree[0],) * len(leaves)
+    literals, operators = brackets[0]
+    for more, joined in brackets[1:]:
+        literals, operators = literals + more, (*operators, tree[0] + 2, *joined[1:])
+    return literals + tuple(leaves), operators + (tree[0],) * len(leaves)
+
+
 def exhaustive(activations, concepts, weights, rules):
     """The best (AUC, chain) over all read-once formulas that the rules allow; None if there is none.
 
-    ``rules`` has the fields of ``neuronym.search.Rules``. With prefixes="constrained", every prefix of the chain must
-    satisfy the fractions; otherwise the formula alone.
+    ``rules`` has the fields of ``neuronym.search.Rules``. With prefixes="constrained" formulas are chains, and every
+    prefix must satisfy the fractions; otherwise the formula alone, and each of its literals must change enough.
     """
     weights = np.ones(len(activations), np.int64) if weights is None else np.asarray(weights)
-    total = int(weights.sum())
+    total, known = int(weights.sum()), {}
 
-    def feasible(chain):
-        count = int(weights[truth(chain, concepts)].sum())
+    def feasible(inside):
+        count = int(weights[inside].sum())
         share = Fraction(count, total)
         lowest, highest = Fraction(rules.min_fraction), Fraction(rules.max_fraction)
         return rules.min_count <= count < total and lowest <= share <= highest
 
+    def auc(inside):
+        key = inside.tobytes()
+        if key not in known:
+            known[key] = auc_by_pairs(activations, inside, weights)
+        return known[key]
+
+    def published():
+        for chain in chains(concepts.shape[1], rules.length, rules.negation, rules.operators):
+            if all(feasible(truth(chain[: n + 1], concepts)) for n in range(len(chain))):
+                yield truth(chain, concepts), chain
+
+    def every():
+        for size in range(1, rules.length + 1):
+            for chosen in combinations(range(concepts.shape[1]), size):
+                for tree in readonce(chosen, rules.negation, rules.operators):
+                    inside = tree_truth(tree, concepts)
+                    rests = [tree_truth(less, concepts) for less in without(tree) if less is not None]
+                    changed = [int(weights[inside != rest].sum()) for rest in rests]
+                    if feasible(inside) and all(n >= rules.min_change for n in changed):
+                        yield inside, tuple(zip(*spelled(tree), strict=True))
+
     best = None
-    for chain in chains(concepts.shape[1], rules.length, rules.negation, rules.operators):
-        prefixes = [chain[: n + 1] for n in range(len(chain))] if rules.prefixes == "constrained" else [chain]
-        if all(feasible(prefix) for prefix in prefixes):
-            auc = auc_by_pairs(activations, truth(chain, concepts), weights)
-            key = (-auc, *simplicity(chain))
-            if best is None or key < best[0]:
-                best = key, auc, chain
-    return None if best is None else best[1:]
+    for inside, chain in published() if rules.prefixes == "constrained" else every():
+        key = -auc(inside), *simplicity(chain)
+        if best is None or key < best[0]:
+            best = key, chain
+    return None if best is None else (-best[0][0], best[1])
 
 
 def text(chain, names):

@@ -37,6 +37,7 @@ __all__ = [
     "PathLike",
     "Pool",
     "SamplesLike",
+    "SearchMethod",
     "Unknown",
 ]
 
@@ -54,6 +55,9 @@ Name: TypeAlias = int | str
 
 #: Whether a neuron is high or low inside its formula.
 Direction: TypeAlias = Literal["high", "low"]
+
+#: How to search formulas: exactly if that is affordable, exactly whatever it takes, or by beam alone.
+SearchMethod: TypeAlias = Literal["auto", "optimal", "beam"]
 
 #: How to treat a concept value that is neither yes nor no: raise an error, count it as no, or drop its sample.
 Unknown: TypeAlias = Literal["error", "no", "drop"]

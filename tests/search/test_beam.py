@@ -36,7 +36,7 @@ def small_data(draw):
 )
 def test_an_unlimited_beam_finds_what_exhaustive_search_finds(data, prefixes, length, fractions, negation, operators):
     activations, concepts, weights = data
-    rules = Rules(length, UNLIMITED, *fractions, 1, prefixes, negation, operators)
+    rules = Rules(length, UNLIMITED, *fractions, 1, prefixes, negation, operators, min_change=0)
     found = label(
         activations,
         concepts,
@@ -50,6 +50,8 @@ def test_an_unlimited_beam_finds_what_exhaustive_search_finds(data, prefixes, le
         negation=negation,
         operators=operators,
         weights=weights,
+        search="beam",
+        min_change=0,
     )[0]
     seen = np.ones(len(activations), bool) if weights is None else weights > 0
     if len(set(activations[seen].tolist())) == 1:
@@ -208,7 +210,7 @@ def test_a_wider_beam_is_never_worse_by_its_path():
     rng = np.random.default_rng(6)
     concepts = rng.random((600, 15)) < 0.25
     activations = rng.normal(size=(600, 20))
-    narrow, wide = (label(activations, concepts, length=2, beam=b) for b in (1, UNLIMITED))
+    narrow, wide = (label(activations, concepts, length=2, beam=b, search="beam") for b in (1, UNLIMITED))
     assert all(w.auc >= n.auc for w, n in zip(wide, narrow, strict=True))
     assert all(w.path[0] == n.path[0] for w, n in zip(wide, narrow, strict=True))
 
@@ -259,6 +261,11 @@ def test_the_reference_agrees_with_itself():
         ({"prefixes": "all"}, "prefixes must be 'free' or 'constrained', not 'all'"),
         ({"operators": ("xor",)}, "operators must be a tuple of"),
         ({"operators": "and"}, "operators must be a tuple of"),
+        ({"search": "all"}, "search must be 'auto', 'optimal' or 'beam', not 'all'"),
+        ({"search": "optimal", "prefixes": "constrained"}, "prefixes='constrained' is the published beam search"),
+        ({"search": "optimal", "length": 5}, "search='optimal' goes up to length=4, not 5"),
+        ({"budget": 0}, "budget must be a whole number of at least 1, not 0"),
+        ({"min_change": -1}, "min_change must be a whole number of at least 0, not -1"),
         ({"direction": "up"}, "direction must be 'high', 'low' or 'both', not 'up'"),
     ],
 )

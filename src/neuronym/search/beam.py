@@ -10,6 +10,9 @@ The beam search (section 3 of the paper): the first beam holds the best literals
 round extends every member by AND and OR with every literal, keeps the old members as candidates, and keeps the best.
 Beside the feasible formulas the beam keeps infeasible ones as *stepping stones*, unless ``prefixes="constrained"``,
 which is the published search.
+
+The exact search (``optimal``) starts from the scores that the beam reaches, and goes on until it has proven that
+nothing is better, or has spent its budget.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +28,14 @@ from numpy.typing import NDArray
 from neuronym.data.formula import Formula
 from neuronym.data.groups import ConceptGroups
 from neuronym.errors import OptionError
+from neuronym.search.readonce import BRACKET
 from neuronym.search.scores import AUC, Score
-from neuronym.types import Direction
+from neuronym.types import Direction, SearchMethod
 
-__all__ = ["Direction", "FormulaDecoder", "Rules", "SearchResult", "Searcher", "extension", "search"]
+if TYPE_CHECKING:
+    from neuronym.search.optimal import Meetings, Tables
 
+__all__ = ["FormulaDecoder", "Rules", "SearchResult", "Searcher", "extension", "search"]
 
 _OPERATORS: tuple[Literal["and"], Literal["or"]] = ("and", "or")
 
@@ -47,11 +53,24 @@ class Rules:
     min_fraction, max_fraction : float
         A reported formula is true for this share of the samples: α and β of the paper, both included.
     min_count : int
-        Every formula that the search goes through is true for at least so many samples.
+        A reported formula is true for at least so many samples. The beam also asks it of every formula that it builds
+        on; exact search does not.
     prefixes : {"free", "constrained"}
-        Whether the fractions are asked of the reported formula alone, or of every prefix that it is built from.
+        Whether the fractions are asked of the reported formula alone, or of every prefix that it is built from. Only
+        the beam has prefixes, so ``"constrained"`` means ``search="beam"``, and ``min_change=0`` unless that is given.
+        Where ``min_fraction`` is above the fractions of most concepts, it loses nearly every formula of several.
     negation : bool
+        Whether concepts may be negated.
     operators : subset of ("and", "or")
+    search : {"auto", "optimal", "beam"}
+        ``"optimal"``: the formula with the highest score of all read-once formulas of at most ``length`` ≤ 4 concepts.
+        ``"auto"``: that, where the proof fits in ``budget``; else the best one found, never worse than the beam's.
+    budget : int
+        The most operations that ``"auto"`` spends on a neuron in one direction: numbers added, formulas and pairs of
+        items looked at. Not time, so that what is found does not depend on the machine.
+    min_change : int or None
+        Every literal of a reported formula of two or more matters: dropping it changes at least so many samples. None
+        for ``min_count``; 0 asks nothing, as the published search does.
     """
 
     length: int = 3
@@ -62,9 +81,18 @@ class Rules:
     prefixes: Literal["free", "constrained"] = "free"
     negation: bool = True
     operators: tuple[str, ...] = ("and", "or")
+    search: SearchMethod = "auto"
+    budget: int = 10**8
+    min_change: int | None = None
 
     def __post_init__(self) -> None:
-        for name, lowest in (("length", 1), ("beam", 1), ("min_count", 1)):
+        published = self.prefixes == "constrained"
+        if self.min_change is None:
+            object.__setattr__(self, "min_change", 0 if published else self.min_count)
+        if published and self.search == "auto":
+            object.__setattr__(self, "search", "beam")
+        checked = (("length", 1), ("beam", 1), ("min_count", 1), ("budget", 1), ("min_change", 0))
+        for name, lowest in checked:
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < lowest:
                 raise OptionError(f"{name} must be a whole number of at least {lowest}, not {value!r}")
@@ -80,6 +108,17 @@ class Rules:
             raise OptionError(f"prefixes must be 'free' or 'constrained', not {self.prefixes!r}")
         if not isinstance(self.operators, tuple | list) or any(o not in ("and", "or") for o in self.operators):
             raise OptionError(f'operators must be a tuple of "and" and "or", such as ("and",), not {self.operators!r}')
+        if self.search not in ("auto", "optimal", "beam"):
+            raise OptionError(f"search must be 'auto', 'optimal' or 'beam', not {self.search!r}")
+        if self.search == "optimal" and published:
+            raise OptionError("prefixes='constrained' is the published beam search: search='optimal' has no prefixes")
+        if self.search == "optimal" and self.length > 4:
+            raise OptionError(f"search='optimal' goes up to length=4, not {self.length}: choose search='auto'")
+
+    @property
+    def least_change(self) -> int:
+        """How many samples dropping a literal changes at least."""
+        return int(self.min_change or 0)
 
     def bounds(self, total: int) -> tuple[int, int]:
         """The lowest and the highest count n with min_fraction ≤ n/total ≤ max_fraction and n ≥ min_count."""
@@ -112,8 +151,9 @@ class Rules:
 class SearchResult:
     """What the search found for a block of neurons, as plain arrays.
 
-    A formula takes a *slot*. Slots 0 … B are the best formulas, best first; slots B + 1 … B + L are the path, the
-    best one of length at most 1, 2, …, L. An empty slot has length 0.
+    A formula takes a *slot*. Slot 0 is the best formula; slots 1 … B are runners-up, best first: the best of the others
+    that the beam has met, each of another extension. Slots B + 1 … B + L are the path, the best formula of length at
+    most 1, 2, …, L. An empty slot has length 0.
 
     Parameters
     ----------
@@ -121,10 +161,20 @@ class SearchResult:
     literals : int64, shape (n_neurons, B + 1 + L, min(L, n_concepts))
         2c for concept c, 2c + 1 for its negation.
     operators : int64, shape of literals
-        0 for AND, 1 for OR; number i joins literal i to all before it.
+        0 for AND, 1 for OR; number i joins literal i to all before it, and number 0 repeats number 1. Two more where
+        literal i opens a bracket that goes to the end: (a ∨ b) ∧ (c ∨ d) has the operators 1, 1, 2, 1.
     counts, sums : int64, shape (n_neurons, B + 1 + L)
     scores : float64, shape (n_neurons, B + 1 + L)
         NaN in empty slots.
+    optimal : bool, shape (n_neurons,)
+        Whether it is proven that no formula that the rules allow is better than the best one, or that there is none.
+    bound : float64, shape (n_neurons,)
+        No formula that the rules allow has a higher score; −inf where there is none, NaN from the beam alone.
+    ceiling : float64, shape (n_neurons,)
+        No formula of any length over these concepts has a higher score at an allowed count; NaN from the beam alone,
+        and where more than half of the samples have a row of their own, since there it says nothing.
+    operations : int64, shape (n_neurons,)
+        What exact search has spent; 0 from the beam alone.
     """
 
     lengths: NDArray[np.int64]
@@ -133,6 +183,10 @@ class SearchResult:
     counts: NDArray[np.int64]
     sums: NDArray[np.int64]
     scores: NDArray[np.float64]
+    optimal: NDArray[np.bool_]
+    bound: NDArray[np.float64]
+    ceiling: NDArray[np.float64]
+    operations: NDArray[np.int64]
 
     @classmethod
     def joined(cls, parts: Sequence[SearchResult]) -> SearchResult:
@@ -148,6 +202,12 @@ class SearchResult:
         """The score of the best formula, −inf where there is none: shape (n_neurons,)."""
         return np.where(self.lengths[:, 0] > 0, self.scores[:, 0], -np.inf)
 
+    @property
+    def gap(self) -> NDArray[np.float64]:
+        """How much better another formula may be: 0 where none is, NaN from the beam alone and without a formula."""
+        with np.errstate(invalid="ignore"):
+            return np.where(self.optimal, 0.0, self.bound - self.scores[:, 0])
+
     def code(self, j: int, slot: int = 0) -> Code:
         """The formula in a slot of neuron j: its literals and operators; empty where the slot is."""
         length = int(self.lengths[j, slot])
@@ -162,6 +222,9 @@ def extension(code: Code, groups: ConceptGroups) -> NDArray[np.bool_]:
     inside = np.zeros(groups.n_groups, np.bool_)
     for place, (literal, operator) in enumerate(zip(*code, strict=True)):
         own = np.full(groups.n_groups, bool(literal & 1))
+        if operator & BRACKET:
+            rest = extension((code[0][place:], (0, *code[1][place + 1 :])), groups)
+            return inside | rest if operator & 1 else inside & rest
         c = literal >> 1
         own[groups.concept_groups[groups.concept_ptr[c] : groups.concept_ptr[c + 1]]] ^= True
         inside = own if not place else inside | own if operator else inside & own
@@ -170,29 +233,89 @@ def extension(code: Code, groups: ConceptGroups) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Searcher:
-    """A search, with all of it that does not depend on the neuron."""
+    """A search, with all of it that does not depend on the neuron.
+
+    Parameters
+    ----------
+    groups, rules, directions, score
+    meetings : Meetings or None
+        Which concepts meet, where that is known from another search over the same groups.
+    """
 
     groups: ConceptGroups
     rules: Rules
     directions: tuple[Direction, ...] = ("high",)
     score: Score = field(default_factory=AUC)
+    meetings: Meetings | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.rules.search == "beam":
+            return
+        from neuronym.search.optimal import Meetings
+
+        length = min(self.rules.length, 3)
+        if self.meetings is None or self.meetings.length != length:
+            object.__setattr__(self, "meetings", Meetings(self.groups, length))
 
     @cached_property
     def table(self) -> NDArray[np.float64]:
         return self.score.table(self.groups.total)
 
+    @cached_property
+    def _exact(self) -> Tables:
+        from neuronym.search.optimal import Tables
+
+        assert self.meetings is not None
+        return Tables(self.meetings, self.groups, self.rules)
+
+    def prepare(self) -> None:
+        """Compute what neurons share, before threads ask for it, and compile.
+
+        Raises
+        ------
+        OptionError
+            If ``search="optimal"`` asks for more than tables can hold.
+        """
+        from neuronym.search import beam_kernels, rank_kernels  # noqa: F401
+
+        if self.rules.search != "beam":
+            self._exact.prepare()
+
     def __call__(self, sums: NDArray[np.int64]) -> list[SearchResult]:
         """What is found in each direction, from the score's weights summed by group (n_neurons, n_groups)."""
-        turned = {"high": sums, "low": self.score.turned(sums, self.groups)} if "low" in self.directions else {}
-        return [search(turned.get(d, sums), self.groups, self.rules, self.table) for d in self.directions]
+        return [self._search(own) for own in self._by_direction(sums)]
 
-    def best(self, sums: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The best score over all directions, −inf where no formula was found: shape (n_neurons,)."""
-        return np.asarray(np.max([found.best for found in self(sums)], axis=0))
+    def best(self, sums: NDArray[np.int64], floor: float = -np.inf) -> NDArray[np.float64]:
+        """The best score over all directions, −inf where no formula was found: shape (n_neurons,).
+
+        With a ``floor``, scores below it may be −inf: exact search sees early that nothing reaches it.
+        """
+        return np.asarray(np.max([self._best(own, floor) for own in self._by_direction(sums)], axis=0))
+
+    def _by_direction(self, sums: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        return [sums if d == "high" else self.score.turned(sums, self.groups) for d in self.directions]
+
+    def _search(self, sums: NDArray[np.int64]) -> SearchResult:
+        found = search(sums, self.groups, self.rules, self.table)
+        if self.rules.search == "beam":
+            return found
+        from neuronym.search.optimal import improved
+
+        return improved(found, sums, self._exact, self.table)
+
+    def _best(self, sums: NDArray[np.int64], floor: float) -> NDArray[np.float64]:
+        if self.rules.search == "beam":
+            return self._search(sums).best
+        from neuronym.search.optimal import best_scores
+
+        best, proven = best_scores(sums, self._exact, self.table, floor)
+        if not proven.all():  # what is not proven hangs on where the search starts
+            best[~proven] = self._search(sums[~proven]).best
+        return best
 
 
 def search(sums: NDArray[np.int64], groups: ConceptGroups, rules: Rules, table: NDArray[np.float64]) -> SearchResult:
-    """Search the best formulas of a block of neurons.
+    """Search the best formulas of a block of neurons by beam.
 
     Parameters
     ----------
@@ -213,6 +336,7 @@ def search(sums: NDArray[np.int64], groups: ConceptGroups, rules: Rules, table: 
         "and" in rules.operators,
         "or" in rules.operators,
         rules.prefixes == "free",
+        rules.least_change,
     )
     best, path = beam_search(
         sums,
@@ -237,6 +361,10 @@ def search(sums: NDArray[np.int64], groups: ConceptGroups, rules: Rules, table: 
         counts=counts,
         sums=totals,
         scores=scores,
+        optimal=np.zeros(len(sums), np.bool_),
+        bound=np.full(len(sums), np.nan),
+        ceiling=np.full(len(sums), np.nan),
+        operations=np.zeros(len(sums), np.int64),
     )
 
 
@@ -259,11 +387,14 @@ class FormulaDecoder:
         if known is not None:
             return known
         parts, joined_by = [self._literal(literals[0])], 0
-        for literal, operator in zip(literals[1:], operators[1:], strict=True):
-            if operator != joined_by and len(parts) > 1:
+        for place, (literal, operator) in enumerate(zip(literals[1:], operators[1:], strict=True), 1):
+            if operator & 1 != joined_by and len(parts) > 1:
                 parts = [Formula.joined(_OPERATORS[joined_by], parts)]
+            joined_by = operator & 1
+            if operator & BRACKET:
+                parts.append(self.formula(literals[place:], (0, *operators[place + 1 :])))
+                break
             parts.append(self._literal(literal))
-            joined_by = operator
         made = Formula.joined(_OPERATORS[joined_by], parts)
         return self._formulas.setdefault((literals, operators), made)
 

@@ -25,7 +25,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from neuronym.search.rank_kernels import array_type
+from neuronym.search.rank_kernels import array_type, kernel
 
 COUNT, SUM, KEY, LENGTH, NEGATIONS, EXPANDED, HEAD = range(7)
 
@@ -200,12 +200,42 @@ def _intersect(members, group_ptr, group_concepts, counts, sums, keys, totals, b
 
 
 @_inner
-def _extend(parent, both, totals, everything, table, rules, size, entries, scores, child):
+def _all_matter(entry, size, check):
+    """Whether dropping any literal of an entry changes enough samples."""
+    least, counts, concept_ptr, concept_groups, by_group, dropped = check
+    _true_in(entry, size, concept_ptr, concept_groups, by_group[0], by_group[1])
+    for skip in range(entry[LENGTH]):
+        _copy(entry, dropped)
+        dropped[LENGTH] -= 1
+        for i in range(skip, dropped[LENGTH]):
+            dropped[HEAD + i] = dropped[HEAD + i + 1]
+            dropped[HEAD + size + i] = dropped[HEAD + size + i + 1]
+        _true_in(dropped, size, concept_ptr, concept_groups, by_group[2], by_group[1])
+        changed = 0
+        for g in range(counts.shape[0]):
+            if by_group[0, g] != by_group[2, g]:
+                changed += counts[g]
+        if changed < least:
+            return False
+    return True
+
+
+@_inner
+def _place(entries, scores, kind, child, score, size, first, check):
+    """Insert an entry into the list of its kind; one whose literals change too little is built on and not reported."""
+    if check[0] and kind == 0 and not first and not _all_matter(child, size, check):
+        kind = 1
+    _insert(entries[kind], scores[kind], child, score, size)
+
+
+@_inner
+def _extend(parent, both, totals, everything, table, rules, size, entries, scores, child, check):
     """Offer φ ∧ c, φ ∧ ¬c, φ ∨ c and φ ∨ ¬c for every concept c that φ does not hold.
 
     With n∧ and S∧ of a literal λ: φ ∧ λ has (n∧, S∧) and φ ∨ λ has (n + n_λ − n∧, S + S_λ − S∧); the numbers of ¬c
     are those of everything less those of c. Extensions that equal φ, λ, nothing or everything are passed over. From
-    everything, the formula of no literal, the literals themselves follow by ∧.
+    everything, the formula of no literal, the literals themselves follow by ∧. Where a literal changes too little, the
+    extension may be built on and not be reported.
     """
     lowest, highest, min_count, flips = rules[0], rules[1], rules[2], rules[3]
     first = parent[LENGTH] == 0
@@ -244,31 +274,26 @@ def _extend(parent, both, totals, everything, table, rules, size, entries, score
                 child[COUNT] = n
                 child[SUM] = s
                 child[KEY] = key_phi + key_lit - key_both if op else key_both
-                _insert(entries[kind], scores[kind], child, score, size)
+                _place(entries, scores, kind, child, score, size, first, check)
 
 
-@njit(
-    types.void(
-        array_type(_i8, 2),
-        array_type(_i8, 1),
-        array_type(_i8, 1),
-        array_type(_i8, 1),
-        array_type(_i4, 1),
-        array_type(_i8, 1),
-        array_type(_i4, 1),
-        array_type(_f8, 2),
-        array_type(_i8, 1),
-        array_type(_i8, 3, "C", False),
-        array_type(_f8, 2, "C", False),
-        array_type(_i8, 2, "C", False),
-        array_type(_i8, 3, "C", False),
-        array_type(_u1, 2, "C", False),
-        array_type(_i8, 3, "C", False),
-        array_type(_i8, 3, "C", False),
-    ),
-    cache=True,
-    nogil=True,
-    error_model="numpy",
+@kernel(
+    array_type(_i8, 2),
+    array_type(_i8, 1),
+    array_type(_i8, 1),
+    array_type(_i8, 1),
+    array_type(_i4, 1),
+    array_type(_i8, 1),
+    array_type(_i4, 1),
+    array_type(_f8, 2),
+    array_type(_i8, 1),
+    array_type(_i8, 3, "C", False),
+    array_type(_f8, 2, "C", False),
+    array_type(_i8, 2, "C", False),
+    array_type(_i8, 3, "C", False),
+    array_type(_u1, 2, "C", False),
+    array_type(_i8, 3, "C", False),
+    array_type(_i8, 3, "C", False),
 )
 def _search(
     sums,
@@ -294,6 +319,7 @@ def _search(
     totals, both = by_concept[0], by_concept[1]
     members, other = by_group[0], by_group[1]
     everything, child = rows[0], rows[1]
+    check = (rules[7], counts, concept_ptr, concept_groups, by_group, rows[2])
     for j in range(n_neurons):
         everything[COUNT] = everything[SUM] = everything[KEY] = 0
         for g in range(n_groups):
@@ -306,20 +332,20 @@ def _search(
             entries[0, b, LENGTH] = entries[1, b, LENGTH] = 0
             scores[0, b] = -np.inf
             scores[1, b] = -np.inf if rules[6] else np.inf
-        _extend(everything, totals, totals, everything, table, rules, length, entries, scores, child)
+        _extend(everything, totals, totals, everything, table, rules, length, entries, scores, child, check)
         _copy(entries[0, 0], path[j, 0])
         for step in range(1, length):
-            stop = 2
+            stop = 3
             for kind in range(2):
                 for b in range(beam):
                     if entries[kind, b, LENGTH] and not entries[kind, b, EXPANDED]:
                         entries[kind, b, EXPANDED] = 1
                         _copy(entries[kind, b], rows[stop])
                         stop += 1
-            for b in range(2, stop):
+            for b in range(3, stop):
                 _true_in(rows[b], length, concept_ptr, concept_groups, members, other)
                 _intersect(members, group_ptr, group_concepts, counts, sums[j], keys, totals, both)
-                _extend(rows[b], both, totals, everything, table, rules, length, entries, scores, child)
+                _extend(rows[b], both, totals, everything, table, rules, length, entries, scores, child, check)
             _copy(entries[0, 0], path[j, step])
         for b in range(beam + 1):
             _copy(entries[0, b], best[j, b])
@@ -343,7 +369,7 @@ def beam_search(
     ``counts`` and ``keys`` (G,) are the groups' weights and extension keys; ``group_ptr, group_concepts`` list the
     concepts of each group and ``concept_ptr, concept_groups`` the groups of each concept. ``table`` (N + 1, 2) gives
     score(n, S) = (S − table[n, 0]) / table[n, 1]. ``rules`` is (lowest count, highest count, min_count, 2 with
-    negation or 1, AND allowed, OR allowed, stepping stones kept).
+    negation or 1, AND allowed, OR allowed, stepping stones kept, min_change).
 
     Returns ``best`` (M, beam + 1, HEAD + 2·length), the best feasible formulas, and ``path`` (M, length, …), the best
     one up to each length. LENGTH 0: none.
@@ -353,8 +379,8 @@ def beam_search(
     best = np.zeros((n_neurons, beam + 1, width), np.int64)
     path = np.zeros((n_neurons, length, width), np.int64)
     entries, scores = np.zeros((2, beam + 1, width), np.int64), np.zeros((2, beam + 1))
-    rows = np.zeros((2 + 2 * beam, width), np.int64)
-    by_concept, by_group = np.zeros((2, n_concepts, 3), np.int64), np.zeros((2, n_groups), np.uint8)
+    rows = np.zeros((3 + 2 * beam, width), np.int64)
+    by_concept, by_group = np.zeros((2, n_concepts, 3), np.int64), np.zeros((3, n_groups), np.uint8)
     _search(
         sums,
         counts,

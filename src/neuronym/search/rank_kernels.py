@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,17 @@ def array_type(dtype: Any, ndim: int, layout: Any = "C", readonly: bool = True) 
     return types.Array(dtype, ndim, layout, readonly=readonly)
 
 
-@njit(
-    types.void(
-        array_type(types.float32, 2, "A"),
-        array_type(_u4, 1),
-        array_type(_u8, 2, "C", False),
-        array_type(_i8, 1, "C", False),
-    ),
-    cache=True,
-    nogil=True,
+def kernel(*arguments: Any) -> Callable[[Callable[..., object]], Any]:
+    """Compile a function of these arguments, once; without a wrapper for C, which nothing calls and takes long."""
+    signature = types.void(*arguments)
+    return njit(signature, cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)  # type: ignore[call-overload, no-any-return]
+
+
+@kernel(
+    array_type(types.float32, 2, "A"),
+    array_type(_u4, 1),
+    array_type(_u8, 2, "C", False),
+    array_type(_i8, 1, "C", False),
 )
 def pack_keys(activations, units, keys, bad):
     """Pack float32 activations (N, M) and the unit of each sample (N,) into sortable keys (M, N).
@@ -52,16 +55,12 @@ def pack_keys(activations, units, keys, bad):
             bad[j] += broken
 
 
-@njit(
-    types.void(
-        array_type(_u8, 2),
-        array_type(_i8, 1),
-        array_type(_i8, 1),
-        array_type(_i8, 2, "C", False),
-        array_type(_f8, 1, "C", False),
-    ),
-    cache=True,
-    nogil=True,
+@kernel(
+    array_type(_u8, 2),
+    array_type(_i8, 1),
+    array_type(_i8, 1),
+    array_type(_i8, 2, "C", False),
+    array_type(_f8, 1, "C", False),
 )
 def rank_sums(keys, unit_weights, unit_groups, sums, ties):
     """Sum twice the midranks of sorted keys (M, N) by group: ``sums`` (M, G), and Σ t³ − t in ``ties`` (M,).

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
-from neuronym.search.rank_kernels import array_type
+from neuronym.search.rank_kernels import array_type, kernel
 
 _i8, _f8 = types.int64, types.float64
 
 
-@njit(
-    types.void(
-        array_type(_i8, 1),
-        array_type(_i8, 1),
-        array_type(_i8, 1),
-        array_type(_i8, 1),
-        array_type(_f8, 2),
-        array_type(_i8, 1, "C", False),
-        array_type(_i8, 2, "C", False),
-    ),
-    cache=True,
-    nogil=True,
+@kernel(
+    array_type(_i8, 1),
+    array_type(_i8, 1),
+    array_type(_i8, 1),
+    array_type(_i8, 1),
+    array_type(_f8, 2),
+    array_type(_i8, 1, "C", False),
+    array_type(_i8, 2, "C", False),
 )
 def permuted_sums(values, row_groups, cluster_ptr, class_ptr, uniform, places, sums):
     """Sum values (N,) by group (G,) after each of P permutations, into ``sums`` (P, G).
