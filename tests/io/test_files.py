@@ -183,7 +183,8 @@ def some_labels(draw):
                 tuple(draw(st.lists(st.tuples(st.none() | formulas, shares), max_size=2))),
                 permutations=draw(st.none() | st.integers(0, 10**6)),
                 tail=draw(st.none() | st.booleans()),
-                **{name: draw(maybe) for name in LABEL_NUMBERS if name not in ("permutations", "tail")},
+                optimal=draw(st.none() | st.booleans()),
+                **{name: draw(maybe) for name in LABEL_NUMBERS if name not in ("permutations", "tail", "optimal")},
             )
         )
     return Labels(rows)

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import false_discovery_control
 
 from neuronym import Activations, Concepts, Explanation, Formula, Label, Labels, OptionError, label, save_activations
+from neuronym.labeling import evidence
 
 N = 500
 
@@ -32,7 +33,8 @@ def labels(data):
 
 def test_columns_stand_in_the_order_of_the_contract(data, labels):
     contract = ["neuron", "direction", "formula", "auc", "fraction", "count", "length", "p", "log10_p", "p_search", "q"]
-    contract += ["auc_heldout", "auc_low", "auc_high", "p_gain", "average_precision", "stability"]
+    contract += ["auc_heldout", "auc_low", "auc_high", "p_gain", "optimal", "gap", "ceiling"]
+    contract += ["average_precision", "stability"]
     columns = list(labels.to_frame().columns)
     assert columns[: len(contract)] == contract
     assert columns[len(contract) : -4] == [
@@ -40,7 +42,15 @@ def test_columns_stand_in_the_order_of_the_contract(data, labels):
         *["difference", "precision", "recall"],
     ]
     assert columns[-4:] == ["reason", "path", "runners_up", "alternatives"]
-    assert set(label(*data).to_frame().columns) == {*contract[:9], "reason", "path", "runners_up"}
+    assert set(label(*data).to_frame().columns) == {
+        *contract[:9],
+        "optimal",
+        "gap",
+        "ceiling",
+        "reason",
+        "path",
+        "runners_up",
+    }
 
 
 def test_q_is_that_of_benjamini_and_hochberg_over_all_rows(data):
@@ -115,7 +125,7 @@ def test_the_summary_counts_what_is_to_be_believed(data, labels):
     assert summary.auc == pytest.approx((low, middle, high))
     text = str(summary)
     assert text.startswith(
-        "15 labels: 14 with a formula, 1 constant\n"
+        "15 labels: 14 with a formula, 1 constant\nproven that no formula is better: 14 of 14\n"
         "believable at q ≤ 0.05, accounting for the search: 4; median held-out AUC"
     )
     assert f"{summary.kept} of {summary.literals}" in text
@@ -155,6 +165,7 @@ def test_labels_say_what_their_numbers_account_for(data, labels):
         "q",
         "auc_heldout",
         "p_gain",
+        "optimal",
         "stability",
     ]
 
@@ -321,3 +332,20 @@ def test_tokens_are_clustered_by_their_text_unless_told_otherwise():
         assert label(tokens, concepts, clusters=False, **options) == label(values, concepts, clusters=False, **options)
     assert own != label(tokens, concepts, clusters=False, **options)
     assert tokens.take(np.arange(10)).clusters == ("t0",) * 5 + ("t1",) * 5
+
+
+def test_auto_permutations_are_fewer_where_they_would_take_too_long(data, monkeypatch):
+    monkeypatch.setattr(evidence, "_AUTO_OPERATIONS", 1000)
+    with pytest.warns(UserWarning, match="searches 999 permutations instead of 9,999, since the search takes"):
+        labels = label(*data, permutations="auto", neurons=slice(2))
+    assert [one.permutations for one in labels] == [999, 999]
+    assert label(*data, permutations="auto", search="beam", neurons=slice(1))[0].permutations == 9999
+
+
+def test_nulls_are_the_same_where_they_matter_with_and_without_a_floor(data):
+    values, concepts = data
+    found = label(values, concepts, permutations=1199)
+    rng = np.random.default_rng(1)
+    # Beside a neuron whose best AUC is low, no score of the null is cut short.
+    beside = label(np.concatenate([values, rng.normal(size=(N, 40))], axis=1), concepts, permutations=1199)
+    assert [one.p_search for one in found if one.best] == [one.p_search for one in beside if one.best][:14]

@@ -33,8 +33,20 @@ def data():
 
 
 def test_arguments_are_those_of_the_contract():
-    expected = ["activations", "concepts", "names", "neurons", "length", "beam", "min_fraction", "max_fraction"]
-    expected += ["min_count", "prefixes", "direction", "negation", "operators", "n_jobs", "align", "progress"]
+    expected = ["activations", "concepts", "names", "neurons", "length", "beam", "search", "budget"]
+    expected += [
+        "min_fraction",
+        "max_fraction",
+        "min_count",
+        "min_change",
+        "prefixes",
+        "direction",
+        "negation",
+        "operators",
+        "n_jobs",
+        "align",
+        "progress",
+    ]
     parameters = inspect.signature(label).parameters
     assert list(parameters)[: len(expected)] == expected
     assert {p.kind for p in list(parameters.values())[2:]} == {inspect.Parameter.KEYWORD_ONLY}

@@ -124,6 +124,7 @@ def test_a_real_label_prints_its_path_by_length():
     rng = np.random.default_rng(0)
     found = label(rng.normal(size=200), rng.random((200, 5)) < 0.3)[0]
     assert [line.split(":")[0].strip() for line in str(found).splitlines()[2:]] == [
+        "proven",
         "length ≤ 1",
         "length ≤ 2",
         "length ≤ 3",

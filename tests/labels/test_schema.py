@@ -27,7 +27,7 @@ def full():
 
     step = Explanation(Formula.parse("cat"), 0.8, 0.3, 30, **numbers(FormulaNumbers, 1))
     best = Explanation(Formula.parse('dog & ~"new grass"'), 0.9, 0.2, 20, **numbers(FormulaNumbers, 20))
-    own = numbers(LabelNumbers, 40) | {"permutations": 99, "tail": True}
+    own = numbers(LabelNumbers, 40) | {"permutations": 99, "tail": True, "optimal": True}
     return Label(3, "a", "low", best, (step, None, best), (step,), "why not", {"dog": ("pug",)},
                  alternatives=((best.formula, 0.75), (None, 0.25)), **own)  # fmt: skip
 

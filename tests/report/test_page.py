@@ -406,7 +406,7 @@ def test_low_neurons_are_told_as_low(tmp_path, data):
 def test_concepts_that_are_not_given_have_no_curves(tmp_path, data):
     taken, concepts = data
     labels = label(taken, concepts, min_count=5)
-    with pytest.warns(UserWarning, match="formulas contain 3 concepts missing from the concepts given"):
+    with pytest.warns(UserWarning, match="formulas contain 4 concepts missing from the concepts given"):
         report(labels, tmp_path / "out", activations=taken, concepts=concepts.select(["night"]))
     own = pieces(tmp_path / "out", "neurons/0")["neurons"][1]
     assert "roc" not in own

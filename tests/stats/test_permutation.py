@@ -217,7 +217,7 @@ def test_clusters_of_dependent_samples_are_permuted_as_a_whole():
     values = rng.normal(size=(60, 30))[video] + 0.1 * rng.normal(size=(600, 30))
     by_sample = label(values, concepts, permutations=199, min_count=60, clusters=False)
     by_video = label(values, concepts, permutations=199, min_count=60, clusters=video)
-    assert all(x.p_search == 1 / 200 for x in by_sample)
+    assert all(x.p_search <= 2 / 200 for x in by_sample)  # among permutations, too, the best formula is found
     assert np.mean([x.p_search <= 0.05 for x in by_video]) < 0.25
     assert np.mean([x.p_search for x in by_video]) > 0.3
 

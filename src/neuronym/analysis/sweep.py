@@ -23,7 +23,7 @@ from neuronym.inputs.alignment import check_finite
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.search.beam import Code, Rules, Searcher, SearchResult
 from neuronym.stats.resampling import measure_formulas
-from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, HierarchyLike, Name
+from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, HierarchyLike, Name, SearchMethod
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +43,11 @@ def sweep(
     neurons: Iterable[Name] | slice | None = None,
     hierarchy: HierarchyLike | None = None,
     beam: int = Rules.beam,
+    search: SearchMethod = Rules.search,
+    budget: int = Rules.budget,
     max_fraction: float = Rules.max_fraction,
     min_count: int = Rules.min_count,
+    min_change: int | None = Rules.min_change,
     holdout: float | None = 0.5,
     clusters: ClustersLike = None,
     seed: int = 0,
@@ -72,11 +75,22 @@ def sweep(
         A hierarchy of the concepts, in which they are found by name, description or alias; it adds the columns
         ``hypernyms`` and ``depth``.
     beam : int, default 3
-        The number of formulas extended in each round of the search; B in the paper.
+        The number of formulas extended in each round of the beam search; B in the paper.
+    search : {"auto", "optimal", "beam"}, default "auto"
+        How formulas are searched. ``"optimal"``: the best of all formulas of at most ``length`` ≤ 4 concepts, with
+        proof. ``"auto"``: that, if the proof fits in the budget; otherwise the best one found, never worse than the
+        beam's. ``"beam"``: beam search alone.
+    budget : int, default 100000000
+        The maximum number of operations that ``"auto"`` spends on a proof, per neuron and direction. Operations are
+        counted, not timed: the labels do not depend on the machine.
     max_fraction : float, default 0.5
         The maximum fraction of samples for which a formula is true; β in the paper.
     min_count : int, default 20
-        Every formula that the search builds is true for at least this many samples.
+        A reported formula is true for at least this many samples. The beam also asks it of every formula that it builds
+        on; exact search does not.
+    min_change : int, optional
+        Dropping any literal of a reported formula changes it for at least this many samples; ``min_count`` by default.
+        Without it the last literal of the best formula is often noise. 0 asks nothing, as the published search does.
     holdout : float, default 0.5
         The fraction of samples (or clusters) held out to measure the formulas.
     clusters : ClustersLike, optional
@@ -122,7 +136,10 @@ def sweep(
     listed = [min_fractions] if isinstance(min_fractions, int | float | str) else list(min_fractions)
     if not listed:
         raise OptionError("min_fractions is empty: give at least one, such as 0")
-    settings = [Rules(length, beam, min_fraction, max_fraction, min_count) for min_fraction in listed]
+    settings = [
+        Rules(length, beam, min_fraction, max_fraction, min_count, search=search, budget=budget, min_change=min_change)
+        for min_fraction in listed
+    ]
     if holdout is None:
         raise OptionError("holdout must lie between 0 and 1, not None: held-out samples measure the formulas")
     options = EvidenceOptions(holdout=holdout, seed=seed)
@@ -137,7 +154,11 @@ def sweep(
             raise ActivationsError("there is no neuron to label")
         bare = Activations(one.activations.matrix)  # tasks do not need the ids
         blocks = one.activations.blocks(columns, max(len(columns) // _BLOCK, 4 * n_workers(n_jobs)))
-        done = parallel_map(_sweep, ((bare, block, settings, split) for block in blocks), n_jobs)
+        first = Searcher(split.searched, settings[0])
+        searchers = [replace(first, rules=rules) for rules in settings]
+        for searcher in searchers:
+            searcher.prepare()
+        done = parallel_map(_sweep, ((bare, block, searchers, split) for block in blocks), n_jobs)
         if progress:
             done = progress_bar(done, lambda part: part.shape[1], "neurons", len(columns))
         numbers = np.concatenate(list(done), axis=1)
@@ -164,21 +185,21 @@ _NUMBERS = np.dtype([("auc", "f8"), ("auc_heldout", "f8"), ("fraction", "f8"), (
 
 
 def _sweep(
-    activations: Activations, columns: NDArray[np.intp], settings: Sequence[Rules], split: SampleSplit
+    activations: Activations, columns: NDArray[np.intp], searchers: Sequence[Searcher], split: SampleSplit
 ) -> NDArray[np.void]:
     """Search and measure a block of neurons: array of ``_NUMBERS`` of shape (n_settings, n_neurons, length)."""
-    searcher = Searcher(split.searched, settings[0])
+    searcher = searchers[0]
     block = activations.block(columns)
     check_finite(split.whole.used(block))
     weighed = searcher.score.weigh(block, split.searched)
     constant = weighed.constant(split.searched)
-    length = settings[0].length
-    out = np.zeros((len(settings), len(columns), length), _NUMBERS)
+    length = searcher.rules.length
+    out = np.zeros((len(searchers), len(columns), length), _NUMBERS)
     out["auc"] = out["auc_heldout"] = out["fraction"] = np.nan
     out["code"] = None
     paths = []
-    for rules in settings:
-        found: SearchResult = replace(searcher, rules=rules)(weighed.sums)[0]
+    for of_setting in searchers:
+        found: SearchResult = of_setting(weighed.sums)[0]
         first = found.lengths.shape[1] - length
         paths.append([[found.code(j, first + step) for step in range(length)] for j in range(len(columns))])
         for step in range(length):

@@ -31,6 +31,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _AUTO_SHARED, _AUTO_OWN = 9_999, 999  # permutations
+_AUTO_OPERATIONS = 2 * 10**10  # of exact search, for a null that neurons share: minutes
 _BLOCK = 16  # neurons per task
 
 
@@ -285,6 +286,7 @@ def _permute(run: _Run, n_tests: int) -> None:
         return
     observed = np.stack([found.best for found in one.found], axis=1)
     observed[one.constant] = -np.inf
+    floor = min((label.auc for label in labels if label.best is not None), default=-np.inf)
     nulls = Nulls.none(observed.shape)
     automatic = options.permutations == "auto"
     try:
@@ -293,12 +295,15 @@ def _permute(run: _Run, n_tests: int) -> None:
             one.columns,
             one.searcher,
             exchange,
-            shared=max(_AUTO_SHARED, math.ceil(n_tests / LEVEL)) if automatic else int(options.permutations),
+            shared=_affordable(run, max(_AUTO_SHARED, math.ceil(n_tests / LEVEL)))
+            if automatic
+            else int(options.permutations),
             own=_AUTO_OWN if automatic else int(options.permutations),
             seed=options.seed,
             tail=options.tail,
             n_jobs=run.n_jobs,
             progress=run.progress,
+            floor=floor,
             known=run.known,
         ).run(observed, one.ties, nulls)
     finally:
@@ -308,6 +313,18 @@ def _permute(run: _Run, n_tests: int) -> None:
                 fitted = bool(nulls.tail[j, d]) if options.tail else None
                 done = int(nulls.permutations[j]) or None
                 labels[i] = replace(labels[i], p_search=float(nulls.p[j, d]), permutations=done, tail=fitted)
+
+
+def _affordable(run: _Run, wanted: int) -> int:
+    """How many permutations of a shared null to search, by the operations that the neurons themselves took."""
+    taken = sum(float(found.operations.mean()) for found in run.one.found)
+    n = min(wanted, max(_AUTO_OWN, int(_AUTO_OPERATIONS / taken))) if taken else wanted
+    if n < wanted:
+        warn(
+            f"permutations='auto' searches {n:,} permutations instead of {wanted:,}, since the search takes "
+            f"{taken:.1e} operations per neuron: use permutations={wanted} to search them all"
+        )
+    return n
 
 
 def _check_resolution(labels: Sequence[Label]) -> None:

@@ -23,7 +23,7 @@ from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.labels import Explanation, Label, Labels
 from neuronym.search.beam import FormulaDecoder, Rules, Searcher, SearchResult
 from neuronym.stats.significance import mann_whitney
-from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, Direction, Name, Unknown
+from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, Direction, Name, SearchMethod, Unknown
 
 __all__ = ["label"]
 
@@ -36,9 +36,12 @@ def label(
     neurons: Iterable[Name] | slice | None = None,
     length: int = Rules.length,
     beam: int = Rules.beam,
+    search: SearchMethod = Rules.search,
+    budget: int = Rules.budget,
     min_fraction: float = Rules.min_fraction,
     max_fraction: float = Rules.max_fraction,
     min_count: int = Rules.min_count,
+    min_change: int | None = Rules.min_change,
     prefixes: Literal["free", "constrained"] = Rules.prefixes,
     direction: Literal["high", "low", "both"] = "high",
     negation: bool = Rules.negation,
@@ -64,7 +67,7 @@ def label(
     A neuron detects a formula well if it is more active on samples inside the formula (where it is true) than on
     samples outside. The score is the AUC, P(f(x) < f(y)) for x outside and y inside, with ties counted one half: 1 is
     perfect detection and 0.5 is chance. Formulas are found by the beam search of INVERT (Bykov et al., NeurIPS 2023,
-    arXiv 2311.13594), extended by stepping stones; see ``neuronym.search``.
+    arXiv 2311.13594), and then by exact search, which proves that no formula is better wherever that is affordable.
 
     Parameters
     ----------
@@ -81,14 +84,26 @@ def label(
     length : int, default 3
         The largest number of concepts in a formula; L in the paper.
     beam : int, default 3
-        The number of formulas extended in each round of the search; B in the paper.
+        The number of formulas extended in each round of the beam search; B in the paper.
+    search : {"auto", "optimal", "beam"}, default "auto"
+        How formulas are searched. ``"optimal"``: the best of all formulas of at most ``length`` ≤ 4 concepts, with
+        proof. ``"auto"``: that, if the proof fits in the budget; otherwise the best one found, never worse than the
+        beam's. ``"beam"``: beam search alone.
+    budget : int, default 100000000
+        The maximum number of operations that ``"auto"`` spends on a proof, per neuron and direction. Operations are
+        counted, not timed: the labels do not depend on the machine.
     min_fraction, max_fraction : float, default 0.0 and 0.5
         Bounds, both included, on the fraction of samples for which a reported formula is true; α and β in the paper.
     min_count : int, default 20
-        Every formula that the search builds, reported or not, is true for at least this many samples.
+        A reported formula is true for at least this many samples. The beam also asks it of every formula that it builds
+        on; exact search does not.
+    min_change : int, optional
+        Dropping any literal of a reported formula changes it for at least this many samples; ``min_count`` by default.
+        Without it the last literal of the best formula is often noise. 0 asks nothing, as the published search does.
     prefixes : {"free", "constrained"}, default "free"
-        ``"constrained"`` applies the bounds on the fraction to every intermediate formula too, as the published
-        search does.
+        ``"constrained"`` applies the bounds on the fraction to every intermediate formula too: the published search.
+        It means ``search="beam"``, and ``min_change=0`` unless that is given. If ``min_fraction`` exceeds the
+        fractions of most concepts, it misses nearly every formula of several.
     direction : {"high", "low", "both"}, default "high"
         Whether a neuron is to be high or low inside its formula; ``"both"`` gives one label for each direction.
     negation : bool, default True
@@ -172,7 +187,19 @@ def label(
     >>> labels[0].formula
     Formula('dog & ~grass')
     """
-    rules = Rules(length, beam, min_fraction, max_fraction, min_count, prefixes, negation, operators)
+    rules = Rules(
+        length,
+        beam,
+        min_fraction,
+        max_fraction,
+        min_count,
+        prefixes,
+        negation,
+        operators,
+        search,
+        budget,
+        min_change,
+    )
     asked = EvidenceOptions(permutations, seed, tail, holdout, folds, stability, effects)
     if direction not in ("high", "low", "both"):
         raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
@@ -239,8 +266,7 @@ def _search_all(
     done: list[_BlockResult] | None,
 ) -> Iterator[_BlockResult]:
     """Search the neurons block by block, one task each; yield the results in order, and append them to ``done``."""
-    from neuronym.search import beam_kernels, rank_kernels  # noqa: F401  import before the threads start
-
+    searcher.prepare()
     jobs = n_workers(n_jobs)
     bare = Activations(taken.matrix)  # tasks do not need the ids
     others = None if parts.held is None else parts.whole.part(parts.held).rows
@@ -338,6 +364,9 @@ def _labels_of(
                     path=tuple(slots[-rules.length :]),
                     runners_up=tuple(slot for slot in others[: -rules.length] if slot is not None),
                     aliases={name: concepts.aliases[name] for name in sorted(used) if name in concepts.aliases},
+                    optimal=None if rules.search == "beam" else bool(f.optimal[j]),
+                    gap=float(f.gap[j]),
+                    ceiling=float(f.ceiling[j]),
                 )
 
 

@@ -75,7 +75,7 @@ class Label(LabelNumbers):
     path : tuple of (Explanation or None), default ()
         The best formula of length at most 1, 2, …, L; None for a length at which there is none.
     runners_up : tuple of Explanation, default ()
-        The next best formulas with other extensions.
+        The next best formulas with other extensions that the beam search met; others may be better than these.
     reason : str or None, default None
         Why there is no formula.
     aliases : mapping from str to tuple of str
@@ -204,6 +204,7 @@ class Label(LabelNumbers):
             path=() if kept is None else self.path[: self.path.index(kept) + 1],
             runners_up=(),
             reason=f"no literal holds on held-out samples (p ≤ {alpha:g})" if kept is None else None,
+            gap=0.0 if self.optimal else math.nan,
             agreement=math.nan if math.isnan(self.agreement) else 0.0,
             stability=math.nan,
             stability_concepts=math.nan,
@@ -235,6 +236,8 @@ class Label(LabelNumbers):
         if not self.held_out and not missing(self.log10_p):
             first += f", log10 p {text('log10_p')} (does not account for the search)"
         yield first
+        if self.optimal is not None:
+            yield self._proof()
         if not missing(self.p_search):
             fitted = ", from a fitted tail" if self.tail else ""
             corrected = "" if missing(self.q) else f", q {text('q')}"
@@ -262,6 +265,11 @@ class Label(LabelNumbers):
         for length, step in enumerate(self.path, 1):
             yield f"length ≤ {length}: {step if step is not None else 'none'}"
         yield from (f"runner-up: {other}" for other in self.runners_up)
+
+    def _proof(self) -> str:
+        gap = "" if math.isnan(self.gap) else f": another formula's AUC may be higher by up to {self._text('gap')}"
+        proof = f"proven: no formula of length ≤ {len(self.path)} is better" if self.optimal else "not proven" + gap
+        return proof + (f"; ceiling of any formula: {self._text('ceiling')}" if not math.isnan(self.ceiling) else "")
 
     def _interval(self) -> str:
         return "" if math.isnan(self.auc_low) else f" (95% {self._text('auc_low')} to {self._text('auc_high')})"

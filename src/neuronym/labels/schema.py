@@ -163,6 +163,16 @@ COLUMNS = (
     Column(
         "p_gain", "p", "The largest p of any step of the path, that of the least certain literal.", ".2g", printed=True
     ),
+    Column(
+        "optimal", "bool",
+        "Whether it is proven that no formula of at most as many concepts, of those allowed, has a higher AUC.",
+        printed=True, page=True,
+    ),
+    Column("gap", "number", "By how much the AUC of another formula may be higher; 0 if it is proven.", ".4f"),
+    Column(
+        "ceiling", "number",
+        "An upper bound on the AUC of any formula of any length over these concepts, of an allowed fraction.", ".4f",
+    ),
     Column("average_precision", "number", "The average precision of the activation as a detector.", ".2f"),
     Column(
         "stability", "number", "The share of bootstrap resamples in which the search found this formula.",
@@ -257,6 +267,9 @@ class LabelNumbers:
     q: float = math.nan
     permutations: int | None = None
     tail: bool | None = None
+    optimal: bool | None = None
+    gap: float = math.nan
+    ceiling: float = math.nan
     agreement: float = math.nan
     stability: float = math.nan
     stability_concepts: float = math.nan

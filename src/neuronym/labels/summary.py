@@ -43,6 +43,10 @@ class Summary:
         Which evidence ``believable`` rests on.
     untested : int or None, default None
         How many labels with a formula have no ``p_search`` because the permutations were stopped.
+    proven : int or None, default None
+        How many labels with a formula are proven to be the best; None from beam search alone.
+    gap : float or None, default None
+        The largest gap of the others.
     """
 
     q: float
@@ -61,6 +65,8 @@ class Summary:
     optimism: float | None
     accounted: str | None = None
     untested: int | None = None
+    proven: int | None = None
+    gap: float | None = None
 
     @classmethod
     def of(cls, labels: Iterable[Label], q: float, alpha: float) -> Summary:
@@ -82,6 +88,7 @@ class Summary:
 
         listed = list(labels)
         found = [label for label in listed if label.best is not None]
+        known = [label for label in found if label.optimal is not None]
         constant = sum(label.reason == "constant" for label in listed)
         small = benjamini_hochberg([label.p_confirming for label in found]) <= q
         searched = any(not math.isnan(label.p_search) for label in found)
@@ -114,13 +121,23 @@ class Summary:
             optimism=fmean(losses) if losses else None,
             accounted="accounting for the search" if searched else "on held-out samples" if held_out else None,
             untested=sum(math.isnan(label.p_search) for label in found) if searched else None,
+            proven=sum(bool(label.optimal) for label in found) if known else None,
+            gap=max((label.gap for label in known if not label.optimal), default=None),
         )
+
+    @property
+    def proof(self) -> str:
+        """How many of the labels with a formula are proven, in one line."""
+        rest = "" if self.gap is None else f"; the AUC of the others could be higher by up to {self.gap:.4f}"
+        return f"proven that no formula is better: {self.proven} of {self.labels - self.constant - self.without}{rest}"
 
     def __str__(self) -> str:
         n_found = self.labels - self.constant - self.without
         others = [*[f"{self.constant} constant"] * (self.constant > 0)]
         others += [f"{self.without} without a formula"] * (self.without > 0)
         lines = [f"{counted(self.labels, 'label')}: {', '.join([f'{n_found} with a formula', *others])}"]
+        if self.proven is not None:
+            lines.append(self.proof)
         held = "" if self.optimism is None else "held-out "
         quartiles = "" if self.auc is None else "median {0}AUC {2:.3f} (IQR {1:.3f} to {3:.3f})".format(held, *self.auc)
         if self.believable is None:

@@ -140,6 +140,9 @@ class Builder:
 
     def _column(self, column: Column) -> dict[str, list[Any]]:
         """Return what the page needs to show a column; nothing if all labels lack it."""
+        if column.kind == "bool":
+            texts = [column.text(label) for label in self.labels]
+            return {column.name: texts} if any(texts) else {}
         if not column.numeric:
             return {column.name: [getattr(label, column.name) for label in self.labels]}
         values = [column_value(label, column) for label in self.labels]

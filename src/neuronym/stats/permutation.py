@@ -78,7 +78,13 @@ class Nulls:
 
 
 def null_scores(
-    values: Ints, exchange: ExchangeBlocks, searcher: Searcher, seed: tuple[int, ...], chunk: int, n: int
+    values: Ints,
+    exchange: ExchangeBlocks,
+    searcher: Searcher,
+    seed: tuple[int, ...],
+    chunk: int,
+    n: int,
+    floor: float = -np.inf,
 ) -> Floats:
     """Search permutations of one neuron, those of one chunk.
 
@@ -96,6 +102,8 @@ def null_scores(
         The number of the chunk.
     n : int
         The number of permutations.
+    floor : float, default -inf
+        Scores below it may be returned as −inf, which saves an exact search most of its time.
 
     Returns
     -------
@@ -114,7 +122,7 @@ def null_scores(
         uniform = rng.random((stop - start, n_clusters))
         sums = np.empty((stop - start, groups.n_groups), np.int64)
         permuted_sums(values, row_groups, exchange.cluster_ptr, exchange.class_ptr, uniform, places, sums)
-        best[start:stop] = searcher.best(sums)
+        best[start:stop] = searcher.best(sums, floor)
     return best
 
 
@@ -142,6 +150,8 @@ class PermutationTest:
         The number of workers, as for ``neuronym.label``.
     progress : bool, default False
         Whether to show a progress bar.
+    floor : float, default -inf
+        The lowest best score that any shared null is compared with.
     known : dict from int to float64 array
         The best scores of nulls computed earlier, by a hash of what they depend on; those of this layer are added.
     """
@@ -156,6 +166,7 @@ class PermutationTest:
     tail: bool = False
     n_jobs: int | None = None
     progress: bool = False
+    floor: float = -np.inf
     known: dict[int, Floats] = field(default_factory=dict)
 
     def run(self, observed: Floats, ties: Floats, nulls: Nulls) -> None:
@@ -220,11 +231,12 @@ class PermutationTest:
     def _test_together(self, values: Ints, members: NDArray[np.intp], compared: Floats, nulls: Nulls) -> None:
         """Test neurons that share the null of these values; on interruption, with the permutations done so far."""
         key, n = (self.seed, _digest(values)), self.shared
-        null = self._depends_on(values)
+        floor = self._lowest(compared[members])
+        null = self._depends_on(values, floor)
         done: list[Floats] = [self.known[null]] if null in self.known else []
         if not done:
             tasks = (
-                (values, self.exchange, self.searcher, key, chunk, min(_CHUNK, n - start))
+                (values, self.exchange, self.searcher, key, chunk, min(_CHUNK, n - start), floor)
                 for chunk, start in enumerate(range(0, n, _CHUNK))
             )
             parts = parallel_map(null_scores, tasks, self.n_jobs)
@@ -240,11 +252,16 @@ class PermutationTest:
                 raise
         _compare(np.concatenate(done), members, compared, nulls, self.tail)
 
-    def _depends_on(self, values: Ints) -> int:
+    def _lowest(self, compared: Floats) -> float:
+        """The lowest score that matters: breaking ties may have moved one, and a tail is fitted to the whole null."""
+        finite = compared[np.isfinite(compared)]
+        return -np.inf if self.tail else min(self.floor - 2 * _NEGLIGIBLE, float(finite.min(initial=np.inf)))
+
+    def _depends_on(self, values: Ints, floor: float) -> int:
         """A hash of all that a shared null depends on, so that layers of one data set share it too."""
         groups, searcher = self.searcher.groups, self.searcher
         digest = hashlib.blake2b(
-            repr((searcher.rules, searcher.directions, self.shared, self.seed)).encode(), digest_size=8
+            repr((searcher.rules, searcher.directions, self.shared, self.seed, floor)).encode(), digest_size=8
         )
         for array in (values, groups.row_groups, groups.counts, groups.group_ptr, groups.group_concepts):
             digest.update(np.ascontiguousarray(array).data)
@@ -329,8 +346,9 @@ def _test_alone(
     for j, values in enumerate(every):
         key, scores = (seed, _digest(values)), np.empty(0)
         aucs = observed[j][np.isfinite(observed[j])]
+        floor = -np.inf if tail else float(aucs.min())
         for chunk, start in enumerate(range(0, most, _CHUNK)):
-            more = null_scores(values, exchange, searcher, key, chunk, min(_CHUNK, most - start))
+            more = null_scores(values, exchange, searcher, key, chunk, min(_CHUNK, most - start), floor)
             scores = np.concatenate([scores, more])
             if all(np.count_nonzero(scores >= auc) >= _HOPELESS for auc in aucs):
                 break

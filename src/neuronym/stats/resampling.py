@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -240,4 +240,4 @@ def _compared(
 
 def _reweighted(searcher: Searcher, weights: Ints) -> Searcher:
     """The same search with other sample weights."""
-    return Searcher(searcher.groups.weighted(weights), searcher.rules, searcher.directions, searcher.score)
+    return replace(searcher, groups=searcher.groups.weighted(weights))
