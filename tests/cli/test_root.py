@@ -40,10 +40,10 @@ def test_the_table_and_the_file(run):
     code, out, err = run("label", "a.npy", "c.csv", "--out", "labels.csv")
     assert code == 0
     lines = out.splitlines()
-    assert lines[0].split() == ["neuron", "formula", "auc", "fraction", "count", "log10_p"]
+    assert lines[0].split() == ["neuron", "formula", "auc", "fraction", "count", "log10_p", "optimal"]
     assert lines[3].startswith('2       dog & ~"new grass"')
     assert "(constant)" in lines[4]
-    assert lines[-1] == "… 10 more; all labels are in labels.csv"
+    assert lines[-2:] == ["… 10 more; all labels are in labels.csv", "proven that no formula is better: 29 of 29"]
     assert "30/30 neurons" in err
     assert Labels.open("labels.csv") == expected()
 

@@ -126,7 +126,10 @@ def label_command(
         print(labels.to_json(), end="")
     elif not quiet:
         print_table(labels, "to save all labels, use --out labels.csv" if out is None else f"all labels are in {out}")
+        summary = labels.summary()
         if options["permutations"] or options["holdout"] is not None:
-            print(labels.summary())
+            print(summary)
+        elif summary.proven is not None:
+            print(summary.proof)
     if interrupted:
         sys.exit(130)

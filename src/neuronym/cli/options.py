@@ -178,9 +178,22 @@ WORDNET = Annotated[bool | None, typer.Option("--wordnet", help="Use WordNet's h
 SEARCH: dict[str, Any] = {
     "length": Annotated[int, typer.Option(help="Largest number of concepts in a formula.")],
     "beam": Annotated[int, typer.Option(help="Number of formulas extended in each round.")],
+    "search": Annotated[
+        Literal["auto", "optimal", "beam"],
+        typer.Option(
+            help="Prove that no formula is better within the budget (auto), whatever it takes, or not at all."
+        ),
+    ],
+    "budget": Annotated[int, typer.Option(help="Largest number of operations for a proof, per neuron and direction.")],
     "min_fraction": Annotated[float, typer.Option(help="Smallest share of samples for which a formula may be true.")],
     "max_fraction": Annotated[float, typer.Option(help="Largest share of samples for which a formula may be true.")],
     "min_count": Annotated[int, typer.Option(help="Smallest number of samples for which a formula may be true.")],
+    "min_change": Annotated[
+        int | None,
+        typer.Option(
+            help="Smallest number of samples that dropping any concept of a formula changes.", show_default="min-count"
+        ),
+    ],
     "prefixes": Annotated[
         Literal["free", "constrained"],
         typer.Option(

@@ -54,7 +54,7 @@ def new_app(**options: Any) -> typer.Typer:
 def compiling() -> Iterator[None]:
     """Announce on standard error that kernels are being compiled, if none are cached and it takes long."""
     cache = Path(__file__).parents[1] / "search" / "__pycache__"
-    if any(cache.glob("beam_kernels._search-*.nbi")):
+    if all(any(cache.glob(f"{kernel}-*.nbi")) for kernel in ("beam_kernels._search", "optimal_kernels.search")):
         yield
         return
     notice = "neuronym: compiling the search for this machine, once, up to 10 s …"

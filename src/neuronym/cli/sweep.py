@@ -57,7 +57,7 @@ _OPTIONS = {
             **parsed(_fractions, "NUMBERS"),
         ),
     ],
-    **{name: SEARCH[name] for name in ("beam", "max_fraction", "min_count")},
+    **{name: SEARCH[name] for name in ("beam", "search", "budget", "max_fraction", "min_count", "min_change")},
     "hierarchy": HIERARCHY,
     "holdout": Annotated[float, typer.Option(help="Share of samples held out to evaluate formulas.")],
     "clusters": CLUSTERS,
