@@ -94,24 +94,24 @@ def stones(
     """How far a beam of 3 falls short of the best formula, with and without stepping stones.
 
     Rows are (min_fraction, length, prefixes, share of neurons that reach the best, mean loss of AUC). The best formula
-    of length 2 comes from a beam that holds every literal, so it is optimal. That of length 3 comes from a beam of 200
-    with as many stepping stones, so its AUC is a lower bound on the optimum.
+    comes from exact search.
     """
     pooled = open_activations(data / "efficientnet_lite0/pooled.npy")
     rows: list[tuple[float, int, str, float, float]] = []
     for min_fraction in (0.006, 0.01):
         for length in lengths:
-            beam = 2 * concepts.n_concepts if length == 2 else 200
             options = {
                 "length": length,
                 "min_count": 20,
+                "min_change": 0,
                 "min_fraction": min_fraction,
                 "n_jobs": -1,
                 "neurons": neurons,
             }
-            best = np.array([found.auc for found in label(pooled, concepts, beam=beam, **options)])
+            best = np.array([found.auc for found in label(pooled, concepts, search="optimal", **options)])
             for prefixes in ("free", "constrained"):
-                found = np.array([one.auc for one in label(pooled, concepts, beam=3, prefixes=prefixes, **options)])
+                beam = label(pooled, concepts, beam=3, search="beam", prefixes=prefixes, **options)
+                found = np.array([one.auc for one in beam])
                 loss = np.where(np.isnan(found), best - 0.5, best - found)
                 rows.append((min_fraction, length, prefixes, float(np.mean(loss <= 1e-12)), float(loss.mean())))
     return rows

@@ -112,3 +112,14 @@ def test_the_uses_are_measured_on_real_features(tmp_path, monkeypatch):
     detectors = uses.table_of_detectors(concepts, features)[3]
     assert [row[0] for row in detectors[:2]] == ["best single neuron", "godel"]
     assert len(detectors) == 11
+
+
+def test_beams_are_compared_with_exact_search(run):
+    searching = imported("searching")
+    concepts, activations = searching.product(0)
+    groups = run.searched(concepts)
+    row = searching.compare(groups, AUC().weigh(activations[:, :8], groups).sums, Rules(length=2))
+    assert row["proven"] == 1
+    assert all(loss >= 0 for loss in row["loss"].values())
+    assert row["share"][1] < row["share"][100] == 1
+    assert row["worst"][1] > 0.1
