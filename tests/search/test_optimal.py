@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from neuronym import Concepts, Formula, OptionError, label
 from neuronym.data.groups import group
+from neuronym.search import optimal
 from neuronym.search.beam import FormulaDecoder, Rules, Searcher, extension
 from neuronym.search.optimal import Forms, Meetings, Tables
 from neuronym.search.readonce import shapes
@@ -297,6 +298,23 @@ def test_too_many_concepts_for_a_proof_are_refused_or_left_unproven():
         label(activations, concepts, search="optimal")
     with pytest.raises(OptionError, match="length=4 would have to go through too many"):
         label(activations[:200], np.random.default_rng(0).random((200, 400)) < 0.02, search="optimal", length=4)
+
+
+def test_where_lists_are_too_long_blocks_or_the_beam_take_over(monkeypatch):
+    activations, concepts = crowded(5)
+    exact = label(activations, concepts)
+    assert all(one.optimal for one in exact)
+    monkeypatch.setattr(optimal, "_LISTED", 1000)
+    assert label(activations, concepts) == exact
+    monkeypatch.setattr(optimal, "_BLOCKED", 5)
+    assert not any(one.optimal for one in label(activations, concepts))
+    monkeypatch.undo()
+    monkeypatch.setattr(optimal, "_FORMULAS", 2000)  # those of pairs fit, and not those of triples
+    two = label(activations, concepts, length=2)
+    assert all(one.optimal for one in two)
+    three = label(activations, concepts)
+    assert not any(one.optimal for one in three)
+    assert all(one.auc >= short.auc for one, short in zip(three, two, strict=True))
 
 
 def planted_product(seed):

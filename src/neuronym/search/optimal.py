@@ -69,7 +69,7 @@ LONGEST = 4
 UNLIMITED = 2**61
 
 _INTERVALS = 2  # of counts, with a line below the threshold in each
-_LISTED = 2**25  # groups of pairs or triples that are listed, and formulas of cliques: 4 and 5 bytes each
+_LISTED, _FORMULAS = 2**25, 2**25  # groups of pairs or triples, and formulas of cliques: 4 and 5 bytes each
 _PAIRS, _CONCEPTS = 2**22, 2**14  # pairs that meet, and concepts of which pairs are searched
 _CHUNK = 2**21  # listed at a time
 _BLOCK, _BLOCKED, _CELLS = 5, 128, 2**15  # concepts in a block, concepts up to which blocks are used, rows of three
@@ -100,10 +100,15 @@ class Meetings:
     @cached_property
     def reach(self) -> int:
         """The most concepts whose cliques can be listed."""
-        fits = [listed <= _LISTED or self.n_concepts <= _BLOCKED for listed in self.listed]
-        if min(self.length, self.n_concepts) < 2 or not fits[2] or self.n_concepts > _CONCEPTS:
+        if not self._fit(2):
             return 1
-        return 3 if min(self.length, self.n_concepts) > 2 and fits[3] and len(self.pairs) <= _PAIRS else 2
+        return 3 if self._fit(3) and len(self.pairs) <= _PAIRS else 2
+
+    def _fit(self, size: int) -> bool:
+        """Whether sets of so many concepts can be listed, or summed by blocks."""
+        if size > min(self.length, self.n_concepts) or self.n_concepts > _CONCEPTS:
+            return False
+        return self.blocked or self.listed[size] <= _LISTED
 
     @property
     def n_concepts(self) -> int:
@@ -115,12 +120,14 @@ class Meetings:
         listed = sum(self.listed[: self.length + 1])
         n_blocks = max(3, -(-self.n_concepts // _BLOCK))
         combined = comb(n_blocks, 3) if self.length > 2 else n_blocks * (n_blocks - 1) // 2
-        return self.n_concepts <= _BLOCKED and combined * (self.groups.n_groups + 2 * _CELLS) < listed
+        too_many = max(self.listed[: self.length + 1]) > _LISTED
+        cheaper = combined * (self.groups.n_groups + 2 * _CELLS) < listed
+        return self.n_concepts <= _BLOCKED and (too_many or cheaper)
 
     @cached_property
     def pairs(self) -> NDArray[np.int32]:
         """Pairs of concepts that meet, a < b, in order: int32, shape (n_pairs, 2)."""
-        if self.length < 2 or self.n_concepts > _CONCEPTS or max(self.listed[2] - _LISTED, 0) * (not self.blocked):
+        if not self._fit(2):
             return np.zeros((0, 2), np.int32)
         if self.blocked:
             every = np.array(list(combinations(range(self.n_concepts), 2)), np.int32).reshape(-1, 2)
@@ -187,9 +194,7 @@ class Meetings:
         of_group = np.repeat(np.arange(g.n_groups, dtype=np.int32), np.diff(g.group_ptr))
         order = np.argsort(g.group_concepts, kind="stable")  # by lowest concept, so that chunks do not overlap
         found: dict[int, tuple[Ints, Ints, NDArray[np.int32]]] = {}
-        for size in range(2, self.length + 1):
-            if self.listed[size] > _LISTED:
-                break
+        for size in [size for size in (2, 3) if self._fit(size)]:
             keys, counts, groups = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
             behind = ends[order] - order - 1
             weight = behind if size == 2 else behind * (behind - 1) // 2
@@ -490,7 +495,7 @@ class Tables:
         stops = np.cumsum([0, self.meetings.n_concepts, n_pairs, n_triangles]).tolist()
         for size in range(1, min(self.meetings.reach, self.rules.length) + 1):
             allowed = self.allowed(size)
-            if size == 3 and n_triangles * 8 > _LISTED:
+            if size == 3 and n_triangles * 8 > _FORMULAS:
                 break
             times, codes, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.uint8)], [np.zeros(0, np.int32)]
             cliques = self.meetings.cliques[stops[size - 1] : stops[size]]
@@ -500,7 +505,7 @@ class Tables:
                 codes.append((shape + first).astype(np.uint8))
                 counts.append(n.astype(np.int32))
                 listed += len(n)
-                if listed > _LISTED:
+                if listed > _FORMULAS:
                     return made
             made.append((np.concatenate(times), np.concatenate(codes), np.concatenate(counts)))
             first += len(allowed)
