@@ -3,7 +3,7 @@
 The whole idea. A score of a formula φ depends on φ only through its count n and one weighted sum S (``scores``).
 Both are additive over samples, so the four extensions of φ by a concept c follow from n∧ = n(φ ∧ c) and
 S∧ = S(φ ∧ c), and one sparse pass over the samples of φ gives those for all concepts at once. Samples with equal
-concept rows are interchangeable, so the pass goes over groups of them (``_groups``). What is left per neuron is to
+concept rows are interchangeable, so the pass goes over groups of them (``data.groups``). What is left per neuron is to
 sort its activations once.
 
 The beam search (section 3 of the paper): the first beam holds the best literals, concepts and their negations. Each
@@ -61,7 +61,8 @@ class Rules:
         Where ``min_fraction`` is above the fractions of most concepts, it loses nearly every formula of several.
     negation : bool
         Whether concepts may be negated.
-    operators : subset of ("and", "or")
+    operators : tuple of {"and", "or"}
+        Which of AND and OR a formula may hold.
     search : {"auto", "optimal", "beam"}
         ``"optimal"``: the formula with the highest score of all read-once formulas of at most ``length`` ≤ 4 concepts.
         ``"auto"``: that, where the proof fits in ``budget``; else the best one found, never worse than the beam's.
@@ -117,11 +118,22 @@ class Rules:
 
     @property
     def least_change(self) -> int:
-        """How many samples dropping a literal changes at least."""
+        """The fewest samples that dropping any literal changes."""
         return int(self.min_change or 0)
 
     def bounds(self, total: int) -> tuple[int, int]:
-        """The lowest and the highest count n with min_fraction ≤ n/total ≤ max_fraction and n ≥ min_count."""
+        """Compute the lowest and the highest count that a reported formula may have.
+
+        Parameters
+        ----------
+        total : int
+            N, the number of samples.
+
+        Returns
+        -------
+        tuple of int
+            The ends of the n with min_fraction ≤ n/total ≤ max_fraction and n ≥ min_count.
+        """
         lowest = max(0, int(self.min_fraction * total) - 1)
         while lowest / total < self.min_fraction:
             lowest += 1
@@ -131,14 +143,36 @@ class Rules:
         return max(lowest, self.min_count), highest
 
     def infeasible(self, total: int) -> str:
-        """Why there is no formula, where none was found."""
+        """Say why there is no formula, where none was found.
+
+        Parameters
+        ----------
+        total : int
+            N, the number of samples.
+
+        Returns
+        -------
+        str
+            The ``reason`` of the label.
+        """
         lowest, highest = self.bounds(total)
         if lowest > highest:
             return f"no formula can be true for at least {lowest} and at most {highest} of {total} samples"
         return f"no formula found that is true for {lowest} to {highest} of {total} samples"
 
     def capacity(self, n_concepts: int) -> int:
-        """The beam, cut to how many formulas there can be at all."""
+        """Cut the beam to the number of formulas that there can be at all.
+
+        Parameters
+        ----------
+        n_concepts : int
+            How many concepts are searched.
+
+        Returns
+        -------
+        int
+            At least 1.
+        """
         most = 2 * n_concepts
         for _ in range(self.length - 1):
             if most >= self.beam:
@@ -149,7 +183,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What the search found for a block of neurons, as plain arrays.
+    """The formulas found for a block of neurons, as plain arrays.
 
     A formula takes a *slot*. Slot 0 is the best formula; slots 1 … B are runners-up, best first: the best of the others
     that the beam has met, each of another extension. Slots B + 1 … B + L are the path, the best formula of length at
@@ -157,24 +191,26 @@ class SearchResult:
 
     Parameters
     ----------
-    lengths : int64, shape (n_neurons, B + 1 + L)
-    literals : int64, shape (n_neurons, B + 1 + L, min(L, n_concepts))
+    lengths : int64 array of shape (n_neurons, B + 1 + L)
+        The number of literals.
+    literals : int64 array of shape (n_neurons, B + 1 + L, min(L, n_concepts))
         2c for concept c, 2c + 1 for its negation.
-    operators : int64, shape of literals
+    operators : int64 array, of the shape of literals
         0 for AND, 1 for OR; number i joins literal i to all before it, and number 0 repeats number 1. Two more where
         literal i opens a bracket that goes to the end: (a ∨ b) ∧ (c ∨ d) has the operators 1, 1, 2, 1.
-    counts, sums : int64, shape (n_neurons, B + 1 + L)
-    scores : float64, shape (n_neurons, B + 1 + L)
+    counts, sums : int64 arrays of shape (n_neurons, B + 1 + L)
+        How many samples a formula is true for, n, and the sum S of the score's weights on them.
+    scores : float64 array of shape (n_neurons, B + 1 + L)
         NaN in empty slots.
-    optimal : bool, shape (n_neurons,)
+    optimal : bool array of shape (n_neurons,)
         Whether it is proven that no formula that the rules allow is better than the best one, or that there is none.
-    bound : float64, shape (n_neurons,)
+    bound : float64 array of shape (n_neurons,)
         No formula that the rules allow has a higher score; −inf where there is none, NaN from the beam alone.
-    ceiling : float64, shape (n_neurons,)
+    ceiling : float64 array of shape (n_neurons,)
         No formula of any length over these concepts has a higher score at an allowed count; NaN from the beam alone,
         and where more than half of the samples have a row of their own, since there it says nothing.
-    operations : int64, shape (n_neurons,)
-        What exact search has spent; 0 from the beam alone.
+    operations : int64 array of shape (n_neurons,)
+        The operations that the exact search has spent; 0 from the beam alone.
     """
 
     lengths: NDArray[np.int64]
@@ -190,11 +226,33 @@ class SearchResult:
 
     @classmethod
     def joined(cls, parts: Sequence[SearchResult]) -> SearchResult:
-        """What was found for the neurons of several blocks, one after the other."""
+        """Join the results of several blocks of neurons.
+
+        Parameters
+        ----------
+        parts : sequence of SearchResult
+            Of searches with the same rules.
+
+        Returns
+        -------
+        SearchResult
+            One block after the other.
+        """
         return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
     def take(self, places: NDArray[np.intp]) -> SearchResult:
-        """What was found for some of the neurons."""
+        """Keep some of the neurons.
+
+        Parameters
+        ----------
+        places : intp array of shape (n_kept,)
+            Their places in the block.
+
+        Returns
+        -------
+        SearchResult
+            In this order.
+        """
         return SearchResult(**{f.name: getattr(self, f.name)[places] for f in fields(self)})
 
     @property
@@ -209,7 +267,20 @@ class SearchResult:
             return np.where(self.optimal, 0.0, self.bound - self.scores[:, 0])
 
     def code(self, j: int, slot: int = 0) -> Code:
-        """The formula in a slot of neuron j: its literals and operators; empty where the slot is."""
+        """Read the formula in a slot of a neuron.
+
+        Parameters
+        ----------
+        j : int
+            The place of the neuron in the block.
+        slot : int, default 0
+            The best formula's by default.
+
+        Returns
+        -------
+        tuple of (tuple of int, tuple of int)
+            Its literals and operators; empty where the slot is.
+        """
         length = int(self.lengths[j, slot])
         return tuple(self.literals[j, slot, :length].tolist()), tuple(self.operators[j, slot, :length].tolist())
 
@@ -218,7 +289,20 @@ Code = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def extension(code: Code, groups: ConceptGroups) -> NDArray[np.bool_]:
-    """In which groups a formula, coded as in ``SearchResult``, is true: shape (n_groups,)."""
+    """Evaluate a formula on groups of samples.
+
+    Parameters
+    ----------
+    code : tuple of (tuple of int, tuple of int)
+        Its literals and operators, coded as in ``SearchResult``.
+    groups : ConceptGroups
+        The groups of the concepts that were searched.
+
+    Returns
+    -------
+    bool array of shape (n_groups,)
+        Where the formula is true.
+    """
     inside = np.zeros(groups.n_groups, np.bool_)
     for place, (literal, operator) in enumerate(zip(*code, strict=True)):
         own = np.full(groups.n_groups, bool(literal & 1))
@@ -237,7 +321,14 @@ class Searcher:
 
     Parameters
     ----------
-    groups, rules, directions, score
+    groups : ConceptGroups
+        The samples, grouped by equal concepts.
+    rules : Rules
+        Which formulas are searched.
+    directions : tuple of {"high", "low"}, default ("high",)
+        Whether neurons are to be high or low inside their formula.
+    score : Score
+        What formulas are ranked by; AUC by default.
     meetings : Meetings or None
         Which concepts meet, where that is known from another search over the same groups.
     """
@@ -259,6 +350,7 @@ class Searcher:
 
     @cached_property
     def table(self) -> NDArray[np.float64]:
+        """The score's offset and scale by count: float64 array of shape (N + 1, 2)."""
         return self.score.table(self.groups.total)
 
     @cached_property
@@ -282,13 +374,23 @@ class Searcher:
             self._exact.prepare()
 
     def __call__(self, sums: NDArray[np.int64]) -> list[SearchResult]:
-        """What is found in each direction, from the score's weights summed by group (n_neurons, n_groups)."""
+        """Search in each direction, from the score's weights summed by group (n_neurons, n_groups)."""
         return [self._search(own) for own in self._by_direction(sums)]
 
     def best(self, sums: NDArray[np.int64], floor: float = -np.inf) -> NDArray[np.float64]:
-        """The best score over all directions, −inf where no formula was found: shape (n_neurons,).
+        """Find the best score of each neuron over all directions.
 
-        With a ``floor``, scores below it may be −inf: exact search sees early that nothing reaches it.
+        Parameters
+        ----------
+        sums : int64 array of shape (n_neurons, n_groups)
+            The score's weights, summed by group.
+        floor : float, optional
+            Scores below it may be −inf, since exact search sees early that nothing reaches it.
+
+        Returns
+        -------
+        float64 array of shape (n_neurons,)
+            −inf where no formula was found.
         """
         return np.asarray(np.max([self._best(own, floor) for own in self._by_direction(sums)], axis=0))
 
@@ -319,11 +421,19 @@ def search(sums: NDArray[np.int64], groups: ConceptGroups, rules: Rules, table: 
 
     Parameters
     ----------
-    sums : int64, shape (n_neurons, n_groups)
+    sums : int64 array of shape (n_neurons, n_groups)
         The score's weights, summed by group: ``score.weigh(block, groups).sums``.
-    groups : Groups
-    table : float64, shape (groups.total + 1, 2)
+    groups : ConceptGroups
+        The samples, grouped by equal concepts.
+    rules : Rules
+        Which formulas are searched.
+    table : float64 array of shape (groups.total + 1, 2)
         The score's offset and scale by count: ``score.table(groups.total)``.
+
+    Returns
+    -------
+    SearchResult
+        Not proven: ``optimal`` is False, and ``bound`` and ``ceiling`` are NaN.
     """
     from neuronym.search.beam_kernels import COUNT, HEAD, LENGTH, SUM, beam_search
 
@@ -373,7 +483,8 @@ class FormulaDecoder:
 
     Parameters
     ----------
-    names : the names of the concepts that were searched
+    names : tuple of str
+        The names of the concepts that were searched.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
@@ -382,7 +493,18 @@ class FormulaDecoder:
         self._formulas: dict[Code, Formula] = {}
 
     def formula(self, literals: tuple[int, ...], operators: tuple[int, ...]) -> Formula:
-        """The formula of at least one literal, coded as in ``SearchResult``."""
+        """Spell out a formula of at least one literal.
+
+        Parameters
+        ----------
+        literals, operators : tuple of int
+            Coded as in ``SearchResult``.
+
+        Returns
+        -------
+        Formula
+            The same object for the same code.
+        """
         known = self._formulas.get((literals, operators))
         if known is not None:
             return known

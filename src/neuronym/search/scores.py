@@ -34,11 +34,11 @@ class GroupSums:
 
     Parameters
     ----------
-    sums : int64, shape (n_neurons, n_groups)
+    sums : int64 array of shape (n_neurons, n_groups)
         Σ of sample weight · score weight in each group.
-    ties : float64, shape (n_neurons,)
+    ties : float64 array of shape (n_neurons,)
         Σ t³ − t over runs of t equal activations.
-    bad : int64, shape (n_neurons,)
+    bad : int64 array of shape (n_neurons,)
         How many activations are NaN or infinite; where any is, the rest means nothing.
     """
 
@@ -47,13 +47,24 @@ class GroupSums:
     bad: NDArray[np.int64]
 
     def constant(self, groups: ConceptGroups) -> NDArray[np.bool_]:
-        """Which neurons give every sample one value."""
+        """Find the neurons with one value on all samples.
+
+        Parameters
+        ----------
+        groups : ConceptGroups
+            The groups that the weights are summed by.
+
+        Returns
+        -------
+        bool array of shape (n_neurons,)
+            True where the neuron is constant.
+        """
         total = float(groups.total)
         return np.asarray((self.ties == total * total * total - total) & (self.bad == 0))
 
 
 class Score(Protocol):
-    """What the search asks of a score."""
+    """What the search needs of a score: weights of samples, and two tables by count."""
 
     @property
     def name(self) -> str:
@@ -61,21 +72,73 @@ class Score(Protocol):
         ...
 
     def weigh(self, block: NDArray[Any], groups: ConceptGroups) -> GroupSums:
-        """Sum the weights of a block of activations (n_samples, n_neurons) by group."""
+        """Sum the weights of a block of activations by group.
+
+        Parameters
+        ----------
+        block : array of shape (n_samples, n_neurons)
+            Activations.
+        groups : ConceptGroups
+            The samples, grouped by equal concepts.
+
+        Returns
+        -------
+        GroupSums
+            With ``bad`` where activations are not finite.
+        """
         ...
 
     def reweigh(
         self, block: NDArray[Any], groups: ConceptGroups, weightings: Iterable[NDArray[np.int64]]
     ) -> Iterator[GroupSums]:
-        """The same for each of several sample weights (n_rows,), in turn, with the work on the block done once."""
+        """Sum the weights for each of several sample weights, with the work on the block done once.
+
+        Parameters
+        ----------
+        block : array of shape (n_samples, n_neurons)
+            Activations.
+        groups : ConceptGroups
+            The samples, grouped by equal concepts; their weights are not used.
+        weightings : iterable of int64 arrays of shape (n_rows,)
+            Sample weights, such as those of bootstrap resamples.
+
+        Yields
+        ------
+        GroupSums
+            Of each weighting in turn.
+        """
         ...
 
     def turned(self, sums: NDArray[np.int64], groups: ConceptGroups) -> NDArray[np.int64]:
-        """The sums of the neurons turned around, −f."""
+        """Turn the neurons around: the sums of −f.
+
+        Parameters
+        ----------
+        sums : int64 array of shape (n_neurons, n_groups)
+            Those of f.
+        groups : ConceptGroups
+            The groups that the weights are summed by.
+
+        Returns
+        -------
+        int64 array of shape (n_neurons, n_groups)
+            Those of −f.
+        """
         ...
 
     def table(self, total: int) -> NDArray[np.float64]:
-        """Offset and scale for each count 0 … total: shape (total + 1, 2)."""
+        """Tabulate offset and scale by count.
+
+        Parameters
+        ----------
+        total : int
+            N, the number of samples.
+
+        Returns
+        -------
+        float64 array of shape (total + 1, 2)
+            Offset and scale for each count 0 … N.
+        """
         ...
 
 
@@ -85,11 +148,30 @@ class AUC:
 
     The similarity of the paper (its section 3). The weight is twice the midrank, an integer, and
     AUC = (S − n(n + 1)) / (2n(N − n)).
+
+    Parameters
+    ----------
+    name : str, default "auc"
+        The name of the score in labels.
     """
 
     name: str = "auc"
 
     def weigh(self, block: NDArray[Any], groups: ConceptGroups) -> GroupSums:
+        """Rank a block and sum twice the midranks by group.
+
+        Parameters
+        ----------
+        block : array of shape (n_samples, n_neurons)
+            Activations.
+        groups : ConceptGroups
+            The samples, grouped by equal concepts.
+
+        Returns
+        -------
+        GroupSums
+            With ``bad`` where activations are not finite.
+        """
         n_neurons = block.shape[1]
         sums = np.empty((n_neurons, groups.n_groups), np.int64)
         ties, bad = np.empty(n_neurons), np.zeros(n_neurons, np.int64)
@@ -105,6 +187,22 @@ class AUC:
     def reweigh(
         self, block: NDArray[Any], groups: ConceptGroups, weightings: Iterable[NDArray[np.int64]]
     ) -> Iterator[GroupSums]:
+        """Sum the weights for each of several sample weights, with the work on the block done once.
+
+        Parameters
+        ----------
+        block : array of shape (n_samples, n_neurons)
+            Activations.
+        groups : ConceptGroups
+            The samples, grouped by equal concepts; their weights are not used.
+        weightings : iterable of int64 arrays of shape (n_rows,)
+            Sample weights, such as those of bootstrap resamples.
+
+        Yields
+        ------
+        GroupSums
+            Of each weighting in turn.
+        """
         from neuronym.search.rank_kernels import rank_sums
 
         n_neurons, row_groups = block.shape[1], groups.row_groups
@@ -117,10 +215,35 @@ class AUC:
             yield GroupSums(sums, ties, bad)
 
     def turned(self, sums: NDArray[np.int64], groups: ConceptGroups) -> NDArray[np.int64]:
-        """The sums of −f: a midrank r becomes N + 1 − r, and an AUC 1 − AUC."""
+        """Turn the neurons around: a midrank r becomes N + 1 − r, and an AUC 1 − AUC.
+
+        Parameters
+        ----------
+        sums : int64 array of shape (n_neurons, n_groups)
+            Those of f.
+        groups : ConceptGroups
+            The groups that the weights are summed by.
+
+        Returns
+        -------
+        int64 array of shape (n_neurons, n_groups)
+            Those of −f.
+        """
         return 2 * (groups.total + 1) * groups.counts - sums
 
     def table(self, total: int) -> NDArray[np.float64]:
+        """Tabulate n(n + 1) and 2n(N − n) by count n.
+
+        Parameters
+        ----------
+        total : int
+            N, the number of samples.
+
+        Returns
+        -------
+        float64 array of shape (total + 1, 2)
+            Offset and scale for each count 0 … N.
+        """
         n = np.arange(total + 1, dtype=np.float64)
         table = np.stack([n * (n + 1), 2 * n * (total - n)], axis=1)
         table[[0, -1], 1] = 1  # nothing and everything are no formulas
