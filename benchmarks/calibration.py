@@ -23,8 +23,9 @@ from scipy.special import ndtri
 from scipy.stats import ks_2samp, norm
 
 from neuronym import Concepts, Formula, Labels, label
-from neuronym.search.beam import Rules, Searcher
+from neuronym.search.beam import Rules
 from neuronym.search.scores import AUC
+from neuronym.search.searcher import Searcher
 from neuronym.stats import exchange_blocks, hold_out
 from neuronym.stats.permutation import null_scores
 

@@ -19,8 +19,9 @@ from run import as_text, imagenet, planted, searched
 
 from neuronym import Concepts
 from neuronym.data.groups import ConceptGroups
-from neuronym.search.beam import Rules, Searcher, SearchResult
+from neuronym.search.beam import Rules, SearchResult
 from neuronym.search.scores import AUC
+from neuronym.search.searcher import Searcher
 
 HERE = Path(__file__).parent
 BEAMS = (1, 3, 10, 100)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from neuronym import Concepts, Formula, OptionError, label
 from neuronym.data.groups import group
 from neuronym.search import optimal
-from neuronym.search.beam import FormulaDecoder, Rules, Searcher, extension
+from neuronym.search.beam import FormulaDecoder, Rules, extension
 from neuronym.search.optimal import Forms, Meetings, Tables
 from neuronym.search.readonce import shapes
+from neuronym.search.searcher import Searcher
 from reference import auc_by_pairs, exhaustive
 
 KINDS = ("random", "rare", "product", "tree", "disjoint", "mixed", "complement", "equal")

@@ -10,8 +10,9 @@ import neuronym.stats.permutation as permutation
 from neuronym import Activations, Concepts, OptionError, label
 from neuronym._util.parallel import StoppedWarning
 from neuronym.data.groups import group
-from neuronym.search.beam import Rules, Searcher
+from neuronym.search.beam import Rules
 from neuronym.search.scores import AUC
+from neuronym.search.searcher import Searcher
 from neuronym.stats.exchange import exchange_blocks
 from neuronym.stats.permutation import Nulls, PermutationTest, null_scores
 from neuronym.stats.resample_kernels import permuted_sums

@@ -8,8 +8,9 @@ from scipy.stats import mannwhitneyu
 
 from neuronym import Activations, ActivationsError, Concepts, Formula, Labels, OptionError, label
 from neuronym.data.groups import group
-from neuronym.search.beam import Rules, Searcher, extension
+from neuronym.search.beam import Rules, extension
 from neuronym.search.scores import AUC
+from neuronym.search.searcher import Searcher
 from neuronym.stats.resampling import cross_fit, measure_formulas, stability
 from neuronym.stats.significance import auc_interval, gain_test
 from neuronym.stats.split import bootstrap, hold_out, into_folds

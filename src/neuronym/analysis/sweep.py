@@ -21,7 +21,8 @@ from neuronym.data.depths import as_hierarchy, hierarchy_positions
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import check_finite
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
-from neuronym.search.beam import Code, Rules, Searcher, SearchResult
+from neuronym.search.beam import Code, Rules, SearchResult
+from neuronym.search.searcher import Searcher
 from neuronym.stats.resampling import measure_formulas
 from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, HierarchyLike, Name, SearchMethod
 

@@ -17,7 +17,8 @@ from neuronym.data.formula import Formula
 from neuronym.errors import OptionError
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.label import Explanation, Label
-from neuronym.search.beam import Code, FormulaDecoder, Searcher, SearchResult
+from neuronym.search.beam import Code, FormulaDecoder, SearchResult
+from neuronym.search.searcher import Searcher
 from neuronym.stats.exchange import LEVEL
 from neuronym.stats.measures import p_values
 from neuronym.stats.permutation import Nulls, PermutationTest

@@ -21,7 +21,8 @@ from neuronym.inputs.clusters import repeated_rows
 from neuronym.labeling.evidence import LayerSearch, add_evidence
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.labels import Explanation, Label, Labels
-from neuronym.search.beam import FormulaDecoder, Rules, Searcher, SearchResult
+from neuronym.search.beam import FormulaDecoder, Rules, SearchResult
+from neuronym.search.searcher import Searcher
 from neuronym.stats.significance import mann_whitney
 from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, Direction, Name, SearchMethod, Unknown
 

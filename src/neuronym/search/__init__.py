@@ -1,7 +1,8 @@
 """The core: the search for the best formula, by counts and sums."""
 
-from neuronym.search.beam import FormulaDecoder, Rules, Searcher, SearchResult, extension, search
+from neuronym.search.beam import FormulaDecoder, Rules, SearchResult, extension, search
 from neuronym.search.scores import AUC, GroupSums, Score
+from neuronym.search.searcher import Searcher
 
 __all__ = [
     "AUC",

@@ -18,9 +18,8 @@ nothing is better, or has spent its budget.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +28,9 @@ from neuronym.data.formula import Formula
 from neuronym.data.groups import ConceptGroups
 from neuronym.errors import OptionError
 from neuronym.search.readonce import BRACKET
-from neuronym.search.scores import AUC, Score
-from neuronym.types import Direction, SearchMethod
+from neuronym.types import SearchMethod
 
-if TYPE_CHECKING:
-    from neuronym.search.optimal import Meetings, Tables
-
-__all__ = ["FormulaDecoder", "Rules", "SearchResult", "Searcher", "extension", "search"]
+__all__ = ["FormulaDecoder", "Rules", "SearchResult", "extension", "search"]
 
 _OPERATORS: tuple[Literal["and"], Literal["or"]] = ("and", "or")
 
@@ -313,107 +308,6 @@ def extension(code: Code, groups: ConceptGroups) -> NDArray[np.bool_]:
         own[groups.concept_groups[groups.concept_ptr[c] : groups.concept_ptr[c + 1]]] ^= True
         inside = own if not place else inside | own if operator else inside & own
     return inside
-
-
-@dataclass(frozen=True)
-class Searcher:
-    """A search, with all of it that does not depend on the neuron.
-
-    Parameters
-    ----------
-    groups : ConceptGroups
-        The samples, grouped by equal concepts.
-    rules : Rules
-        Which formulas are searched.
-    directions : tuple of {"high", "low"}, default ("high",)
-        Whether neurons are to be high or low inside their formula.
-    score : Score
-        What formulas are ranked by; AUC by default.
-    meetings : Meetings or None
-        Which concepts meet, where that is known from another search over the same groups.
-    """
-
-    groups: ConceptGroups
-    rules: Rules
-    directions: tuple[Direction, ...] = ("high",)
-    score: Score = field(default_factory=AUC)
-    meetings: Meetings | None = field(default=None, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.rules.search == "beam":
-            return
-        from neuronym.search.optimal import Meetings
-
-        length = min(self.rules.length, 3)
-        if self.meetings is None or self.meetings.length != length:
-            object.__setattr__(self, "meetings", Meetings(self.groups, length))
-
-    @cached_property
-    def table(self) -> NDArray[np.float64]:
-        """The score's offset and scale by count: float64 array of shape (N + 1, 2)."""
-        return self.score.table(self.groups.total)
-
-    @cached_property
-    def _exact(self) -> Tables:
-        from neuronym.search.optimal import Tables
-
-        assert self.meetings is not None
-        return Tables(self.meetings, self.groups, self.rules)
-
-    def prepare(self) -> None:
-        """Compute what neurons share, before threads ask for it, and compile.
-
-        Raises
-        ------
-        OptionError
-            If ``search="optimal"`` asks for more than tables can hold.
-        """
-        from neuronym.search import beam_kernels, rank_kernels  # noqa: F401
-
-        if self.rules.search != "beam":
-            self._exact.prepare()
-
-    def __call__(self, sums: NDArray[np.int64]) -> list[SearchResult]:
-        """Search in each direction, from the score's weights summed by group (n_neurons, n_groups)."""
-        return [self._search(own) for own in self._by_direction(sums)]
-
-    def best(self, sums: NDArray[np.int64], floor: float = -np.inf) -> NDArray[np.float64]:
-        """Find the best score of each neuron over all directions.
-
-        Parameters
-        ----------
-        sums : int64 array of shape (n_neurons, n_groups)
-            The score's weights, summed by group.
-        floor : float, optional
-            Scores below it may be −inf, since exact search sees early that nothing reaches it.
-
-        Returns
-        -------
-        float64 array of shape (n_neurons,)
-            −inf where no formula was found.
-        """
-        return np.asarray(np.max([self._best(own, floor) for own in self._by_direction(sums)], axis=0))
-
-    def _by_direction(self, sums: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        return [sums if d == "high" else self.score.turned(sums, self.groups) for d in self.directions]
-
-    def _search(self, sums: NDArray[np.int64]) -> SearchResult:
-        found = search(sums, self.groups, self.rules, self.table)
-        if self.rules.search == "beam":
-            return found
-        from neuronym.search.optimal import improved
-
-        return improved(found, sums, self._exact, self.table)
-
-    def _best(self, sums: NDArray[np.int64], floor: float) -> NDArray[np.float64]:
-        if self.rules.search == "beam":
-            return self._search(sums).best
-        from neuronym.search.optimal import best_scores
-
-        best, proven = best_scores(sums, self._exact, self.table, floor)
-        if not proven.all():  # what is not proven hangs on where the search starts
-            best[~proven] = self._search(sums[~proven]).best
-        return best
 
 
 def search(sums: NDArray[np.int64], groups: ConceptGroups, rules: Rules, table: NDArray[np.float64]) -> SearchResult:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from neuronym._util.messages import counted
 from neuronym._util.parallel import n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations
-from neuronym.search.beam import Searcher
+from neuronym.search.searcher import Searcher
 from neuronym.stats.exchange import ExchangeBlocks
 from neuronym.stats.significance import FARTHEST, pareto_tail
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym.data.activations import Activations
-from neuronym.search.beam import Code, Searcher, SearchResult, extension
+from neuronym.search.beam import Code, SearchResult, extension
+from neuronym.search.searcher import Searcher
 from neuronym.stats.measures import MEASURES, measure
 from neuronym.stats.split import bootstrap
 
