@@ -151,6 +151,7 @@ def test_a_neuron_has_its_distribution_curve_and_samples(made, data):
         assert inside[missed].all()
         assert values[missed].max() <= np.sort(values[inside])[4]
         assert own["path"][0]["auc"] == float(f"{one.path[0].auc:.4g}")
+        assert (own["gap"], own["ceiling"]) == (0, float(f"{one.ceiling:.4g}"))
         for name, auc, count in own["single"]["highest"] + own["single"]["lowest"]:
             assert auc == pytest.approx(float(auc_by_pairs(values, concepts[name])), abs=1e-4)
             assert count == concepts[name].sum()

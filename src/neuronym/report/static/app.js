@@ -709,6 +709,7 @@ const neuronym = (() => {
     conceptLink: conceptLink,
     numberText: numberText,
     textOf: textOf,
+    aboutOf: (name) => data.schema.find((one) => one.name === name)?.about,
     numeric: numeric,
     shownColumns: shownColumns,
     key: key,

@@ -176,6 +176,12 @@
         ...N.shownColumns()
           .filter(N.numeric)
           .map((one) => [one.name, N.textOf(one.name, i), one.about]),
+        ...N.shownColumns()
+          .filter((one) => one.name === "optimal")
+          .map((one) => [one.name, N.textOf(one.name, i), one.about]),
+        ...["gap", "ceiling"]
+          .filter((name) => detail[name] !== undefined)
+          .map((name) => [name, N.numberText(name, detail[name]), N.aboutOf(name)]),
         [
           "95% interval",
           detail.auc_low === undefined
