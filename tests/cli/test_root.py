@@ -141,7 +141,7 @@ def test_compiling_is_announced_when_it_takes_long(monkeypatch, capsys):
     monkeypatch.setattr(printing.Path, "glob", lambda *_: iter(()))
     with printing.compiling():
         signal.sigtimedwait([], 0.2)
-    assert capsys.readouterr().err == "neuronym: compiling the search for this machine, once, up to 10 s …\n"
+    assert capsys.readouterr().err == "neuronym: compiling the search for this machine, once, up to 15 s …\n"
     with printing.compiling():
         pass
     assert capsys.readouterr().err == ""

@@ -57,7 +57,7 @@ def compiling() -> Iterator[None]:
     if all(any(cache.glob(f"{kernel}-*.nbi")) for kernel in ("beam_kernels._search", "optimal_kernels.search")):
         yield
         return
-    notice = "neuronym: compiling the search for this machine, once, up to 10 s …"
+    notice = "neuronym: compiling the search for this machine, once, up to 15 s …"
     timer = threading.Timer(_PATIENCE, lambda: print(notice, file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()
