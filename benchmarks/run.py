@@ -28,7 +28,7 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from neuronym import Concepts, Hierarchy, label, open_activations
-from neuronym.data.groups import ConceptGroups, group
+from neuronym.data.groups import SampleGroups, group
 from neuronym.search.beam import Rules, search
 from neuronym.search.rank_kernels import pack_keys
 from neuronym.search.scores import AUC
@@ -68,7 +68,7 @@ def planted(concepts: Concepts, n_neurons: int, kind: str, seed: int = 0) -> NDA
     return np.round(values * 2).astype(np.float32) if kind == "small integers" else values
 
 
-def searched(concepts: Concepts) -> ConceptGroups:
+def searched(concepts: Concepts) -> SampleGroups:
     """What ``label`` searches: concepts that neither all nor no samples show, equal ones merged."""
     return group(concepts.prune(1, concepts.n_samples - 1).merge_equal())
 
@@ -79,7 +79,7 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def parts(values: NDArray[np.float32], groups: ConceptGroups, rules: Rules, repeats: int = 5) -> dict[str, float]:
+def parts(values: NDArray[np.float32], groups: SampleGroups, rules: Rules, repeats: int = 5) -> dict[str, float]:
     """Median milliseconds per neuron, on one thread: the sort alone, ranking as a whole, and the beam search."""
     score, n = AUC(), values.shape[1]
     keys, bad = np.empty((n, len(values)), np.uint64), np.zeros(n, np.int64)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from run import as_text, imagenet, planted, searched
 
 from neuronym import Concepts
-from neuronym.data.groups import ConceptGroups
+from neuronym.data.groups import SampleGroups
 from neuronym.search.beam import Rules, SearchResult
 from neuronym.search.scores import AUC
 from neuronym.search.searcher import Searcher
@@ -95,7 +95,7 @@ def found(searcher: Searcher, sums: NDArray[np.int64]) -> tuple[SearchResult, fl
     return SearchResult.joined(parts), 1000 * (time.thread_time() - start) / len(sums)
 
 
-def compare(groups: ConceptGroups, sums: NDArray[np.int64], rules: Rules) -> dict[str, Any]:
+def compare(groups: SampleGroups, sums: NDArray[np.int64], rules: Rules) -> dict[str, Any]:
     """How often each beam finds what exact search finds, what it loses, and what each takes."""
     exact, ms = found(Searcher(groups, rules), sums)
     row: dict[str, Any] = {

@@ -17,7 +17,7 @@ from neuronym import inputs
 from neuronym._util.messages import warn
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations
-from neuronym.data.depths import as_hierarchy, hierarchy_positions
+from neuronym.data.depths import as_hierarchy, concept_depths
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import check_finite
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
@@ -149,7 +149,7 @@ def sweep(
     rows = []
     for one in inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align):
         split = SampleSplit.of(one.groups, one.clusters, None, options)
-        positions = None if tree is None else hierarchy_positions(tree, one.searched)
+        positions = None if tree is None else concept_depths(tree, one.searched)
         columns = one.activations.indices(neurons)
         if not len(columns):
             raise ActivationsError("there is no neuron to label")
@@ -191,7 +191,7 @@ def _sweep(
     """Search and measure a block of neurons: array of ``_NUMBERS`` of shape (n_settings, n_neurons, length)."""
     searcher = searchers[0]
     block = activations.block(columns)
-    check_finite(split.whole.used(block))
+    check_finite(split.whole.take(block))
     weighed = searcher.score.weigh(block, split.searched)
     constant = weighed.constant(split.searched)
     length = searcher.rules.length

@@ -3,14 +3,14 @@
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
-from neuronym.data.groups import ConceptGroups, group
+from neuronym.data.groups import SampleGroups, group
 from neuronym.data.hierarchy import Hierarchy
 
 __all__ = [
     "Activations",
-    "ConceptGroups",
     "Concepts",
     "Formula",
     "Hierarchy",
+    "SampleGroups",
     "group",
 ]

@@ -11,7 +11,7 @@ from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import OptionError
 from neuronym.types import HierarchyLike
 
-__all__ = ["as_hierarchy", "depth", "hierarchy_positions"]
+__all__ = ["as_hierarchy", "concept_depths", "depth"]
 
 
 def as_hierarchy(given: HierarchyLike) -> Hierarchy:
@@ -48,7 +48,7 @@ def depth(hierarchy: Hierarchy, name: str) -> int:
     return steps
 
 
-def hierarchy_positions(hierarchy: Hierarchy, shown: Concepts) -> list[tuple[float, float]]:
+def concept_depths(hierarchy: Hierarchy, shown: Concepts) -> list[tuple[float, float]]:
     """For each concept whether others are below it, and its distance to the nearest root; NaN if it is unknown.
 
     Concepts are looked up by name, description or alias.

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym.data.concepts import Concepts
 from neuronym.errors import OptionError
 
-__all__ = ["ConceptGroups", "check_weights", "distinct_rows", "group"]
+__all__ = ["SampleGroups", "check_weights", "distinct_rows", "group"]
 
 Ints = NDArray[np.int64]
 
@@ -20,7 +20,7 @@ _MAX_TOTAL = 2**26  # of weights: up to here a double represents n(n + 1) exactl
 
 
 @dataclass(frozen=True)
-class ConceptGroups:
+class SampleGroups:
     """The samples of a ``Concepts``, grouped by equal rows.
 
     Samples with an equal row and an equal weight form a *unit*; units with an equal row form a group. Samples of
@@ -81,7 +81,7 @@ class ConceptGroups:
         """The sample weight of each row, int64 of shape (n_rows,)."""
         return self.unit_weights[self.units]
 
-    def used(self, values: NDArray[Any]) -> NDArray[Any]:
+    def take(self, values: NDArray[Any]) -> NDArray[Any]:
         """Select the samples in use from one value (or row of values) per sample of the activations.
 
         Parameters
@@ -96,7 +96,7 @@ class ConceptGroups:
         """
         return values if self.rows is None else values[self.rows]
 
-    def weighted(self, weights: Ints) -> ConceptGroups:
+    def weighted(self, weights: Ints) -> SampleGroups:
         """Copy for a search with other sample weights.
 
         Parameters
@@ -106,7 +106,7 @@ class ConceptGroups:
 
         Returns
         -------
-        ConceptGroups
+        SampleGroups
             The groups with new counts; units and their weights stay as they are.
         """
         counts = np.zeros(self.n_groups, np.int64)
@@ -114,7 +114,7 @@ class ConceptGroups:
         # A group without samples must not distinguish two extensions.
         return replace(self, total=int(weights.sum()), counts=counts, keys=np.where(counts > 0, self.keys, 0))
 
-    def part(self, chosen: NDArray[np.bool_]) -> ConceptGroups:
+    def part(self, chosen: NDArray[np.bool_]) -> SampleGroups:
         """Restrict to some rows; groups keep their numbers.
 
         Parameters
@@ -124,19 +124,19 @@ class ConceptGroups:
 
         Returns
         -------
-        ConceptGroups
+        SampleGroups
             The groups of these rows alone.
         """
         rows = np.flatnonzero(chosen) if self.rows is None else self.rows[chosen]
         kept = self.weighted(np.where(chosen, self.row_weights, 0))
         return replace(kept, rows=rows, units=self.units[chosen])
 
-    def apart(self) -> ConceptGroups:
+    def apart(self) -> SampleGroups:
         """Make each row a group of its own.
 
         Returns
         -------
-        ConceptGroups
+        SampleGroups
             Groups for computing the weight of every sample; they are not fit for a search.
         """
         each = np.arange(self.n_rows)
@@ -144,7 +144,7 @@ class ConceptGroups:
         return replace(self, units=each.astype(np.uint32), unit_weights=weights, unit_groups=each, counts=weights)
 
 
-def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | None = None) -> ConceptGroups:
+def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | None = None) -> SampleGroups:
     """Group samples by equal concept rows.
 
     Parameters
@@ -158,7 +158,7 @@ def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | Non
 
     Returns
     -------
-    ConceptGroups
+    SampleGroups
         The groups, numbered in order of first appearance.
 
     Raises
@@ -180,7 +180,7 @@ def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | Non
     found = np.bincount(group_concepts, minlength=concepts.n_concepts)
     counts = np.zeros(len(first), np.int64)
     np.add.at(counts, of_sample, weight)
-    return ConceptGroups(
+    return SampleGroups(
         total=int(weight.sum()),
         rows=rows,
         units=unit.astype(np.uint32),

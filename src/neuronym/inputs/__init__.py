@@ -2,7 +2,7 @@
 
 from neuronym.inputs.alignment import (
     Aligned,
-    Rows,
+    UsedSamples,
     align,
     as_activations,
     as_concepts,
@@ -11,4 +11,4 @@ from neuronym.inputs.alignment import (
     same_samples,
 )
 
-__all__ = ["Aligned", "Rows", "align", "as_activations", "as_concepts", "as_layers", "layer_of", "same_samples"]
+__all__ = ["Aligned", "UsedSamples", "align", "as_activations", "as_concepts", "as_layers", "layer_of", "same_samples"]

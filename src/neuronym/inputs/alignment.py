@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym._util.messages import no_such, warn
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
-from neuronym.data.groups import ConceptGroups, check_weights, group
+from neuronym.data.groups import SampleGroups, check_weights, group
 from neuronym.data.ids import counted_ids, is_count, match_ids
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
 from neuronym.inputs.clusters import codes, is_by_place
@@ -32,7 +32,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Rows:
+class UsedSamples:
     """The samples in use, which both sides have and whose weight is not 0, with their concepts.
 
     Parameters
@@ -69,7 +69,7 @@ class Rows:
         return self.shown.prune(1, n - 1).merge_equal() if n > 1 else self.shown
 
     @cached_property
-    def groups(self) -> ConceptGroups:
+    def groups(self) -> SampleGroups:
         """The rows grouped by equal ``searched`` concepts."""
         return group(self.searched, self.weights, self.places)
 
@@ -84,7 +84,7 @@ class Aligned:
         The name of the layer; None if layers are not named.
     activations : Activations
         The activations of all samples, as passed in.
-    samples : Rows
+    samples : UsedSamples
         The samples in use; layers with the same samples share one object.
     ids : tuple of str or None, default None
         One id per sample of the activations: their own, or those of the concepts if matched by position.
@@ -94,7 +94,7 @@ class Aligned:
 
     layer: str | None
     activations: Activations
-    samples: Rows
+    samples: UsedSamples
     ids: tuple[str, ...] | None = None
     given_clusters: ClustersLike = None
     given_strata: ClustersLike = None
@@ -121,7 +121,7 @@ class Aligned:
         return self.samples.searched
 
     @property
-    def groups(self) -> ConceptGroups:
+    def groups(self) -> SampleGroups:
         """The rows grouped by equal ``searched`` concepts."""
         return self.samples.groups
 
@@ -145,9 +145,9 @@ class Aligned:
         return None if self.given_strata is None else self._by_row(self.given_strata, "strata")
 
     def _by_row(self, labels: Any, what: str) -> Ints:
-        return self.used(codes(labels, self.ids, self.activations.n_samples, what))
+        return self.take(codes(labels, self.ids, self.activations.n_samples, what))
 
-    def used(self, values: NDArray[Any]) -> NDArray[Any]:
+    def take(self, values: NDArray[Any]) -> NDArray[Any]:
         """Select the samples in use from one value (or row of values) per sample of the activations.
 
         Parameters
@@ -211,7 +211,7 @@ def align(
     """
     parsed = None if concepts is None else as_concepts(concepts, names, unknown)
     aligned: list[Aligned] = []
-    rows_by_samples: dict[object, Rows] = {}
+    rows_by_samples: dict[object, UsedSamples] = {}
     for layer, given in _of_layers(as_layers(activations), layers).items():
         own, shown = as_activations(given), parsed
         if shown is not None and is_frame(given) and is_frame(concepts):
@@ -443,7 +443,7 @@ def _matched(
     concepts: Concepts | None,
     weights: ArrayLike | None,
     keep_common: bool,
-) -> Rows:
+) -> UsedSamples:
     """The rows in use, with their concepts and weights."""
     owner = "activations" if layer is None else f"layer {layer!r} of activations"
     _refuse_empty(activations, concepts, owner)
@@ -454,7 +454,7 @@ def _matched(
         kept = np.flatnonzero(weight)
         shown, weight = None if shown is None else shown.take(kept), weight[kept]
         rows = kept if rows is None else rows[kept]
-    return Rows(shown, rows, weight)
+    return UsedSamples(shown, rows, weight)
 
 
 def _refuse_empty(activations: Activations, concepts: Concepts | None, owner: str) -> None:

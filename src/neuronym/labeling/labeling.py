@@ -14,7 +14,7 @@ from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progr
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
-from neuronym.data.groups import ConceptGroups
+from neuronym.data.groups import SampleGroups
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import Aligned
 from neuronym.inputs.clusters import repeated_rows
@@ -317,11 +317,11 @@ def _joined(parts: list[_BlockResult]) -> tuple[list[SearchResult], NDArray[np.f
     return found, np.concatenate([ties for _, ties, _ in parts]), np.concatenate([constant for _, _, constant in parts])
 
 
-def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: ConceptGroups) -> ActivationsError:
+def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: SampleGroups) -> ActivationsError:
     """Make the error that lists the neurons with NaN or infinity in the samples used, with counts."""
     counts: dict[Name, int] = {}
     for block in taken.blocks(columns):
-        bad = np.count_nonzero(~np.isfinite(groups.used(taken.block(block))), axis=0)
+        bad = np.count_nonzero(~np.isfinite(groups.take(taken.block(block))), axis=0)
         counts.update((taken.names[block[j]], int(bad[j])) for j in np.flatnonzero(bad))
     listed = ", ".join(f"{name}: {count}" for name, count in list(counts.items())[:5])
     more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""

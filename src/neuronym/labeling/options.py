@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import warn
-from neuronym.data.groups import ConceptGroups
+from neuronym.data.groups import SampleGroups
 from neuronym.errors import OptionError
 from neuronym.stats.exchange import LEVEL, ExchangeBlocks, exchange_blocks
 from neuronym.stats.split import hold_out, into_folds
@@ -82,7 +82,7 @@ class SampleSplit:
 
     Parameters
     ----------
-    whole, searched : ConceptGroups
+    whole, searched : SampleGroups
         The groups of all samples, and of the samples to search.
     held : bool array of shape (n_rows,), or None
         Which rows of ``whole`` are held out; None without ``holdout``.
@@ -94,8 +94,8 @@ class SampleSplit:
         The fold of each row of ``whole``; None without ``folds``.
     """
 
-    whole: ConceptGroups
-    searched: ConceptGroups
+    whole: SampleGroups
+    searched: SampleGroups
     held: Bools | None
     clusters: Ints | None
     exchange: ExchangeBlocks | None
@@ -103,13 +103,13 @@ class SampleSplit:
 
     @classmethod
     def of(
-        cls, whole: ConceptGroups, clusters: Ints | None, strata: Ints | None, options: EvidenceOptions
+        cls, whole: SampleGroups, clusters: Ints | None, strata: Ints | None, options: EvidenceOptions
     ) -> SampleSplit:
         """Split the samples as the options require.
 
         Parameters
         ----------
-        whole : ConceptGroups
+        whole : SampleGroups
             The groups of all samples.
         clusters, strata : int64 array of shape (n_rows,), or None
             The cluster and the stratum of each row of ``whole``.

@@ -1,7 +1,7 @@
 """The columns of labels, defined once: their order, types and descriptions, and where each is displayed.
 
 Files, DataFrames, the printed table and the page are generated from ``COLUMNS``. To add a number, add its row there and
-a field to ``FormulaNumbers`` or ``LabelNumbers`` below; a number of the formula also needs an ``OfBest`` in
+a field to ``FormulaNumbers`` or ``LabelNumbers`` below; a number of the formula also needs an ``BestFormulaNumber`` in
 ``LabelNumbers``. Then compute it.
 """
 
@@ -20,10 +20,10 @@ __all__ = [
     "COLUMNS",
     "FORMULA_NUMBERS",
     "LABEL_NUMBERS",
+    "BestFormulaNumber",
     "Column",
     "FormulaNumbers",
     "LabelNumbers",
-    "OfBest",
     "column",
     "describe_numbers",
     "present_value",
@@ -224,19 +224,19 @@ class _Labelled(Protocol):
     def best(self) -> object: ...
 
 
-class OfBest:
+class BestFormulaNumber:
     """A number of the best formula as an attribute of its label; NaN without a formula."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     @overload
-    def __get__(self, label: None, owner: type) -> OfBest: ...
+    def __get__(self, label: None, owner: type) -> BestFormulaNumber: ...
 
     @overload
     def __get__(self, label: _Labelled, owner: type) -> float: ...
 
-    def __get__(self, label: _Labelled | None, owner: type) -> OfBest | float:
+    def __get__(self, label: _Labelled | None, owner: type) -> BestFormulaNumber | float:
         if label is None:
             return self
         return math.nan if label.best is None else float(getattr(label.best, self.name))
@@ -275,8 +275,8 @@ class LabelNumbers:
     stability_concepts: float = math.nan
     stability_overlap: float = math.nan
 
-    auc, fraction, p, log10_p, auc_heldout, auc_low, auc_high = (OfBest() for _ in range(7))
-    difference, precision, recall, average_precision = (OfBest() for _ in range(4))
+    auc, fraction, p, log10_p, auc_heldout, auc_low, auc_high = (BestFormulaNumber() for _ in range(7))
+    difference, precision, recall, average_precision = (BestFormulaNumber() for _ in range(4))
 
 
 FORMULA_NUMBERS = tuple(one.name for one in fields(FormulaNumbers))

@@ -40,7 +40,7 @@ def plot_findings(
     suspect : str, optional
         The suspect concept; the first by default.
     photos : AlteredSamples, optional
-        The return value of ``overlay`` or ``pair_with_artefacts``, to show some of its pairs.
+        The return value of ``overlay`` or ``pair_photos_with_artefacts``, to show some of its pairs.
     n_photos : int, default 4
         The number of pairs of photos.
     n_shown : int, default 10

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym.data.formula import Formula
-from neuronym.data.groups import ConceptGroups
+from neuronym.data.groups import SampleGroups
 from neuronym.errors import OptionError
 from neuronym.search.readonce import BRACKET
 from neuronym.types import SearchMethod
@@ -283,14 +283,14 @@ class SearchResult:
 Code = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def extension(code: Code, groups: ConceptGroups) -> NDArray[np.bool_]:
+def extension(code: Code, groups: SampleGroups) -> NDArray[np.bool_]:
     """Evaluate a formula on groups of samples.
 
     Parameters
     ----------
     code : tuple of (tuple of int, tuple of int)
         Its literals and operators, coded as in ``SearchResult``.
-    groups : ConceptGroups
+    groups : SampleGroups
         The groups of the concepts that were searched.
 
     Returns
@@ -310,14 +310,14 @@ def extension(code: Code, groups: ConceptGroups) -> NDArray[np.bool_]:
     return inside
 
 
-def search(sums: NDArray[np.int64], groups: ConceptGroups, rules: Rules, table: NDArray[np.float64]) -> SearchResult:
+def search(sums: NDArray[np.int64], groups: SampleGroups, rules: Rules, table: NDArray[np.float64]) -> SearchResult:
     """Search the best formulas of a block of neurons by beam.
 
     Parameters
     ----------
     sums : int64 array of shape (n_neurons, n_groups)
         The score's weights, summed by group: ``score.weigh(block, groups).sums``.
-    groups : ConceptGroups
+    groups : SampleGroups
         The samples, grouped by equal concepts.
     rules : Rules
         Which formulas are searched.

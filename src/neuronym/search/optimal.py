@@ -56,7 +56,7 @@ from neuronym.errors import OptionError
 from neuronym.search.readonce import Shape, shapes
 
 if TYPE_CHECKING:
-    from neuronym.data.groups import ConceptGroups
+    from neuronym.data.groups import SampleGroups
     from neuronym.search.beam import Rules, SearchResult
 
 __all__ = ["LONGEST", "Exact", "Hull", "Meetings", "Tables", "best_scores", "exact_search", "improved"]
@@ -88,7 +88,7 @@ class Meetings:
     length : 1 to 3, the most concepts that are joined
     """
 
-    groups: ConceptGroups
+    groups: SampleGroups
     length: int
 
     @cached_property
@@ -405,7 +405,7 @@ class Tables:
     """
 
     meetings: Meetings
-    groups: ConceptGroups
+    groups: SampleGroups
     rules: Rules
 
     @property

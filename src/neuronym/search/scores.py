@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from neuronym.data.groups import ConceptGroups
+    from neuronym.data.groups import SampleGroups
 
 __all__ = ["AUC", "GroupSums", "Score"]
 
@@ -46,12 +46,12 @@ class GroupSums:
     ties: NDArray[np.float64]
     bad: NDArray[np.int64]
 
-    def constant(self, groups: ConceptGroups) -> NDArray[np.bool_]:
+    def constant(self, groups: SampleGroups) -> NDArray[np.bool_]:
         """Find the neurons with one value on all samples.
 
         Parameters
         ----------
-        groups : ConceptGroups
+        groups : SampleGroups
             The groups that the weights are summed by.
 
         Returns
@@ -71,14 +71,14 @@ class Score(Protocol):
         """What labels call it."""
         ...
 
-    def weigh(self, block: NDArray[Any], groups: ConceptGroups) -> GroupSums:
+    def weigh(self, block: NDArray[Any], groups: SampleGroups) -> GroupSums:
         """Sum the weights of a block of activations by group.
 
         Parameters
         ----------
         block : array of shape (n_samples, n_neurons)
             Activations.
-        groups : ConceptGroups
+        groups : SampleGroups
             The samples, grouped by equal concepts.
 
         Returns
@@ -89,7 +89,7 @@ class Score(Protocol):
         ...
 
     def reweigh(
-        self, block: NDArray[Any], groups: ConceptGroups, weightings: Iterable[NDArray[np.int64]]
+        self, block: NDArray[Any], groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
     ) -> Iterator[GroupSums]:
         """Sum the weights for each of several sample weights, with the work on the block done once.
 
@@ -97,7 +97,7 @@ class Score(Protocol):
         ----------
         block : array of shape (n_samples, n_neurons)
             Activations.
-        groups : ConceptGroups
+        groups : SampleGroups
             The samples, grouped by equal concepts; their weights are not used.
         weightings : iterable of int64 arrays of shape (n_rows,)
             Sample weights, such as those of bootstrap resamples.
@@ -109,14 +109,14 @@ class Score(Protocol):
         """
         ...
 
-    def turned(self, sums: NDArray[np.int64], groups: ConceptGroups) -> NDArray[np.int64]:
+    def turned(self, sums: NDArray[np.int64], groups: SampleGroups) -> NDArray[np.int64]:
         """Turn the neurons around: the sums of −f.
 
         Parameters
         ----------
         sums : int64 array of shape (n_neurons, n_groups)
             Those of f.
-        groups : ConceptGroups
+        groups : SampleGroups
             The groups that the weights are summed by.
 
         Returns
@@ -157,14 +157,14 @@ class AUC:
 
     name: str = "auc"
 
-    def weigh(self, block: NDArray[Any], groups: ConceptGroups) -> GroupSums:
+    def weigh(self, block: NDArray[Any], groups: SampleGroups) -> GroupSums:
         """Rank a block and sum twice the midranks by group.
 
         Parameters
         ----------
         block : array of shape (n_samples, n_neurons)
             Activations.
-        groups : ConceptGroups
+        groups : SampleGroups
             The samples, grouped by equal concepts.
 
         Returns
@@ -180,12 +180,12 @@ class AUC:
         keys = np.empty((width, len(groups.units)), np.uint64)
         for start in range(0, n_neurons, width):
             stop = min(start + width, n_neurons)
-            part = groups.used(block[:, start:stop])
+            part = groups.take(block[:, start:stop])
             _rank(part, groups, keys[: stop - start], sums[start:stop], ties[start:stop], bad[start:stop])
         return GroupSums(sums, ties, bad)
 
     def reweigh(
-        self, block: NDArray[Any], groups: ConceptGroups, weightings: Iterable[NDArray[np.int64]]
+        self, block: NDArray[Any], groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
     ) -> Iterator[GroupSums]:
         """Sum the weights for each of several sample weights, with the work on the block done once.
 
@@ -193,7 +193,7 @@ class AUC:
         ----------
         block : array of shape (n_samples, n_neurons)
             Activations.
-        groups : ConceptGroups
+        groups : SampleGroups
             The samples, grouped by equal concepts; their weights are not used.
         weightings : iterable of int64 arrays of shape (n_rows,)
             Sample weights, such as those of bootstrap resamples.
@@ -207,21 +207,21 @@ class AUC:
 
         n_neurons, row_groups = block.shape[1], groups.row_groups
         keys, bad = np.empty((n_neurons, groups.n_rows), np.uint64), np.zeros(n_neurons, np.int64)
-        _pack(groups.used(block), np.arange(groups.n_rows, dtype=np.uint32), keys, bad)
+        _pack(groups.take(block), np.arange(groups.n_rows, dtype=np.uint32), keys, bad)
         keys.sort(axis=1)
         for weights in weightings:
             sums, ties = np.empty((n_neurons, groups.n_groups), np.int64), np.empty(n_neurons)
             rank_sums(keys, weights, row_groups, sums, ties)
             yield GroupSums(sums, ties, bad)
 
-    def turned(self, sums: NDArray[np.int64], groups: ConceptGroups) -> NDArray[np.int64]:
+    def turned(self, sums: NDArray[np.int64], groups: SampleGroups) -> NDArray[np.int64]:
         """Turn the neurons around: a midrank r becomes N + 1 − r, and an AUC 1 − AUC.
 
         Parameters
         ----------
         sums : int64 array of shape (n_neurons, n_groups)
             Those of f.
-        groups : ConceptGroups
+        groups : SampleGroups
             The groups that the weights are summed by.
 
         Returns
@@ -252,7 +252,7 @@ class AUC:
 
 def _rank(
     block: NDArray[Any],
-    groups: ConceptGroups,
+    groups: SampleGroups,
     keys: NDArray[np.uint64],
     sums: NDArray[np.int64],
     ties: NDArray[np.float64],

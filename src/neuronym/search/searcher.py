@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym.data.groups import ConceptGroups
+from neuronym.data.groups import SampleGroups
 from neuronym.search.beam import Rules, SearchResult, search
 from neuronym.search.optimal import Meetings, Tables, best_scores, improved
 from neuronym.search.scores import AUC, Score
@@ -23,7 +23,7 @@ class Searcher:
 
     Parameters
     ----------
-    groups : ConceptGroups
+    groups : SampleGroups
         The samples, grouped by equal concepts.
     rules : Rules
         Which formulas are searched.
@@ -35,7 +35,7 @@ class Searcher:
         Which concepts meet, where that is known from another search over the same groups.
     """
 
-    groups: ConceptGroups
+    groups: SampleGroups
     rules: Rules
     directions: tuple[Direction, ...] = ("high",)
     score: Score = field(default_factory=AUC)

@@ -8,7 +8,16 @@ from PIL import Image, ImageChops
 
 from neuronym import Concepts, ConceptsError, FileError, OptionError, UnknownNameError
 from neuronym._util import fonts as _fonts
-from neuronym.analysis.spurious.overlays import Blur, Border, Cast, Jpeg, Patch, Text, overlay, pair_with_artefacts
+from neuronym.analysis.spurious.overlays import (
+    Blur,
+    Border,
+    Cast,
+    Jpeg,
+    Patch,
+    Text,
+    overlay,
+    pair_photos_with_artefacts,
+)
 from neuronym.io.images import Images
 from neuronym.io.zarr_store import open_layers
 from neuronym.network.collecting import collect
@@ -185,7 +194,7 @@ def test_photos_of_an_artefact_of_the_same_name_are_pairs(photos, tmp_path):
     other.mkdir()
     for name in ("0.png", "new.png"):
         Image.new("RGB", (5, 5), "red").save(other / name)
-    both = pair_with_artefacts(photos, other, name="mark")
+    both = pair_photos_with_artefacts(photos, other, name="mark")
     assert (both.n_copies, both.n_pairs) == (2, 1)
     assert both.sample_ids[10:] == ("0.png#mark", "new.png#mark")
     shown = Concepts.from_sets([{"a"}] * 10, sample_ids=both.images.sample_ids)
@@ -205,16 +214,16 @@ def test_copies_are_saved_under_the_names_of_their_photos(photos, tmp_path):
         assert np.array_equal(np.asarray(saved), np.asarray(both.image(19)))
     with pytest.raises(FileError, match="exists: choose another name"):
         both.save(tmp_path / "copies")
-    assert pair_with_artefacts(photos, tmp_path / "copies", name="frame").n_pairs == 10
+    assert pair_photos_with_artefacts(photos, tmp_path / "copies", name="frame").n_pairs == 10
     for path in list(photos.rglob("*.png")):  # photos are JPEG more often than not
         with Image.open(path) as image:
             image.save(path.with_suffix(".jpg"))
         path.unlink()
-    again = pair_with_artefacts(photos, tmp_path / "copies", name="frame")
+    again = pair_photos_with_artefacts(photos, tmp_path / "copies", name="frame")
     assert again.n_pairs == 10
     assert again.clusters[10:] == tuple(again.images.sample_ids)
     Image.new("RGB", (5, 5)).save(photos / "0.bmp")
-    assert pair_with_artefacts(photos, tmp_path / "copies", name="frame").n_pairs == 9
+    assert pair_photos_with_artefacts(photos, tmp_path / "copies", name="frame").n_pairs == 9
 
 
 @pytest.mark.parametrize(

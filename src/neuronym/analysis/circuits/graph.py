@@ -18,7 +18,7 @@ from neuronym.analysis.circuits.ablation import Ablation, ablate
 from neuronym.analysis.circuits.contributing import N_STEPS, Contributions, Method, compare, contributions
 from neuronym.analysis.circuits.files import read, title, write
 from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
-from neuronym.data.depths import as_hierarchy, hierarchy_positions
+from neuronym.data.depths import as_hierarchy, concept_depths
 from neuronym.errors import OptionError
 from neuronym.inputs.alignment import as_concepts
 from neuronym.labeling.labeling import label
@@ -322,7 +322,7 @@ def by_depth(labels: Labels, concepts: ConceptsLike, hierarchy: HierarchyLike) -
     import pandas as pd
 
     known_concepts = as_concepts(concepts)
-    positions = hierarchy_positions(as_hierarchy(hierarchy), known_concepts)
+    positions = concept_depths(as_hierarchy(hierarchy), known_concepts)
     rows = []
     for one in labels:
         if one.formula is None:

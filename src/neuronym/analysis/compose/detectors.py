@@ -19,7 +19,7 @@ from neuronym.analysis.compose.fuzzy import NORMS, Membership, TNorm, evaluate_f
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
-from neuronym.data.groups import ConceptGroups
+from neuronym.data.groups import SampleGroups
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import Aligned, check_finite
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from neuronym.network.pooling import Pool
 
-__all__ = ["ConceptNeuron", "Detector", "NeuronChoice", "compare", "compose"]
+__all__ = ["ConceptNeuron", "Detector", "FormulaNeurons", "compare", "compose"]
 
 DegreeMapping = Literal["empirical", "logistic"]
 Candidate = tuple[str | None, Name, bool]  # layer, neuron, whether it is low where the concept is present
@@ -107,7 +107,7 @@ class NeuronFinder:
     """Finds the neuron that detects a set of samples best."""
 
     layers: Mapping[str | None, Activations]
-    groups: ConceptGroups
+    groups: SampleGroups
     held: NDArray[np.bool_]
     clusters: NDArray[np.int64] | None
     neurons: Iterable[Name] | slice | None
@@ -131,7 +131,7 @@ class NeuronFinder:
                 columns = columns[[(layer, name, False) in among or (layer, name, True) in among for name in named]]
             for block in taken.blocks(columns) if len(columns) else ():
                 values = taken.block(block)
-                check_finite(self.groups.used(values))
+                check_finite(self.groups.take(values))
                 sums = auc.weigh(values, part).sums[:, groups_inside].sum(axis=1)
                 high = (sums - n * (n + 1)) / (2 * n * (part.total - n))
                 for low in directions if among is None else (False, True):
@@ -146,7 +146,7 @@ class NeuronFinder:
             raise ActivationsError("there is no neuron to compose from")
         value, layer, place, low = leader
         taken = self.layers[layer]
-        column = self.groups.used(taken.block(np.array([place]))[:, 0])
+        column = self.groups.take(taken.block(np.array([place]))[:, 0])
         heldout = self.measure(column[self.held], inside[self.held], low)["auc"]
         return ConceptNeuron(layer, taken.names[place], place, taken.n_neurons, low, value, float(heldout)), column
 
@@ -202,7 +202,7 @@ class Detector:
         The AUC on the held-out samples.
     auc_low, auc_high : float
         The 95% confidence interval of ``auc_heldout``.
-    choice : NeuronChoice
+    choice : FormulaNeurons
         The choice of neurons, from which detectors with other t-norms and mappings can be made.
     """
 
@@ -214,7 +214,7 @@ class Detector:
     auc_heldout: float
     auc_low: float
     auc_high: float
-    choice: NeuronChoice = field(repr=False, compare=False)
+    choice: FormulaNeurons = field(repr=False, compare=False)
 
     def compare(
         self,
@@ -319,7 +319,7 @@ class Detector:
         """
         aligned = inputs.align(activations, concepts, names=names, keep_common=align)
         inside = self.formula.evaluate(aligned[0].shown)
-        scores = aligned[0].used(self._scores(aligned))
+        scores = aligned[0].take(self._scores(aligned))
         return float(measure(scores, inside[np.newaxis], np.ones(len(scores), np.int64))[0]["auc"])
 
     def to_torch(self, model: torch.nn.Module, pool: Pool = "mean") -> torch.nn.Module:
@@ -442,7 +442,7 @@ def compose(
     >>> found.parts["boat"].neuron, found.parts["house"].neuron, found.auc_heldout > found.single.auc_heldout
     (0, 1, True)
     """
-    choice = NeuronChoice.of(
+    choice = FormulaNeurons.of(
         formula,
         activations,
         concepts,
@@ -501,7 +501,7 @@ def compare(
     unknown = [name for name in options if name not in known]
     if unknown:
         raise no_such("option", unknown[0], known)
-    return NeuronChoice.of(formula, activations, concepts, **options).compared(norms, mappings)
+    return FormulaNeurons.of(formula, activations, concepts, **options).compared(norms, mappings)
 
 
 def _check_varies(concept: str, concepts: Concepts, held: NDArray[np.bool_]) -> None:
@@ -519,7 +519,7 @@ def _check_varies(concept: str, concepts: Concepts, held: NDArray[np.bool_]) -> 
 
 
 @dataclass(frozen=True)
-class NeuronChoice:
+class FormulaNeurons:
     """The neurons chosen for a formula on the rows that are not held out; detectors are made of them.
 
     Made by ``of``, which takes the options of ``compose`` except for the t-norm and the mapping.
@@ -568,7 +568,7 @@ class NeuronChoice:
         clusters: ClustersLike = None,
         seed: int = 0,
         align: bool = False,
-    ) -> NeuronChoice:
+    ) -> FormulaNeurons:
         """Choose the best neuron for each concept, and for the whole formula.
 
         Parameters
@@ -599,7 +599,7 @@ class NeuronChoice:
 
         Returns
         -------
-        NeuronChoice
+        FormulaNeurons
             The neurons.
 
         Raises

@@ -11,7 +11,7 @@ from neuronym.analysis.spurious.overlays import (
     Patch,
     Text,
     overlay,
-    pair_with_artefacts,
+    pair_photos_with_artefacts,
 )
 from neuronym.analysis.spurious.study import SpuriousStudy, spurious
 
@@ -29,7 +29,7 @@ __all__ = [
     "find_spurious",
     "open_findings",
     "overlay",
-    "pair_with_artefacts",
+    "pair_photos_with_artefacts",
     "relabel",
     "spurious",
 ]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuronym._util.parallel import progress_bar
 from neuronym.data.activations import Activations
-from neuronym.data.groups import ConceptGroups
+from neuronym.data.groups import SampleGroups
 from neuronym.errors import ActivationsError, ConceptsError, OptionError
 from neuronym.inputs.alignment import Aligned, check_finite
 from neuronym.stats.measures import measure, p_values
@@ -41,7 +41,7 @@ class SuspectComparison:
     compared : bool array of shape (n_suspects, n_rows)
         The samples that enter the comparison: those for which some sample of the other kind agrees on the other
         suspects.
-    groups : ConceptGroups
+    groups : SampleGroups
         The groups of equal samples, through which activations are read.
     clusters : int64 array of shape (n_rows,), optional
         The cluster of each sample.
@@ -52,7 +52,7 @@ class SuspectComparison:
     suspects: Sequence[str]
     inside: Bools
     compared: Bools
-    groups: ConceptGroups
+    groups: SampleGroups
     clusters: NDArray[np.int64] | None
     pairs: Sequence[Pairs]
 
@@ -108,7 +108,7 @@ class SuspectComparison:
 
     def _compare_block(self, block: AnyArray, permutations: int, seed: int) -> list[dict[str, Floats]]:
         """Compare a block of neurons for each suspect."""
-        values = self.groups.used(block)
+        values = self.groups.take(block)
         check_finite(values)
         return [self._compare(k, values, permutations, seed) for k in range(len(self.suspects))]
 
@@ -143,7 +143,7 @@ class SuspectComparison:
         """Measure how the logits, probabilities and predictions of classes change, in one table per suspect."""
         from scipy.special import softmax
 
-        logits = np.asarray(self.groups.used(activations.block(activations.indices())), np.float64)
+        logits = np.asarray(self.groups.take(activations.block(activations.indices())), np.float64)
         predicted = np.zeros(logits.shape)
         predicted[np.arange(len(logits)), logits.argmax(axis=1)] = 1
         shares = softmax(logits, axis=1), predicted

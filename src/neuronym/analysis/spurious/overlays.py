@@ -36,7 +36,7 @@ __all__ = [
     "Patch",
     "Text",
     "overlay",
-    "pair_with_artefacts",
+    "pair_photos_with_artefacts",
 ]
 
 Alteration = Callable[["Image", np.random.Generator], "Image"]
@@ -58,8 +58,8 @@ class _Copies(Protocol):
 class AlteredSamples:
     """Photos followed by copies that have a suspect concept, as a Dataset for ``collect``.
 
-    Made by ``overlay`` and ``pair_with_artefacts``. The id of a copy is that of its photo, ``#`` and the name of the
-    concept. A photo and its copies form one cluster, which ``collect`` stores with the activations.
+    Made by ``overlay`` and ``pair_photos_with_artefacts``. The id of a copy is that of its photo, ``#`` and the name of
+    the concept. A photo and its copies form one cluster, which ``collect`` stores with the activations.
 
     Parameters
     ----------
@@ -295,7 +295,7 @@ def overlay(
     return AlteredSamples(photos, _AlteredCopies(photos, steps, selected, seed), name)
 
 
-def pair_with_artefacts(images: ImagesLike, folder: PathLike, *, name: str = "artefact") -> AlteredSamples:
+def pair_photos_with_artefacts(images: ImagesLike, folder: PathLike, *, name: str = "artefact") -> AlteredSamples:
     """Pair photos without a suspect concept with images that have it, by their paths relative to the two folders.
 
     Parameters

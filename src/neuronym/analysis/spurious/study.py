@@ -13,7 +13,7 @@ from neuronym._util.files import check_target, make_folder
 from neuronym.analysis.spurious import findings as _findings
 from neuronym.analysis.spurious.alterations import Text
 from neuronym.analysis.spurious.findings import Findings, find_spurious
-from neuronym.analysis.spurious.overlays import Alteration, AlteredSamples, overlay, pair_with_artefacts
+from neuronym.analysis.spurious.overlays import Alteration, AlteredSamples, overlay, pair_photos_with_artefacts
 from neuronym.data.activations import Activations
 from neuronym.errors import FileError, OptionError
 from neuronym.inputs.alignment import as_concepts
@@ -266,7 +266,7 @@ def _make_copies(
         raise OptionError(f"{loaded.name} reads texts, and only images can be altered: give a model that reads images")
     photos = images if isinstance(images, Images) else Images(images, loaded.prepare, skip_unreadable=skip_unreadable)
     if artefacts is not None:
-        return pair_with_artefacts(photos, artefacts, name=name), loaded
+        return pair_photos_with_artefacts(photos, artefacts, name=name), loaded
     return overlay(photos, how, 1.0 if fraction is None else fraction, seed, name=name), loaded
 
 
