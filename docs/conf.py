@@ -45,6 +45,7 @@ maximum_signature_line_length = 100
 numpydoc_show_class_members = False
 
 PACKAGES = [m.name for m in pkgutil.walk_packages(neuronym.__path__, "neuronym.") if m.ispkg and "._" not in m.name]
+PACKAGES.remove("neuronym.io.sources")  # its names are those of neuronym.io
 MODULES = ["neuronym", "neuronym.errors", "neuronym.types", "neuronym.demo", "neuronym.analysis.sweep", *PACKAGES]
 
 

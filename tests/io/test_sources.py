@@ -9,7 +9,7 @@ import pytest
 
 from neuronym import ConceptsError, FileError, Hierarchy, OptionError, UnknownNameError, open_concepts
 from neuronym._util.extras import EXTRAS, need
-from neuronym.io.sources import (
+from neuronym.io import (
     from_annotations,
     from_attributes,
     from_coco,

@@ -8,7 +8,7 @@ from transformers.models.bert import BertConfig, BertModel, BertTokenizer
 from transformers.models.vit import ViTConfig, ViTModel
 
 from neuronym import Activations, Concepts, FileError, OptionError, label
-from neuronym.io.sources import from_regex
+from neuronym.io import from_regex
 from neuronym.io.texts import Texts, open_parents, open_texts
 from neuronym.network.collecting import collect
 

@@ -11,8 +11,7 @@ from neuronym.cli.options import OVERWRITE, WORDNET, hierarchy_of, mirrors
 from neuronym.cli.printing import new_app
 from neuronym.data.concepts import Concepts
 from neuronym.errors import OptionError
-from neuronym.io.files import open_concepts
-from neuronym.io.sources import (
+from neuronym.io import (
     from_annotations,
     from_coco,
     from_imagefolder,
@@ -21,6 +20,7 @@ from neuronym.io.sources import (
     from_table,
     from_tokens,
 )
+from neuronym.io.files import open_concepts
 
 __all__ = ["app"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from neuronym._util.extras import need
 from neuronym._util.files import first_line
 from neuronym.errors import FileError
-from neuronym.io.sources import image_files
+from neuronym.io.sources.folders import image_files
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 from neuronym._util.fonts import font_for, open_font
 from neuronym.errors import FileError, OptionError
 from neuronym.io.images import open_image
-from neuronym.io.sources import image_files
+from neuronym.io.sources.folders import image_files
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:

@@ -1,0 +1,51 @@
+"""What all sources end with: concepts above the classes, rare ones dropped, a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neuronym._util.files import check_target, kind_of
+from neuronym.data.concepts import Concepts
+from neuronym.data.hierarchy import Hierarchy
+from neuronym.errors import OptionError
+from neuronym.io.files import save_concepts
+from neuronym.types import PathLike
+
+if TYPE_CHECKING:
+    pass
+
+
+__all__ = ["check_out", "expanded", "finish"]
+
+
+def check_out(out: PathLike | None, overwrite: bool) -> None:
+    """Refuse, before the work, a file that cannot be written."""
+    if out is not None:
+        kind_of(out, (".parquet",), "saved concepts")
+        check_target(out, overwrite)
+
+
+def expanded(concepts: Concepts, above: Hierarchy | None, min_classes: int) -> Concepts:
+    """Add the concepts above these in a hierarchy, which must contain at least one of them."""
+    if above is None:
+        return concepts
+    expanded = concepts.expand(above, min_concepts=min_classes)
+    if expanded.n_concepts == concepts.n_concepts and not set(concepts.names) & set(above.parents):
+        raise OptionError(
+            f"the hierarchy contains none of the concepts, such as {concepts.names[0]!r}"
+            if concepts.n_concepts
+            else "there are no concepts to look up in the hierarchy"
+        )
+    return expanded
+
+
+def finish(
+    concepts: Concepts, above: Hierarchy | None, min_count: int, ids: bool, out: PathLike | None, overwrite: bool
+) -> Concepts:
+    """Drop rare concepts, make names readable unless ids are wanted, and save the rest if there is an ``out``."""
+    concepts = concepts.prune(min_count)
+    if above is not None and not ids:
+        concepts = concepts.rename(above.readable(concepts.names))
+    if out is not None:
+        save_concepts(concepts, out, overwrite=overwrite)
+    return concepts
