@@ -167,7 +167,7 @@ ACTIVATIONS = {
         "1 row without a sample id",
     ),
     "no samples": (text("a.csv", "a,b\n"), "activations are empty: they have no samples"),
-    "no neurons": (frame("a.csv", ids(names)), "there is no neuron to label"),
+    "no neurons": (frame("a.csv", ids(range(N))), "there is no neuron to label"),
     "fewer rows": (array("a.npy", good_activations()[:50]), "concepts has 60 rows but activations has 50"),
 }
 

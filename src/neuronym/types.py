@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActivationsLike",
+    "Align",
     "AnyArray",
     "ClustersLike",
     "ConceptsLike",
@@ -34,6 +35,7 @@ __all__ = [
     "LabelsLike",
     "LayerLike",
     "Name",
+    "Negative",
     "PathLike",
     "Pool",
     "SamplesLike",
@@ -53,6 +55,9 @@ JsonDict: TypeAlias = dict[str, Any]
 #: The name of a neuron: its column number, or text.
 Name: TypeAlias = int | str
 
+#: If sample ids differ: raise, keep the samples that both sides have, or match rows by position whatever their ids.
+Align: TypeAlias = bool | Literal["position"]
+
 #: Whether a neuron is high or low inside its formula.
 Direction: TypeAlias = Literal["high", "low"]
 
@@ -61,6 +66,9 @@ SearchMethod: TypeAlias = Literal["auto", "optimal", "beam"]
 
 #: How to treat a concept value that is neither yes nor no: raise an error, count it as no, or drop its sample.
 Unknown: TypeAlias = Literal["error", "no", "drop"]
+
+#: How to treat a concept value of −1: raise an error, count it as no or as yes, or drop its sample.
+Negative: TypeAlias = Literal["error", "no", "yes", "drop"]
 
 #: How to pool the positions of a map or sequence into one number per neuron.
 Pool: TypeAlias = Literal["mean", "max", "first", "last"]

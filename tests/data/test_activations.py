@@ -154,7 +154,9 @@ def test_a_frame_carries_names_and_ids():
         assert (found.names, found.sample_ids) == (("edge", 7), ("x", "y"))
         assert found.matrix.tolist() == plain.matrix.tolist()
     assert Activations.from_frame(frame[::-1]).sample_ids == ("1", "0")
-    with pytest.raises(ActivationsError, match="no numbers in 1 column of activations, such as 'photo': sample ids"):
+    with pytest.raises(
+        ActivationsError, match="no numbers in 1 column of activations, such as 'photo': if it holds sample ids"
+    ):
         Activations.from_frame(frame.assign(photo=["x", "y"]))
 
 
@@ -221,7 +223,7 @@ BAD = {
     "must be real numbers, not <U1": lambda: Activations(["a", "b"]),
     "must be real numbers, not object": lambda: Activations([[1.0, None]]),
     "must be real numbers, not datetime64[D]": lambda: Activations(np.zeros((1, 1), "M8[D]")),
-    "must be a matrix with rows of equal length": lambda: Activations([[1.0], [1.0, 2.0]]),
+    "must be an array, samples × columns, with rows of equal length": lambda: Activations([[1.0], [1.0, 2.0]]),
     "2 names for 3 neurons: give one name per neuron": lambda: Activations(VALUES, ["a", "b"]),
     "activations has 1 neuron name more than once ('a')": lambda: Activations(VALUES, ["a", "b", "a"]),
     "activations has 1 neuron name more than once (5)": lambda: Activations(VALUES, ["5", "b", 5]),

@@ -169,7 +169,7 @@ BAD = {
     "concept 1 has an empty name: give it a name": lambda: Concepts.from_array(YES, ["a", "", "c"]),
     "have shape (2,): for one class per sample use Concepts.from_classes": lambda: Concepts.from_array([1, 0]),
     "must have two axes, samples × concepts": lambda: Concepts.from_array(np.ones((2, 2, 2))),
-    "samples × concepts, with rows of equal length": lambda: Concepts.from_array([[1], [1, 0]]),
+    "samples × columns, with rows of equal length": lambda: Concepts.from_array([[1], [1, 0]]),
     "found 2 single texts ('dog' and 1 more)": lambda: Concepts.from_sets(["dog", {"a"}, "cat"]),
     "1 sample for 2 concepts": lambda: Concepts.from_long(["a"], ["x", "y"]),
     "1 row of the long table without a sample": lambda: Concepts.from_long(["a", None], ["x", "y"]),

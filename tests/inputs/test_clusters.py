@@ -20,7 +20,8 @@ def test_labels_of_samples_are_numbered_as_they_come():
     assert codes(range(3), None, 3, "clusters").tolist() == [0, 1, 2]
     # The numbers of rows are ids where there are no others.
     assert codes({"2": "a", 0: "b", "1": "a"}, None, 3, "clusters").tolist() == [0, 1, 1]
-    assert codes(pd.Series([5, 6, 6], [2, 1, 0]), None, 3, "clusters").tolist() == [0, 0, 1]
+    with pytest.raises(OptionError, match=r"the index of clusters counts its rows .* reset_index.* with sample_ids"):
+        codes(pd.Series([5, 6, 6], [2, 1, 0]), None, 3, "clusters")
     with pytest.raises(OptionError, match=r"clusters lack a label for 1 sample \('2'\)"):
         codes({0: "b", 1: "a"}, None, 3, "clusters")
 
@@ -28,16 +29,16 @@ def test_labels_of_samples_are_numbered_as_they_come():
 @pytest.mark.parametrize(
     ("given", "ids", "message"),
     [
-        ([1, 2], None, r"clusters must be one label per sample of the activations \(3\), but have shape \(2,\)"),
+        ([1, 2], None, r"clusters must be one label per sample of the activations \(3\), but there are 2"),
         ([1, None, 2], None, "clusters lack a label for 1 sample"),
         ({"x": 1, "y": 2}, ("x", "y", "z"), r"clusters lack a label for 1 sample \('z'\)"),
-        (np.zeros((3, 1)), None, r"clusters must be one label per sample .* shape \(3, 1\)"),
-        (5, None, "clusters must be one label per sample of the activations, not 5"),
-        (True, None, "clusters must be one label per sample of the activations, not True"),
-        (b"abc", None, "clusters must be one label per sample of the activations, not b'abc'"),
-        (pd.DataFrame({"v": [1, 2, 3]}), None, "clusters must be one column, not a DataFrame"),
+        (np.zeros((3, 1)), None, r"clusters must have one axis, not shape \(3, 1\)"),
+        (5, None, "clusters must be a list, not 5"),
+        (True, None, "clusters must be a list, not True"),
+        (b"abc", None, "clusters must be a list, not b'abc'"),
+        (pd.DataFrame({"v": [1, 2, 3], "w": 1}), None, "clusters must be one column, not a table of 2"),
         (np.array([1, np.nan, 2], np.float32), None, "clusters lack a label for 1 sample"),
-        (pd.Series([1, 2]), None, r"shape \(2,\)"),
+        (pd.Series([1, 2]), None, "there are 2"),
         (
             pd.Series([1, 2, 3], ["x", "y", "z"]),
             None,

@@ -180,6 +180,7 @@ def test_labels_do_not_depend_on_where_activations_lie(tmp_path, shown):
 
     write(tmp_path / "acts.zarr")
     expected = label({"a.0": VALUES, "b": VALUES[:, :3]}, shown)
+    shown = Concepts.from_array(shown, sample_ids=IDS)
     assert label(tmp_path / "acts.zarr", shown) == expected
     assert label(str(tmp_path / "acts.zarr/b"), shown) == expected.filter(layer="b")
     assert label(tmp_path / "acts.zarr", shown, n_jobs=2) == expected
@@ -203,7 +204,7 @@ def test_no_activations_are_pickled(tmp_path, monkeypatch, shown):
         return call
 
     monkeypatch.setattr(joblib, "delayed", spied)
-    label(tmp_path / "acts.zarr/a.0", shown, n_jobs=2)
+    label(tmp_path / "acts.zarr/a.0", shown, n_jobs=2, align="position")
     assert len(sent) > 1
     assert max(sent) < 1000  # a path
 

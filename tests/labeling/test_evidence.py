@@ -199,7 +199,8 @@ def test_labels_by_sample_id_follow_ids_wherever_they_are(tmp_path):
     options = {"permutations": 399, "min_count": 40}
     expected = [x.p_search for x in label(values, concepts, clusters=video, **options)]
     for given in (by_id, by_id.sample(frac=1, random_state=0), by_id.to_dict()):
-        assert [x.p_search for x in label(values, sets, clusters=given, **options)] == expected
+        bare = label(values, sets, clusters=given, align="position", **options)
+        assert [x.p_search for x in bare] == expected
         named = Activations(values, sample_ids=ids)
         assert [x.p_search for x in label(named, sets, clusters=given, **options)] == expected
     order = rng.permutation(500)

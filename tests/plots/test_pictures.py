@@ -766,7 +766,7 @@ def test_ids_of_concepts_are_those_of_samples_too(data, high):
     ids = [f"s{place}" for place in range(N)]
     shown = Concepts.from_array(concepts, NAMES, sample_ids=ids)
     written = {name: f"text of {name}" for name in ids[::-1]}
-    axes = plots.top_samples(high, values, written, concepts=shown, n=3)
+    axes = plots.top_samples(high, values, written, concepts=shown, n=3, align="position")
     order = np.argsort(-values[:, 0], kind="stable")[:3]
     assert [text.get_text() for text in axes.texts] == [f"text of s{place}" for place in order]
 

@@ -24,7 +24,7 @@ from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.search.beam import Code, Rules, SearchResult
 from neuronym.search.searcher import Searcher
 from neuronym.stats.resampling import measure_formulas
-from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, HierarchyLike, Name, SearchMethod
+from neuronym.types import ActivationsLike, Align, ClustersLike, ConceptsLike, HierarchyLike, Name, SearchMethod
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def sweep(
     clusters: ClustersLike = None,
     seed: int = 0,
     n_jobs: int | None = None,
-    align: bool = False,
+    align: Align = False,
     progress: bool = False,
 ) -> pd.DataFrame:
     """Label neurons with formulas of every length up to ``length``, for each of several minimum fractions.
@@ -100,8 +100,8 @@ def sweep(
         The seed of the split.
     n_jobs : int, optional
         The number of parallel jobs, as in scikit-learn.
-    align : bool, default False
-        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    align : bool or "position", default False
+        If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
     progress : bool, default False
         Whether to show a progress bar on standard error.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym._util.messages import counted, no_such
-from neuronym.data.ids import as_ids, places, refuse_repeats, split_ids
+from neuronym.data.ids import as_ids, by_sample, own_or_given, places, refuse_repeats, split_ids
+from neuronym.data.labelled import as_frame, labels_of, listed, named, to_array
 from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.types import Name
@@ -36,10 +37,11 @@ class Activations:
     Parameters
     ----------
     matrix : array or tensor of bool, int or float, of shape (n_samples, n_neurons) or (n_samples,)
-        The activations; one axis means one neuron. A torch tensor is moved to the CPU with its type; anything else
-        goes through ``numpy.asarray``.
-    names : iterable of (int or str) or None, default None
-        One distinct name per neuron; None means ``0, 1, …``. Text that is a whole number counts as that number.
+        The activations; one axis means one neuron. A tensor of any type, on any device, sparse or with gradients, a
+        sparse matrix, or a table, whose index and columns become ids and names as in ``from_frame``.
+    names : iterable or mapping of (int or str) or None, default None
+        One distinct name per neuron; a mapping is looked up by column number. None means those of a table, else
+        ``0, 1, …``. Text that is a whole number counts as that number.
     sample_ids : iterable or None, default None
         One distinct id per sample, converted to text. Without ids, samples are matched with concepts by position.
     skipped : iterable, default ()
@@ -69,6 +71,11 @@ class Activations:
         skipped: Iterable[object] = (),
         clusters: Iterable[object] | None = None,
     ) -> None:
+        frame = as_frame(matrix, "activations", ActivationsError)
+        own = None
+        if frame is not None:
+            matrix, own, ids = _of_frame(frame, None)
+            sample_ids = own_or_given(sample_ids, ids, "activations", ActivationsError)
         array = _as_array(matrix)
         if array.dtype.kind not in "biuf":
             raise ActivationsError(f"activations must be real numbers, not {array.dtype}")
@@ -82,13 +89,21 @@ class Activations:
         self.matrix: NDArray[Any] | ZarrMatrix = array
         self.skipped = tuple(str(i) for i in skipped)
         self.sample_ids = as_ids(sample_ids, array.shape[0], "activations", ActivationsError)
-        self.clusters = None if clusters is None else tuple(clusters)
+        of_samples = (
+            None
+            if clusters is None
+            else by_sample(clusters, self.sample_ids, array.shape[0], "clusters", ActivationsError)
+        )
+        self.clusters = None if of_samples is None else tuple(of_samples)
         if self.clusters is not None and len(self.clusters) != array.shape[0]:
             raise ActivationsError(
                 f"there are {len(self.clusters)} cluster labels for {counted(array.shape[0], 'sample')}: "
                 "give one per sample"
             )
-        self.names: Sequence[Name] = range(array.shape[1]) if names is None else tuple(as_name(n) for n in names)
+        listed_names = named(names, array.shape[1], "neurons", ActivationsError, own=own)
+        self.names: Sequence[Name] = (
+            range(array.shape[1]) if listed_names is None else tuple(as_name(n) for n in listed_names)
+        )
         if len(self.names) != array.shape[1]:
             raise ActivationsError(
                 f"{counted(len(self.names), 'name')} for {counted(array.shape[1], 'neuron')}: give one name per neuron"
@@ -96,14 +111,17 @@ class Activations:
         refuse_repeats(self.names, "neuron name", "activations", ActivationsError)
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame) -> Activations:
-        """Convert a DataFrame with one column per neuron.
+    def from_frame(cls, frame: pd.DataFrame, *, id_column: str | None = None) -> Activations:
+        """Convert a table with one column per neuron.
 
         Parameters
         ----------
         frame : DataFrame of shape (n_samples, n_neurons)
-            Numbers with the names of neurons above. The sample ids are the column ``sample`` if it comes first, else
-            the index, unless it is just 0, 1, 2, ….
+            Numbers with the names of neurons above; of pandas, polars, Arrow or xarray.
+        id_column : str or None, default None
+            The column of sample ids. None means a first column ``sample``; else, with a warning, a column of ids that
+            are all different, such as ``image_id`` or texts in the first column; else the index, unless it is just
+            0, 1, 2, ….
 
         Returns
         -------
@@ -115,18 +133,11 @@ class Activations:
         ActivationsError
             If a column does not hold numbers, or holds integers too large for the type of the others.
         """
-        body, ids = split_ids(frame)
-        wrong = [str(column) for column, dtype in body.dtypes.items() if getattr(dtype, "kind", "O") not in "biuf"]
-        if wrong:
-            raise ActivationsError(
-                f"no numbers in {counted(len(wrong), 'column')} of activations, such as {wrong[0]!r}: "
-                "sample ids belong in a first column named sample, or in the index"
-            )
-        dtypes = set(body.dtypes)
-        if len(dtypes) == 1 and isinstance(dtypes.pop(), np.dtype):
-            return cls(body.to_numpy(), body.columns, sample_ids=ids)
-        columns = [_numbers(body.iloc[:, j]) for j in range(body.shape[1])]
-        return cls(side_by_side(columns, len(body)), body.columns, sample_ids=ids)
+        found = as_frame(frame, "activations", ActivationsError)
+        if found is None:
+            raise ActivationsError(f"activations must be a DataFrame, not {type(frame).__name__}")
+        matrix, names, ids = _of_frame(found, id_column)
+        return cls(matrix, None if names is None else [as_name(name) for name in names], sample_ids=ids)
 
     @property
     def n_samples(self) -> int:
@@ -171,7 +182,14 @@ class Activations:
             if neurons.shape != (self.n_neurons,):
                 raise OptionError(f"a mask of neurons must have shape ({self.n_neurons},), not {neurons.shape}")
             return np.flatnonzero(neurons)
-        for neuron in [neurons] if isinstance(neurons, str | int | np.integer) else neurons:
+        if isinstance(neurons, str | int | np.integer):
+            neurons = [neurons]
+        elif not isinstance(neurons, Mapping | set | frozenset):
+            wanted, _ = listed(neurons, "neurons", OptionError)
+            if wanted and all(isinstance(neuron, bool) for neuron in wanted):
+                return self.indices(np.array(wanted))
+            neurons = [as_name(neuron) for neuron in wanted]
+        for neuron in neurons:
             name = as_name(neuron)
             if name not in place:
                 raise no_such("neuron", name, self.names)
@@ -296,6 +314,24 @@ class Activations:
             self.matrix = np.memmap(**self.matrix)
 
 
+def _of_frame(
+    frame: pd.DataFrame, id_column: str | None
+) -> tuple[NDArray[Any], list[object] | None, list[object] | None]:
+    """The matrix of a table, the names of its columns and its sample ids."""
+    body, ids = split_ids(frame, "activations", ActivationsError, id_column)
+    wrong = [str(column) for column, dtype in body.dtypes.items() if getattr(dtype, "kind", "O") not in "biuf"]
+    if wrong:
+        raise ActivationsError(
+            f"no numbers in {counted(len(wrong), 'column')} of activations, such as {wrong[0]!r}: "
+            f"if it holds sample ids, say so with id_column={wrong[0]!r}, or make it the index"
+        )
+    dtypes = set(body.dtypes)
+    if len(dtypes) == 1 and isinstance(dtypes.pop(), np.dtype):
+        return body.to_numpy(), labels_of(body.columns), ids
+    columns = [_numbers(body.iloc[:, j]) for j in range(body.shape[1])]
+    return side_by_side(columns, len(body)), labels_of(body.columns), ids
+
+
 def side_by_side(columns: Sequence[NDArray[Any]], n_samples: int) -> NDArray[Any]:
     """Columns of several types as one matrix, (n_samples, n_columns), without changing any value.
 
@@ -346,20 +382,12 @@ def _as_array(matrix: Any) -> NDArray[Any] | ZarrMatrix:
     """A matrix as an array, on disk if it was."""
     if isinstance(matrix, ZarrMatrix):
         return matrix
-    if type(matrix).__module__.split(".")[0] == "torch":
-        tensor = matrix.detach().cpu()
-        if str(tensor.dtype) == "torch.bfloat16":  # numpy lacks this type; float32 represents all of its values
-            tensor = tensor.float()
-        return np.asarray(tensor.numpy())
     if isinstance(matrix, np.ma.MaskedArray) and np.ma.is_masked(matrix):
         raise ActivationsError(
             f"{int(np.ma.getmaskarray(matrix).sum())} activations are masked, but none may be missing: "
             "leave out those neurons or samples"
         )
-    try:
-        return matrix if isinstance(matrix, np.memmap) else np.asarray(matrix)
-    except ValueError as error:
-        raise ActivationsError(f"activations must be a matrix with rows of equal length: {error}") from error
+    return to_array(matrix, "activations", ActivationsError)
 
 
 def as_name(name: object) -> Name:

@@ -6,15 +6,19 @@ Columns are a pair of int64 arrays as in a compressed sparse column matrix: ``pt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.messages import counted, some
+from neuronym._util.messages import counted, some, warn
+from neuronym.data.ids import is_count, is_missing
+from neuronym.data.labelled import inverted, listed, to_array
 from neuronym.errors import ConceptsError, OptionError
-from neuronym.types import Unknown
+from neuronym.types import Negative, Unknown
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -38,18 +42,13 @@ def columns_of_pairs(concepts: NDArray[Any], samples: NDArray[Any], n_concepts: 
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), sample[fresh]
 
 
-def as_matrix(given: Any) -> NDArray[Any]:
+def as_matrix(given: Any, what: str = "concepts") -> NDArray[Any]:
     """Convert to an array; masked values become None."""
-    try:
-        if np.ma.is_masked(given):  # masked values are unknown
-            plain: NDArray[Any] = np.ma.getdata(given).astype(object)
-            plain[np.ma.getmaskarray(given)] = None
-            return plain
-        return np.asarray(given)
-    except ValueError as error:
-        raise ConceptsError(
-            f"concepts must be a matrix, samples × concepts, with rows of equal length: {error}"
-        ) from error
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):  # masked values are unknown
+        plain: NDArray[Any] = np.ma.getdata(given).astype(object)
+        plain[np.ma.getmaskarray(given)] = None
+        return plain
+    return to_array(given, what, ConceptsError)
 
 
 def columns_of(matrix: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -58,27 +57,138 @@ def columns_of(matrix: NDArray[Any]) -> Iterator[NDArray[Any]]:
         yield from np.ascontiguousarray(matrix[:, start : start + 64].T)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How to read values that are neither yes nor no.
+
+    Parameters
+    ----------
+    unknown : {"error", "no", "drop"}, default "error"
+        Raise, count the value as no, or drop its sample.
+    blank : {"error", "no", "drop"} or None, default None
+        The same for missing values; None means as ``unknown``.
+    negative : {"error", "no", "yes", "drop"} or None, default None
+        The same for −1. None means as ``unknown``; but if a table has only −1 and 1, −1 is no.
+
+    Raises
+    ------
+    OptionError
+        If an option is none of these.
+    """
+
+    unknown: Unknown = "error"
+    blank: Unknown | None = None
+    negative: Negative | None = None
+
+    def __post_init__(self) -> None:
+        if self.unknown not in ("error", "no", "drop"):
+            raise OptionError(f"unknown must be 'error', 'no' or 'drop', not {self.unknown!r}")
+        if self.blank not in (None, "error", "no", "drop"):
+            raise OptionError(f"blank must be 'error', 'no' or 'drop', not {self.blank!r}")
+        if self.negative not in (None, "error", "no", "yes", "drop"):
+            raise OptionError(f"negative must be 'error', 'no', 'yes' or 'drop', not {self.negative!r}")
+
+    def of(self, kind: str) -> str:
+        """The rule for a kind of values: blank, negative or other."""
+        own = {"blank": self.blank, "negative": self.negative}.get(kind)
+        return self.unknown if own is None else own
+
+
+class _Odd:
+    """The values of a table that are neither yes nor no, by kind."""
+
+    def __init__(self, names: Sequence[object], reading: Reading) -> None:
+        self.names, self.reading = names, reading
+        self.found: dict[str, dict[int, tuple[int, object]]] = {"blank": {}, "negative": {}, "other": {}}
+        self.zeros = False  # whether any value is 0 or False
+        self.all_different: set[int] = set()  # concepts with another text for each sample
+
+    def read(self, c: int, values: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which values of a concept count as yes, and which samples to drop."""
+        yes, no = _is(values, 1), _is(values, 0)
+        drop = np.zeros(len(values), np.bool_)
+        self.zeros = self.zeros or bool(no.any())
+        neither = ~(yes | no)
+        if not neither.any():
+            return yes, drop
+        blank, negative = neither & _blank(values), _is(values, -1)
+        for kind, mask in (("blank", blank), ("negative", negative), ("other", neither & ~blank & ~negative)):
+            if mask.any():
+                self.found[kind][c] = int(mask.sum()), values[np.argmax(mask)]
+                rule = self.reading.of(kind)
+                yes, drop = yes | mask if rule == "yes" else yes, drop | mask if rule == "drop" else drop
+        texts = {value for value in values[neither & ~blank] if isinstance(value, str)}
+        if 1 < len(values) == len(texts):
+            self.all_different.add(c)
+        return yes, drop
+
+    def check(self) -> None:
+        """Raise if a value is an error; warn if −1 was read as no unasked."""
+        refused = {kind: by_concept for kind, by_concept in self.found.items() if self.reading.of(kind) == "error"}
+        only_minus_one = not (self.zeros or self.found["blank"] or self.found["other"])
+        if refused.get("negative") and only_minus_one and self.reading.negative is None:
+            total = sum(count for count, _ in refused["negative"].values())
+            warn(f"{counted(total, 'value')} of −1 read as no, since all others are 1: say so with negative='no'")
+            return
+        total = sum(count for by_concept in refused.values() for count, _ in by_concept.values())
+        if not total:
+            return
+        examples = [
+            f"{self.names[c]!r}: {count}, such as {_shown(value)}"
+            for by_concept in refused.values()
+            for c, (count, value) in list(by_concept.items())[:2]
+        ]
+        n_concepts = len({c for by_concept in refused.values() for c in by_concept})
+        raise ConceptsError(
+            f"concepts must be yes or no (True/False or 1/0), but {counted(total, 'value')} in "
+            f"{counted(n_concepts, 'concept')} {'are' if total > 1 else 'is'} neither ({', '.join(examples)}): "
+            + self._remedies(refused)
+        )
+
+    def _remedies(self, refused: dict[str, dict[int, tuple[int, object]]]) -> str:
+        other = refused.get("other", {})
+        if self.all_different & set(other):
+            name = self.names[min(self.all_different & set(other))]
+            return (
+                f"if {name!r} holds the ids of samples, say so with id_column={name!r} (--id-column), or call it sample"
+            )
+        remedies = ["count them as no with unknown='no'", "leave those samples out with unknown='drop'"]
+        scores = any(isinstance(value, float | np.floating) for _, value in other.values())
+        remedies.insert(0 if scores else 2, "binarize scores with Concepts.from_scores (neuronym concepts scores)")
+        if any(isinstance(value, str) for _, value in other.values()):
+            remedies.insert(0, "make concepts of categories with from_attributes (concepts table --attributes)")
+        if refused.get("blank"):
+            remedies.insert(0, "read missing values as no with blank='no'")
+        if refused.get("negative"):
+            remedies.insert(0, "say what −1 means with negative='no', 'yes' or 'drop'")
+        return ", ".join(remedies[:-1]) + ", or " + remedies[-1]
+
+
+def _shown(value: object) -> str:
+    """A value for a message."""
+    if isinstance(value, str):
+        return f"the text {value!r}"
+    return str(value)
+
+
 def columns_of_dense(
-    given: Iterable[NDArray[Any]], n_samples: int, names: Sequence[object], unknown: Unknown
+    given: Iterable[NDArray[Any]], n_samples: int, names: Sequence[object], reading: Reading
 ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """Columns from one array of yes or no per concept, and which samples to keep."""
     keep = np.ones(n_samples, np.bool_)
-    invalid: dict[int, tuple[int, object]] = {}
+    odd = _Odd(names, reading)
     parts: list[NDArray[np.intp]] = []
     for c, column in enumerate(given):
-        yes, no = _is(column, 1), _is(column, 0)
-        if not np.all(yes | no):
-            neither = ~(yes | no)
-            invalid[c] = int(neither.sum()), column[np.argmax(neither)]
-            keep &= ~neither
+        yes, drop = odd.read(c, column)
+        keep &= ~drop
         parts.append(np.flatnonzero(yes))
-    _check_unknown(invalid, names, unknown)
+    odd.check()
     ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(p) for p in parts], dtype=np.int64)])
     samples = np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
-    return ptr, samples, keep if unknown == "drop" else np.ones(n_samples, np.bool_)
+    return ptr, samples, keep
 
 
-def columns_of_sparse(matrix: Any, names: Sequence[object], unknown: Unknown) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+def columns_of_sparse(matrix: Any, names: Sequence[object], reading: Reading) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """Columns of a scipy sparse matrix, and which samples to keep."""
     from scipy.sparse import csc_array
 
@@ -86,45 +196,42 @@ def columns_of_sparse(matrix: Any, names: Sequence[object], unknown: Unknown) ->
     if compressed.dtype.kind != "b":
         compressed.sum_duplicates()
     values, samples = compressed.data, compressed.indices.astype(np.int64)
-    concept = np.repeat(np.arange(len(names)), np.diff(compressed.indptr))
-    yes, no = _is(values, 1), _is(values, 0)
-    neither = ~(yes | no)
-    counts = np.bincount(concept[neither], minlength=len(names))
-    first = dict(zip(concept[neither][::-1].tolist(), values[neither][::-1], strict=True))
-    _check_unknown({int(c): (int(counts[c]), first[int(c)]) for c in np.flatnonzero(counts)}, names, unknown)
-    ptr, kept = columns_of_pairs(concept[yes], samples[yes], len(names))
-    keep = np.ones(compressed.shape[0], np.bool_)
-    if unknown == "drop":
-        keep[samples[neither]] = False
-    return ptr, kept, keep
+    ptr = compressed.indptr
+    yes, keep = np.zeros(len(values), np.bool_), np.ones(compressed.shape[0], np.bool_)
+    odd = _Odd(names, reading)
+    odd.zeros = len(values) < compressed.shape[0] * compressed.shape[1]
+    if not (_is(values, 1) | _is(values, 0)).all():
+        for c in range(len(names)):
+            cells = slice(ptr[c], ptr[c + 1])
+            yes[cells], drop = odd.read(c, values[cells])
+            keep[samples[cells][drop]] = False
+        odd.check()
+    else:
+        yes = _is(values, 1)
+    concept = np.repeat(np.arange(len(names)), np.diff(ptr))
+    return *columns_of_pairs(concept[yes], samples[yes], len(names)), keep
 
 
 def _is(column: NDArray[Any], value: int) -> NDArray[np.bool_]:
-    """Which entries equal 0 or 1; text never does."""
+    """Which entries equal a number; text never does."""
     if column.dtype.kind == "O":
         return np.fromiter(
-            (isinstance(x, (bool, int, float, np.generic)) and bool(x == value) for x in column), np.bool_, len(column)
+            (isinstance(x, (bool, int, float, np.generic, Decimal)) and bool(x == value) for x in column),
+            np.bool_,
+            len(column),
         )
     if column.dtype.kind in "biuf":
         return np.asarray(column == value, np.bool_)
     return np.zeros(len(column), np.bool_)
 
 
-def _check_unknown(invalid: dict[int, tuple[int, object]], names: Sequence[object], unknown: Unknown) -> None:
-    """Raise if values are invalid, given as the number and an example per concept, and ``unknown`` is "error"."""
-    if unknown not in ("error", "no", "drop"):
-        raise OptionError(f"unknown must be 'error', 'no' or 'drop', not {unknown!r}")
-    if invalid and unknown == "error":
-        total = sum(count for count, _ in invalid.values())
-        examples = ", ".join(
-            f"{names[c]!r}: {count}, such as {f'the text {value!r}' if isinstance(value, str) else value}"
-            for c, (count, value) in list(invalid.items())[:3]
-        )
-        raise ConceptsError(
-            f"concepts must be yes or no (True/False or 1/0), but {counted(total, 'value')} in "
-            f"{counted(len(invalid), 'concept')} {'are' if total > 1 else 'is'} neither ({examples}): count them as no "
-            "with unknown='no', leave those samples out with unknown='drop', or use Concepts.from_scores"
-        )
+def _blank(column: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which entries are missing: None, NaN, or text of nothing but spaces."""
+    if column.dtype.kind == "f":
+        return np.asarray(np.isnan(column), np.bool_)
+    if column.dtype.kind in "OUT":
+        return np.fromiter((is_missing(x.strip() if isinstance(x, str) else x) for x in column), np.bool_, len(column))
+    return np.zeros(len(column), np.bool_)
 
 
 def columns_of_long(
@@ -133,7 +240,13 @@ def columns_of_long(
     """Columns, names and sample ids of a long table; an empty or missing concept only records a sample."""
     import pandas as pd
 
-    rows, names = pd.Series(list(samples), dtype=object), pd.Series(list(concepts), dtype=object)
+    of_rows, row_labels = listed(samples, "samples of a long table", ConceptsError)
+    of_concepts, concept_labels = listed(concepts, "concepts of a long table", ConceptsError)
+    if row_labels is not None and concept_labels is not None and row_labels != concept_labels:
+        raise ConceptsError(
+            "the samples and the concepts of a long table have different indexes: give two columns of one table"
+        )
+    rows, names = pd.Series(of_rows, dtype=object), pd.Series(of_concepts, dtype=object)
     if len(rows) != len(names):
         raise ConceptsError(
             f"{counted(len(rows), 'sample')} for {counted(len(names), 'concept')}: a long table needs one of each per "
@@ -144,8 +257,12 @@ def columns_of_long(
             f"{counted(int(rows.isna().sum()), 'row')} of the long table without a sample: each row needs one"
         )
     texts = rows.map(str).tolist()
-    listed = list(dict.fromkeys(texts)) if sample_ids is None else [str(i) for i in sample_ids]
-    place = {sample: row for row, sample in enumerate(listed)}
+    if sample_ids is not None:
+        known = [str(i) for i in listed(sample_ids, "sample ids", ConceptsError)[0]]
+    else:
+        known = list(dict.fromkeys(texts))
+        known = sorted(known, key=int) if is_count(known) else known  # row numbers
+    place = {sample: row for row, sample in enumerate(known)}
     lost = [sample for sample in dict.fromkeys(texts) if sample not in place]
     if lost:
         raise ConceptsError(f"sample_ids lacks {counted(len(lost), 'sample')} of the long table ({some(lost)})")
@@ -153,7 +270,7 @@ def columns_of_long(
     code, unique = pd.factorize(names[shown].map(str))
     row = np.fromiter((place[sample] for sample in texts), np.int64, len(texts))
     ptr, yes = columns_of_pairs(code, row[shown], len(unique))
-    return ptr, yes, [str(name) for name in unique], listed
+    return ptr, yes, [str(name) for name in unique], known
 
 
 def columns_of_sets(sets: Sequence[Any]) -> tuple[Ints, Ints, list[str]]:
@@ -168,6 +285,12 @@ def columns_of_sets(sets: Sequence[Any]) -> tuple[Ints, Ints, list[str]]:
         raise ConceptsError(
             f"each sample needs a set of names; found {counted(len(odd), 'other value')} ({some(odd, 1)})"
         )
+    half = [s for s in sets if isinstance(s, Mapping) and not all(s.values())]
+    if half:
+        raise ConceptsError(
+            f"each sample needs a set of names; found {counted(len(half), 'mapping')} with values of no "
+            f"({some(half, 1)}): give a table of yes and no"
+        )
     members = [{str(name) for name in s} for s in sets]
     names = sorted(set().union(*members))
     place = {name: c for c, name in enumerate(names)}
@@ -177,7 +300,7 @@ def columns_of_sets(sets: Sequence[Any]) -> tuple[Ints, Ints, list[str]]:
     return ptr, samples, names
 
 
-def columns_of_classes(array: NDArray[Any], names: Iterable[object] | None) -> tuple[Ints, Ints, list[str]]:
+def columns_of_classes(array: NDArray[Any], names: Any) -> tuple[Ints, Ints, list[str]]:
     """Columns and names from one class per sample."""
     if array.shape == (0,):  # numpy reads an empty list as floats
         array = array.astype(np.int64)
@@ -188,22 +311,40 @@ def columns_of_classes(array: NDArray[Any], names: Iterable[object] | None) -> t
             f"classes must be a list of integers or texts, one per sample, not {array.dtype} of shape {array.shape}"
         )
     unique, code = np.unique(array, return_inverse=True)
-    listed = [str(u) for u in unique] if names is None else [str(name) for name in names]
-    if names is not None and array.dtype.kind in "iu":
-        if len(unique) and not 0 <= int(unique[0]) <= int(unique[-1]) < len(listed):
-            raise ConceptsError(
-                f"classes run from {unique[0]} to {unique[-1]}, but the {len(listed)} names allow only 0 to "
-                f"{len(listed) - 1}"
-            )
-        code = array.astype(np.int64)
-    elif names is not None:
-        place = {name: c for c, name in enumerate(listed)}
-        lost = [str(u) for u in unique if str(u) not in place]
-        if lost:
-            raise ConceptsError(f"the names lack {counted(len(lost), 'class')} ({some(lost)})")
-        code = np.array([place[str(u)] for u in unique], np.int64)[code]
-    ptr, samples = columns_of_pairs(code, np.arange(len(array)), len(listed))
-    return ptr, samples, listed
+    if names is None:
+        known, called = [str(u) for u in unique], [str(u) for u in unique]
+    else:
+        known, called = _classes_and_names(names, unique)
+    place = {name: c for c, name in enumerate(known)}
+    lost = [str(u) for u in unique if str(u) not in place]
+    if lost and unique.dtype.kind in "iu" and known == [str(c) for c in range(len(known))]:
+        raise ConceptsError(
+            f"classes run from {unique[0]} to {unique[-1]}, but the {len(known)} names allow only 0 to {len(known) - 1}"
+        )
+    if lost:
+        raise ConceptsError(f"the names lack {counted(len(lost), 'class')} ({some(lost)})")
+    code = np.array([place[str(u)] for u in unique], np.int64)[code]
+    ptr, samples = columns_of_pairs(code, np.arange(len(array)), len(called))
+    return ptr, samples, called
+
+
+def _classes_and_names(names: Any, unique: NDArray[Any]) -> tuple[list[str], list[str]]:
+    """The classes, as text, that names are for, and their names; a mapping is looked up by its keys."""
+    whole = unique.dtype.kind in "iu"
+    values, keys = listed(names, "names of classes", ConceptsError)
+    texts = None if keys is None else list(map(str, keys))
+    if texts is None or not (isinstance(names, Mapping) or set(map(str, unique)) <= set(texts)):
+        called = [str(value) for value in values]
+        return [str(c) for c in range(len(called))] if whole else called, called
+    by_number = inverted(dict(zip(texts, values, strict=True)))
+    if by_number is not None and not (whole and all(text.isdecimal() for text in texts)):  # as in label2id
+        ordered = sorted(by_number)
+        called = [str(by_number[number]) for number in ordered]
+        return [str(number) for number in ordered] if whole else called, called
+    by_class = dict(zip(texts, values, strict=True))
+    if whole and all(text.removeprefix("-").isdecimal() for text in texts):
+        texts = sorted(texts, key=int)
+    return texts, [str(by_class[text]) for text in texts]
 
 
 def _of_one_type(classes: NDArray[Any]) -> NDArray[Any]:

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym._util.messages import counted, no_such, some
 from neuronym.data import binary
 from neuronym.data.binary import Ints, stacked
-from neuronym.data.ids import as_ids, is_missing, match_ids, places, refuse_repeats, split_ids
+from neuronym.data.ids import as_ids, is_missing, match_ids, own_or_given, places, refuse_repeats, split_ids
+from neuronym.data.labelled import as_frame, is_sparse, labels_of, listed, named, to_sparse
 from neuronym.errors import ConceptsError, OptionError
-from neuronym.types import Unknown
+from neuronym.types import Negative, Unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,11 +77,11 @@ class Concepts:
         aliases: Mapping[str, Sequence[str]] | None = None,
         origin: Mapping[str, object] | None = None,
     ) -> None:
-        listed = tuple(names)
-        unnamed = [c for c, name in enumerate(listed) if is_missing(name)]
+        listed_names = tuple(named(names, len(ptr) - 1, "concepts", ConceptsError) or ())
+        unnamed = [c for c, name in enumerate(listed_names) if is_missing(name)]
         if unnamed:
             raise ConceptsError(f"concept {unnamed[0]} has an empty name: give it a name")
-        self.names: tuple[str, ...] = tuple(str(name) for name in listed)
+        self.names: tuple[str, ...] = tuple(str(name) for name in listed_names)
         self.n_samples = int(n_samples)
         self.sample_ids = as_ids(sample_ids, self.n_samples, "concepts", ConceptsError)
         known = set(self.names)
@@ -107,15 +108,19 @@ class Concepts:
         sample_ids: Iterable[object] | None = None,
         descriptions: Mapping[str, str] | None = None,
         unknown: Unknown = "error",
+        blank: Unknown | None = None,
+        negative: Negative | None = None,
     ) -> Concepts:
-        """Convert a dense or scipy sparse array of True/False or 1/0.
+        """Convert an array of True/False or 1/0.
 
         Parameters
         ----------
-        matrix : array or sparse matrix of shape (n_samples, n_concepts)
-            The values; a masked one is unknown.
-        names : iterable or None, default None
-            One distinct name per concept; None means ``c0, c1, …``.
+        matrix : array, tensor, sparse matrix or table of shape (n_samples, n_concepts)
+            The values; a masked one is unknown. The index and columns of a table become ids and names, as in
+            ``from_frame``.
+        names : iterable, mapping or None, default None
+            One distinct name per concept; a mapping is looked up by column number. None means those of a table, else
+            ``c0, c1, …``.
         sample_ids : iterable or None, default None
             One distinct id per sample.
         descriptions : mapping from str to str or None, default None
@@ -123,6 +128,10 @@ class Concepts:
         unknown : {"error", "no", "drop"}, default "error"
             How to treat a value that is neither yes nor no: raise, count it as no, or drop its sample, which needs
             ``sample_ids``.
+        blank : {"error", "no", "drop"} or None, default None
+            How to treat a missing value; None means as ``unknown``.
+        negative : {"error", "no", "yes", "drop"} or None, default None
+            How to treat −1. None means as ``unknown``; but if there are only −1 and 1, −1 is no, with a warning.
 
         Returns
         -------
@@ -134,24 +143,28 @@ class Concepts:
         ConceptsError
             If the shape, the names, the ids or the values cannot be used.
         """
-        sparse = hasattr(matrix, "tocsc")
-        array = matrix if sparse else binary.as_matrix(matrix)
+        reading = binary.Reading(unknown, blank, negative)
+        frame = as_frame(matrix, "concepts", ConceptsError)
+        if frame is not None:
+            return cls._of_frame(frame, reading, None, names=names, sample_ids=sample_ids, descriptions=descriptions)
+        sparse = is_sparse(matrix)
+        array = to_sparse(matrix) if sparse else binary.as_matrix(matrix)
         if array.ndim != 2:
             raise ConceptsError(
                 f"concepts must have two axes, samples × concepts, but have shape {array.shape}: "
                 "for one class per sample use Concepts.from_classes"
             )
         n_samples, n_concepts = array.shape
-        listed = [f"c{c}" for c in range(n_concepts)] if names is None else list(names)
-        if len(listed) != n_concepts:
+        called = named(names, n_concepts, "concepts", ConceptsError) or [f"c{c}" for c in range(n_concepts)]
+        if len(called) != n_concepts:
             raise ConceptsError(
-                f"{counted(len(listed), 'name')} for {counted(n_concepts, 'concept')}: give one name per concept"
+                f"{counted(len(called), 'name')} for {counted(n_concepts, 'concept')}: give one name per concept"
             )
         if sparse:
-            read = binary.columns_of_sparse(array, listed, unknown)
+            read = binary.columns_of_sparse(array, called, reading)
         else:
-            read = binary.columns_of_dense(binary.columns_of(array), n_samples, listed, unknown)
-        return cls._read(*read, listed, sample_ids, descriptions)
+            read = binary.columns_of_dense(binary.columns_of(array), n_samples, called, reading)
+        return cls._read(*read, called, sample_ids, descriptions)
 
     @classmethod
     def _read(
@@ -169,17 +182,32 @@ class Concepts:
         return whole.take(np.flatnonzero(keep))
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame, *, unknown: Unknown = "error") -> Concepts:
-        """Convert a DataFrame, multi-hot or long.
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        id_column: str | None = None,
+        unknown: Unknown = "error",
+        blank: Unknown | None = None,
+        negative: Negative | None = None,
+    ) -> Concepts:
+        """Convert a table, multi-hot or long.
 
         Parameters
         ----------
         frame : DataFrame
-            Either one column per concept (multi-hot), or exactly the columns ``sample`` and ``concept`` (long, as for
-            ``from_long``). The sample ids of a multi-hot table are the column ``sample`` if it comes first, else the
-            index, unless it is just 0, 1, 2, ….
+            Of pandas, polars, Arrow or xarray: either one column per concept (multi-hot), or exactly the columns
+            ``sample`` and ``concept`` (long, as for ``from_long``).
+        id_column : str or None, default None
+            The column of sample ids. None means a first column ``sample``; else, with a warning, a column of ids that
+            are all different, such as ``image_id`` or texts in the first column; else the index, unless it is just
+            0, 1, 2, ….
         unknown : {"error", "no", "drop"}, default "error"
             How to treat a value that is neither yes nor no: raise, count it as no, or drop its sample.
+        blank : {"error", "no", "drop"} or None, default None
+            How to treat a missing value; None means as ``unknown``.
+        negative : {"error", "no", "yes", "drop"} or None, default None
+            How to treat −1. None means as ``unknown``; but if there are only −1 and 1, −1 is no, with a warning.
 
         Returns
         -------
@@ -191,16 +219,37 @@ class Concepts:
         ConceptsError
             If the names, the ids or the values cannot be used.
         """
-        if list(frame.columns) == ["sample", "concept"]:
-            return cls.from_long(frame["sample"], frame["concept"])
-        body, ids = split_ids(frame)
+        found = as_frame(frame, "concepts", ConceptsError)
+        if found is None:
+            raise ConceptsError(f"concepts must be a DataFrame, not {type(frame).__name__}")
+        return cls._of_frame(found, binary.Reading(unknown, blank, negative), id_column)
+
+    @classmethod
+    def _of_frame(
+        cls,
+        frame: pd.DataFrame,
+        reading: binary.Reading,
+        id_column: str | None,
+        *,
+        names: Any = None,
+        sample_ids: Any = None,
+        descriptions: Mapping[str, str] | None = None,
+    ) -> Concepts:
+        """The concepts of a table; names and ids that are given must not contradict its own."""
+        if list(frame.columns) == ["sample", "concept"] and names is None:
+            return cls.from_long(frame["sample"], frame["concept"], sample_ids=sample_ids)
+        body, own_ids = split_ids(frame, "concepts", ConceptsError, id_column)
+        ids = own_or_given(sample_ids, own_ids, "concepts", ConceptsError)
+        own_names = labels_of(body.columns)
+        called = named(names, body.shape[1], "concepts", ConceptsError, own=own_names)
+        called = [f"c{c}" for c in range(body.shape[1])] if called is None else called
         dtypes = set(body.dtypes)
         alike = len(dtypes) == 1 and isinstance(dtypes.pop(), np.dtype)
         columns = (
             binary.columns_of(body.to_numpy()) if alike else (body.iloc[:, c].to_numpy() for c in range(body.shape[1]))
         )
-        read = binary.columns_of_dense(columns, len(body), list(body.columns), unknown)
-        return cls._read(*read, body.columns, ids, None)
+        read = binary.columns_of_dense(columns, len(body), called, reading)
+        return cls._read(*read, called, ids, descriptions)
 
     @classmethod
     def from_long(
@@ -238,8 +287,8 @@ class Concepts:
 
         Parameters
         ----------
-        sets : iterable of iterable of str
-            The names of each sample's concepts.
+        sets : iterable of iterable of str, or mapping
+            The names of each sample's concepts; the keys of a mapping, or the index of a Series, are the sample ids.
         sample_ids : iterable or None, default None
             One distinct id per sample.
 
@@ -253,22 +302,29 @@ class Concepts:
         ConceptsError
             If a sample has a single text or something else instead of a set, or the ids do not fit.
         """
-        listed = list(sets)
-        ptr, samples, names = binary.columns_of_sets(listed)
-        return cls(ptr, samples, len(listed), names, sample_ids=sample_ids)
+        values, own_ids = listed(sets, "sets", ConceptsError)
+        ptr, samples, names = binary.columns_of_sets(values)
+        ids = own_or_given(sample_ids, own_ids, "concepts", ConceptsError)
+        return cls(ptr, samples, len(values), names, sample_ids=ids)
 
     @classmethod
     def from_classes(
-        cls, classes: ArrayLike, names: Iterable[object] | None = None, *, sample_ids: Iterable[object] | None = None
+        cls,
+        classes: ArrayLike | Mapping[Any, Any],
+        names: Iterable[object] | Mapping[Any, Any] | None = None,
+        *,
+        sample_ids: Iterable[object] | None = None,
     ) -> Concepts:
         """Convert one class per sample.
 
         Parameters
         ----------
-        classes : int or str array of shape (n_samples,)
-            The class of each sample: an index into ``names``, or a name.
-        names : iterable or None, default None
-            The names of all classes; None means the classes that occur, in ascending order.
+        classes : int or str array of shape (n_samples,), or mapping
+            The class of each sample: an index into ``names``, or a name. The keys of a mapping, or the index of a
+            Series, are the sample ids.
+        names : iterable, mapping or None, default None
+            The names of all classes in order, or by class, as in ``id2label``; None means the classes that occur, in
+            ascending order.
         sample_ids : iterable or None, default None
             One distinct id per sample.
 
@@ -282,8 +338,20 @@ class Concepts:
         ConceptsError
             If a class is neither an integer nor text, or is not among ``names``.
         """
-        ptr, samples, listed = binary.columns_of_classes(np.asarray(classes), names)
-        return cls(ptr, samples, len(np.asarray(classes)), listed, sample_ids=sample_ids)
+        own_ids: list[object] | None = None
+        frame = as_frame(classes, "classes", ConceptsError)
+        if frame is not None:
+            body, own_ids = split_ids(frame, "classes", ConceptsError)
+            if body.shape[1] != 1:
+                raise ConceptsError(f"classes must be one column, not {body.shape[1]} ({some(body.columns)})")
+            array = body.iloc[:, 0].to_numpy()
+        elif isinstance(classes, Mapping):
+            own_ids, array = list(classes), binary.as_matrix(list(classes.values()), "classes")
+        else:
+            array = binary.as_matrix(classes, "classes")
+        ptr, samples, called = binary.columns_of_classes(array, names)
+        ids = own_or_given(sample_ids, own_ids, "concepts", ConceptsError)
+        return cls(ptr, samples, len(array), called, sample_ids=ids)
 
     @classmethod
     def from_scores(
@@ -302,10 +370,11 @@ class Concepts:
 
         Parameters
         ----------
-        scores : float array of shape (n_samples, n_concepts)
-            Finite scores.
-        names : iterable or None, default None
-            One distinct name per concept; None means ``c0, c1, …``.
+        scores : float array, tensor, sparse matrix or table of shape (n_samples, n_concepts)
+            Finite scores. The index and columns of a table become ids and names, as in ``from_frame``.
+        names : iterable, mapping or None, default None
+            One distinct name per concept; a mapping is looked up by column number. None means those of a table, else
+            ``c0, c1, …``.
         threshold : float or float array of shape (n_concepts,) or None, default None
             Yes if the score is at least this.
         quantile : float or float array of shape (n_concepts,) or None, default None
@@ -328,8 +397,20 @@ class Concepts:
         OptionError
             If there is not exactly one rule, or it is out of range.
         """
+        frame = as_frame(scores, "scores", ConceptsError)
+        if frame is not None:
+            body, own_ids = split_ids(frame, "scores", ConceptsError)
+            sample_ids = own_or_given(sample_ids, own_ids, "concepts", ConceptsError)
+            names = named(names, body.shape[1], "concepts", ConceptsError, own=labels_of(body.columns))
+            wrong = [column for column, dtype in body.dtypes.items() if getattr(dtype, "kind", "O") not in "biuf"]
+            if wrong:
+                raise ConceptsError(
+                    f"scores must be numbers, but {counted(len(wrong), 'column')} hold others ({some(wrong)})"
+                )
+            plain = all(isinstance(dtype, np.dtype) for dtype in body.dtypes)
+            scores = body.to_numpy() if plain else body.to_numpy(np.float64, na_value=np.nan)
         matrix, origin = binary.binarize_scores(
-            binary.as_matrix(scores), {"threshold": threshold, "quantile": quantile, "prevalence": prevalence}
+            binary.as_matrix(scores, "scores"), {"threshold": threshold, "quantile": quantile, "prevalence": prevalence}
         )
         return cls.from_array(matrix, names, sample_ids=sample_ids)._with(origin=origin)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym.data.concepts import Concepts
+from neuronym.data.labelled import to_array
 from neuronym.errors import OptionError
 
 __all__ = ["SampleGroups", "check_weights", "distinct_rows", "group"]
@@ -199,7 +200,7 @@ def check_weights(weights: ArrayLike | None, n_samples: int) -> Ints:
     """Check sample weights and convert them to int64; None means 1 each."""
     if weights is None:
         return np.ones(n_samples, np.int64)
-    weight = np.asarray(weights)
+    weight = to_array(weights, "weights", OptionError)
     if weight.shape != (n_samples,):
         raise OptionError(f"weights must be one per sample ({n_samples}), but have shape {weight.shape}")
     whole = (

@@ -2,33 +2,124 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuronym._util.messages import counted, some
+from neuronym._util.messages import counted, some, warn
+from neuronym.data.id_forms import difference_in_form
+from neuronym.data.labelled import labels_of, listed
 from neuronym.errors import AlignmentError, InputError, OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+SAMPLE = "sample"  # the first column of a table, if it holds sample ids
+
+
 def as_ids(ids: Iterable[object] | None, n_samples: int, owner: str, error: type[InputError]) -> tuple[str, ...] | None:
-    """Convert sample ids to text; one distinct id per sample is required."""
+    """Convert sample ids to text; one distinct id per sample is required.
+
+    Ids are taken in their order, whatever index they have; a mapping is looked up by the numbers of the samples.
+    """
     if ids is None:
         return None
-    listed = tuple(ids)
-    missing = sum(is_missing(i) for i in listed)
+    values, keys = listed(list(ids) if isinstance(ids, str) else ids, f"sample ids of {owner}", error)
+    if isinstance(ids, Mapping):
+        by_row = {str(key): value for key, value in zip(keys or (), values, strict=True)}
+        if set(by_row) != set(counted_ids(n_samples)):
+            raise error(
+                f"sample ids of {owner} are a mapping of {some(keys or ())}: it must map each of the rows 0 to "
+                f"{n_samples - 1} to an id; or give a list in the order of the rows"
+            )
+        values = [by_row[row] for row in counted_ids(n_samples)]
+    missing = sum(is_missing(i) for i in values)
     if missing:
         raise error(f"{counted(missing, 'sample')} of {owner} without an id: give ids to all samples or to none")
-    texts = tuple(str(i) for i in listed)
+    texts = tuple(i.decode(errors="surrogateescape") if isinstance(i, bytes) else str(i) for i in values)
     if len(texts) != n_samples:
         raise error(f"{owner} has {n_samples} samples but {len(texts)} sample ids: give one id per sample")
     refuse_repeats(texts, "sample id", owner, error)
     return texts
+
+
+def own_or_given(
+    given: Any, own: Sequence[object] | None, owner: str, error: type[InputError]
+) -> Iterable[object] | None:
+    """The sample ids that the user gives, or else those that the table itself carries; they must not contradict."""
+    if given is None or own is None:
+        return own if given is None else given
+    values, labels = listed(list(given) if isinstance(given, str) else given, f"sample ids of {owner}", error)
+    for found in (values, labels):
+        if found is not None and list(map(str, found)) != list(map(str, own)) and set(found) == set(own):
+            raise error(
+                f"sample_ids ({some(found)}) and the table of {owner} ({some(own)}) have the same ids in different "
+                "orders: leave sample_ids out, or bring them into the order of the table"
+            )
+    return values
+
+
+def by_sample(
+    given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: str, error: type[InputError]
+) -> list[object]:
+    """One value per sample, in the order of the samples; values with an index or keys are matched by sample id.
+
+    Parameters
+    ----------
+    given : iterable or mapping
+        One value per sample in their order, or a mapping or Series from sample id (or row number) to value.
+    sample_ids : sequence of str or None
+        The sample ids, if any.
+    n_samples : int
+        The number of samples.
+    what : str
+        What the values are, for messages.
+    error : type of InputError
+        The error to raise.
+
+    Returns
+    -------
+    list
+        The values; of another number than ``n_samples`` only if they have no labels.
+
+    Raises
+    ------
+    InputError
+        If a sample has no value, or the labels fit no sample.
+    """
+    values, labels = listed(given, what, error)
+    if labels is None:
+        return values
+    if sample_ids is None and isinstance(given, Mapping) and all(str(label).isdecimal() for label in labels):
+        sample_ids = counted_ids(n_samples)  # row numbers
+    if sample_ids is None and is_count(list(map(str, labels))):
+        raise error(shuffled(what, "the samples have no ids"))
+    if sample_ids is None:
+        raise error(
+            f"{what} are given by sample id ({some(labels)}), but neither activations nor concepts have ids: give "
+            "one per sample in their order (a list, or a table without the column sample)"
+        )
+    by_id = {str(label): value for label, value in zip(labels, values, strict=True)}
+    if len(by_id) < len(values):
+        refuse_repeats(list(map(str, labels)), "sample id", what, error)
+    lost = [i for i in sample_ids if i not in by_id]
+    if lost:
+        raise error(f"{what} lack a label for {counted(len(lost), 'sample')} ({some(lost)}): each sample needs one")
+    return [by_id[i] for i in sample_ids]
+
+
+def shuffled(what: str, why: str) -> str:
+    """The message for rows numbered 0 … n − 1 in another order, which may be ids or left over from shuffling."""
+    return (
+        f"the index of {what} counts its rows in another order than 0, 1, 2, …, and {why}, so it may mean either: "
+        "if the rows of both sides are in the same order, drop the index with reset_index(drop=True); if the numbers "
+        "are sample ids, give the other side its ids with sample_ids"
+    )
 
 
 def is_missing(name: object) -> bool:
@@ -91,10 +182,11 @@ def match_ids(
     lost_ours = [name for name in ours if name not in place]
     known = set(ours)
     lost_theirs = [name for name in theirs if name not in known]
+    hint = difference_in_form(lost_ours, lost_theirs)
     if not rows:
         raise AlignmentError(
             f"no sample id is common to {our_name} ({some(ours)}) and {their_name} ({some(theirs)}): "
-            "both must use the same ids"
+            + (hint or "both must use the same ids")
         )
     if (lost_ours or lost_theirs) and not align:
         sides = [
@@ -106,16 +198,131 @@ def match_ids(
             if lost
         ]
         remedy = "" if align is None else ", or keep the common ones with align=True"
-        raise AlignmentError("; ".join(sides) + f": both need the same samples{remedy}")
+        raise AlignmentError("; ".join(sides) + f": {hint or 'both need the same samples'}{remedy}")
+    if hint:
+        warn(f"ids of {our_name} and {their_name} that are left out are alike: {hint}")
     return rows, [place[ours[row]] for row in rows]
 
 
-def split_ids(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[object] | None]:
-    """Separate the sample ids from a DataFrame: its first column ``sample``, or an index other than 0, 1, 2, …."""
-    import pandas as pd
+def split_ids(
+    frame: pd.DataFrame,
+    what: str,
+    error: type[InputError],
+    id_column: str | None = None,
+    *,
+    recognize: bool = True,
+) -> tuple[pd.DataFrame, list[object] | None]:
+    """Separate the sample ids from a DataFrame: a column of ids, or an index other than 0, 1, 2, ….
 
-    if len(frame.columns) and frame.columns[0] == "sample":
-        return frame.iloc[:, 1:], list(frame.iloc[:, 0])
-    if isinstance(frame.index, pd.RangeIndex) and frame.index.equals(pd.RangeIndex(len(frame))):
-        return frame, None
-    return frame, list(frame.index)
+    Without ``recognize``, only ``id_column`` or a first column ``sample`` is a column of ids.
+
+    Raises
+    ------
+    InputError
+        If there is no column ``id_column``, or no telling which of several columns has the ids.
+    """
+    labels = labels_of(frame.index)
+    by_name = labels is not None and not is_count(list(map(str, labels)))
+    place = find_id_column(
+        list(frame.columns),
+        lambda c: frame.iloc[:, c],
+        what,
+        error,
+        id_column,
+        said=by_name or frame.index.name or not recognize,
+    )
+    if place is None:
+        if labels is not None and len(set(labels)) < len(labels) and frame.index.dtype.kind in "iu":
+            raise error(
+                f"the index of {what} has row numbers more than once, such as after concatenating tables: "
+                "number the rows anew with reset_index(drop=True), or give ids with sample_ids"
+            )
+        return frame, labels
+    return frame.iloc[:, [c for c in range(frame.shape[1]) if c != place]], frame.iloc[:, place].tolist()
+
+
+def find_id_column(
+    names: Sequence[object],
+    cells: Callable[[int], pd.Series[Any]],
+    what: str,
+    error: type[InputError],
+    id_column: str | None = None,
+    *,
+    said: object = False,
+) -> int | None:
+    """Find the column of a table that holds the sample ids.
+
+    It is the column ``id_column``; else a first column ``sample``; else, with a warning, a column whose cells are all
+    different and which is called like ids (``id``, ``image_id``, ``filename``, ``path``, ``key`` …), or holds file
+    names, or is the first and holds texts.
+
+    Parameters
+    ----------
+    names : sequence
+        The names of the columns.
+    cells : callable
+        Takes the index of a column and returns its cells.
+    what : str
+        What the table contains, for messages.
+    error : type of InputError
+        The error to raise.
+    id_column : str or None, default None
+        The name of the column, if the user names it.
+    said : object, default False
+        If true, the table has ids elsewhere, and only ``id_column`` or a first column ``sample`` counts.
+
+    Returns
+    -------
+    int or None
+        The index of the column; None if no column holds ids.
+    """
+    texts = [str(name) for name in names]
+    if id_column is not None:
+        if texts.count(id_column) != 1:
+            raise error(f"id_column={id_column!r} must be a column of {what}, which has {some(texts)}")
+        return texts.index(id_column)
+    if texts and texts[0] == SAMPLE:
+        return 0
+    if said or len(texts) < 2:
+        return None
+    called = [c for c, name in enumerate(texts) if _is_called_like_ids(name) and _are_ids(cells(c))]
+    files = [c for c in range(len(texts)) if c not in called and _are_ids(cells(c), _FILE)]
+    found = called or files or [c for c in range(min(1, len(texts))) if _are_ids(cells(c), _TEXT)]
+    if len(found) > 1:
+        raise error(
+            f"the columns {some(texts[c] for c in found)} of {what} could all hold sample ids: say which with "
+            f"id_column={texts[found[0]]!r} (--id-column), or call it sample and put it first"
+        )
+    for c in found:
+        warn(
+            f"the column {texts[c]!r} of {what} is read as sample ids ({some(cells(c).tolist(), 2)}): call it sample, "
+            f"or say so with id_column={texts[c]!r} (--id-column)"
+        )
+    return found[0] if found else None
+
+
+_CALLED = re.compile(
+    r"(.*[\W_])?(ids?|uu?id|guid)|.*[a-z0-9](Id|ID)s?|(.*[\W_])?(file|image|img|photo|picture)[\W_]?(name|path|file|id)s?"
+    r"|(.*[\W_])?(filename|filepath|fname|path|file|url|uri|key|samples?|index|image|img)s?|unnamed: 0|"
+)
+_FILE = re.compile(r".*[^.\s]\.[A-Za-z][A-Za-z0-9]{1,4}")
+_TEXT = re.compile(r"(?s)(?!\s*[-+]?[\d.,]+([eE][-+]?\d+)?\s*$)(?!(?i:\s*(true|false|yes|no|nan)?\s*$)).*\S.*")
+
+
+def _is_called_like_ids(name: str) -> bool:
+    """Whether a column's name is one that data sets use for ids."""
+    return _CALLED.fullmatch(name.strip()) is not None or _CALLED.fullmatch(name.strip().lower()) is not None
+
+
+def _are_ids(cells: pd.Series[Any], form: re.Pattern[str] | None = None) -> bool:
+    """Whether cells are all different and all texts of a form; without a form, whole numbers besides 0 and 1 too."""
+    if not len(cells) or cells.dtype.kind in "bfcmM":
+        return False
+    listed = cells.tolist()
+    if form is None and all(isinstance(cell, int | np.integer) for cell in listed[:100]):
+        return len(set(listed)) == len(listed) and not set(listed) <= {0, 1}
+    fits = form or re.compile(r"(?s).*\S.*")
+    texts = all(isinstance(cell, str) and fits.fullmatch(cell) for cell in listed[:100])
+    if not texts or not all(isinstance(cell, str) and fits.fullmatch(cell) for cell in listed):
+        return False
+    return len(set(listed)) == len(listed) and not {str(cell).strip() for cell in listed} <= {"0", "1"}

@@ -15,16 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuronym._util.messages import no_such, warn
+from neuronym._util.messages import no_such, some, warn
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.groups import SampleGroups, check_weights, group
-from neuronym.data.ids import counted_ids, is_count, match_ids
+from neuronym.data.ids import by_sample, counted_ids, is_count, match_ids, shuffled
+from neuronym.data.labelled import to_array, to_pandas
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
 from neuronym.inputs.clusters import codes, is_by_place
 from neuronym.io.files import open_activations, open_concepts
+from neuronym.io.tables import is_of_pandas
 from neuronym.io.zarr_store import open_layers, split_path
-from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, LayerLike, PathLike, Unknown
+from neuronym.types import ActivationsLike, Align, ClustersLike, ConceptsLike, LayerLike, PathLike, Unknown
 
 __all__ = ["Aligned", "align", "as_activations", "as_concepts", "as_layers", "check_finite", "layer_of", "same_samples"]
 
@@ -173,7 +175,7 @@ def align(
     weights: ArrayLike | None = None,
     clusters: ClustersLike = None,
     strata: ClustersLike = None,
-    keep_common: bool = False,
+    keep_common: Align = False,
 ) -> list[Aligned]:
     """Match the samples of activations and concepts, layer by layer.
 
@@ -195,9 +197,9 @@ def align(
         The cluster of each sample; None takes those of the activations, ``False`` means none.
     strata : ClustersLike, default None
         The stratum of each sample, within which permutations stay.
-    keep_common : bool, default False
-        If the ids of the two sides differ, keep the samples that both have instead of raising. This is the option
-        ``align`` of ``neuronym.label``.
+    keep_common : bool or "position", default False
+        If the ids of the two sides differ, keep the samples that both have instead of raising; ``"position"`` matches
+        rows by position whatever their ids. This is the option ``align`` of ``neuronym.label``.
 
     Returns
     -------
@@ -370,7 +372,7 @@ def as_activations(given: Any) -> Activations:
         return given
     if isinstance(given, str | Path):
         return open_activations(given)
-    return Activations.from_frame(given) if is_frame(given) else Activations(given)
+    return Activations(given)
 
 
 def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown = "error") -> Concepts:
@@ -397,22 +399,61 @@ def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown
     OptionError
         If ``names`` is given for concepts that carry names.
     """
-    frame = is_frame(given)
-    sets = isinstance(given, list | tuple) and len(given) > 0 and isinstance(given[0], set | frozenset)
-    if names is not None and (isinstance(given, Concepts | PathLike) or frame or sets):
+    if names is not None and isinstance(given, Concepts | PathLike):
         raise OptionError("names are for concepts given as an array, but these concepts have names already: omit names")
     if isinstance(given, Concepts):
         return given
     if isinstance(given, str | Path):
         return open_concepts(given, unknown=unknown)
-    if frame:
-        return Concepts.from_frame(given, unknown=unknown)
-    return Concepts.from_sets(given) if sets else Concepts.from_array(given, names, unknown=unknown)
+    sets = _as_sets(given)
+    if names is not None and sets is not None:
+        raise OptionError("names are for concepts given as an array, but these are sets of names: omit names")
+    if sets is not None:
+        return Concepts.from_sets(sets)
+    if isinstance(given, Mapping):
+        given = _as_columns(given)
+    return Concepts.from_array(given, names, unknown=unknown)
+
+
+def _as_sets(given: Any) -> Any:
+    """Concepts as sets of names, if they are: a list or Series of sets, or a mapping from sample id to set; or None."""
+    if isinstance(given, Mapping):
+        values = list(given.values())
+        lists = bool(values) and all(isinstance(value, list | tuple) for value in values)
+        texts = lists and any(values) and all(isinstance(name, str) for value in values for name in value)
+        return given if texts or (values and isinstance(values[0], set | frozenset)) else None
+    if isinstance(given, list | tuple):
+        return given if given and isinstance(given[0], set | frozenset) else None
+    found = None if isinstance(given, np.ndarray) else to_pandas(given, "concepts", ConceptsError)
+    if found is None or found.ndim != 1 or not len(found):
+        return None
+    return found if isinstance(found.iloc[0], set | frozenset | list | tuple | np.ndarray) else None
+
+
+def _as_columns(given: Mapping[Any, Any]) -> Any:
+    """A mapping from the name of a concept to its column as a DataFrame."""
+    import pandas as pd
+
+    columns: dict[Any, Any] = {}
+    for name, column in given.items():
+        found = to_pandas(column, f"concept {name!r}", ConceptsError)
+        columns[name] = to_array(column, f"concept {name!r}", ConceptsError) if found is None else found
+        if columns[name].ndim != 1:
+            raise ConceptsError(
+                f"concepts as a mapping must be from the name of a concept to its values, or from a sample id to a set "
+                f"of names, but {name!r} has {type(column).__name__}: for one class per sample use "
+                "Concepts.from_classes"
+            )
+    if len({len(column) for column in columns.values()}) > 1:
+        raise ConceptsError("the concepts of the mapping have different numbers of samples: each needs one per sample")
+    return pd.DataFrame(columns)
 
 
 def is_frame(given: Any) -> bool:
-    """Whether an object is a DataFrame."""
-    return hasattr(given, "iloc") and hasattr(given, "columns")
+    """Whether an object is a table or column of pandas, or a file of one, whose index at least numbers the rows."""
+    if isinstance(given, str | Path):
+        return is_of_pandas(given)
+    return hasattr(given, "iloc")
 
 
 def check_finite(values: NDArray[Any]) -> None:
@@ -442,12 +483,16 @@ def _matched(
     activations: Activations,
     concepts: Concepts | None,
     weights: ArrayLike | None,
-    keep_common: bool,
+    keep_common: Align,
 ) -> UsedSamples:
     """The rows in use, with their concepts and weights."""
     owner = "activations" if layer is None else f"layer {layer!r} of activations"
     _refuse_empty(activations, concepts, owner)
-    weight = None if weights is None else check_weights(weights, activations.n_samples)
+    ids = activations.sample_ids if concepts is None else _ids_of(activations, concepts)
+    weight = None
+    if weights is not None:
+        of_samples: Any = by_sample(weights, ids, activations.n_samples, "weights", OptionError)
+        weight = check_weights(of_samples, activations.n_samples)
     shown, rows = (None, None) if concepts is None else _matched_rows(activations, concepts, keep_common, owner)
     weight = weight if weight is None or rows is None else weight[rows]
     if weight is not None and not weight.all():  # samples of weight 0 count as absent
@@ -466,7 +511,7 @@ def _refuse_empty(activations: Activations, concepts: Concepts | None, owner: st
 
 
 def _matched_rows(
-    activations: Activations, shown: Concepts, keep_common: bool, owner: str
+    activations: Activations, shown: Concepts, keep_common: Align, owner: str
 ) -> tuple[Concepts, Ints | None]:
     """The concepts in the order of the activations, and the rows of the activations in use; None for all, in order."""
     n_samples = activations.n_samples
@@ -474,11 +519,10 @@ def _matched_rows(
         left_out = set(activations.skipped)
         shown = shown.take([row for row, name in enumerate(shown.sample_ids) if name not in left_out])
     ours, theirs = activations.sample_ids, shown.sample_ids
-    # If one table was reordered, its row numbers are ids, and those of the other are too.
-    ours = counted_ids(n_samples) if ours is None and is_count(theirs) else ours
-    theirs = counted_ids(shown.n_samples) if theirs is None and is_count(ours) else theirs
+    if keep_common == "position":
+        ours = theirs = None
     if ours is not None and theirs is not None:
-        matched = match_ids(ours, theirs, owner, "concepts", keep_common)
+        matched = match_ids(ours, theirs, owner, "concepts", bool(keep_common))
         if matched is None:
             return shown, None
         rows = np.array(matched[0], np.int64)
@@ -492,4 +536,18 @@ def _matched_rows(
         raise AlignmentError(
             f"concepts has {shown.n_samples} rows but {owner} has {n_samples}: both need one row per sample"
         )
+    _check_one_side(ours, theirs, owner)
     return shown, None
+
+
+def _check_one_side(ours: Sequence[str] | None, theirs: Sequence[str] | None, owner: str) -> None:
+    """Warn if one side alone has sample ids; refuse ids that may just as well be the numbers of shuffled rows."""
+    ids, have, lack = (ours, owner, "concepts") if theirs is None else (theirs, "concepts", owner)
+    if ids is None or tuple(ids) == counted_ids(len(ids)):
+        return
+    if is_count(ids):
+        raise AlignmentError(shuffled(have, f"{lack} have no ids") + "; or say align='position'")
+    warn(
+        f"sample ids are in {have} ({some(ids)}) but not in {lack}, so rows are matched by position: give {lack} "
+        "ids too, with sample_ids, or say that it is meant with align='position'"
+    )

@@ -6,7 +6,7 @@ were, they fake significance. A *cluster* is a set of samples that belong togeth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from neuronym._util.messages import counted, some
 from neuronym.data.activations import Activations
-from neuronym.data.ids import counted_ids, is_missing
+from neuronym.data.ids import by_sample, is_missing
+from neuronym.data.labelled import listed
 from neuronym.errors import OptionError
 from neuronym.io.tables import text_column
 from neuronym.types import PathLike
@@ -54,40 +55,16 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
     """
     if isinstance(given, str | Path):
         given = _of_file(given, what)
-    if hasattr(given, "iloc") and hasattr(given, "columns"):
-        raise OptionError(f"{what} must be one column, not a DataFrame: pass the column with the labels")
-    if hasattr(given, "iloc") and not (sample_ids is None and _counts(given.index)):  # a Series
-        given = dict(zip(given.index.tolist(), given.tolist(), strict=True))
-    if isinstance(given, Mapping):
-        if sample_ids is None and all(str(key).isdecimal() for key in given):
-            sample_ids = counted_ids(n_samples)  # row numbers
-        if sample_ids is None:
-            raise OptionError(
-                f"{what} are given by sample id ({some(given)}), but neither activations nor concepts have ids: give "
-                "one label per sample in their order (a table without the column sample)"
-            )
-        by_id = {str(key): value for key, value in given.items()}
-        lost = [i for i in sample_ids if i not in by_id]
-        if lost:
-            raise OptionError(
-                f"{what} lack a label for {counted(len(lost), 'sample')} ({some(lost)}): each sample needs one"
-            )
-        listed = [by_id[i] for i in sample_ids]
-    else:
-        plain = given.tolist() if hasattr(given, "tolist") else given  # arrays of any library, tensors, Series
-        if isinstance(plain, str | bytes) or not isinstance(plain, Iterable):
-            raise OptionError(f"{what} must be one label per sample of the activations, not {given!r}")
-        listed = list(plain)
-        if len(listed) != n_samples or any(isinstance(value, list | tuple | np.ndarray) for value in listed):
-            shape = getattr(given, "shape", (len(listed),))
-            raise OptionError(
-                f"{what} must be one label per sample of the activations ({n_samples}), but have shape {tuple(shape)}"
-            )
-    missing = sum(is_missing(value) for value in listed)
+    of_samples = by_sample(given, sample_ids, n_samples, what, OptionError)
+    if len(of_samples) != n_samples or any(isinstance(value, list | tuple | np.ndarray) for value in of_samples):
+        raise OptionError(
+            f"{what} must be one label per sample of the activations ({n_samples}), but there are {len(of_samples)}"
+        )
+    missing = sum(is_missing(value) for value in of_samples)
     if missing:
         raise OptionError(f"{what} lack a label for {counted(missing, 'sample')}: each sample needs one")
     numbers: dict[Any, int] = {}
-    return np.array([numbers.setdefault(value, len(numbers)) for value in listed], np.int64)
+    return np.array([numbers.setdefault(value, len(numbers)) for value in of_samples], np.int64)
 
 
 def _of_file(path: PathLike, what: str) -> dict[str, str] | list[str]:
@@ -138,9 +115,6 @@ def repeated_rows(activations: Activations, columns: NDArray[np.intp], rows: Int
 
 def is_by_place(given: Any) -> bool:
     """Whether labels or weights are a sequence in the order of the samples, rather than by id, a file or absent."""
-    return hasattr(given, "__len__") and not (isinstance(given, str | Mapping) or hasattr(given, "iloc"))
-
-
-def _counts(index: Any) -> bool:
-    """Whether the index of a Series is just 0, 1, 2, …."""
-    return bool(index.tolist() == list(range(len(index))))
+    if given is None or isinstance(given, bool | str | Path | Mapping):
+        return False
+    return listed(given, "labels", OptionError)[1] is None

@@ -74,7 +74,7 @@ class Samples:
         if isinstance(given, Mapping):
             keys = list(given)
             return cls(lambda place: given[keys[place]], len(keys), [str(key) for key in keys])
-        if is_frame(given):
+        if is_frame(given) and hasattr(given, "columns"):
             return _of_frame(given)
         if hasattr(given, "iloc"):  # a Series, which [] would index by label
             listed = given.tolist()
@@ -181,7 +181,7 @@ def _of_path(path: PathLike, skip_unreadable: bool) -> Any:
 
 def _of_frame(frame: Any) -> Samples:
     """Texts, or each row written out, with the ids of the index or first column."""
-    body, ids = split_ids(frame)
+    body, ids = split_ids(frame, "samples", OptionError, recognize=False)
     names = [str(column) for column in body.columns]
     if not names:
         raise OptionError("a table of samples needs a column besides the ids, such as text")

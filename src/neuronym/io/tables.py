@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import kind_of, reading
@@ -115,6 +116,17 @@ def read_parquet(path: PathLike, what: str) -> pa.Table:
         if len(row_numbers) == table.num_rows and row_numbers != range(table.num_rows):
             ids = pa.chunked_array([pa.array([str(i) for i in row_numbers], pa.string())])
     return table if ids is None else table.select(body).add_column(0, SAMPLE, ids)
+
+
+def is_of_pandas(path: PathLike) -> bool:
+    """Whether a file is a Parquet file that pandas wrote, with its index."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    if not str(path).lower().endswith(".parquet") or not Path(path).is_file():
+        return False
+    with reading(path, "a table", pa.ArrowException):
+        return b"pandas" in (parquet.read_schema(path).metadata or {})
 
 
 def metadata(table: pa.Table, key: str, path: PathLike, what: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from neuronym.labels.labels import Explanation, Label, Labels
 from neuronym.search.beam import FormulaDecoder, Rules, SearchResult
 from neuronym.search.searcher import Searcher
 from neuronym.stats.significance import mann_whitney
-from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, Direction, Name, SearchMethod, Unknown
+from neuronym.types import ActivationsLike, Align, ClustersLike, ConceptsLike, Direction, Name, SearchMethod, Unknown
 
 __all__ = ["label"]
 
@@ -48,7 +48,7 @@ def label(
     negation: bool = Rules.negation,
     operators: tuple[str, ...] = Rules.operators,
     n_jobs: int | None = None,
-    align: bool = False,
+    align: Align = False,
     progress: bool = False,
     layers: Sequence[str] | None = None,
     weights: ArrayLike | None = None,
@@ -114,8 +114,8 @@ def label(
     n_jobs : int, optional
         The number of parallel jobs, as in scikit-learn; each searches a block of neurons. The labels do not depend
         on it.
-    align : bool, default False
-        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    align : bool or "position", default False
+        If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
     progress : bool, default False
         Whether to show a progress bar on standard error.
     layers : sequence of str, optional

@@ -36,7 +36,7 @@ from neuronym.plots.layers import auc_histogram, layer_overview
 from neuronym.plots.samples import first_samples
 from neuronym.plots.view import NeuronView, neuron_of
 from neuronym.stats.curves import Roc
-from neuronym.types import ActivationsLike, ConceptsLike, SamplesLike
+from neuronym.types import ActivationsLike, Align, ConceptsLike, SamplesLike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def distribution(
     concepts: ConceptsLike,
     *,
     names: Iterable[str] | None = None,
-    align: bool = False,
+    align: Align = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the densities of a neuron's activations on samples inside and outside its formula.
@@ -78,8 +78,8 @@ def distribution(
         The concepts of the same samples, as for ``neuronym.label``.
     names : iterable of str, optional
         The names of the concepts, for ``concepts`` given as an array.
-    align : bool, default False
-        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    align : bool or "position", default False
+        If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
     ax : matplotlib.axes.Axes, optional
         The axes to draw on; new ones by default.
 
@@ -129,7 +129,7 @@ def roc(
     concepts: ConceptsLike,
     *,
     names: Iterable[str] | None = None,
-    align: bool = False,
+    align: Align = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the ROC curve of a neuron as a detector of its formula.
@@ -147,8 +147,8 @@ def roc(
         The concepts of the same samples, as for ``neuronym.label``.
     names : iterable of str, optional
         The names of the concepts, for ``concepts`` given as an array.
-    align : bool, default False
-        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    align : bool or "position", default False
+        If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
     ax : matplotlib.axes.Axes, optional
         The axes to draw on; new ones by default.
 
@@ -190,7 +190,7 @@ def top_samples(
     *,
     concepts: ConceptsLike | None = None,
     names: Iterable[str] | None = None,
-    align: bool = False,
+    align: Align = False,
     n: int = 9,
     cmap: str = "gray",
     ax: Axes | None = None,
@@ -214,8 +214,8 @@ def top_samples(
         The concepts of the same samples, as for ``neuronym.label``.
     names : iterable of str, optional
         The names of the concepts, for ``concepts`` given as an array.
-    align : bool, default False
-        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    align : bool or "position", default False
+        If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
     n : int, default 9
         The number of samples.
     cmap : str, default "gray"
@@ -253,7 +253,7 @@ def concept_bars(
     concepts: ConceptsLike,
     *,
     names: Iterable[str] | None = None,
-    align: bool = False,
+    align: Align = False,
     n: int = 10,
     ax: Axes | None = None,
 ) -> Axes:
@@ -271,8 +271,8 @@ def concept_bars(
         The concepts of the same samples, as for ``neuronym.label``.
     names : iterable of str, optional
         The names of the concepts, for ``concepts`` given as an array.
-    align : bool, default False
-        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    align : bool or "position", default False
+        If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
     n : int, default 10
         The number of concepts, half of them the lowest; if there are no more, all are drawn.
     ax : matplotlib.axes.Axes, optional
@@ -330,7 +330,7 @@ def formula_steps(
     samples: SamplesLike,
     *,
     names: Iterable[str] | None = None,
-    align: bool = False,
+    align: Align = False,
     n: int = 4,
     cmap: str = "gray",
     axes: NDArray[np.object_] | None = None,
@@ -352,8 +352,8 @@ def formula_steps(
         What to show for each sample, as for ``top_samples``.
     names : iterable of str, optional
         The names of the concepts, for ``concepts`` given as an array.
-    align : bool, default False
-        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    align : bool or "position", default False
+        If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
     n : int, default 4
         The number of samples in a row.
     cmap : str, default "gray"

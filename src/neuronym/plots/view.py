@@ -15,7 +15,7 @@ from neuronym.data.formula import Formula
 from neuronym.errors import ActivationsError, ConceptsError, OptionError
 from neuronym.labels.label import Label
 from neuronym.stats.measures import measure
-from neuronym.types import ActivationsLike, AnyArray, ConceptsLike
+from neuronym.types import ActivationsLike, Align, AnyArray, ConceptsLike
 
 __all__ = ["NeuronView", "neuron_of"]
 
@@ -60,7 +60,7 @@ class NeuronView:
         activations: ActivationsLike,
         concepts: ConceptsLike | None,
         names: Iterable[str] | None,
-        align: bool,
+        align: Align,
     ) -> NeuronView:
         """Find the neuron of a label, and match its samples with the concepts as ``neuronym.label`` does.
 
@@ -74,8 +74,8 @@ class NeuronView:
             The concepts of the same samples.
         names : iterable of str, or None
             The names of the concepts, for ``concepts`` given as an array.
-        align : bool
-            Where the sample ids of activations and concepts differ, keep the samples that both have.
+        align : bool or "position"
+            If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
 
         Raises
         ------

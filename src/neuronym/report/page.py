@@ -24,7 +24,7 @@ from neuronym.report.building import Builder, write_piece
 from neuronym.report.detail import Layer
 from neuronym.report.sections import circuits_data, compared_data, findings_data
 from neuronym.report.shown import ShownSamples
-from neuronym.types import ActivationsLike, ConceptsLike, HierarchyLike, LabelsLike, PathLike, SamplesLike
+from neuronym.types import ActivationsLike, Align, ConceptsLike, HierarchyLike, LabelsLike, PathLike, SamplesLike
 
 __all__ = ["explore", "report"]
 
@@ -48,7 +48,7 @@ def report(
     n_samples: int = 12,
     seed: int = 0,
     n_jobs: int | None = -1,
-    align: bool = False,
+    align: Align = False,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
@@ -88,8 +88,8 @@ def report(
         The seed of random draws of samples.
     n_jobs : int, default -1
         The number of thumbnails to make at once; -1 for one per processor.
-    align : bool, default False
-        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    align : bool or "position", default False
+        If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
     overwrite : bool, default False
         Whether to replace an existing report.
     progress : bool, default False
@@ -198,7 +198,7 @@ def explore(labels: LabelsLike, out: PathLike = "report", *, height: int = 800, 
 
 
 def _layers(
-    labels: Labels, activations: ActivationsLike | None, concepts: ConceptsLike | None, align: bool
+    labels: Labels, activations: ActivationsLike | None, concepts: ConceptsLike | None, align: Align
 ) -> dict[str | None, Layer]:
     """Return the layers that have labels, with their samples numbered consistently."""
     if activations is None:

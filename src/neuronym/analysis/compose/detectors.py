@@ -28,7 +28,7 @@ from neuronym.search.beam import extension
 from neuronym.search.scores import AUC
 from neuronym.stats.measures import measure
 from neuronym.stats.significance import auc_interval
-from neuronym.types import ActivationsLike, AnyArray, ClustersLike, ConceptsLike, LabelsLike, Name, Pool
+from neuronym.types import ActivationsLike, Align, AnyArray, ClustersLike, ConceptsLike, LabelsLike, Name, Pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -292,7 +292,7 @@ class Detector:
         concepts: ConceptsLike,
         *,
         names: Iterable[str] | None = None,
-        align: bool = False,
+        align: Align = False,
     ) -> float:
         """Return the AUC of the detector's scores for its formula on any samples, with ties counted one half.
 
@@ -304,8 +304,8 @@ class Detector:
             The concepts of the same samples, as for ``label``; matched by sample ids if both have them.
         names : iterable of str, optional
             The names of the concepts, for ``concepts`` given as an array.
-        align : bool, default False
-            Where the sample ids of activations and concepts differ, keep the samples that both have.
+        align : bool or "position", default False
+            If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
 
         Returns
         -------
@@ -380,7 +380,7 @@ def compose(
     holdout: float | None = 0.5,
     clusters: ClustersLike = None,
     seed: int = 0,
-    align: bool = False,
+    align: Align = False,
 ) -> Detector:
     """Compose a detector of a formula from the best neuron for each of its concepts, without training.
 
@@ -415,8 +415,8 @@ def compose(
         The cluster that each sample belongs to, as for ``label``; clusters are held out as a whole.
     seed : int, default 0
         The seed of the split.
-    align : bool, default False
-        Where the sample ids of activations and concepts differ, keep the samples that both have.
+    align : bool or "position", default False
+        If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
 
     Returns
     -------
@@ -567,7 +567,7 @@ class FormulaNeurons:
         holdout: float | None = 0.5,
         clusters: ClustersLike = None,
         seed: int = 0,
-        align: bool = False,
+        align: Align = False,
     ) -> FormulaNeurons:
         """Choose the best neuron for each concept, and for the whole formula.
 
@@ -594,8 +594,8 @@ class FormulaNeurons:
             The cluster that each sample belongs to, as for ``label``; clusters are held out as a whole.
         seed : int, default 0
             The seed of the split.
-        align : bool, default False
-            Where the sample ids of activations and concepts differ, keep the samples that both have.
+        align : bool or "position", default False
+            If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
 
         Returns
         -------

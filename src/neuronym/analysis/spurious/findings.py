@@ -22,7 +22,7 @@ from neuronym.inputs.alignment import as_concepts
 from neuronym.io.tables import shown_table
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Label, Labels
-from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, Name, PathLike
+from neuronym.types import ActivationsLike, Align, ClustersLike, ConceptsLike, Name, PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,7 +154,7 @@ def find_spurious(
     paired: bool | None = None,
     permutations: int = 9999,
     seed: int = 0,
-    align: bool = False,
+    align: Align = False,
     progress: bool = False,
 ) -> Findings:
     """Rank neurons by how well they separate samples with a suspect concept from samples without it.
@@ -187,8 +187,8 @@ def find_spurious(
         The number of sign-flip permutations for ``p_flip``; 0 for none.
     seed : int, default 0
         The seed of the permutations.
-    align : bool, default False
-        Keep only samples found in both activations and concepts, as ``label`` does.
+    align : bool or "position", default False
+        If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
     progress : bool, default False
         Show a progress bar on standard error.
 

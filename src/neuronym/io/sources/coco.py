@@ -66,7 +66,9 @@ def from_coco(
         by_image[image].add(str(category["name"]))
         if supercategories and category.get("supercategory"):
             by_image[image].add(str(category["supercategory"]))
-    return finish(Concepts.from_sets(by_image.values(), sample_ids=by_image), None, min_count, True, out, overwrite)
+    return finish(
+        Concepts.from_sets(by_image.values(), sample_ids=list(by_image)), None, min_count, True, out, overwrite
+    )
 
 
 def _coco_entries(content: Any, name: str, path: PathLike, *keys: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.depths import as_hierarchy
 from neuronym.data.ids import is_missing, split_ids
-from neuronym.errors import FileError
+from neuronym.errors import ConceptsError, FileError
 from neuronym.io.files import open_activations, open_concepts
 from neuronym.types import HierarchyLike, PathLike, Unknown
 
@@ -155,7 +155,7 @@ def from_attributes(frame: pd.DataFrame) -> Concepts:
     >>> from_attributes(pd.DataFrame({"colour": ["red", "blue", None], "size": [1, 2, 2]})).names
     ('colour=blue', 'colour=red', 'size=1', 'size=2')
     """
-    body, ids = split_ids(frame)
+    body, ids = split_ids(frame, "attributes", ConceptsError)
     sets = [
         {f"{attribute}={value}" for attribute, value in zip(body.columns, row, strict=True) if not is_missing(value)}
         for row in body.itertuples(index=False, name=None)

@@ -81,7 +81,7 @@ def from_regex(
         sample_ids = table_ids if sample_ids is None else sample_ids
     matches = [[pattern.search(text) is not None for pattern in compiled.values()] for text in texts]
     matrix = np.array(matches, np.bool_).reshape(len(matches), len(compiled))
-    concepts = Concepts.from_array(matrix, compiled, sample_ids=sample_ids)
+    concepts = Concepts.from_array(matrix, list(compiled), sample_ids=sample_ids)
     return finish(concepts, None, min_count, True, out, overwrite)
 
 
