@@ -114,7 +114,7 @@ objects = np.array([{"a": 1}, None], dtype=object)
 ACTIVATIONS = {
     "missing file": (write("gone.npy")(lambda path: None), "cannot read activations: there is no file"),
     "a folder": (write("folder.npy")(lambda path: path.mkdir()), "Is a directory"),
-    "another ending": (text("a.txt", "1 2"), "must end in .npy or .npz or .csv or .parquet"),
+    "another ending": (text("a.xls", "1 2"), "must end in .npy or .npz or .csv or .tsv or .txt or .parquet"),
     "no ending": (text("activations", "1 2"), "unknown kind of file"),
     "empty npy": (octets("a.npy", b""), "the file is empty"),
     "empty npz": (octets("a.npz", b""), "the file is empty"),
@@ -136,8 +136,8 @@ ACTIVATIONS = {
         write("a.npz")(lambda path: np.savez(path, x=np.eye(2), y=np.eye(2))),
         "it must contain an array named activations, but contains 'x', 'y'",
     ),
-    "csv in another encoding": (text("a.csv", "sample,1\nä,2\n", "latin-1"), "cannot read activations"),
-    "csv of ragged rows": (text("a.csv", "a,b\n1,2\n3\n"), "Expected 2 columns, got 1"),
+    "csv in another encoding": (text("a.csv", "é,1\nä,2\n", "cp437"), "it is not UTF-8 text"),
+    "csv of ragged rows": (text("a.csv", "a,b\n1,2\n3\n"), "line 3 has 1 cell for 2 columns"),
     "csv with text": (text("a.csv", "a,b\n1,2\n3,high\n"), "invalid value 'high'"),
     "csv without names": (
         text("a.csv", "0.5,1.25\n0.1,0.2\n"),
@@ -173,12 +173,15 @@ ACTIVATIONS = {
 
 CONCEPTS = {
     "missing file": (write("gone.csv")(lambda path: None), "cannot read concepts: there is no file"),
-    "another ending": (octets("c.xlsx", b"x"), "the name of a file of concepts must end in .csv or .parquet"),
+    "another ending": (
+        octets("c.xlsx", b"x"),
+        "the name of a file of concepts must end in .csv or .tsv or .txt or .parquet",
+    ),
     "empty file": (octets("c.csv", b""), "the file is empty"),
     "garbage": (octets("c.parquet", b"garbage"), "cannot read concepts"),
     "shares": (
         frame("c.csv", replaced("cat", 0.3)),
-        "1 value in 1 concept is neither ('cat': 1, such as the text '0.3')",
+        "1 value in 1 concept is neither ('cat': 1, such as 0.3)",
     ),
     "an empty cell": (frame("c.csv", replaced("cat", "")), "count them as no with unknown='no'"),
     "a word": (frame("c.csv", replaced("red", "maybe")), "('red': 1, such as the text 'maybe')"),

@@ -185,19 +185,114 @@ def test_a_missing_name_is_no_name(names):
         Concepts.from_array(np.eye(2), names)
 
 
+HOT = {"dog": [True, False, True], "cat": [False, True, True]}
+ROWS = [("a", 1, 0), ("b", 0, 1), ("c", 1, 1)]
+
+
+def text_of(separator=",", head="sample,dog,cat", form="{}", end="\n"):
+    lines = [head.replace(",", separator), *(separator.join(map(form.format, row)) for row in ROWS)]
+    return "".join(line + end for line in lines)
+
+
+OTHERS = {
+    "semicolons": text_of(";"),
+    "tabs": text_of("\t"),
+    "bars": text_of("|"),
+    "spaces after commas": text_of(", "),
+    "quotes after spaces": text_of(", ", form='"{}"'),
+    "a line that names the separator": "sep=;\n" + text_of(";"),
+    "a separator named though it is clear": '"sep=,"\n' + text_of(),
+    "a byte-order mark": "\ufeff" + text_of(),
+    "a mark before semicolons": "\ufeffsep=;\r\n" + text_of(";", end="\r\n"),
+    "carriage returns alone": text_of(end="\r"),
+    "both at the ends": text_of(end="\r\n"),
+    "blank lines": "\n" + text_of(end="\n\n") + "\n\n",
+    "comments": "# written by hand\n# in 2020, in May\n" + text_of(),
+    "names in a comment": "# notes\n#" + text_of(),
+    "separators at the ends": text_of(end=",\n"),
+    "quoted names and cells": text_of(head='"sample","dog","cat"', form='"{}"'),
+    "rows with names": text_of(head="dog,cat"),
+    "rows with names as pandas writes them": text_of(head=",dog,cat"),
+}
+
+
+@pytest.mark.parametrize("content", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".txt"])
+def test_tables_of_other_programs_are_read(tmp_path, content, ending):
+    (tmp_path / f"c{ending}").write_text(content, encoding="utf-8", newline="")
+    found = open_concepts(tmp_path / f"c{ending}")
+    assert found.sample_ids == ("a", "b", "c")
+    assert {name: found[name].tolist() for name in found.names} == HOT
+    numbers = open_activations(tmp_path / f"c{ending}")
+    assert (numbers.sample_ids, numbers.names) == (("a", "b", "c"), ("dog", "cat"))
+    assert numbers.matrix.tolist() == [[1, 0], [0, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "cp1252"])
+def test_tables_in_other_encodings_are_read(tmp_path, encoding):
+    content = (
+        "\ufeff" if encoding.endswith("e") and "16" in encoding else ""
+    ) + "sample;Bär;naïve\ncafé.jpg;1;0\nü.jpg;0;1\n"
+    (tmp_path / "c.csv").write_bytes(content.encode(encoding))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = open_concepts(tmp_path / "c.csv")
+    assert [str(one.message)[-80:] for one in caught] == (
+        ["read as Windows-1252: save it as UTF-8 if names look wrong"] if encoding == "cp1252" else []
+    ) or "is read as Windows-1252" in str(caught[0].message)
+    assert bool(caught) == (encoding == "cp1252")
+    assert (found.names, found.sample_ids) == (("Bär", "naïve"), ("café.jpg", "ü.jpg"))
+
+
+ONES = ["1", "1.0", "1.00", "1.000000000000000000e+00", "1e0", "+1", "1,00", " 1 ", "true", "TRUE", "Yes", "1E+00"]
+ZEROS = ["0", "0.0", "-0", "0.000e+00", "0E+00", "0,0", "false", "No", "-0.00"]
+
+
+def test_a_number_that_equals_one_is_yes_however_it_is_written(tmp_path):
+    cells = [(one, True) for one in ONES] + [(zero, False) for zero in ZEROS]
+    (tmp_path / "c.csv").write_text("dog;cat\n" + "".join(f"{cell};{cell}\n" for cell, _ in cells))
+    assert open_concepts(tmp_path / "c.csv")["cat"].tolist() == [yes for _, yes in cells]
+    (tmp_path / "c.parquet").write_bytes(b"")
+    pq.write_table(pa.table({"dog": [cell for cell, _ in cells]}), tmp_path / "c.parquet")
+    assert open_concepts(tmp_path / "c.parquet")["dog"].tolist() == [yes for _, yes in cells]
+
+
+def test_decimal_commas_are_numbers(tmp_path):
+    (tmp_path / "a.csv").write_text("sample;edge;curve\nx;0,5;-1,25\ny;2;3,5e2\n")
+    found = open_activations(tmp_path / "a.csv")
+    assert found.matrix.tolist() == [[0.5, -1.25], [2.0, 350.0]]
+    (tmp_path / "b.csv").write_text('sample,edge\nx,"0,5"\n')
+    with pytest.raises(FileError, match="invalid value '0,5'"):
+        open_activations(tmp_path / "b.csv")
+
+
+def test_lists_separated_by_spaces_are_read_with_a_count_and_without(tmp_path):
+    rows = "000001.jpg -1  1 \n000002.jpg  1 -1 \n000003.jpg  1  1\n"
+    for head in ["3\nSmiling Wearing_Hat \n", "Smiling Wearing_Hat\n", "image_id Smiling Wearing_Hat\n"]:
+        (tmp_path / "c.txt").write_text(head + rows)
+        with pytest.warns(UserWarning, match="2 values of −1 read as no"):
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("always", message=".*−1")
+            found = open_concepts(tmp_path / "c.txt")
+        assert found.sample_ids == ("000001.jpg", "000002.jpg", "000003.jpg")
+        assert found.to_dense().tolist() == [[False, True], [True, False], [True, True]]
+    (tmp_path / "c.txt").write_text(rows)
+    with pytest.raises(FileError, match="the first line must name the columns, but contains the name of a file"):
+        open_concepts(tmp_path / "c.txt")
+
+
 FILES = {
-    "sample;dog;cat\na;1;0\n": "its columns must be separated by commas; the first line is 'sample;dog;cat'",
-    "sample\tdog\na\t1\n": "its columns must be separated by commas",
-    "sample, dog, cat\na, 1, 0\n": "the names in the first line start with a space",
-    ",dog,cat\n0,1,0\n": "its first column has no name: name it sample if it contains ids",
-    "sample,dog\ra,1\rb,0\r": "new-line character seen in unquoted field",
     'sample,"dog\na,1\n': "unexpected end of data",
     "x" * 200_000 + ",b\n1,0\n": "field larger than field limit",
+    "a,b\n1,0\n1\n1,0,1\n": "line 3 has 1 cell for 2 columns, and 1 line more differ",
+    "# note\n\nsample;a;b\nx;1;0\ny;1\n": "line 5 has 2 cells for 3 columns: every line needs one cell for each name",
+    "sample\ta\nx\t1\t1\n": "line 2 has 3 cells for 2 columns",
+    "a.jpg,1\nb.jpg,0\n": "but contains the name of a file ('a.jpg')",
 }
 
 
 @pytest.mark.parametrize("content", FILES, ids=lambda text: repr(text[:12]))
-def test_tables_of_other_programs_are_refused_clearly(tmp_path, content):
+def test_broken_tables_are_refused_clearly(tmp_path, content):
     (tmp_path / "c.csv").write_text(content, newline="")
     with pytest.raises(FileError, match=re.escape(FILES[content])):
         open_concepts(tmp_path / "c.csv")

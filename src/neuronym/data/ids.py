@@ -222,15 +222,13 @@ def split_ids(
         If there is no column ``id_column``, or no telling which of several columns has the ids.
     """
     labels = labels_of(frame.index)
-    by_name = labels is not None and not is_count(list(map(str, labels)))
-    place = find_id_column(
-        list(frame.columns),
-        lambda c: frame.iloc[:, c],
-        what,
-        error,
-        id_column,
-        said=by_name or frame.index.name or not recognize,
-    )
+    said = not recognize or frame.index.name or (labels is not None and not is_count(list(map(str, labels))))
+
+    def cells(c: int, limit: int | None) -> list[object]:
+        column = frame.iloc[:limit, c]
+        return [] if column.dtype.kind in "bfcmM" else column.tolist()
+
+    place = find_id_column(list(frame.columns), cells, what, error, id_column, said=said)
     if place is None:
         if labels is not None and len(set(labels)) < len(labels) and frame.index.dtype.kind in "iu":
             raise error(
@@ -238,12 +236,18 @@ def split_ids(
                 "number the rows anew with reset_index(drop=True), or give ids with sample_ids"
             )
         return frame, labels
-    return frame.iloc[:, [c for c in range(frame.shape[1]) if c != place]], frame.iloc[:, place].tolist()
+    ids = frame.iloc[:, place].tolist()
+    return frame.iloc[:, [c for c in range(frame.shape[1]) if c != place]], unless_numbered(frame.columns[place], ids)
+
+
+def unless_numbered(name: object, ids: list[Any]) -> list[Any] | None:
+    """The ids of a column; None for a nameless one that just counts the rows, as pandas writes its index."""
+    return None if str(name) in _NAMELESS and tuple(map(str, ids)) == counted_ids(len(ids)) else ids
 
 
 def find_id_column(
     names: Sequence[object],
-    cells: Callable[[int], pd.Series[Any]],
+    cells: Callable[[int, int | None], list[object]],
     what: str,
     error: type[InputError],
     id_column: str | None = None,
@@ -261,7 +265,7 @@ def find_id_column(
     names : sequence
         The names of the columns.
     cells : callable
-        Takes the index of a column and returns its cells.
+        Takes the index of a column and a limit, and returns its first cells; none if they can be no ids.
     what : str
         What the table contains, for messages.
     error : type of InputError
@@ -281,13 +285,13 @@ def find_id_column(
         if texts.count(id_column) != 1:
             raise error(f"id_column={id_column!r} must be a column of {what}, which has {some(texts)}")
         return texts.index(id_column)
-    if texts and texts[0] == SAMPLE:
+    if texts and texts[0] in (SAMPLE, *_NAMELESS):
         return 0
     if said or len(texts) < 2:
         return None
-    called = [c for c, name in enumerate(texts) if _is_called_like_ids(name) and _are_ids(cells(c))]
-    files = [c for c in range(len(texts)) if c not in called and _are_ids(cells(c), _FILE)]
-    found = called or files or [c for c in range(min(1, len(texts))) if _are_ids(cells(c), _TEXT)]
+    called = [c for c, name in enumerate(texts) if is_called_like_ids(name) and _are_ids(cells, c)]
+    files = [c for c in range(len(texts)) if c not in called and _are_ids(cells, c, _FILE)]
+    found = called or files or [c for c in (0,) if _are_ids(cells, c, _TEXT)]
     if len(found) > 1:
         raise error(
             f"the columns {some(texts[c] for c in found)} of {what} could all hold sample ids: say which with "
@@ -295,34 +299,43 @@ def find_id_column(
         )
     for c in found:
         warn(
-            f"the column {texts[c]!r} of {what} is read as sample ids ({some(cells(c).tolist(), 2)}): call it sample, "
+            f"the column {texts[c]!r} of {what} is read as sample ids ({some(cells(c, 2))} …): call it sample, "
             f"or say so with id_column={texts[c]!r} (--id-column)"
         )
     return found[0] if found else None
 
 
+_NAMELESS = ("", "Unnamed: 0")  # how tables name a column of row names
 _CALLED = re.compile(
     r"(.*[\W_])?(ids?|uu?id|guid)|.*[a-z0-9](Id|ID)s?|(.*[\W_])?(file|image|img|photo|picture)[\W_]?(name|path|file|id)s?"
-    r"|(.*[\W_])?(filename|filepath|fname|path|file|url|uri|key|samples?|index|image|img)s?|unnamed: 0|"
+    r"|(.*[\W_])?(filename|filepath|fname|path|file|url|uri|key|samples?|index|image|img)s?"
 )
 _FILE = re.compile(r".*[^.\s]\.[A-Za-z][A-Za-z0-9]{1,4}")
+_SOME = re.compile(r"(?s).*\S.*")
 _TEXT = re.compile(r"(?s)(?!\s*[-+]?[\d.,]+([eE][-+]?\d+)?\s*$)(?!(?i:\s*(true|false|yes|no|nan)?\s*$)).*\S.*")
 
 
-def _is_called_like_ids(name: str) -> bool:
+def is_called_like_ids(name: str) -> bool:
     """Whether a column's name is one that data sets use for ids."""
     return _CALLED.fullmatch(name.strip()) is not None or _CALLED.fullmatch(name.strip().lower()) is not None
 
 
-def _are_ids(cells: pd.Series[Any], form: re.Pattern[str] | None = None) -> bool:
-    """Whether cells are all different and all texts of a form; without a form, whole numbers besides 0 and 1 too."""
-    if not len(cells) or cells.dtype.kind in "bfcmM":
-        return False
-    listed = cells.tolist()
-    if form is None and all(isinstance(cell, int | np.integer) for cell in listed[:100]):
-        return len(set(listed)) == len(listed) and not set(listed) <= {0, 1}
-    fits = form or re.compile(r"(?s).*\S.*")
-    texts = all(isinstance(cell, str) and fits.fullmatch(cell) for cell in listed[:100])
-    if not texts or not all(isinstance(cell, str) and fits.fullmatch(cell) for cell in listed):
-        return False
-    return len(set(listed)) == len(listed) and not {str(cell).strip() for cell in listed} <= {"0", "1"}
+def is_file_name(cell: str) -> bool:
+    """Whether text is the name of a file: it has an ending that is no number."""
+    return _FILE.fullmatch(cell) is not None
+
+
+def _are_ids(cells: Callable[[int, int | None], list[object]], c: int, form: re.Pattern[str] | None = None) -> bool:
+    """Whether the cells of a column are all different texts of a form; or, of any form, whole numbers besides 0 and 1.
+
+    The first cells are tried first, since most columns fail there.
+    """
+    for limit in (20, None):
+        listed = cells(c, limit)
+        different = set(map(str, listed))
+        if len(listed) < 2 or len(different) < len(listed) or different <= {"0", "1"}:
+            return False
+        fits = all(isinstance(cell, str) and (form or _SOME).fullmatch(cell) for cell in listed)
+        if not fits and not (form is None and all(isinstance(cell, int | np.integer) for cell in listed)):
+            return False
+    return True

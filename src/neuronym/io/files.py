@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,23 +15,25 @@ from numpy.typing import NDArray
 
 from neuronym._util.files import kind_of, reading, writing
 from neuronym._util.messages import counted, some
+from neuronym._util.text_tables import TextTable
 from neuronym.data.activations import Activations, side_by_side
 from neuronym.data.binary import columns_of_pairs
 from neuronym.data.concepts import Concepts
+from neuronym.data.ids import SAMPLE, is_called_like_ids, is_file_name
 from neuronym.errors import ActivationsError, ConceptsError, FileError
 from neuronym.io.tables import (
-    SAMPLE,
-    header,
+    TABLES,
     is_list,
     is_nested,
     is_number,
     metadata,
     read_csv,
     read_parquet,
+    read_table,
     split_ids,
 )
 from neuronym.io.zarr_store import open_layers, split_path
-from neuronym.types import PathLike, Unknown
+from neuronym.types import Negative, PathLike, Unknown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,12 +41,14 @@ if TYPE_CHECKING:
 __all__ = ["open_activations", "open_concepts", "save_activations", "save_concepts"]
 
 ACTIVATIONS = (".npy", ".npz", ".csv", ".parquet")
-CONCEPTS = (".csv", ".parquet")
+READ = (".npy", ".npz", *TABLES)
 
 _METADATA = "neuronym"
 
 
-def open_activations(path: PathLike, *, sample_ids: Iterable[object] | None = None) -> Activations:
+def open_activations(
+    path: PathLike, *, sample_ids: Iterable[object] | None = None, id_column: str | None = None
+) -> Activations:
     """Open a file of activations, samples × neurons.
 
     - ``store.zarr/layer``: a layer of a Zarr store, read a block of neurons at a time; ``store.zarr`` is enough for a
@@ -51,8 +56,8 @@ def open_activations(path: PathLike, *, sample_ids: Iterable[object] | None = No
     - ``.npy``: a matrix, memory-mapped, so it never has to fit in memory.
     - ``.npz``: the matrix ``activations`` (or the only array), with the names ``neurons`` and the ids ``sample_ids``
       if present.
-    - ``.csv`` and ``.parquet``: one column per neuron, with its name as header; a first column ``sample`` holds sample
-      ids.
+    - ``.csv``, ``.tsv``, ``.txt`` and ``.parquet``: one column per neuron, with its name as header, and sample ids. In
+      text, cells are separated by commas, semicolons, tabs, bars or, in ``.txt``, white space.
 
     Parameters
     ----------
@@ -60,6 +65,9 @@ def open_activations(path: PathLike, *, sample_ids: Iterable[object] | None = No
         The file, or a Zarr store or layer.
     sample_ids : iterable or None, default None
         One distinct id per sample; they replace those in the file.
+    id_column : str or None, default None
+        The column of a table that holds the sample ids. None means a first column ``sample``; else, with a warning, a
+        column of ids that are all different, such as ``image_id`` or texts in the first column.
 
     Returns
     -------
@@ -81,13 +89,14 @@ def open_activations(path: PathLike, *, sample_ids: Iterable[object] | None = No
             )
         (opened,) = layers.values()
         return opened if sample_ids is None else opened.replace(sample_ids=sample_ids)
-    kind = kind_of(path, ACTIVATIONS, "activations")
+    kind = kind_of(path, READ, "activations")
     if kind == ".npy":
         return Activations(_mapped(path), sample_ids=sample_ids)
     if kind == ".npz":
         opened = _from_npz(path)
     else:
-        opened = _from_table(_csv_numbers(path) if kind == ".csv" else read_parquet(path, "activations"), path)
+        table = read_parquet(path, "activations") if kind == ".parquet" else _text_numbers(path, id_column)
+        opened = _from_table(table, path, id_column)
     return opened if sample_ids is None else opened.replace(sample_ids=sample_ids)
 
 
@@ -153,41 +162,60 @@ def _unpacking(path: PathLike) -> Iterator[None]:
             raise
 
 
-def _from_table(table: pa.Table, path: PathLike) -> Activations:
+def _from_table(table: pa.Table, path: PathLike, id_column: str | None) -> Activations:
     """The activations of a table with one column per neuron."""
     import pyarrow as pa
 
-    ids, names = split_ids(table)
-    places = range(table.num_columns - len(names), table.num_columns)
-    columns = [table.column(place) for place in places]
+    ids, places = split_ids(table, "activations", ActivationsError, id_column)
+    names = [table.column_names[place] for place in places]
+    columns = [_as_numbers(table.column(place)) for place in places]
     wrong = [name for name, c in zip(names, columns, strict=True) if not is_number(c.type)]
     if wrong:
         raise ActivationsError(
-            f"no numbers in {counted(len(wrong), 'column')} of {str(path)!r} ({some(wrong)}): "
-            "sample ids belong in a first column named sample"
+            f"no numbers in {counted(len(wrong), 'column')} of {str(path)!r} ({some(wrong)}): if sample ids are in "
+            f"{wrong[0]!r}, name the column sample and put it first"
         )
     arrays = [(c.cast(pa.uint8()) if pa.types.is_boolean(c.type) and c.null_count else c).to_numpy() for c in columns]
     return Activations(side_by_side(arrays, table.num_rows), names, sample_ids=ids)
 
 
-def _csv_numbers(path: PathLike) -> pa.Table:
-    """The table of a CSV file of numbers: integers if all are, else floats."""
+def _as_numbers(column: Any) -> Any:
+    """A column of texts as numbers, if all are."""
     import pyarrow as pa
 
-    names, _ = header(path, "activations")
-    for kind in (pa.int64(), pa.float64()):  # floats cannot represent integers above 2⁵³
-        types: dict[str, Any] = dict.fromkeys(names, kind)
-        if names[0] == SAMPLE:
-            types[SAMPLE] = pa.string()
-        try:
-            table = read_csv(path, types, "activations")
-        except FileError:
-            if kind == pa.float64():
-                raise
-            continue
-        if kind == pa.float64() or not any(column.null_count for column in table.columns):
-            return table
-    raise AssertionError("unreachable: the last kind returns or raises")
+    if pa.types.is_string(column.type):
+        for kind in (pa.int64(), pa.float64()):
+            with suppress(pa.ArrowInvalid):
+                return column.cast(kind)
+    return column
+
+
+def _text_numbers(path: PathLike, id_column: str | None) -> pa.Table:
+    """A text table of numbers: integers if all are, else floats; columns that may hold ids are text."""
+    import pyarrow as pa
+
+    def kinds(table: TextTable, number: Any) -> list[Any]:
+        columns = [[row[c] for row in table.shown if c < len(row)] for c in range(len(table.names))]
+        return [
+            pa.string()
+            if name in (SAMPLE, "", id_column)
+            or is_called_like_ids(name)
+            or any(map(is_file_name, cells))
+            or (c == 0 and not all(map(_NUMBER.fullmatch, cells)))
+            else number
+            for c, (name, cells) in enumerate(zip(table.names, columns, strict=True))
+        ]
+
+    try:
+        table = read_csv(path, "activations", lambda table: kinds(table, pa.int64()))
+    except FileError:  # floats cannot represent integers above 2⁵³
+        return read_csv(path, "activations", lambda table: kinds(table, pa.float64()))
+    if any(table.column(c).null_count for c, kind in enumerate(table.schema.types) if kind == pa.int64()):
+        return read_csv(path, "activations", lambda table: kinds(table, pa.float64()))
+    return table
+
+
+_NUMBER = re.compile(r"(?i)\s*([-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?|[-+]?(nan|inf(inity)?)|null|n/?a|true|false)?\s*")
 
 
 def save_activations(activations: Activations, path: PathLike, *, overwrite: bool = False) -> None:
@@ -268,19 +296,35 @@ def _save_table(activations: Activations, temporary: Path, kind: str, path: Path
             writer.writerow(row if ids is None else [ids[i], *row])
 
 
-def open_concepts(path: PathLike, *, unknown: Unknown = "error") -> Concepts:
-    """Open a file of concepts, ``.csv`` or ``.parquet``.
+def open_concepts(
+    path: PathLike,
+    *,
+    id_column: str | None = None,
+    unknown: Unknown = "error",
+    blank: Unknown | None = None,
+    negative: Negative | None = None,
+) -> Concepts:
+    """Open a file of concepts, ``.csv``, ``.tsv``, ``.txt`` or ``.parquet``.
 
     - A file from ``save_concepts``, or any Parquet file with a column ``concepts`` of lists of names.
     - *Long*: exactly the columns ``sample, concept``, one row for each concept that is true of a sample.
-    - *Multi-hot*: one column of true/false or 1/0 per concept; a first column ``sample`` holds sample ids.
+    - *Multi-hot*: one column of true/false, yes/no or 1/0 per concept (any number that equals 1 or 0), and sample ids.
+
+    In text, cells are separated by commas, semicolons, tabs, bars or, in ``.txt``, white space.
 
     Parameters
     ----------
     path : str or Path
         The file.
+    id_column : str or None, default None
+        The column that holds the sample ids. None means a first column ``sample``; else, with a warning, a column of
+        ids that are all different, such as ``image_id`` or texts in the first column.
     unknown : {"error", "no", "drop"}, default "error"
         How to treat a value that is neither yes nor no: raise, count it as no, or drop its sample.
+    blank : {"error", "no", "drop"} or None, default None
+        How to treat an empty cell; None means as ``unknown``.
+    negative : {"error", "no", "yes", "drop"} or None, default None
+        How to treat −1. None means as ``unknown``; but if there are only −1 and 1, −1 is no, with a warning.
 
     Returns
     -------
@@ -294,13 +338,7 @@ def open_concepts(path: PathLike, *, unknown: Unknown = "error") -> Concepts:
     ConceptsError
         If the contents cannot be used.
     """
-    kind = kind_of(path, CONCEPTS, "concepts")
-    if kind == ".csv":
-        import pyarrow as pa
-
-        table = read_csv(path, dict.fromkeys(header(path, "concepts")[0], pa.string()), "concepts")
-    else:
-        table = read_parquet(path, "concepts")
+    table = read_table(path, "concepts")
     names = table.column_names
     if names in (["concepts"], [SAMPLE, "concepts"], ["concepts", SAMPLE]) and is_list(table["concepts"].type):
         return _from_lists(table, path)
@@ -312,26 +350,29 @@ def open_concepts(path: PathLike, *, unknown: Unknown = "error") -> Concepts:
             f"cannot read concepts from {str(path)!r}: the column {lists[0]!r} contains lists or records: "
             "a column of lists of names must be called concepts, with no other column than sample"
         )
-    return _from_multi_hot(table, unknown)
+    ids, places = split_ids(table, "concepts", ConceptsError, id_column)
+    return multi_hot(table.select(places), ids, unknown=unknown, blank=blank, negative=negative)
 
 
-def _from_multi_hot(table: pa.Table, unknown: Unknown) -> Concepts:
+def multi_hot(table: pa.Table, ids: list[str] | None, **reading: Any) -> Concepts:
     """The concepts of a table with one column per concept."""
-    ids, names = split_ids(table)
-    columns = [_yes_no(table.column(place)) for place in range(table.num_columns - len(names), table.num_columns)]
+    names = table.column_names
+    columns = [_yes_no(column) for column in table.columns]
     invalid = [c for c, column in enumerate(columns) if column.dtype == object]
-    if len(names) == 1 and invalid and ids is not None:
+    texts = {value for value in columns[0] if isinstance(value, str)} if len(names) == 1 and invalid else set()
+    if texts and ids is not None:
         raise ConceptsError(
-            f"concept {names[0]!r} must be yes or no, not {some(set(map(str, columns[0])), 1)}: "
-            "for one concept per row, name the columns sample and concept"
+            f"concept {names[0]!r} must be yes or no, not {some(sorted(texts), 1)}: for one concept per row, name the "
+            "columns sample and concept; for several in a cell, use from_table(…, separator='|') (neuronym concepts "
+            "table --separator)"
         )
     matrix = np.empty((table.num_rows, len(names)), object if invalid else np.bool_)
     for c, column in enumerate(columns):
         matrix[:, c] = column
-    return Concepts.from_array(matrix, names, sample_ids=ids, unknown=unknown)
+    return Concepts.from_array(matrix, names, sample_ids=ids, **reading)
 
 
-_YES_NO = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True, "no": False, "yes": True}
+_YES_NO = {"0": False, "1": True, "false": False, "true": True, "no": False, "yes": True}
 
 
 def _yes_no(column: Any) -> NDArray[Any]:
@@ -350,10 +391,17 @@ def _yes_no(column: Any) -> NDArray[Any]:
 
 
 def _as_bool(cell: object) -> object:
-    """A cell as True or False if it is yes or no, as None if it is blank, else unchanged."""
-    if isinstance(cell, str):
-        return _YES_NO.get(cell.strip().lower(), cell if cell.strip() else None)
-    return bool(cell) if cell in (0, 1) else cell
+    """A cell as True or False if it is yes or no, as None if it is blank, as a number if it is one; else unchanged."""
+    if not isinstance(cell, str):
+        return bool(cell) if cell in (0, 1) else cell
+    text = cell.strip().lower()
+    if not text or text in _YES_NO:
+        return _YES_NO.get(text)
+    try:
+        number = float(text.replace("−", "-").replace(",", "."))
+    except ValueError:
+        return cell
+    return bool(number) if number in (0, 1) else number
 
 
 def _from_lists(table: pa.Table, path: PathLike) -> Concepts:

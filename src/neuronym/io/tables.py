@@ -2,51 +2,109 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import kind_of, reading
 from neuronym._util.messages import counted, some
-from neuronym.errors import FileError
+from neuronym._util.text_tables import TEXT_TABLES, TextTable
+from neuronym.data.ids import SAMPLE, find_id_column, unless_numbered
+from neuronym.errors import FileError, InputError
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-SAMPLE = "sample"  # the column of sample ids
+#: The endings of tables.
+TABLES = (*TEXT_TABLES, ".parquet")
 
 _BLOCK_BYTES = 64 * 2**20  # no row of a CSV file may be longer
 
 
-def header(path: PathLike, what: str) -> tuple[list[str], int]:
-    """The names in the first row of a CSV file of ``what``, and the byte offset of the next row."""
-    with reading(path, what), open(path, "rb") as file:
-        lines = (line.decode("utf-8-sig" if file.tell() == len(line) else "utf-8") for line in iter(file.readline, b""))
-        names = next(csv.reader(lines, strict=True), [])
+def read_csv(path: PathLike, what: str, kinds: Callable[[TextTable], Sequence[Any]] | None = None) -> pa.Table:
+    """Read a text table of ``what``, whatever separates its cells.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    what : str
+        What the file should contain, for messages.
+    kinds : callable or None, default None
+        Takes the table and returns the Arrow type of each column; None reads all as text.
+
+    Returns
+    -------
+    pyarrow.Table
+        The rows.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, a row has too many or too few cells, or a cell is of another type.
+    """
+    import pyarrow as pa
+
+    table = TextTable(path, what)
+    _check_names(table)
+    types = [pa.string()] * len(table.names) if kinds is None else list(kinds(table))
+    try:
+        return _typed_rows(table, types)
+    except FileError as error:
+        if "UTF8" in str(error) or "UTF-8" in str(error):
+            table.reread()
+            return _typed_rows(table, types)
+        table.explain()
+        raise
+
+
+def _typed_rows(table: TextTable, types: Sequence[Any]) -> pa.Table:
+    """The rows of a text table, with a type for each column."""
+    import pyarrow as pa
+    import pyarrow.csv as arrow
+
+    # Columns are read by index, since a name may be repeated; the caller decides whether that is an error.
+    places = {str(place): kind for place, kind in enumerate(types)}
+    with reading(table.path, table.what, pa.ArrowException), table.open() as file:
         start = file.tell()
-        file.seek(0)
-        quoted = b'"' in file.read(start)
-    if not names:
-        raise FileError(f"cannot read {str(path)!r}: its first line must name the columns")
-    if not quoted:  # quoted names are intentional
-        _check_header(names, f"cannot read {str(path)!r}: ")
-    return names, start
+        if not file.read(4096).strip():
+            return pa.table([pa.array([], kind) for kind in types], names=table.names)
+        file.seek(start)
+        found: pa.Table = arrow.read_csv(
+            file,
+            read_options=arrow.ReadOptions(column_names=list(places), block_size=_BLOCK_BYTES),
+            # With a single column, an empty line is a row with a missing cell.
+            parse_options=arrow.ParseOptions(
+                delimiter=table.separator, newlines_in_values=True, ignore_empty_lines=len(places) > 1
+            ),
+            convert_options=arrow.ConvertOptions(
+                column_types=places, strings_can_be_null=False, decimal_point=table.decimal
+            ),
+        )
+    renamed: pa.Table = found.rename_columns(table.names)
+    return renamed
 
 
-def _check_header(names: list[str], where: str) -> None:
-    """Refuse a first row that shows a wrong separator, padded names, a nameless index or data instead of names."""
-    if len(names) == 1 and any(sign in names[0] for sign in ";\t"):
-        raise FileError(where + f"its columns must be separated by commas; the first line is {names[0][:80]!r}")
-    if len(names) > 1 and names[0].strip() in (SAMPLE, "") and all(name.startswith(" ") for name in names[1:]):
-        raise FileError(where + "the names in the first line start with a space: remove the spaces after the commas")
-    if len(names) > 1 and names[0] == "" and all(names[1:]):
-        raise FileError(where + "its first column has no name: name it sample if it contains ids, else remove it")
-    if all(_is_decimal(name) for name in names):
-        raise FileError(where + f"the first line must name the columns, but contains numbers ({some(names)})")
+def _check_names(table: TextTable) -> None:
+    """Refuse a first row that holds data instead of names."""
+    if table.quoted:  # quoted names are intentional
+        return
+    where = f"cannot read {str(table.path)!r}: the first line must name the columns, but contains "
+    if all(_is_decimal(name) for name in table.names):
+        raise FileError(where + f"numbers ({some(table.names)})")
+    images = [name for name in table.names if _IMAGE.fullmatch(name)]
+    if images:
+        raise FileError(
+            where + f"the name of a file ({images[0]!r}): add a line of names, or, for a list of samples and classes, "
+            "use neuronym concepts annotations"
+        )
+
+
+_IMAGE = re.compile(r"(?i).*[^.\s]\.(jpe?g|png|bmp|gif|ppm|tiff?|webp|jfif)")
 
 
 def _is_decimal(name: str) -> bool:
@@ -57,34 +115,16 @@ def _is_decimal(name: str) -> bool:
         return False
 
 
-def read_csv(path: PathLike, types: Mapping[str, Any], what: str) -> pa.Table:
-    """Read the rows of a CSV file of ``what`` with a type for each of its columns.
+def read_table(path: PathLike, what: str) -> pa.Table:
+    """Read a table of ``what``, Parquet or text; the cells of a text table are texts.
 
     Raises
     ------
     FileError
-        If it cannot be read, or a cell is of another type.
+        If it cannot be read, or its name has another ending.
     """
-    import pyarrow as pa
-    import pyarrow.csv as arrow
-
-    names, start = header(path, what)
-    # Columns are read by index, since a name may be repeated; the caller decides whether that is an error.
-    places = {str(place): types[name] for place, name in enumerate(names)}
-    with reading(path, what, pa.ArrowException), open(path, "rb") as file:
-        file.seek(start)
-        if not file.read(4096).strip():
-            return pa.table([pa.array([], kind) for kind in places.values()], names=names)
-        file.seek(start)
-        table: pa.Table = arrow.read_csv(
-            file,
-            read_options=arrow.ReadOptions(column_names=list(places), block_size=_BLOCK_BYTES),
-            # With a single column, an empty line is a row with a missing cell.
-            parse_options=arrow.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(places) > 1),
-            convert_options=arrow.ConvertOptions(column_types=places, strings_can_be_null=False),
-        )
-    renamed: pa.Table = table.rename_columns(names)
-    return renamed
+    kind = kind_of(path, TABLES, what)
+    return read_parquet(path, what) if kind == ".parquet" else read_csv(path, what)
 
 
 def read_parquet(path: PathLike, what: str) -> pa.Table:
@@ -146,17 +186,28 @@ def _range(described: Mapping[str, Any], path: PathLike) -> range:
     return range(start, stop, step)
 
 
-def split_ids(table: pa.Table) -> tuple[list[str] | None, list[str]]:
-    """The sample ids, if any, and the names of the other columns."""
-    names = list(table.column_names)
-    if not names or names[0] != SAMPLE:
-        return None, names
-    ids = table.column(0)
+def split_ids(
+    table: pa.Table, what: str, error: type[InputError], id_column: str | None = None
+) -> tuple[list[str] | None, list[int]]:
+    """The sample ids of a table, if any, and the indices of the other columns."""
+    import pyarrow as pa
+
+    def cells(c: int, limit: int | None) -> list[object]:
+        kind = table.schema.types[c]
+        texts = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
+        return table.column(c).slice(0, limit).to_pylist() if texts else []
+
+    place = find_id_column(table.column_names, cells, what, error, id_column)
+    others = [c for c in range(table.num_columns) if c != place]
+    if place is None:
+        return None, others
+    ids = table.column(place)
     if ids.null_count:
         raise FileError(
-            f"{counted(ids.null_count, 'row')} without a sample id: give ids to all rows, or remove the column sample"
+            f"{counted(ids.null_count, 'row')} without a sample id: give ids to all rows, or remove the column "
+            f"{table.column_names[place]}"
         )
-    return [str(i) for i in ids.to_pylist()], names[1:]
+    return unless_numbered(table.column_names[place], [str(i) for i in ids.to_pylist()]), others
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -186,7 +237,7 @@ def text_column(path: PathLike, name: str | None, what: str) -> tuple[list[str] 
     Parameters
     ----------
     path : str or Path
-        The file, ``.csv`` or ``.parquet``.
+        The file: ``.csv``, ``.tsv``, ``.txt`` or ``.parquet``.
     name : str or None
         The name of the column; None means the only one besides the sample ids.
     what : str
@@ -204,20 +255,14 @@ def text_column(path: PathLike, name: str | None, what: str) -> tuple[list[str] 
     FileError
         If the file cannot be read or has no such column.
     """
-    kind = kind_of(path, (".csv", ".parquet"), what)
-    if kind == ".csv":
-        import pyarrow as pa
-
-        table = read_csv(path, dict.fromkeys(header(path, what)[0], pa.string()), what)
-    else:
-        table = read_parquet(path, what)
-    ids, names = split_ids(table)
+    table = read_table(path, what)
+    ids, places = split_ids(table, what, FileError)
+    names = [table.column_names[place] for place in places]
     column = names[0] if name is None and len(names) == 1 else name
     if column is None or names.count(column) != 1:
         wanted = "one column" if name is None else f"a column {name}"
         raise FileError(f"{str(path)!r} must have {wanted} besides a first column sample, but has {some(names)}")
-    place = table.num_columns - len(names) + names.index(column)
-    cells = [str(cell) for cell in table.column(place).to_pylist() if cell is not None]
+    cells = [str(cell) for cell in table.column(places[names.index(column)]).to_pylist() if cell is not None]
     if len(cells) < table.num_rows:
         empty = counted(table.num_rows - len(cells), "empty cell")
         raise FileError(f"the column {column} of {str(path)!r} has {empty}: fill in every row")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import kind_of, reading, writing
 from neuronym.data.hierarchy import Hierarchy
+from neuronym.data.ids import SAMPLE
 from neuronym.errors import FileError, OptionError
-from neuronym.io.tables import SAMPLE, text_column
+from neuronym.io.tables import text_column
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:
