@@ -14,7 +14,7 @@ from neuronym._util.extras import need
 from neuronym._util.files import first_line
 from neuronym._util.messages import warn
 from neuronym.errors import FileError, OptionError
-from neuronym.io.sources.folders import image_files
+from neuronym.io.sources.folders import check_names, image_files
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ class Images:
         self._warned: set[str] = set()  # in each process that loads images
         if not self.sample_ids:
             raise FileError(f"there are no images in {str(folder)!r}")
-        odd = [name for name in self.sample_ids if any("\ud800" <= char <= "\udfff" for char in name)]
-        if odd:
-            raise FileError(f"the file name of the image {odd[0]!r} is not valid UTF-8: rename it")
+        check_names(self.sample_ids)
 
     def digest(self) -> str:
         """Hash the sizes of the files, to distinguish them from others of the same names.
@@ -120,8 +118,8 @@ class Images:
 
 
 _DARK = (
-    "the image {!r} has more than 8 bits but uses at most 1/16 of their range, so it is nearly black, and others may be "
-    "too: if such images hold fewer bits than their files, multiply their values (12 bits in a file of 16 by 16)"
+    "the image {!r} has more than 8 bits but uses at most 1/16 of their range, so it is nearly black, and others may "
+    "be too: if such images hold fewer bits than their files, multiply their values (12 bits in a file of 16 by 16)"
 )
 _FRAMES = (
     "only the first frame or page of {!r} is read, and of others like it: save them as separate files to use each as a "
@@ -164,8 +162,8 @@ def _open(path: PathLike, mode: str) -> tuple[Image, list[str]]:
 
     advice = "or skip such images with skip_unreadable=True (--skip-unreadable)"
     try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
-            warnings.simplefilter("ignore")  # about palettes with transparency and odd metadata: the image is fine
+        # Warnings are about palettes with transparency and odd metadata: the image is fine.
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
             opened.load()
             image, dark = _to_8_bits(opened)
             turn = _TURNS.get(_orientation(opened))
@@ -234,7 +232,7 @@ def _to_8_bits(image: Image) -> tuple[Image, bool]:
         return image, False
     tags: Any = getattr(image, "tag_v2", {})  # of TIFF
     values: Any = np.asarray(image)
-    low, high = values.min(), values.max()
+    low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= (65535 if image.mode == "F" else 2**31 - 1)):  # or NaN
         raise OptionError(
             f"its grey values range from {low:g} to {high:g}: rescale them to 0 … 1, 0 … 255 or 0 … 65535"
@@ -248,7 +246,7 @@ def _to_8_bits(image: Image) -> tuple[Image, bool]:
     grey = np.rint(values * (255 / white)).astype(np.uint8)
     if image.mode != "F" and tags.get(_PHOTOMETRIC) == 0:  # white is zero, which Pillow ignores beyond 8 bits
         grey = 255 - grey
-    return fromarray(grey), bool(0 < 16 * high <= white)
+    return fromarray(grey), 0 < 16 * high <= white
 
 
 @dataclass(frozen=True)

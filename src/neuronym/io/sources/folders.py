@@ -73,8 +73,16 @@ def image_files(folder: PathLike, endings: Iterable[str] | None = None) -> list[
         If there is no such folder, or it cannot be read.
     """
     found = _search(folder, endings)
-    _warn_of(found.left_out, folder)
+    if found.left_out:
+        warn(f"left out of {str(folder)!r}: {_counted(found.left_out)}")
     return found.images
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse names of files that are not UTF-8, which cannot be sample ids."""
+    odd = [name for name in names if any("\ud800" <= char <= "\udfff" for char in name)]
+    if odd:
+        raise FileError(f"the file name of the image {odd[0]!r} is not valid UTF-8: rename it")
 
 
 @dataclass
@@ -150,11 +158,10 @@ def _kind_of(entry: os.DirEntry[str], endings: tuple[str, ...] | None) -> str:
         return "dangling link" if entry.is_symlink() else "unreadable file"
 
 
-def _warn_of(left_out: dict[str, list[str]], folder: PathLike) -> None:
-    """Count and name in a warning what is left out of a folder, if anything is."""
-    parts = [f"{counted(len(paths), kind)} ({some(sorted(paths))})" for kind, paths in sorted(left_out.items())]
-    if parts:
-        warn(f"left out of {str(folder)!r}: {', '.join(parts)}")
+def _counted(left_out: dict[str, list[str]]) -> str:
+    """Count and name what is left out, if anything is."""
+    kinds = sorted((kind, sorted(paths)) for kind, paths in left_out.items() if paths)
+    return ", ".join(f"{counted(len(paths), kind)} ({some(paths)})" for kind, paths in kinds)
 
 
 def from_imagefolder(
@@ -202,7 +209,7 @@ def from_imagefolder(
     Raises
     ------
     FileError
-        If there is no such folder, or ``out`` cannot be written.
+        If there is no such folder, a file name is not valid UTF-8, or ``out`` cannot be written.
     ConceptsError
         If the folder has no subfolders with such files.
     OptionError
@@ -210,19 +217,20 @@ def from_imagefolder(
     """
     check_out(out, overwrite)
     above = None if hierarchy is None else as_hierarchy(hierarchy)
-    kind = "images" if endings is None else f"files that end in {some(sorted(endings := set(endings)))}"
+    endings = None if endings is None else sorted({ending.lower() for ending in endings})
     found = _search(folder, endings)
     samples = [path for path in found.images if "/" in path]
-    loose = [path for path in found.images if "/" not in path]
     classes = [sample.partition("/")[0] for sample in samples]
-    empty = sorted(set(found.subfolders).difference(classes))
-    found.left_out |= {"unclassified image": loose} if loose else {}
-    found.left_out |= {"empty class folder": empty} if empty else {}
-    _warn_of(found.left_out, folder)
+    loose, empty = sorted({*found.images}.difference(samples)), sorted({*found.subfolders}.difference(classes))
+    left_out = _counted(found.left_out | {"unclassified image": loose, "empty class folder": empty})
     if not samples:
+        kind = "images" if endings is None else f"files that end in {some(endings)}"
         raise ConceptsError(
-            f"{str(folder)!r} has no subfolders with {kind}: make one subfolder per class, or use a table of samples "
-            "and concepts"
+            f"{str(folder)!r} has no subfolders with {kind}{left_out and f' but {left_out}'}: make one subfolder per "
+            "class, or use a table of samples and concepts"
         )
+    if left_out:
+        warn(f"left out of {str(folder)!r}: {left_out}")
+    check_names(samples)
     concepts = Concepts.from_long(samples, classes)
     return finish(expanded(concepts, above, min_classes), above, min_count, ids, out, overwrite)
