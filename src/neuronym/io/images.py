@@ -35,8 +35,8 @@ class Images:
     """A dataset of the images in a folder and its subfolders, in alphabetical order.
 
     Indexing returns the prepared tensor of an image. ``image_files`` finds the images, and ``open_image`` reads them. A
-    warning names an example of images of more than 8 bits whose values use a small part of the scale, and of files of
-    several frames or pages, of which only the first is read.
+    warning names the first image of more than 8 bits whose values use at most 1/16 of the scale, and another the first
+    file of several frames or pages, of which only the first is read.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Images:
         need("reading images", "torch", ["PIL"])
         self.folder, self.prepare, self.skip_unreadable = Path(folder), prepare, skip_unreadable
         self.sample_ids = image_files(folder)
-        self._warned: set[str] = set()  # in each process that loads images
+        self._warned: set[str] = set()  # what was warned of, in each process that loads images
         if not self.sample_ids:
             raise FileError(f"there are no images in {str(folder)!r}")
         check_names(self.sample_ids)
