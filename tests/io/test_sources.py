@@ -30,17 +30,21 @@ def photos(tmp_path):
 
 
 def test_a_subfolder_is_a_class(photos):
-    concepts = from_imagefolder(photos)
+    with pytest.warns(UserWarning, match="left out") as raised:
+        concepts = from_imagefolder(photos)
+    left_out = f"left out of {str(photos)!r}: 1 non-image file ('cat/notes.txt'), 1 unclassified image ('loose.jpg')"
+    assert [str(one.message) for one in raised] == [left_out]
     assert concepts.sample_ids == ("cat/a.jpg", "dog/a.JPG", "dog/deeper/b.png")
     assert concepts["dog"].tolist() == [False, True, True]
     assert concepts["cat"].tolist() == [True, False, False]
-    assert from_imagefolder(photos, endings=[".txt"]).sample_ids == ("cat/notes.txt",)
+    with pytest.warns(UserWarning, match=r"left out of .*: 1 empty class folder \('dog'\)$"):
+        assert from_imagefolder(photos, endings=[".TXT"]).sample_ids == ("cat/notes.txt",)
 
 
 def test_a_folder_without_classes_is_refused(photos, tmp_path):
     with pytest.raises(FileError, match="there is no folder"):
         from_imagefolder(tmp_path / "gone")
-    with pytest.raises(ConceptsError, match=r"no subfolders with files .*; 1 file of this kind in"):
+    with pytest.raises(ConceptsError, match=r"no subfolders with images but 1 unclassified image \('b.png'\): make"):
         from_imagefolder(photos / "dog" / "deeper")
 
 
@@ -119,7 +123,7 @@ def test_what_is_no_coco_is_refused(tmp_path, content, message):
 def test_the_command_from_a_folder_to_concepts(photos, tmp_path, command):
     out = tmp_path / "c.parquet"
     code, printed, err = command("concepts", "imagefolder", photos, "--out", out)
-    assert (code, err) == (0, "")
+    assert (code, err.count("\n"), err.startswith("neuronym: left out of")) == (0, 1, True)
     assert printed.splitlines() == [
         "3 samples × 2 concepts, 1.0 concepts a sample, 2 distinct rows",
         "       2  dog",

@@ -55,7 +55,6 @@ def photos(tmp_path):
     for name, size in {"b.png": (9, 7), "sub/a.jpg": (12, 20), "a.bmp": (8, 8)}.items():
         (folder / name).parent.mkdir(exist_ok=True, parents=True)
         Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(folder / name)
-    (folder / "notes.txt").write_text("no image")
     return folder
 
 

@@ -1,7 +1,7 @@
 """Files: activations and concepts, the Zarr store, tables, data sets, images, texts."""
 
 from neuronym.io.files import open_activations, open_concepts, save_activations, save_concepts
-from neuronym.io.images import Images, Preprocess, open_image
+from neuronym.io.images import Images, Preprocess, convert_image, open_image
 from neuronym.io.sources.coco import from_coco
 from neuronym.io.sources.datasets import from_dataset
 from neuronym.io.sources.folders import from_imagefolder, image_files
@@ -15,6 +15,7 @@ __all__ = [
     "LayerWriter",
     "Preprocess",
     "Texts",
+    "convert_image",
     "from_annotations",
     "from_attributes",
     "from_coco",

@@ -12,21 +12,31 @@ import numpy as np
 
 from neuronym._util.extras import need
 from neuronym._util.files import first_line
-from neuronym.errors import FileError
-from neuronym.io.sources.folders import image_files
+from neuronym._util.messages import warn
+from neuronym.errors import FileError, OptionError
+from neuronym.io.sources.folders import check_names, image_files
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-__all__ = ["Images", "Preprocess", "open_image"]
+__all__ = ["Images", "Preprocess", "convert_image", "open_image"]
+
+_ORIENTATION = 0x0112  # the tag of EXIF and TIFF, and how to turn an image upright for its values
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE",
+    8: "ROTATE_90",
+}  # fmt: skip
+_BITS, _PHOTOMETRIC = 0x0102, 0x0106  # tags of TIFF
 
 
 class Images:
     """A dataset of the images in a folder and its subfolders, in alphabetical order.
 
-    Indexing returns the prepared tensor of an image.
+    Indexing returns the prepared tensor of an image. ``image_files`` finds the images, and ``open_image`` reads them. A
+    warning names the first image of more than 8 bits whose values use at most 1/16 of the scale, and another the first
+    file of several frames or pages, of which only the first is read.
 
     Parameters
     ----------
@@ -54,11 +64,10 @@ class Images:
         need("reading images", "torch", ["PIL"])
         self.folder, self.prepare, self.skip_unreadable = Path(folder), prepare, skip_unreadable
         self.sample_ids = image_files(folder)
+        self._warned: set[str] = set()  # what was warned of, in each process that loads images
         if not self.sample_ids:
             raise FileError(f"there are no images in {str(folder)!r}")
-        odd = [name for name in self.sample_ids if any("\ud800" <= char <= "\udfff" for char in name)]
-        if odd:
-            raise FileError(f"the file name of the image {odd[0]!r} is not valid UTF-8: rename it")
+        check_names(self.sample_ids)
 
     def digest(self) -> str:
         """Hash the sizes of the files, to distinguish them from others of the same names.
@@ -97,15 +106,33 @@ class Images:
             If it cannot be read and ``skip_unreadable`` is off.
         """
         try:
-            return open_image(self.folder / self.sample_ids[place])
+            image, notes = _open(self.folder / self.sample_ids[place], "RGB")
         except FileError:
             if self.skip_unreadable:
                 return None
             raise
+        for note in set(notes) - self._warned:
+            self._warned.add(note)
+            warn(note.format(str(self.folder / self.sample_ids[place])))
+        return image
+
+
+_DARK = (
+    "the image {!r} has more than 8 bits but uses at most 1/16 of their range, so it is nearly black, and others may "
+    "be too: if such images hold fewer bits than their files, multiply their values (12 bits in a file of 16 by 16)"
+)
+_FRAMES = (
+    "only the first frame or page of {!r} is read, and of others like it: save them as separate files to use each as a "
+    "sample"
+)
 
 
 def open_image(path: PathLike, mode: str = "RGB") -> Image:
-    """Read the image in a file.
+    """Read the image in a file, upright and in 8 bits.
+
+    The image is turned as its EXIF orientation says. Of an animation or a file of several pages, the first is read.
+    Grey values of more than 8 bits are scaled by ``convert_image``. Without an alpha channel in ``mode``, transparency
+    is ignored: the colours stored for transparent pixels count.
 
     Parameters
     ----------
@@ -122,21 +149,104 @@ def open_image(path: PathLike, mode: str = "RGB") -> Image:
     Raises
     ------
     FileError
-        If it cannot be read.
+        If it cannot be read, or has grey values without a known scale.
     """
+    return _open(path, mode)[0]
+
+
+def _open(path: PathLike, mode: str) -> tuple[Image, list[str]]:
+    """Read the image in a file; return what to warn of."""
     import warnings
 
     from PIL import Image
 
+    advice = "or skip such images with skip_unreadable=True (--skip-unreadable)"
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")  # about palettes with transparency and odd metadata: the image is fine
-            return image.convert(mode)
+        # Warnings are about palettes with transparency and odd metadata: the image is fine.
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
+            opened.load()
+            image, dark = _to_8_bits(opened)
+            turn = _TURNS.get(_orientation(opened))
+            image = image.convert(mode)
+            if turn is not None:
+                image = image.transpose(Image.Transpose[turn])
+            return image, [_DARK] * dark + [_FRAMES] * _has_frames(opened)
+    except OptionError as error:
+        raise FileError(f"cannot read the image {str(path)!r}: {error}, {advice}") from error
     except Exception as error:  # decoders raise errors of many kinds on broken files
         raise FileError(
-            f"cannot read the image {str(path)!r} ({first_line(error)}): repair or remove it, or skip such images "
-            "with skip_unreadable=True (--skip-unreadable)"
+            f"cannot read the image {str(path)!r} ({first_line(error)}): repair or remove it, {advice}"
         ) from error
+
+
+def _orientation(image: Image) -> int:
+    """The orientation of an image by its metadata; 1, which is upright, if they cannot be read."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # parsers raise errors of many kinds on broken metadata: the image itself is fine
+        return 1
+
+
+def _has_frames(image: Image) -> bool:
+    """Whether a file has several frames or pages: not the previews and layers of a photo."""
+    try:
+        return image.format not in ("MPO", "PSD") and getattr(image, "is_animated", False)
+    except Exception:  # a broken second frame, while the first was read
+        return True
+
+
+def convert_image(image: Image, mode: str = "RGB") -> Image:
+    """Convert a Pillow image of any mode to a mode of 8 bits.
+
+    Pillow clips grey values at 255; here they are scaled, in the same way for all images: 16-bit values by 1/257, and
+    32-bit integers likewise if all are at most 65535, or else from 0 … 2³¹ − 1. Floating-point values between 0 and 1
+    are multiplied by 255, others up to 255 are left as they are, and others up to 65535 are divided by 257.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        The image.
+    mode : str, default "RGB"
+        The Pillow mode to convert the image to.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The image.
+
+    Raises
+    ------
+    OptionError
+        If grey values are negative, NaN, or floating-point above 65535.
+    """
+    return _to_8_bits(image)[0].convert(mode)
+
+
+def _to_8_bits(image: Image) -> tuple[Image, bool]:
+    """Convert an image to a mode that Pillow converts as expected; return whether it uses little of its grey scale."""
+    from PIL.Image import fromarray
+
+    if image.mode == "La":
+        return image.convert("LA"), False
+    if image.mode != "F" and not image.mode.startswith("I"):
+        return image, False
+    tags: Any = getattr(image, "tag_v2", {})  # of TIFF
+    values: Any = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= (65535 if image.mode == "F" else 2**31 - 1)):  # or NaN
+        raise OptionError(
+            f"its grey values range from {low:g} to {high:g}: rescale them to 0 … 1, 0 … 255 or 0 … 65535"
+        )
+    if image.mode == "F":
+        white = 1 if high <= 1 else 255 if high <= 255 else 65535
+    elif image.mode == "I":
+        white = 65535 if high <= 65535 else 2**31 - 1
+    else:
+        white = 4095 if tags.get(_BITS) == (12,) else 65535
+    grey = np.rint(values * (255 / white)).astype(np.uint8)
+    if image.mode != "F" and tags.get(_PHOTOMETRIC) == 0:  # white is zero, which Pillow ignores beyond 8 bits
+        grey = 255 - grey
+    return fromarray(grey), 0 < 16 * high <= white
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neuronym.errors import OptionError
 from neuronym.inputs.samples import Samples
-from neuronym.io.images import open_image
+from neuronym.io.images import convert_image, open_image
 from neuronym.plots.view import NeuronView
 from neuronym.types import AnyArray
 
@@ -82,7 +82,7 @@ def _as_item(given: Any, sample: int) -> str | AnyArray | None:
     if isinstance(given, Path):
         given = open_image(given)
     if hasattr(given, "convert") and hasattr(given, "thumbnail"):  # a Pillow image
-        given = given.copy() if given.mode in ("L", "RGB", "RGBA") else given.convert("RGB")
+        given = given.copy() if given.mode in ("L", "RGB", "RGBA") else convert_image(given)
         given.thumbnail((_SIDE, _SIDE))
     tensor = type(given).__module__.split(".")[0] == "torch"
     if tensor:

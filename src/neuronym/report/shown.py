@@ -10,6 +10,7 @@ import numpy as np
 
 from neuronym.errors import OptionError
 from neuronym.inputs.samples import Samples
+from neuronym.io.images import convert_image
 from neuronym.types import SamplesLike
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _as_image(given: Any) -> Image:
     from PIL import Image
 
     if isinstance(given, Image.Image):
-        return given.convert("RGB")
+        return convert_image(given)
     array = np.asarray(given)
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         raise OptionError(f"an image must have shape (height, width) or (height, width, 3 or 4), not {array.shape}")

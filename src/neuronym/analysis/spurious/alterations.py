@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -127,7 +127,7 @@ class Patch:
         for path in self.files:
             _open_with_alpha(path)
 
-    @property
+    @cached_property
     def files(self) -> list[str]:
         """The paths of the image, or of all images in the folder."""
         root = Path(self.image)
