@@ -90,7 +90,7 @@ def test_from_texts_to_labels_on_the_command_line(bert, texts, tmp_path, monkeyp
     code, _, err = command(*collect, "--tokens", "--tokens-out", "tokens.csv", "--out", "acts.zarr")
     assert code == 0, err  # the same command again
     tokens = pd.read_csv("tokens.csv", keep_default_na=False)
-    assert list(tokens.columns) == ["sample", "parent", "text"]
+    assert list(tokens.columns) == ["sample", "parent", "text", "word", "start", "end"]
     assert tokens.groupby("parent").size().max() == 8
     regex = ["concepts", "regex", "tokens.csv", "--out", "words.parquet"]
     assert command(*regex, "--pattern", "digit=^[0-9]$", "--pattern", "pet=cat|dog")[0] == 0
