@@ -9,10 +9,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym._util.files import kind_of, reading, writing
+from neuronym._util.files import first_line, kind_of, reading, writing
 from neuronym._util.messages import counted, some
 from neuronym.data.hierarchy import Hierarchy
-from neuronym.errors import FileError, OptionError
+from neuronym.errors import FileError, InputError, OptionError
 from neuronym.io.conll import open_tags
 from neuronym.io.tables import SAMPLE, header, read_csv, read_parquet, text_column
 from neuronym.types import PathLike
@@ -270,22 +270,19 @@ def _read_tokens(path: PathLike) -> tuple[pd.DataFrame, list[str]]:
             f"{str(path)!r} is no table of tokens: it needs a first column sample and a column parent, the ids of each "
             f"token and of its text, but has {some(names)}"
         )
-    with reading(path, "tokens", ValueError, TypeError, OverflowError):
-        return complete_tokens(table.to_pandas()), names
+    return complete_tokens(table.to_pandas(), repr(str(path)), FileError), names
 
 
-def complete_tokens(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns of ``Texts.tokens`` of a table of tokens, with whole numbers for places; empty ones if it has none.
-
-    Raises
-    ------
-    ValueError, TypeError or OverflowError
-        If a place is not a whole number.
-    """
+def complete_tokens(table: pd.DataFrame, owner: str, error: type[InputError]) -> pd.DataFrame:
+    """The columns of ``Texts.tokens``, with whole numbers for places; those that the table lacks are empty."""
     import pandas as pd
 
     whole = table.reset_index(drop=True).reindex(columns=list(TOKEN_COLUMNS))
-    return whole.assign(**{name: pd.to_numeric(whole[name]).astype("Int64") for name in _PLACES})
+    try:
+        places = {name: pd.to_numeric(whole[name]).astype("Int64") for name in _PLACES}
+    except (ValueError, TypeError, OverflowError) as cause:
+        raise error(f"word, start and end of {owner} must be whole numbers or empty: {first_line(cause)}") from cause
+    return whole.assign(**places)
 
 
 def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False) -> None:
@@ -306,13 +303,15 @@ def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False
     ------
     FileError
         If the file exists with other tokens and ``overwrite`` is off, or cannot be written.
+    OptionError
+        If places in the table are not whole numbers.
     """
     kind = kind_of(path, (".csv", ".parquet"), "tokens")
     if Path(path).exists() and not overwrite:
         saved, names = _read_tokens(path)
         older = tuple(names) == _NAMED
         compared = list(_NAMED if older else TOKEN_COLUMNS)
-        same = saved[compared].astype(str).equals(complete_tokens(tokens)[compared].astype(str))
+        same = saved[compared].astype(str).equals(complete_tokens(tokens, "tokens", OptionError)[compared].astype(str))
         if same and not older:
             return
         overwrite = same

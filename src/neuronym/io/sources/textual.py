@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from neuronym._util.files import first_line
 from neuronym._util.messages import counted, some, warn
 from neuronym.data.concepts import Concepts
 from neuronym.data.ids import as_ids, counted_ids
@@ -256,10 +255,7 @@ def _with_places(tokens: pd.DataFrame | PathLike) -> pd.DataFrame:
         lost = [name for name in ("sample", "parent") if name not in tokens]
         if lost:
             raise ConceptsError(f"tokens need a column {lost[0]}, but have {some(tokens)}")
-        try:
-            table = complete_tokens(tokens)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ConceptsError(f"word, start and end of tokens must be whole numbers: {first_line(error)}") from error
+        table = complete_tokens(tokens, "tokens", ConceptsError)
     if len(table) and table[["word", "start"]].isna().all(axis=None):
         raise ConceptsError(
             "tokens have no places in their texts (columns start and end), which only a fast tokenizer gives: tokenize "
