@@ -65,6 +65,9 @@ def test_pieces_of_bytes_have_the_tag_of_their_word(split, prefix_space, trim):
     concepts = from_tags([[("EU", "A"), ("calls", "B"), ("é", "C")]], tokens)
     found = [(text, tag) for text, tag in tagged(concepts, tokens) if text != "Ġ"]  # a space alone, if any
     first = [("Ġc", "B")] if prefix_space or not split else [("c", "B")]
+    if trim and prefix_space:  # a piece without characters of its own begins its word
+        assert tagged(concepts, tokens)[0] == ("Ġ", "A")
+        assert tagged(concepts, tokens)[-3] == ("Ġ", "C")
     assert found == [("EU", "A"), *first, ("all", "B"), ("s", "B"), ("Ã", "C"), ("©", "C")]
 
 
@@ -95,6 +98,8 @@ def test_punctuation_in_the_text_as_it_was_written():
     for other in ("Don't, the EU: cat.", "don't, EU: the cat.", "Don't"):
         with pytest.raises(AlignmentError, match="the words of text '0' are not in it: word number"):
             from_tags([sentence], tokens, texts=[other])
+    with pytest.raises(AlignmentError, match="word number 1, 'a', does not come next in ' cat a'"):  # not that of cat
+        from_tags([[("the", "DT"), ("a", "DT")]], Texts(["the cat a"], wordpiece()).tokens(), texts=["the cat a"])
     with pytest.raises(AlignmentError, match="tags have 1 sentence, but there are 2 texts"):
         from_tags([sentence], tokens, texts=[text, text])
 
@@ -187,6 +192,15 @@ def test_texts_in_another_order_are_refused(split):
     tokens = Texts([["german", "call"], ["peter", "the"]], wordpiece()).tokens(["s", "t"])
     with pytest.raises(AlignmentError, match="no token is spelled like its characters, such as 'german' at 'longer'"):
         from_tags(longer, tokens)
+    for texts, words, message in (
+        (["cat", "a"], ["the cat", "a"], "'0#2' has characters 4 to 5, but word number 1 has 8 to 9"),
+        (["the cat a b"], ["the", "cat", "a"], "'0#4' ends at character 11, but the text at 9"),
+        (["the cat a"], ["the", "ca", "ta"], "'0#2' has characters 4 to 7, but word number 1 has 4 to 6"),
+    ):
+        tokens = Texts([texts if len(texts) > 1 else texts[0]], wordpiece()).tokens()
+        with pytest.raises(AlignmentError, match=message):
+            from_tags([[(word, "X") for word in words]], tokens)
+    tokens = Texts([["german", "call"], ["peter", "the"]], wordpiece()).tokens(["s", "t"])
     with pytest.raises(AlignmentError, match="'s#2' is of word number 1, but the last is 0"):
         from_tags([[("german call", "X")], sentences[1]], tokens)
 
