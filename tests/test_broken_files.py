@@ -31,11 +31,14 @@ from neuronym.analysis.circuits.graph import Circuit, open_circuit, save_circuit
 from neuronym.analysis.spurious import findings
 from neuronym.analysis.spurious.findings import open_findings
 from neuronym.inputs.samples import Samples
+from neuronym.io import conll as io_conll
 from neuronym.io import files as io_files
 from neuronym.io import sources, tables, zarr_store
+from neuronym.io import texts as io_texts
+from neuronym.io.conll import open_tags
 from neuronym.io.sources import coco as coco_source
 from neuronym.io.sources import tabular
-from neuronym.io.texts import open_class_names, open_texts
+from neuronym.io.texts import open_class_names, open_texts, open_tokens, save_tokens
 from neuronym.labels import files as label_files
 
 IDS = ["a", "b", "c"]
@@ -82,6 +85,15 @@ def attributes(path):
 def texts(path):
     frame = pd.DataFrame({"sample": IDS, "text": ["one", "two", "three"]})
     frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
+
+
+def tokens(path):
+    table = pd.DataFrame({"sample": ["a#0", "a#1"], "parent": "a", "text": ["one", "two"]})
+    save_tokens(table.assign(word=None, start=[0, 4], end=[3, 7]), path)
+
+
+def tags(path):
+    path.write_text("one NUM B-X\ntwo NUM O\n\nthree NUM O\n")
 
 
 def coco(path):
@@ -135,6 +147,9 @@ READERS = {  # the file, what writes it, what reads it, and a part of ours that 
     "attributes.parquet": (attributes, sources.open_attributes, (tabular, "is_missing")),
     "texts.csv": (texts, open_texts, (tables, "split_ids")),
     "texts.parquet": (texts, open_texts, (tables, "split_ids")),
+    "tokens.csv": (tokens, open_tokens, (io_texts, "complete_tokens")),
+    "tokens.parquet": (tokens, open_tokens, (io_texts, "complete_tokens")),
+    "tags.conll": (tags, open_tags, (io_conll, "_place")),
     "rows.csv": (hot, Samples.of, None),
     "coco.json": (coco, sources.from_coco, (coco_source, "_coco_entries")),
     "annotations.txt": (annotations, sources.from_annotations, (Concepts, "from_classes")),
@@ -164,7 +179,7 @@ def test_a_bug_of_ours_is_no_broken_file(tmp_path, monkeypatch, name, kind):
 
 
 # Text that is cut off may well be a shorter file that is whole.
-WHOLE_WHEN_CUT = {name for name in READERS if name.endswith((".csv", ".txt", ".noun"))}
+WHOLE_WHEN_CUT = {name for name in READERS if name.endswith((".csv", ".txt", ".noun", ".conll"))}
 
 
 @pytest.mark.parametrize("name", [name for name in READERS if name != "a.zarr"])

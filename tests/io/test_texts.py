@@ -8,8 +8,9 @@ from transformers.models.bert import BertConfig, BertModel, BertTokenizer
 from transformers.models.vit import ViTConfig, ViTModel
 
 from neuronym import Activations, Concepts, FileError, OptionError, label
+from neuronym.inputs.samples import Samples
 from neuronym.io import from_regex
-from neuronym.io.texts import Texts, open_parents, open_texts
+from neuronym.io.texts import Texts, open_parents, open_texts, open_tokens, save_tokens
 from neuronym.network.collecting import collect
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sat", "on", "a", "mat"]
@@ -90,7 +91,7 @@ def test_from_texts_to_labels_on_the_command_line(bert, texts, tmp_path, monkeyp
     code, _, err = command(*collect, "--tokens", "--tokens-out", "tokens.csv", "--out", "acts.zarr")
     assert code == 0, err  # the same command again
     tokens = pd.read_csv("tokens.csv", keep_default_na=False)
-    assert list(tokens.columns) == ["sample", "parent", "text"]
+    assert list(tokens.columns) == ["sample", "parent", "text", "word", "start", "end"]
     assert tokens.groupby("parent").size().max() == 8
     regex = ["concepts", "regex", "tokens.csv", "--out", "words.parquet"]
     assert command(*regex, "--pattern", "digit=^[0-9]$", "--pattern", "pet=cat|dog")[0] == 0
@@ -121,6 +122,100 @@ def test_patches_of_a_vision_transformer_are_tokens(tmp_path):
     tokens = collect(model, images, tokens=True, out=tmp_path / "vit.zarr", **options)["layers.1"]
     assert tokens.sample_ids[:6] == ("0#0", "0#1", "0#2", "0#3", "0#4", "1#0")
     assert np.allclose(tokens.matrix, expected[2].flatten(0, 1), atol=1e-5)
+
+
+def places(tokens):
+    """The numbers of words and the characters of tokens; None where they are empty."""
+    table = tokens[["word", "start", "end"]].astype(object)
+    return [tuple(row) for row in table.where(table.notna(), None).to_numpy()]
+
+
+def test_tokens_have_places_in_their_texts(bert):
+    tokens = Texts(["the cat", "  the   dog sat"], bert[1]).tokens(["x", "y"])
+    assert list(tokens["text"]) == ["[CLS]", "the", "cat", "[SEP]", "[CLS]", "the", "dog", "sat", "[SEP]"]
+    empty = (None, None, None)
+    assert places(tokens)[:4] == [empty, (None, 0, 3), (None, 4, 7), empty]
+    assert places(tokens)[4:] == [empty, (None, 2, 5), (None, 8, 11), (None, 12, 15), empty]
+    split = Texts([["the", "cat,cat"], [], ["a"]], bert[1]).tokens()
+    assert list(split["parent"]) == ["0"] * 6 + ["1"] * 2 + ["2"] * 3
+    assert places(split)[:6] == [empty, (0, 0, 3), (1, 4, 7), (1, 7, 8), (1, 8, 11), empty]
+    assert places(split)[6:] == [empty, empty, empty, (0, 0, 1), empty]
+
+
+def test_words_are_collected_as_their_text_is(bert, texts):
+    model, tokenizer = bert
+    options = {"layers": ["encoder.layer.1"], "tokens": True, "sample_ids": IDS}
+    whole = collect(model, Texts(texts, tokenizer, max_length=8), **options)["encoder.layer.1"]
+    data = Texts([text.split() for text in texts], tokenizer, max_length=8)
+    split = collect(model, data, **options)["encoder.layer.1"]
+    assert split.sample_ids == whole.sample_ids == tuple(data.tokens(IDS)["sample"])
+    assert np.array_equal(split.matrix, whole.matrix)
+    assert data.digest() == Texts(texts, tokenizer, max_length=8).digest()
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (
+            ["the cat", ["the", "dog"], ["a"]],
+            r"2 texts of 3 \(number 1, 2\) are lists of words, and the others are not",
+        ),
+        (["the cat", None], r"each text must be a str, or a list of words that are str, but 1 are not \(None\)"),
+        ([["the", 3], [b"a"]], r"a list of words that are str, but 2 are not \(3, b'a'\)"),
+    ],
+)
+def test_texts_and_lists_of_words_do_not_mix(bert, texts, message):
+    with pytest.raises(OptionError, match=message):
+        Texts(texts, bert[1])
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_of_tokens_is_saved_once(bert, tmp_path, kind):
+    path = tmp_path / f"tokens.{kind}"
+    tokens = Texts(["the cat", "NA"], bert[1]).tokens(["x", "y"])
+    older = tokens[["sample", "parent", "text"]]
+    older.to_csv(path, index=False) if kind == "csv" else older.to_parquet(path, index=False)
+    assert open_parents(path) == (list(tokens["sample"]), list(tokens["parent"]))
+    assert open_tokens(path)[["sample", "parent", "text"]].equals(older)
+    assert open_tokens(path)[["word", "start", "end"]].isna().all(axis=None)
+    save_tokens(tokens, path)  # adds the places
+    assert open_tokens(path).equals(tokens)
+    before = path.stat().st_mtime_ns
+    save_tokens(tokens, path)
+    save_tokens(open_tokens(path), path)
+    assert path.stat().st_mtime_ns == before
+    for other in (Texts(["the  cat", "NA"], bert[1]), Texts(["the dog", "NA"], bert[1])):  # other places, other tokens
+        with pytest.raises(FileError, match="exists: choose another name"):
+            save_tokens(other.tokens(["x", "y"]), path)
+    older.assign(own=1).to_csv(path, index=False) if kind == "csv" else older.assign(own=1).to_parquet(
+        path, index=False
+    )
+    with pytest.raises(FileError, match="exists: choose another name"):  # a column of another would be lost
+        save_tokens(tokens, path)
+    save_tokens(tokens, path, overwrite=True)
+    assert open_tokens(path).equals(tokens)
+
+
+def test_tokens_are_shown_without_their_places(bert, tmp_path):
+    tokens = Texts(["the cat"], bert[1]).tokens(["x"])
+    save_tokens(tokens, tmp_path / "tokens.csv")
+    for samples in (Samples.of(tokens), Samples.of(tmp_path / "tokens.csv")):
+        assert samples.ids == ["x#0", "x#1", "x#2", "x#3"]
+        assert samples.read(1) == "parent: x; text: the"
+
+
+def test_tables_of_tokens_that_cannot_be_used(tmp_path):
+    path = tmp_path / "t.csv"
+    for text, message in (
+        ("parent,text\nx,a\n", "is no table of tokens: it needs a first column sample and a column parent"),
+        ("sample,text\nx#0,a\n", "is no table of tokens"),
+        ("sample,parent,start\nx#0,x,one\n", r"word, start and end of .*t.csv' must be whole numbers or empty: .*one"),
+        ("sample,parent,end\nx#0,x,1.5\n", "must be whole numbers or empty"),
+        ("sample,parent,end\nx#0,x,99999999999999999999\n", "must be whole numbers or empty"),
+    ):
+        path.write_text(text)
+        with pytest.raises(FileError, match=message):
+            open_tokens(path)
 
 
 def test_tables_of_texts_that_cannot_be_used(tmp_path, bert):

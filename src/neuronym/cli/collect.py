@@ -26,7 +26,7 @@ Examples:
 """
 _OPTIONS = {
     "images": Annotated[Path | None, typer.Option(help="A folder of images, including subfolders.")],
-    "texts": Annotated[Path | None, typer.Option(help="A table sample,text: .csv or .parquet.")],
+    "texts": Annotated[Path | None, typer.Option(help="A table sample,text: .csv or .parquet; or .conll, .conllu.")],
     "table": Annotated[Path | None, typer.Option(help="A table of numbers: .npy, .npz, .csv or .parquet.")],
     "weights": WEIGHTS,
     "pool": Annotated[
@@ -35,7 +35,7 @@ _OPTIONS = {
     ],
     "tokens": Annotated[bool, typer.Option("--tokens", help="Treat each token of a sequence as a sample.")],
     "tokens_out": Annotated[
-        Path | None, typer.Option(help="Save the tokens of the texts as a table sample,parent,text: .csv or .parquet.")
+        Path | None, typer.Option(help="Save the tokens of the texts and their places: .csv or .parquet.")
     ],
     "skip_unreadable": Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read, and list them.")

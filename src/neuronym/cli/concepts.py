@@ -18,6 +18,7 @@ from neuronym.io import (
     from_regex,
     from_scores,
     from_table,
+    from_tags,
     from_tokens,
 )
 from neuronym.io.files import open_concepts
@@ -173,6 +174,39 @@ def tokens_command(
 ) -> None:
     """Give each token the concepts of its text."""
     _print(from_tokens(concepts, file, out=out, **options), out)
+
+
+_TAGS = {
+    "column": Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the tags: a number from 1, or a name of CoNLL-U; by default the last, or upos in CoNLL-U."
+        ),
+    ],
+    "prefixes": Annotated[bool, typer.Option("--prefixes", help="Keep the prefixes B- and I- in names of concepts.")],
+    "texts": Annotated[
+        Path | None,
+        typer.Option(help="Texts of the tokens, a table sample,text; by default the words joined by spaces."),
+    ],
+    **_COUNT,
+}
+
+
+@app.command("tags", epilog=_EXAMPLE + "neuronym concepts tags train.conll tokens.csv --out concepts.parquet")
+@mirrors(from_tags, _TAGS)
+def tags_command(
+    tags: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A CoNLL file: lines of a word and its tags."),
+    ],
+    tokens: Annotated[
+        Path, typer.Argument(metavar="TOKENS", help="The tokens of these sentences, from collect --tokens-out.")
+    ],
+    out: _OUT,
+    **options: Any,
+) -> None:
+    """Give each token the tag of its word, such as a part of speech or a named entity."""
+    _print(from_tags(tags, tokens, out=out, **options), out)
 
 
 @app.command("show", epilog=_EXAMPLE + "neuronym concepts show concepts.parquet")

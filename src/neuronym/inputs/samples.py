@@ -13,7 +13,7 @@ from neuronym.data.ids import is_count, split_ids
 from neuronym.errors import AlignmentError, FileError, OptionError
 from neuronym.inputs.alignment import is_frame
 from neuronym.io.images import Images
-from neuronym.io.texts import open_texts
+from neuronym.io.texts import TOKEN_COLUMNS, open_texts
 from neuronym.types import PathLike
 
 __all__ = ["Samples"]
@@ -181,6 +181,8 @@ def _of_path(path: PathLike, skip_unreadable: bool) -> Any:
 
 def _of_frame(frame: Any) -> Samples:
     """Texts, or each row written out, with the ids of the index or first column."""
+    if tuple(frame.columns) == TOKEN_COLUMNS:
+        frame = frame[["sample", "parent", "text"]]  # the places of tokens say nothing to a reader
     body, ids = split_ids(frame, "samples", OptionError, recognize=False)
     names = [str(column) for column in body.columns]
     if not names:

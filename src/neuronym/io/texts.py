@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym._util.files import kind_of, reading, writing
+from neuronym._util.files import first_line, kind_of, reading, writing
+from neuronym._util.messages import counted, some
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.data.ids import SAMPLE
-from neuronym.errors import FileError, OptionError
-from neuronym.io.tables import text_column
+from neuronym.errors import FileError, InputError, OptionError
+from neuronym.io.conll import open_tags
+from neuronym.io.tables import read_table, text_column
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Texts", "open_class_names", "open_parents", "open_texts", "save_tokens"]
+__all__ = ["TOKEN_COLUMNS", "Texts", "open_class_names", "open_parents", "open_texts", "open_tokens", "save_tokens"]
+
+_NAMED = (SAMPLE, "parent", "text")  # the columns of a table of tokens that are never empty
+_PLACES = ("word", "start", "end")
+TOKEN_COLUMNS = (*_NAMED, *_PLACES)
 
 
 def open_texts(path: PathLike) -> tuple[list[str] | None, list[str]]:
-    """Read the texts of a table.
+    """Read the texts of a table, or the sentences of a CoNLL file as words joined by spaces.
 
     Parameters
     ----------
     path : str or Path
-        A ``.csv`` or ``.parquet`` file with a column ``text`` and, if samples have ids, a first column ``sample``.
+        A ``.csv`` or ``.parquet`` file with a column ``text`` and, if samples have ids, a first column ``sample``; or a
+        ``.conll`` or ``.conllu`` file, as read by ``open_tags``.
 
     Returns
     -------
@@ -41,6 +49,8 @@ def open_texts(path: PathLike) -> tuple[list[str] | None, list[str]]:
     FileError
         If the file cannot be read or has no such column.
     """
+    if kind_of(path, (".csv", ".parquet", ".conll", ".conllu"), "texts") in (".conll", ".conllu"):
+        return None, [" ".join(word for word, _ in sentence) for sentence in open_tags(path)]
     return text_column(path, "text", "texts")
 
 
@@ -103,8 +113,8 @@ class Texts:
 
     Parameters
     ----------
-    texts : sequence of str
-        One text per sample.
+    texts : sequence of str or of sequences of str
+        One text per sample, or the list of its words, which are then tokenized one by one.
     tokenizer : callable
         A Hugging Face tokenizer, or one like it: it takes a list of texts and returns ``input_ids`` and
         ``attention_mask``.
@@ -116,21 +126,28 @@ class Texts:
     Raises
     ------
     OptionError
-        If ``batch_size`` is below 1.
+        If ``batch_size`` is below 1, or some samples are texts and others lists of words.
     """
 
     def __init__(
-        self, texts: Sequence[str], tokenizer: Any, *, batch_size: int = 8, max_length: int | None = None
+        self,
+        texts: Sequence[str] | Sequence[Sequence[str]],
+        tokenizer: Any,
+        *,
+        batch_size: int = 8,
+        max_length: int | None = None,
     ) -> None:
         if batch_size < 1:
             raise OptionError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
-        self.texts, self.batch_size = list(texts), batch_size
-        self.n_samples = len(self.texts)
+        listed = [text if isinstance(text, str) or not isinstance(text, Iterable) else list(text) for text in texts]
+        split = _are_split(listed)
+        self.texts: list[Any] = listed
+        self.n_samples, self.batch_size = len(self.texts), batch_size
         longest = min(max_length or 10**6, getattr(tokenizer, "model_max_length", None) or 10**6)
         cut = {"truncation": True, "max_length": longest} if longest < 10**6 else {}
-        self._tokenize: Callable[[list[str]], Mapping[str, Any]] = lambda listed: tokenizer(
-            listed, padding=True, return_tensors="pt", **cut
-        )
+        self._options = {"padding": True, "return_tensors": "pt", **cut}
+        if split:  # what is like a tokenizer need not know this option
+            self._options["is_split_into_words"] = True
         self._tokenizer = tokenizer
 
     def digest(self) -> str:
@@ -147,8 +164,14 @@ class Texts:
         return digest.hexdigest()
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for _, batch in self._batches():
+            yield batch
+
+    def _batches(self, **options: bool) -> Iterator[tuple[list[Any], Mapping[str, Any]]]:
+        """The texts of each batch, and what the tokenizer makes of them."""
         for start in range(0, len(self.texts), self.batch_size):
-            yield self._tokenize(self.texts[start : start + self.batch_size])
+            listed = self.texts[start : start + self.batch_size]
+            yield listed, self._tokenizer(listed, **self._options, **options)
 
     def tokens(self, sample_ids: Sequence[str] | None = None) -> pd.DataFrame:
         """List the tokens of all texts, without padding.
@@ -162,25 +185,106 @@ class Texts:
         -------
         DataFrame
             One row per token with the columns ``sample`` (its id ``text#token``, as in ``neuronym.collect``),
-            ``parent`` (the id of its text) and ``text``.
+            ``parent`` (the id of its text), ``text``, ``word`` (the number of its word, from 0, for lists of words),
+            and ``start`` and ``end`` (its characters in the text, or in the words joined by spaces). The last three
+            are empty for special tokens such as ``[CLS]``, and if the tokenizer is not a fast one.
         """
         import pandas as pd
 
-        rows = []
+        fast = getattr(self._tokenizer, "is_fast", False)
+        options = {"return_offsets_mapping": True, "return_special_tokens_mask": True} if fast else {}
+        rows: list[tuple[object, ...]] = []
         sample = 0
-        for batch in self:
-            for ids, mask in zip(batch["input_ids"].tolist(), batch["attention_mask"].tolist(), strict=True):
+        for texts, batch in self._batches(**options):
+            masks = batch["attention_mask"].tolist()
+            for i, (ids, mask) in enumerate(zip(batch["input_ids"].tolist(), masks, strict=True)):
                 parent = str(sample) if sample_ids is None else sample_ids[sample]
-                words = self._tokenizer.convert_ids_to_tokens(ids)
-                rows += [(f"{parent}#{t}", parent, word) for t, word in enumerate(words) if mask[t]]
+                pieces = self._tokenizer.convert_ids_to_tokens(ids)
+                places = _places(batch, i, texts[i]) if fast else [(None, None, None)] * len(ids)
+                rows += [(f"{parent}#{t}", parent, pieces[t], *places[t]) for t in range(len(ids)) if mask[t]]
                 sample += 1
-        return pd.DataFrame(rows, columns=[SAMPLE, "parent", "text"])
+        return pd.DataFrame(rows, columns=list(TOKEN_COLUMNS)).astype(dict.fromkeys(_PLACES, "Int64"))
+
+
+def _are_split(texts: Sequence[object]) -> bool:
+    """Whether the texts are lists of words; a mix is refused."""
+    pieces = (piece for text in texts for piece in (text if isinstance(text, list) else [text]))
+    odd = [piece for piece in pieces if not isinstance(piece, str)]
+    if odd:
+        raise OptionError(
+            f"each text must be a str, or a list of words that are str, but {len(odd)} are not ({some(odd)})"
+        )
+    split = [number for number, text in enumerate(texts) if isinstance(text, list)]
+    if split and len(split) < len(texts):
+        raise OptionError(
+            f"{counted(len(split), 'text')} of {len(texts)} (number {some(split)}) are lists of words, and the others "
+            "are not split: give lists of words for all texts or for none"
+        )
+    return bool(split)
+
+
+def _places(batch: Any, i: int, text: str | list[str]) -> list[tuple[int | None, int | None, int | None]]:
+    """The number of the word, if words are listed, and the characters of each token of a text of a batch."""
+    offsets, special = batch["offset_mapping"][i].tolist(), batch["special_tokens_mask"][i].tolist()
+    if isinstance(text, str):
+        spans = zip(offsets, special, strict=True)
+        return [(None, None, None) if out else (None, start, end) for (start, end), out in spans]
+    first = list(accumulate((len(word) + 1 for word in text), initial=0))  # characters of words joined by spaces
+    return [
+        (None, None, None) if word is None else (word, first[word] + start, first[word] + end)
+        for word, (start, end) in zip(batch.word_ids(i), offsets, strict=True)
+    ]
+
+
+def open_tokens(path: PathLike) -> pd.DataFrame:
+    """Read a table of tokens.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.csv`` or ``.parquet`` file, as saved by ``save_tokens``.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``Texts.tokens``; ``text``, ``word``, ``start`` and ``end`` are empty if the file lacks them.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, lacks the ids of tokens or texts, or has a place that is not a whole number.
+    """
+    return _read_tokens(path)[0]
+
+
+def _read_tokens(path: PathLike) -> tuple[pd.DataFrame, list[str]]:
+    """A table of tokens with all columns, and the names of those in the file."""
+    table = read_table(path, "tokens")
+    names = table.column_names
+    if names[:1] != [SAMPLE] or "parent" not in names or any(names.count(name) > 1 for name in TOKEN_COLUMNS):
+        raise FileError(
+            f"{str(path)!r} is no table of tokens: it needs a first column sample and a column parent, the ids of each "
+            f"token and of its text, but has {some(names)}"
+        )
+    return complete_tokens(table.to_pandas(), repr(str(path)), FileError), names
+
+
+def complete_tokens(table: pd.DataFrame, owner: str, error: type[InputError]) -> pd.DataFrame:
+    """The columns of ``Texts.tokens``, with whole numbers for places; those that the table lacks are empty."""
+    import pandas as pd
+
+    whole = table.reset_index(drop=True).reindex(columns=list(TOKEN_COLUMNS))
+    try:
+        places = {name: pd.to_numeric(whole[name]).astype("Int64") for name in _PLACES}
+    except (ValueError, TypeError, OverflowError) as cause:
+        raise error(f"word, start and end of {owner} must be whole numbers or empty: {first_line(cause)}") from cause
+    return whole.assign(**places)
 
 
 def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False) -> None:
     """Save a table of tokens.
 
-    An existing file with the same tokens is left as it is.
+    An existing file with the same tokens is left as it is, unless it lacks the columns for their places in the texts.
 
     Parameters
     ----------
@@ -195,12 +299,18 @@ def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False
     ------
     FileError
         If the file exists with other tokens and ``overwrite`` is off, or cannot be written.
+    OptionError
+        If places in the table are not whole numbers.
     """
     kind = kind_of(path, (".csv", ".parquet"), "tokens")
     if Path(path).exists() and not overwrite:
-        same = text_column(path, "parent", "texts") == (list(tokens[SAMPLE]), list(tokens["parent"]))
-        if same and text_column(path, "text", "texts")[1] == list(tokens["text"]):
+        saved, names = _read_tokens(path)
+        older = tuple(names) == _NAMED
+        compared = list(_NAMED if older else TOKEN_COLUMNS)
+        same = saved[compared].astype(str).equals(complete_tokens(tokens, "tokens", OptionError)[compared].astype(str))
+        if same and not older:
             return
+        overwrite = same
     with writing(path, overwrite) as temporary:
         if kind == ".csv":
             tokens.to_csv(temporary, index=False)

@@ -81,13 +81,14 @@ def collect(
     layers : sequence of str
         Names of modules, as in ``model.named_modules()``.
     images, texts, table : str or Path, optional
-        Data from files: a folder of images, a table ``sample,text``, or a table of numbers.
+        Data from files: a folder of images, a table ``sample,text`` or a CoNLL file (``.conll`` or ``.conllu``), or
+        a table of numbers.
     weights : str or Path, optional
         A state dict to load into a model given by name: ``.safetensors``, or a file written by ``torch.save``.
     skip_unreadable : bool, default False
         Leave out images that cannot be read.
     tokens_out : str or Path, optional
-        Save the tokens of texts as a table ``sample,parent,text``: ``.csv`` or ``.parquet``.
+        Save the tokens of texts as a table, ``.csv`` or ``.parquet``, with the columns of ``Texts.tokens``.
     out : str or Path, optional
         A Zarr store, ``.zarr``; without it, activations are kept in memory.
     pool : {"mean", "max", "first", "last"} or function, default "mean"

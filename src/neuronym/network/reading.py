@@ -35,7 +35,7 @@ def read_samples(
         The model, with the preprocessing of its inputs.
     images, texts, table : str or Path, optional
         The source of the samples, exactly one of: a folder of images, a table with the columns ``sample`` and
-        ``text``, or a table of numbers with one row per sample.
+        ``text`` or a CoNLL file, or a table of numbers with one row per sample.
     skip_unreadable : bool, default False
         Whether to leave out images that cannot be read, instead of raising an error.
     batch_size : int, optional

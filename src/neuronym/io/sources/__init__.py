@@ -8,7 +8,7 @@ from neuronym.io.sources.coco import from_coco
 from neuronym.io.sources.datasets import from_dataset
 from neuronym.io.sources.folders import from_imagefolder, image_files
 from neuronym.io.sources.tabular import from_annotations, from_attributes, from_scores, from_table, open_attributes
-from neuronym.io.sources.textual import from_regex, from_tokens
+from neuronym.io.sources.textual import from_regex, from_tags, from_tokens
 
 __all__ = [
     "from_annotations",
@@ -19,6 +19,7 @@ __all__ = [
     "from_regex",
     "from_scores",
     "from_table",
+    "from_tags",
     "from_tokens",
     "image_files",
     "open_attributes",
