@@ -134,7 +134,7 @@ READERS = {  # the file, what writes it, what reads it, and a part of ours that 
     "texts.csv": (texts, open_texts, (tables, "split_ids")),
     "texts.parquet": (texts, open_texts, (tables, "split_ids")),
     "rows.csv": (hot, Samples.of, None),
-    "coco.json": (coco, sources.from_coco, (sources, "_coco_entries")),
+    "coco.json": (coco, sources.from_coco, (sources.coco, "_coco_entries")),
     "annotations.txt": (annotations, sources.from_annotations, (Concepts, "from_classes")),
     "classes.txt": (class_names, open_class_names, (Hierarchy, "readable")),
     "data.noun": (wordnet, lambda path: Hierarchy.from_wordnet(path.parent), (Hierarchy, "__init__")),

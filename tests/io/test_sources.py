@@ -106,14 +106,120 @@ def test_coco_instances(tmp_path):
         ('{"images": []}', "is not a COCO instances file"),
         (
             json.dumps({**COCO, "categories": []}),
-            r"is not a COCO instances file.*an annotation refers to a category that is not listed",
+            r"is not a COCO instances file.*no entry of categories for category_id 1 of 2 annotations, ",
         ),
+        (
+            json.dumps({**COCO, "annotations": [{"image_id": 7, "caption": "a dog"}]}),
+            "but its annotations are captions: use the instances file",
+        ),
+        (
+            json.dumps({"images": COCO["images"], "categories": COCO["categories"]}),
+            "it lists images without annotations",
+        ),
+        (json.dumps({**COCO, "annotations": []}), "its list of annotations is empty"),
+        (
+            json.dumps({**COCO, "annotations": [{"image_id": "007", "category_id": 1}]}),
+            r"none of its 1 annotation refers to an image that is listed \(image_id '007'; images '7', '9', '1'\)",
+        ),
+        (json.dumps({**COCO, "annotations": [{"image_id": 7, "segments_info": [{}]}]}), "segments has no category_id"),
+        (json.dumps({**COCO, "images": [{"id": 7, "file_name": None}]}), "one of its images has no file_name"),
     ],
 )
 def test_what_is_no_coco_is_refused(tmp_path, content, message):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(FileError, match=message):
         from_coco(tmp_path / "x.json")
+
+
+def coco(path, **changes):
+    path.write_text(json.dumps({**COCO, **changes}))
+    return path
+
+
+def test_coco_images_of_one_name_are_never_merged(tmp_path):
+    same = [{"id": 7, "file_name": "a.jpg"}, {"id": 9, "file_name": "a.jpg"}, {"id": 1, "file_name": "c.jpg"}]
+    message = (
+        r"2 of 3 images of .* share their file_name with another \('a\.jpg': ids 7, 9\): .* put each image's folder"
+    )
+    with pytest.raises(ConceptsError, match=message):
+        from_coco(coco(tmp_path / "x.json", images=same))
+    many = [{"id": i, "file_name": f"{i % 5}.jpg"} for i in range(10)]
+    with pytest.raises(ConceptsError, match=r"10 of 10 images .*\('0\.jpg': ids 0, 5; .*; and 2 other names\)"):
+        from_coco(coco(tmp_path / "x.json", images=many))
+    alike = [{**one, "coco_url": "http://x.org/train/a.jpg"} for one in same]
+    with pytest.raises(ConceptsError, match="2 of 3 images"):
+        from_coco(coco(tmp_path / "x.json", images=alike))
+
+
+@pytest.mark.parametrize(
+    ("key", "places", "ids"),
+    [
+        ("coco_url", ["http://x.org/v/train/a.jpg", "http://x.org/v/val/a.jpg", "http://x.org/v/val/c%20d.jpg?k=1"],
+         ("train/a.jpg", "val/a.jpg", "val/c d.jpg")),
+        ("coco_url", ["http://x.org/1/img/a.jpg", "http://x.org/2/img/a.jpg", "http://x.org/c.jpg"],
+         ("1/img/a.jpg", "2/img/a.jpg", "c.jpg")),
+        ("path", ["/data/cam1/a.jpg", "/data/cam2/a.jpg", "/data/cam2/c.jpg"],
+         ("cam1/a.jpg", "cam2/a.jpg", "cam2/c.jpg")),
+        ("path", ["D:\\cam1\\a.jpg", "D:\\cam2\\a.jpg", "D:\\cam2\\c.jpg"],
+         ("cam1/a.jpg", "cam2/a.jpg", "cam2/c.jpg")),
+        ("file_name", ["cam1/a.jpg", "cam2/a.jpg", "cam2/c.jpg"], ("cam1/a.jpg", "cam2/a.jpg", "cam2/c.jpg")),
+    ],
+)  # fmt: skip
+def test_a_folder_tells_coco_images_of_one_name_apart(tmp_path, key, places, ids):
+    images = [{"id": i, key: place} for i, place in zip((7, 9, 1), places, strict=True)]
+    concepts = from_coco(coco(tmp_path / "x.json", images=images))
+    assert concepts.sample_ids == ids
+    assert concepts["dog"].tolist() == [True, False, False]
+    named = [{"file_name": "a.jpg", **one} for one in images[:2]] + [{"file_name": "other.jpg", **images[2]}]
+    if key != "file_name":
+        assert from_coco(coco(tmp_path / "x.json", images=named)).sample_ids[2].endswith("other.jpg")
+
+
+def test_coco_entries_that_contradict_each_other_are_refused(tmp_path):
+    path = tmp_path / "x.json"
+    first, other = COCO["images"], COCO["categories"]
+    assert from_coco(coco(path, images=[*first, first[0]], categories=[*other, other[0]])).n_samples == 3
+    with pytest.raises(ConceptsError, match=r"two entries of images with the id 7 \('a.jpg', 'd.jpg'\)"):
+        from_coco(coco(path, images=[*first, {"id": "7", "file_name": "d.jpg"}]))
+    with pytest.raises(ConceptsError, match=r"two entries of categories with the id 1 \('dog', 'cow'\)"):
+        from_coco(coco(path, categories=[*other, {"id": 1, "name": "cow", "supercategory": "animal"}]))
+    crane = [{"id": i, "name": "crane", "supercategory": s} for i, s in ((1, "bird"), (5, "vehicle"))]
+    with pytest.raises(ConceptsError, match=r"2 categories called 'crane' \(ids 1, 5\) with .* 'bird', 'vehicle'"):
+        from_coco(coco(path, categories=[*crane, other[2]]))
+    birds = [{**one, "supercategory": "bird"} for one in crane]
+    assert from_coco(coco(path, categories=[*birds, other[2]]))["crane"].tolist() == [True, True, False]
+    dummy = {"id": 0, "name": "dog", "supercategory": "none"}  # Roboflow names it after the project
+    assert from_coco(coco(path, categories=[dummy, *other])).names == ("animal", "cat", "cup", "dog")
+
+
+def test_coco_annotations_of_images_that_are_not_listed_are_ignored(tmp_path):
+    path = coco(tmp_path / "x.json", images=COCO["images"][1:])
+    with pytest.warns(UserWarning, match="3 of 4 annotations of .* refer to 1 image .*image_id 7.* ignored") as warned:
+        concepts = from_coco(path)
+    assert len(warned) == 1
+    assert (concepts.sample_ids, concepts.names) == (("b.jpg", "c.jpg"), ("animal", "cat"))
+
+
+@pytest.mark.parametrize("spelt", [str, float, int])
+def test_coco_ids_may_be_texts_or_numbers(tmp_path, spelt):
+    annotations = [{key: spelt(value) for key, value in one.items()} for one in COCO["annotations"]]
+    concepts = from_coco(coco(tmp_path / "x.json", annotations=annotations))
+    assert concepts.to_dense().astype(int).tolist() == [[1, 0, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]]
+
+
+def test_kin_of_coco_instances(tmp_path):
+    path = tmp_path / "x.json"
+    segments = [{"id": 3, "category_id": 1}, {"id": 4, "category_id": 6}]
+    panoptic = [{"image_id": 7, "file_name": "a.png", "segments_info": segments}, {"image_id": 9, "segments_info": []}]
+    assert from_coco(coco(path, annotations=panoptic)).to_frame().loc["a.jpg"].all()
+    keypoints = [{"image_id": 7, "category_id": 1, "keypoints": [1.5, 2, 2], "num_keypoints": 1, "bbox": [0.5] * 4}]
+    assert from_coco(coco(path, annotations=keypoints))["dog"].tolist() == [True, False, False]
+    nothing_above = [{**one, "supercategory": "none"} for one in COCO["categories"]]
+    assert from_coco(coco(path, categories=nothing_above)).names == ("cat", "cup", "dog")
+    lvis = [{"id": i, "coco_url": f"http://x.org/{n}.jpg", "neg_category_ids": []} for i, n in ((7, "a"), (9, "b"))]
+    with pytest.warns(UserWarning, match="in 2 of 2 images of .*, only some categories were verified") as warned:
+        assert from_coco(coco(path, images=lvis)).sample_ids == ("a.jpg", "b.jpg")
+    assert len(warned) == 1
 
 
 def test_the_command_from_a_folder_to_concepts(photos, tmp_path, command):
