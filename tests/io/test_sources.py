@@ -16,6 +16,7 @@ from neuronym.io import (
     from_dataset,
     from_imagefolder,
     from_regex,
+    from_table,
     open_attributes,
 )
 
@@ -256,12 +257,18 @@ def test_the_command_with_a_table_as_hierarchy(tmp_path, command):
     (tmp_path / "c.csv").write_text("pug,cat,cup\n1,0,0\n0,1,0\n0,0,1\n")
     (tmp_path / "above.csv").write_text("child,parent\npug,animal\ncat,animal\n")
     asked = ["--hierarchy", tmp_path / "above.csv", "--out", tmp_path / "c.parquet"]
-    assert command("concepts", "table", tmp_path / "c.csv", *asked)[0] == 0
+    code, _, err = command("concepts", "table", tmp_path / "c.csv", *asked)
+    assert (code, err.count("\n")) == (0, 1)
+    assert "the hierarchy lacks 1 of 3 concepts ('cup'): nothing is added above them" in err
     assert open_concepts(tmp_path / "c.parquet").names == ("pug", "cat", "cup", "animal")
     (tmp_path / "other.csv").write_text("child,parent\nx,y\n")
     asked = ["--hierarchy", tmp_path / "other.csv", "--out", tmp_path / "d.parquet"]
     code, _, err = command("concepts", "table", tmp_path / "c.csv", *asked)
-    assert (code, err) == (2, "neuronym: the hierarchy contains none of the concepts, such as 'pug'\n")
+    assert (code, err) == (
+        2,
+        "neuronym: the hierarchy contains none of the concepts, such as 'pug': use the same names or ids; its own "
+        "names are like 'x'\n",
+    )
     code, _, err = command("concepts", "table", tmp_path / "c.csv", "--wordnet", *asked)
     assert (code, err) == (2, "neuronym: give only one of --wordnet and --hierarchy\n")
 
@@ -364,6 +371,44 @@ def test_concepts_are_finished_in_one_go(tmp_path):
     assert "dog" in found.names
     with pytest.raises(FileError, match="exists"):
         from_imagefolder(tmp_path / "nowhere", out=tmp_path / "c.parquet")  # before anything is read
+
+
+def folders(root, *names):
+    for name in names:
+        (root / name).mkdir(parents=True)
+        (root / name / "a.png").write_bytes(b"")
+    return root
+
+
+def test_classes_that_a_hierarchy_lacks_are_named(tmp_path):
+    lacking = "lacks 2 of 4 concepts \\('n01887787'; 'n99999999'\\): nothing is added above them"
+    ids = ["n02099601", "n02123045", "n01887787", "n99999999"]
+    (tmp_path / "val.txt").write_text("".join(f"{i}.jpg\t{name}\n" for i, name in enumerate(ids)))
+    pd.DataFrame(np.eye(4, dtype=int), columns=ids).to_csv(tmp_path / "t.csv", index=False)
+    ways = [
+        lambda: from_imagefolder(folders(tmp_path / "photos", *ids), hierarchy="wordnet"),
+        lambda: from_annotations(tmp_path / "val.txt", hierarchy="wordnet"),
+        lambda: from_table(tmp_path / "t.csv", hierarchy="wordnet"),
+    ]
+    for way in ways:
+        with pytest.warns(UserWarning, match=lacking) as warned:
+            assert way()["animal"].sum() == 2
+        assert len(warned) == 1
+
+
+def test_folders_of_readable_names_are_told_the_ids(tmp_path):
+    with pytest.raises(OptionError, match="none of the concepts, such as 'golden_retriever', which it calls 'n0209960"):
+        from_imagefolder(folders(tmp_path / "a", "golden_retriever", "thing x"), hierarchy="wordnet")
+    names = ("n02123045", "n02099601-Golden retriever", "Tabby", "tench, Tinca tinca", "N02099712", "odd")
+    with pytest.warns(UserWarning, match="lacks 5 of 6 concepts .*which it calls 'n02099712'.*; and 2 more") as warned:
+        from_imagefolder(folders(tmp_path / "b", *names), hierarchy="wordnet")
+    assert "its own names are like 'n01440764' (tench)" in str(warned[0].message)
+
+
+def test_no_concepts_are_not_looked_up(tmp_path):
+    (tmp_path / "t.csv").write_text("sample,concept\nx,\n")
+    with pytest.raises(OptionError, match="there are no concepts to look up in the hierarchy"):
+        from_table(tmp_path / "t.csv", hierarchy="wordnet")
 
 
 def test_an_extra_is_named_with_what_works_from_a_clone(monkeypatch):
