@@ -302,7 +302,7 @@ def test_expand_names_concepts_that_the_hierarchy_lacks():
         OptionError, match=r"contains none of the concepts, such as 'cat'.*; its own names are like 'a'"
     ):
         concepts.expand(Hierarchy([("a", "b")]))
-    with pytest.raises(OptionError, match="; the hierarchy is empty"):
+    with pytest.raises(OptionError, match="; the hierarchy has no edges"):
         concepts.expand(Hierarchy([]))
     assert Concepts.from_sets([set()]).expand(above).n_concepts == 0
 

@@ -340,10 +340,125 @@ def test_columns_of_a_dataset_of_hugging_face(dataset):
         from_dataset(dataset, "animals")
     with pytest.raises(UnknownNameError, match="no column 'ids'"):
         from_dataset(dataset, "animal", sample_ids="ids")
-    with pytest.raises(ConceptsError, match=r"the column 'size' holds .*: it must hold classes, texts or bool"):
-        from_dataset(dataset, ["size"])
+    assert from_dataset(dataset, ["size"]).names == ("size=1", "size=2", "size=3")
     with pytest.raises(ConceptsError, match="columns is empty"):
         from_dataset(dataset, [])
+
+
+def column(values, feature=None):
+    import datasets
+
+    features = None if feature is None else datasets.Features({"x": feature})
+    return datasets.Dataset.from_dict({"x": values}, features=features)
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "rows"),
+    [
+        ([0, 1, None, 1], ["x"], [[0], [1], [0], [1]]),
+        ([0.0, 1.0, float("nan")], ["x"], [[0], [1], [0]]),
+        ([[0], [1]], ["x"], [[0], [1]]),
+        ([[0, 1, 1], [1, 0, None], None], ["x_0", "x_1", "x_2"], [[0, 1, 1], [1, 0, 0], [0, 0, 0]]),
+        ([[True, False], [True, True]], ["x_0", "x_1"], [[1, 0], [1, 1]]),
+        ([[0.0, 1.0], [1.0, 0.0]], ["x_0", "x_1"], [[0, 1], [1, 0]]),
+        ([[1, 0, 1], []], ["x_0", "x_2"], [[1, 1], [0, 0]]),
+        ([[True], [False, True], [False]], ["x"], [[1], [1], [0]]),
+        ([3, 0, -1, None], ["x=0", "x=3"], [[0, 1], [1, 0], [0, 0], [0, 0]]),
+        ([3.0, None, 0.0], ["x=0", "x=3"], [[0, 1], [0, 0], [1, 0]]),
+        ([[0, 1], [], [1]], ["x=0", "x=1"], [[1, 1], [0, 0], [0, 1]]),
+        ([[5, 7, -1], [7, -1, -1]], ["x=5", "x=7"], [[1, 1], [0, 1]]),
+        (["cat", "", " ", None], ["cat"], [[1], [0], [0], [0]]),
+        ([["cat", ""], ["\t"]], ["cat"], [[1], [0]]),
+        (["3", "07"], ["x=07", "x=3"], [[0, 1], [1, 0]]),
+    ],
+)
+def test_values_of_a_dataset_become_concepts(values, names, rows):
+    given = column(values)
+    streamed = given.to_iterable_dataset()
+    unknown_types = streamed.map(lambda row: row)
+    assert unknown_types.features is None
+    for one in (given, given.with_format("torch"), streamed, unknown_types):
+        concepts = from_dataset(one, "x")
+        assert list(concepts.names) == names
+        assert concepts.to_dense().astype(int).tolist() == rows
+
+
+def test_lists_of_classes_of_a_dataset_are_indices_or_multi_hot():
+    import datasets
+
+    three = datasets.Sequence(datasets.ClassLabel(names=["a", "b", "c"]))
+    two = datasets.Sequence(datasets.ClassLabel(names=["a", "b"]))
+    assert from_dataset(column([[1, 0, 1], [0, 0, 0]], three), "x").names == ("a", "c")
+    assert from_dataset(column([[0, 1], [1, 0]], three), "x").names == ("a", "b")
+    assert from_dataset(column([[0, 1], [1, 0]], two), "x").to_dense().all()
+    assert from_dataset(column([2, 0], datasets.ClassLabel(num_classes=3)), "x").names == ("x=0", "x=2")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.5, 1.0], r"holds numbers such as 0\.5, which are neither yes nor no: .* Concepts\.from_scores"),
+        ([[0.5, 1.0], [0.0, 0.2]], r"numbers such as 0\.5"),
+        ([0, 1, -1, -1], "holds 0 or 1, but also 2 values of -1: replace -1 with 0 if it means no"),
+        ([1, -1], "but also 1 value of -1"),
+        ([[1.0, -1.0], [0.0, 1.0]], "but also 1 value of -1"),
+        ([4, -2], "negative numbers such as -2"),
+        ([{"a": 1, "b": 2}], r"holds objects with 'a', 'b': use dataset\.flatten\(\).* such as 'x\.a'"),
+        ([{"a": [1]}], r"dataset\.flatten\(\)"),
+        ([[{"a": 1}]], r"dataset\.map\(lambda row: \{'a': \[one\['a'\] for one in row\['x'\]\]\}\)"),
+        ([[[0, 1]]], "it must hold classes, texts, bool"),
+        ([b"1"], "it must hold classes, texts, bool"),
+    ],
+)
+def test_values_of_a_dataset_that_are_no_concepts_are_refused(values, message):
+    given = column(values)
+    for one in (given, given.to_iterable_dataset().map(lambda row: row)):
+        with pytest.raises(ConceptsError, match=f"the column 'x' .*{message}"):
+            from_dataset(one, "x")
+
+
+def test_what_is_not_one_split_of_a_dataset_is_refused():
+    import datasets
+
+    one = column([0, 1])
+    many = {"train": one, "test": one}
+    streamed = {name: split.to_iterable_dataset() for name, split in many.items()}
+    for splits in (datasets.DatasetDict(many), datasets.IterableDatasetDict(streamed)):
+        with pytest.raises(ConceptsError, match=r"has 2 splits \('train', 'test'\): choose one, as dataset\['train'\]"):
+            from_dataset(splits, "x")
+    for other in ([one, one], pd.DataFrame({"x": [0, 1]}), "name", {"x": [0, 1]}):
+        with pytest.raises(
+            ConceptsError, match=r"dataset must be a datasets\.Dataset .* not (list|DataFrame|str|dict)"
+        ):
+            from_dataset(other, "x")
+
+
+def test_a_streamed_dataset_is_read_once():
+    import datasets
+
+    reads = []
+
+    def rows():
+        reads.append(1)
+        yield {"id": "p", "x": np.array([0, 1]), "y": np.int64(3), "z": True}
+        yield {"id": "q", "x": np.array([1, 1]), "y": None, "z": False}
+
+    streamed = datasets.IterableDataset.from_generator(rows)
+    concepts = from_dataset(streamed, ["x", "y", "z"], sample_ids="id")
+    assert len(reads) == 1
+    assert concepts.sample_ids == ("p", "q")
+    assert concepts.to_frame().astype(int).to_dict("list") == {"x_0": [0, 1], "x_1": [1, 1], "y=3": [1, 0], "z": [1, 0]}
+    with pytest.raises(UnknownNameError, match="no column 'w'"):
+        from_dataset(streamed, "w")
+
+
+def test_columns_of_a_dataset_that_give_one_concept_are_refused():
+    import datasets
+
+    given = datasets.Dataset.from_dict({"x": [[0, 1], [1, 1]], "x_1": [0, 1]})
+    with pytest.raises(ConceptsError, match="two columns give the concept 'x_1': rename the column 'x_1'"):
+        from_dataset(given, ["x", "x_1"])
+    assert from_dataset(given, ["x_1", "x_1"]).names == ("x_1",)
 
 
 def test_patterns_are_found_in_texts():

@@ -315,7 +315,7 @@ def _example(hierarchy: Hierarchy) -> str:
     inner = {parent for above in hierarchy.parents.values() for parent in above}
     name = next((child for child in hierarchy.parents if child not in inner), None)
     if name is None:
-        return "; the hierarchy is empty"
+        return "; the hierarchy has no edges"
     readable = f" ({hierarchy.names[name]})" if name in hierarchy.names else ""
     return f"; its own names are like {name!r}{readable}"
 
