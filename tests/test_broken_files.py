@@ -33,6 +33,8 @@ from neuronym.analysis.spurious.findings import open_findings
 from neuronym.inputs.samples import Samples
 from neuronym.io import files as io_files
 from neuronym.io import sources, tables, zarr_store
+from neuronym.io.sources import coco as coco_source
+from neuronym.io.sources import tabular
 from neuronym.io.texts import open_class_names, open_texts
 from neuronym.labels import files as label_files
 
@@ -129,12 +131,12 @@ READERS = {  # the file, what writes it, what reads it, and a part of ours that 
     "c.parquet": (concepts, open_concepts, (io_files, "columns_of_pairs")),
     "long.csv": (long, open_concepts, (Concepts, "from_long")),
     "hot.csv": (hot, open_concepts, (io_files, "_as_bool")),
-    "attributes.csv": (attributes, sources.open_attributes, (sources, "is_missing")),
-    "attributes.parquet": (attributes, sources.open_attributes, (sources, "is_missing")),
+    "attributes.csv": (attributes, sources.open_attributes, (tabular, "is_missing")),
+    "attributes.parquet": (attributes, sources.open_attributes, (tabular, "is_missing")),
     "texts.csv": (texts, open_texts, (tables, "split_ids")),
     "texts.parquet": (texts, open_texts, (tables, "split_ids")),
     "rows.csv": (hot, Samples.of, None),
-    "coco.json": (coco, sources.from_coco, (sources.coco, "_coco_entries")),
+    "coco.json": (coco, sources.from_coco, (coco_source, "_coco_entries")),
     "annotations.txt": (annotations, sources.from_annotations, (Concepts, "from_classes")),
     "classes.txt": (class_names, open_class_names, (Hierarchy, "readable")),
     "data.noun": (wordnet, lambda path: Hierarchy.from_wordnet(path.parent), (Hierarchy, "__init__")),
