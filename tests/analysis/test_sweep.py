@@ -56,6 +56,15 @@ def test_the_hierarchy_says_how_general_labels_are(data):
     assert again["depth"].tolist() == table["depth"].tolist()
     with pytest.raises(OptionError, match="the hierarchy contains none of the concepts, such as 'pug'"):
         sweep(values, concepts, hierarchy=Hierarchy([("a", "b")]))
+    fewer = Hierarchy([edge for edge in EDGES if "car" not in edge])
+    ids = [f"s{i}" for i in range(len(values))]
+    known = concepts.with_ids(ids)
+    layers = {"a": Activations(values[:, :6], sample_ids=ids), "b": Activations(values[:-1, :6], sample_ids=ids[:-1])}
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        sweep(layers, known, length=1, min_fractions=[0.0], hierarchy=fewer, align=True)
+    (lacking,) = [str(one.message) for one in warned if "lacks" in str(one.message)]
+    assert lacking.startswith("the hierarchy lacks 1 of 6 concepts ('car'): they have no depth")
 
 
 def test_layers_clusters_and_workers(data):

@@ -287,7 +287,24 @@ def test_expand_adds_what_lies_above():
 def test_expand_knows_aliases():
     concepts = Concepts.from_sets([{"cat", "feline"}, {"pug"}]).merge_equal()
     assert concepts.expand(Hierarchy([("pug", "feline")]))["cat"].tolist() == [True, True]
-    assert concepts.expand(Hierarchy([("feline", "animal")])).names == ("cat", "pug", "animal")
+    assert concepts.expand(Hierarchy([("feline", "animal"), ("pug", "animal")])).names == ("cat", "pug", "animal")
+
+
+def test_expand_names_concepts_that_the_hierarchy_lacks():
+    above = Hierarchy([("pug", "dog"), ("cat", "feline")])
+    concepts = Concepts.from_sets([{"pug", "wet"}, {"cat"}, {"dog"}])  # a root is known
+    with pytest.warns(UserWarning, match=r"lacks 1 of 4 concepts \('wet'\): nothing is added above them") as warned:
+        assert concepts.expand(above)["dog"].tolist() == [True, False, True]
+    assert len(warned) == 1
+    with pytest.warns(UserWarning, match=r"\('Pug ', which it calls 'pug'; 'wet'\).* its own names are like 'pug'"):
+        concepts.rename({"pug": "Pug "}).expand(above)
+    with pytest.raises(
+        OptionError, match=r"contains none of the concepts, such as 'cat'.*; its own names are like 'a'"
+    ):
+        concepts.expand(Hierarchy([("a", "b")]))
+    with pytest.raises(OptionError, match="; the hierarchy has no edges"):
+        concepts.expand(Hierarchy([]))
+    assert Concepts.from_sets([set()]).expand(above).n_concepts == 0
 
 
 def test_an_unknown_name_suggests_the_nearest():

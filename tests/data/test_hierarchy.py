@@ -89,6 +89,30 @@ def test_a_table_is_read(tmp_path):
     assert Hierarchy.from_csv(path).parents == {}
 
 
+def test_every_name_of_a_table_is_known(tmp_path):
+    (tmp_path / "edges.csv").write_text("child,parent\npug,dog\ndog,\ncup,\n")
+    hierarchy = Hierarchy.from_csv(tmp_path / "edges.csv")
+    assert all(name in hierarchy for name in ("pug", "dog", "cup"))
+    assert "" not in hierarchy
+    assert "n00001740" in Hierarchy.imagenet()
+    assert "Pug" not in hierarchy
+
+
+def test_similar_names_are_found():
+    wordnet = Hierarchy.imagenet()
+    found = wordnet.similar(
+        ["Golden-Retriever", "crane", "02099601", "n02099601_dog", " N02099601", "tench, Tinca", "?"]
+    )
+    assert found == {
+        "Golden-Retriever": ["n02099601"],
+        "crane": ["n02012849", "n03126707"],
+        "02099601": ["n02099601"],
+        "n02099601_dog": ["n02099601"],
+        " N02099601": ["n02099601"],
+        "tench, Tinca": ["n01440764"],
+    }
+
+
 def test_a_table_that_starts_with_a_byte_order_mark_is_read(tmp_path):
     path = tmp_path / "edges.csv"
     path.write_text("child,parent\npug,dog\n", encoding="utf-8-sig")

@@ -95,7 +95,9 @@ def made(data, tmp_path_factory):
         activations={"low": taken, "high": taken},
         concepts=concepts,
         samples=root / "photos",
-        hierarchy=Hierarchy([("wolf_dog", "dog"), ("dog", "animal"), ("sky", "thing"), ("animal", "thing")]),
+        hierarchy=Hierarchy(
+            [("wolf_dog", "dog"), ("dog", "animal"), ("sky", "thing"), ("animal", "thing"), ("x", "grass")]
+        ),
         other=label({"low": taken, "high": taken}, concepts, length=1, min_count=5),
         findings=find_spurious({"low": taken}, concepts, suspects=["night"], outputs="low"),
         circuits=[a_circuit()],
@@ -122,7 +124,7 @@ def test_the_index_holds_every_label(made):
     assert index["reasons"][str(5)] == list(labels)[5].reason
     assert set(index["sections"]) == {"findings", "compared", "circuits"}
     depth = dict(zip(index["concepts"], index["depth"], strict=True))
-    assert (depth["wolf_dog"], depth["sky"], depth["night"]) == (3, 1, None)
+    assert (depth["wolf_dog"], depth["sky"], depth["grass"], depth["night"]) == (3, 1, 0, None)
 
 
 def test_a_neuron_has_its_distribution_curve_and_samples(made, data):

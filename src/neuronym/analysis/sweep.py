@@ -147,9 +147,10 @@ def sweep(
     check_n_jobs(n_jobs)
     tree = None if hierarchy is None else as_hierarchy(hierarchy)
     rows = []
-    for one in inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align):
+    layers = inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align)
+    depths = [None] * len(layers) if tree is None else concept_depths(tree, [one.searched for one in layers])
+    for one, positions in zip(layers, depths, strict=True):
         split = SampleSplit.of(one.groups, one.clusters, None, options)
-        positions = None if tree is None else concept_depths(tree, one.searched)
         columns = one.activations.indices(neurons)
         if not len(columns):
             raise ActivationsError("there is no neuron to label")

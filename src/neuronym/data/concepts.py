@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym._util.messages import counted, no_such, some
 from neuronym.data import binary
 from neuronym.data.binary import Ints, stacked
+from neuronym.data.hierarchy import Hierarchy, check_known
 from neuronym.data.ids import as_ids, is_missing, match_ids, own_or_given, places, refuse_repeats, split_ids
 from neuronym.data.labelled import as_frame, is_sparse, labels_of, listed, named, to_sparse
 from neuronym.errors import ConceptsError, OptionError
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csc_array
 
-    from neuronym.data.hierarchy import Hierarchy
-
 __all__ = ["Concepts"]
 
 _FREQUENT, _EQUAL = 10, 5  # the numbers of concepts that a description lists
+_NOTHING_ABOVE = (
+    "nothing is added above them, so general concepts are wrong for their samples: give a larger hierarchy, such as a "
+    "folder of WordNet's files (--wordnet-files) or a table child,parent, or leave these concepts out"
+)
 
 
 class Concepts:
@@ -829,11 +832,18 @@ class Concepts:
         -------
         Concepts
             The concepts, then their ancestors in alphabetical order. An ancestor that is a concept already gains the
-            samples of those below it.
+            samples of those below it. A warning names the concepts that the hierarchy lacks.
+
+        Raises
+        ------
+        OptionError
+            If the hierarchy contains none of the concepts.
         """
+        spellings = {name: (name, *self.aliases.get(name, ())) for name in self.names}
+        check_known(hierarchy, spellings, _NOTHING_ABOVE)
         below: dict[str, list[int]] = {}
-        for c, name in enumerate(self.names):
-            above = {a for alias in (name, *self.aliases.get(name, ())) for a in hierarchy.ancestors(alias)}
+        for c, spelt in enumerate(spellings.values()):
+            above = {a for alias in spelt for a in hierarchy.ancestors(alias)}
             for ancestor in above:
                 below.setdefault(ancestor, []).append(c)
         columns = [self.column(c) for c in range(self.n_concepts)]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from neuronym.data.concepts import Concepts
-from neuronym.data.hierarchy import Hierarchy
-from neuronym.errors import OptionError
+from neuronym.data.hierarchy import Hierarchy, check_known
 from neuronym.types import HierarchyLike
 
 __all__ = ["as_hierarchy", "concept_depths", "depth"]
+
+_NO_DEPTH = (
+    "they have no depth, so depth and hypernyms are means over the others: give a larger hierarchy, such as a folder "
+    "of WordNet's files or a table child,parent, or leave these concepts out"
+)
 
 
 def as_hierarchy(given: HierarchyLike) -> Hierarchy:
@@ -48,24 +53,26 @@ def depth(hierarchy: Hierarchy, name: str) -> int:
     return steps
 
 
-def concept_depths(hierarchy: Hierarchy, shown: Concepts) -> list[tuple[float, float]]:
+def concept_depths(hierarchy: Hierarchy, shown: Sequence[Concepts]) -> list[list[tuple[float, float]]]:
     """For each concept whether others are below it, and its distance to the nearest root; NaN if it is unknown.
 
-    Concepts are looked up by name, description or alias.
+    Concepts are looked up by name, description or alias. One warning names all that the hierarchy lacks.
 
     Raises
     ------
     OptionError
         If the hierarchy contains none of them.
     """
+    spellings = [
+        {name: (name, one.descriptions.get(name, ""), *one.aliases.get(name, ())) for name in one.names}
+        for one in shown
+    ]
+    check_known(hierarchy, {name: spelt for one in spellings for name, spelt in one.items()}, _NO_DEPTH)
     inner = {parent for parents in hierarchy.parents.values() for parent in parents}
-    positions: list[tuple[float, float]] = []
-    for name in shown.names:
-        spellings = (name, shown.descriptions.get(name, ""), *shown.aliases.get(name, ()))
-        known = next((one for one in spellings if one in hierarchy.parents or one in inner), None)
-        positions.append((float(known in inner), depth(hierarchy, known)) if known is not None else (np.nan, np.nan))
-    if all(np.isnan(steps) for _, steps in positions):
-        raise OptionError(
-            f"the hierarchy contains none of the concepts, such as {shown.names[0]!r}: use one of the same names or ids"
+    positions: list[list[tuple[float, float]]] = []
+    for of_one in spellings:
+        known = [next((name for name in spelt if name in hierarchy), None) for spelt in of_one.values()]
+        positions.append(
+            [(np.nan, np.nan) if name is None else (float(name in inner), depth(hierarchy, name)) for name in known]
         )
     return positions

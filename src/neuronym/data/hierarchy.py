@@ -9,13 +9,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from neuronym._util.files import reading
-from neuronym._util.messages import counted, some
-from neuronym.errors import ConceptsError, FileError
+from neuronym._util.messages import counted, some, warn
+from neuronym.errors import ConceptsError, FileError, OptionError
 from neuronym.types import PathLike
 
-__all__ = ["Hierarchy"]
+__all__ = ["Hierarchy", "check_known"]
 
 _HEX, _DECIMAL = re.compile("[0-9a-fA-F]+"), re.compile("[0-9]+")
+_OFFSET = re.compile("[0-9]{8}")  # of a synset
+_EXAMPLES = 3
 
 
 class Hierarchy:
@@ -51,9 +53,13 @@ class Hierarchy:
             if parent not in known:
                 known.append(parent)
         self.parents: Mapping[str, tuple[str, ...]] = {child: tuple(p) for child, p in parents.items()}
+        self._concepts = {*self.parents, *(parent for above in self.parents.values() for parent in above)}
         done: set[str] = set()
         for name in self.parents:
             self._refuse_cycles(name, done)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._concepts
 
     def _refuse_cycles(self, name: str, done: set[str]) -> None:
         """Walk up from a name, depth first, without recursion; names in ``done`` are known to be in no cycle."""
@@ -127,6 +133,38 @@ class Hierarchy:
         shared = _sharing_a_name(with_parent)
         return {c: f"{plain[c]} ({c})" if c in shared else with_parent[c] for c in listed}
 
+    def similar(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """Find concepts that names may mean: of the same readable name, or that differ in case, spaces or hyphens.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The names.
+
+        Returns
+        -------
+        dict from str to list of str
+            The concepts that each name may mean, without names for which there are none. A name that contains the id
+            of a synset, such as ``n02085620-Chihuahua``, may mean that synset.
+
+        Examples
+        --------
+        >>> Hierarchy([("n1", "n3")], {"n1": "golden_retriever"}).similar(["Golden Retriever", "cat"])
+        {'Golden Retriever': ['n1']}
+        """
+        by_spelling: dict[str, list[str]] = {}
+        for concept in sorted(self._concepts):
+            for spelling in {_folded(concept), _folded(self.names.get(concept, concept))}:
+                by_spelling.setdefault(spelling, []).append(concept)
+        found = {}
+        for name in names:
+            ids = [f"n{offset}" for offset in _OFFSET.findall(name)]
+            for spelling in (_folded(name), _folded(name.split(",")[0]), *ids):  # "tench, Tinca tinca"
+                if spelling in by_spelling:
+                    found[name] = by_spelling[spelling]
+                    break
+        return found
+
     @classmethod
     def imagenet(cls) -> Hierarchy:
         """Load WordNet 3.0 above the 1,000 classes of ImageNet (ILSVRC-2012), which comes with the package.
@@ -199,7 +237,7 @@ class Hierarchy:
         Returns
         -------
         Hierarchy
-            The hierarchy, without readable names.
+            The hierarchy, without readable names. A root without children is part of it.
 
         Raises
         ------
@@ -229,7 +267,62 @@ class Hierarchy:
                 f"{counted(len(unknown), 'parent')} in {path} without a line as a child ({some(unknown)}): correct "
                 f"the name, or, if it is a root, add the line {unknown[0]},"
             )
-        return cls((child, parent) for child, parent in rows[1:] if parent)
+        hierarchy = cls((child, parent) for child, parent in rows[1:] if parent)
+        hierarchy._concepts |= children
+        return hierarchy
+
+
+def check_known(hierarchy: Hierarchy, spellings: Mapping[str, Iterable[str]], consequence: str) -> None:
+    """Warn of concepts that a hierarchy lacks.
+
+    Parameters
+    ----------
+    hierarchy : Hierarchy
+        The hierarchy.
+    spellings : mapping from str to iterable of str
+        For each concept, by name, all names under which it is looked up.
+    consequence : str
+        What follows for concepts that it lacks, and what to do, for the warning.
+
+    Raises
+    ------
+    OptionError
+        If it contains none of them.
+    """
+    unknown = [name for name, spelt in spellings.items() if not any(one in hierarchy for one in spelt)]
+    if not unknown:
+        return
+    similar = hierarchy.similar(unknown)
+    examples = sorted(unknown, key=lambda name: name not in similar)[:_EXAMPLES]
+    listed = [
+        f"{one!r}, which it calls {' or '.join(map(repr, similar[one]))}" if one in similar else repr(one)
+        for one in examples
+    ]
+    own = _example(hierarchy)
+    if len(unknown) == len(spellings):
+        raise OptionError(
+            f"the hierarchy contains none of the concepts, such as {listed[0]}: use the same names or ids{own}"
+        )
+    more = f"; and {len(unknown) - _EXAMPLES} more" if len(unknown) > _EXAMPLES else ""
+    warn(
+        f"the hierarchy lacks {len(unknown)} of {counted(len(spellings), 'concept')} ({'; '.join(listed)}{more}): "
+        f"{consequence}{own}"
+    )
+
+
+def _example(hierarchy: Hierarchy) -> str:
+    """An example of the names in a hierarchy, for the end of a message: one without others below it."""
+    inner = {parent for above in hierarchy.parents.values() for parent in above}
+    name = next((child for child in hierarchy.parents if child not in inner), None)
+    if name is None:
+        return "; the hierarchy has no edges"
+    readable = f" ({hierarchy.names[name]})" if name in hierarchy.names else ""
+    return f"; its own names are like {name!r}{readable}"
+
+
+def _folded(name: str) -> str:
+    """A name without differences of case, and with one underscore for spaces, hyphens and underscores."""
+    return "_".join(re.split(r"[\s_-]+", name.strip())).casefold()
 
 
 def _sharing_a_name(names: Mapping[str, str]) -> set[str]:

@@ -170,7 +170,7 @@ class Builder:
             return None
         described = {d for one in self.layers.values() if one.concepts for d in [one.concepts.descriptions.get(name)]}
         for node in (name, *filter(None, described)):
-            if node in self.hierarchy.parents or node in self.hierarchy.names:
+            if node in self.hierarchy:
                 return node
         return None
 

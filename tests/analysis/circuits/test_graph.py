@@ -107,6 +107,8 @@ def test_labels_go_from_general_to_specific():
         by_depth(Labels([Label(0, layer="a")]), shown, hierarchy)
     with pytest.raises(OptionError, match="contains none of the concepts"):
         by_depth(labels, shown, Hierarchy([("x", "y")]))
+    with pytest.warns(UserWarning, match=r"lacks 1 of 5 concepts \('rock'\): they have no depth"):
+        assert by_depth(labels, shown, Hierarchy([("pug", "dog"), ("dog", "animal"), ("cat", "animal")])).shape[0] == 2
 
 
 def test_edges_that_add_and_take_away_differ_in_colour(observed, tmp_path, monkeypatch):

@@ -322,7 +322,7 @@ def by_depth(labels: Labels, concepts: ConceptsLike, hierarchy: HierarchyLike) -
     import pandas as pd
 
     known_concepts = as_concepts(concepts)
-    positions = concept_depths(as_hierarchy(hierarchy), known_concepts)
+    (positions,) = concept_depths(as_hierarchy(hierarchy), [known_concepts])
     rows = []
     for one in labels:
         if one.formula is None:

@@ -29,14 +29,9 @@ def expanded(concepts: Concepts, above: Hierarchy | None, min_classes: int) -> C
     """Add the concepts above these in a hierarchy, which must contain at least one of them."""
     if above is None:
         return concepts
-    expanded = concepts.expand(above, min_concepts=min_classes)
-    if expanded.n_concepts == concepts.n_concepts and not set(concepts.names) & set(above.parents):
-        raise OptionError(
-            f"the hierarchy contains none of the concepts, such as {concepts.names[0]!r}"
-            if concepts.n_concepts
-            else "there are no concepts to look up in the hierarchy"
-        )
-    return expanded
+    if not concepts.n_concepts:
+        raise OptionError("there are no concepts to look up in the hierarchy")
+    return concepts.expand(above, min_concepts=min_classes)
 
 
 def finish(
