@@ -152,7 +152,7 @@ READERS = {  # the file, what writes it, what reads it, and a part of ours that 
     "tags.conll": (tags, open_tags, (io_conll, "_place")),
     "rows.csv": (hot, Samples.of, None),
     "coco.json": (coco, sources.from_coco, (coco_source, "_coco_entries")),
-    "annotations.txt": (annotations, sources.from_annotations, (Concepts, "from_classes")),
+    "annotations.txt": (annotations, sources.from_annotations, (Concepts, "from_sets")),
     "classes.txt": (class_names, open_class_names, (Hierarchy, "readable")),
     "data.noun": (wordnet, lambda path: Hierarchy.from_wordnet(path.parent), (Hierarchy, "__init__")),
     "circuit.json": (circuit, open_circuit, (circuit_files, "as_name")),

@@ -42,6 +42,7 @@ SPELLED = {
     "wordnet": "hierarchy",
     "wordnet_files": "hierarchy",
     "pattern": "patterns",
+    "by_position": "align",
     **dict.fromkeys(
         ("text", "font", "logo", "border", "cast", "blur", "jpeg", "function", "size", "opacity", "colour", "place"),
         "alterations",

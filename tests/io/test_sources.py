@@ -55,7 +55,7 @@ def test_lines_of_annotations(tmp_path):
     concepts = from_annotations(path)
     assert concepts.sample_ids == ("b.JPEG", "a.JPEG")
     assert concepts["n1"].tolist() == [False, True]
-    path.write_text("b.JPEG\tn2\na.JPEG n1\n")
+    path.write_text("b.JPEG\tn2\na.JPEG\n")
     with pytest.raises(FileError, match="1 line such as line 2 have fewer columns"):
         from_annotations(path)
     path.write_text("a\tn1\na\tn2\n")

@@ -60,6 +60,8 @@ class TextTable:
         What the file should contain, for messages.
     named : bool, default True
         Whether a line names the columns; if not, ``names`` is empty.
+    spaced : bool, default False
+        Whether white space may separate cells; it always may in a file that ends in ``.txt``.
 
     Attributes
     ----------
@@ -80,8 +82,9 @@ class TextTable:
         If the file cannot be read, or has no line of names.
     """
 
-    def __init__(self, path: str | Path, what: str, *, named: bool = True) -> None:
+    def __init__(self, path: str | Path, what: str, *, named: bool = True, spaced: bool = False) -> None:
         self.path, self.what = path, what
+        self._may_be_spaced = spaced or Path(path).suffix.lower() == ".txt"
         with reading(path, what), open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
             whole = not file.read(1)
@@ -139,12 +142,12 @@ class TextTable:
 
     def _spaced(self, first: int) -> bool:
         """Whether the lines after a number are of a list separated by white space."""
-        return Path(self.path).suffix.lower() == ".txt" and len(" ".join(self._lines[first : first + 2]).split()) > 2
+        return self._may_be_spaced and len(" ".join(self._lines[first : first + 2]).split()) > 2
 
     def _separator(self, body: list[str]) -> _Form:
         """The separator by which the first lines have equally many cells, or else the one of the first line."""
         forms = [_Form(sign, _is_padded(sign, body)) for sign in ",;\t|"]
-        if Path(self.path).suffix.lower() == ".txt":
+        if self._may_be_spaced:
             forms = [*forms[2:3], *forms[:2], forms[3], _Form(" ")]
         widths = []
         for form in forms:
@@ -202,6 +205,11 @@ class TextTable:
                 + (f", and {counted(len(wrong) - 1, 'line')} more differ" if len(wrong) > 1 else "")
                 + f": every line needs one cell for each name of the first ({some(self.names)})"
             )
+
+    @property
+    def separator_found(self) -> str:
+        """The character between cells of the file; a space for any white space."""
+        return self._form.separator
 
     @property
     def separator(self) -> str:

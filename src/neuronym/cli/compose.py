@@ -10,7 +10,7 @@ import typer
 
 from neuronym.analysis.compose.detectors import compose
 from neuronym.analysis.compose.fuzzy import NORMS
-from neuronym.cli.options import ACTIVATIONS, ALIGN, CLUSTERS, CONCEPTS, JSON, mirrors
+from neuronym.cli.options import ACTIVATIONS, ALIGN, BY_POSITION, CLUSTERS, CONCEPTS, JSON, align_of, mirrors
 from neuronym.cli.printing import new_app
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _OPTIONS = {
 
 
 @app.command("compose", epilog=_EXAMPLES)
-@mirrors(compose, _OPTIONS)
+@mirrors(compose, _OPTIONS, BY_POSITION)
 def compose_command(
     formula: Annotated[str, typer.Argument(metavar="FORMULA", help="A formula of concepts, such as 'boat & ~house'.")],
     activations: ACTIVATIONS,
@@ -55,6 +55,7 @@ def compose_command(
 
     Print the detector, and compare all t-norms with the best single neuron on held-out samples.
     """
+    align_of(options)
     found = compose(formula, activations, concepts, **options)
     table = found.compare(list(dict.fromkeys([str(found.norm), *NORMS])))
     if as_json:

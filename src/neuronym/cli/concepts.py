@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from neuronym.cli.options import OVERWRITE, WORDNET, hierarchy_of, mirrors
+from neuronym.cli.options import OVERWRITE, WORDNET, hierarchy_of, listed, mirrors, parsed
 from neuronym.cli.printing import new_app
 from neuronym.data.concepts import Concepts
 from neuronym.errors import OptionError
@@ -47,6 +47,17 @@ _WORDNET = {
 }
 
 
+_SEPARATOR = Annotated[str | None, typer.Option(help="The text between several labels in a cell, such as '|'.")]
+_ID_COLUMN = Annotated[str | None, typer.Option("--id-column", help="The column of sample ids.")]
+_LIST = {
+    "header": Annotated[
+        bool | None, typer.Option("--header/--no-header", help="Whether the first line names the columns.")
+    ],
+    "separator": _SEPARATOR,
+    **_ABOVE,
+}
+
+
 @app.command("imagefolder", epilog=_EXAMPLE + "neuronym concepts imagefolder photos/ --wordnet --out concepts.parquet")
 @mirrors(from_imagefolder, _ABOVE, _WORDNET)
 def imagefolder_command(
@@ -63,9 +74,9 @@ def imagefolder_command(
     "annotations",
     epilog=_EXAMPLE + "neuronym concepts annotations val_annotations.txt --wordnet --out concepts.parquet",
 )
-@mirrors(from_annotations, _ABOVE, _WORDNET)
+@mirrors(from_annotations, _LIST, _WORDNET)
 def annotations_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Lines of sample and class, separated by a tab.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Lines of sample and class.")],
     out: _OUT,
     **options: Any,
 ) -> None:
@@ -79,8 +90,19 @@ _TABLE = {
         bool,
         typer.Option("--attributes", help="Columns are attributes: make a concept attribute=value of each category."),
     ],
+    "separator": _SEPARATOR,
+    "columns": Annotated[
+        Any, typer.Option(help="Read only these columns, separated by commas.", **parsed(listed, "COLUMNS"))
+    ],
+    "id_column": _ID_COLUMN,
     "unknown": Annotated[
         Literal["error", "no", "drop"], typer.Option(help="How to handle values that are neither yes nor no.")
+    ],
+    "blank": Annotated[
+        Literal["error", "no", "drop"] | None, typer.Option(help="How to handle empty cells; default: as --unknown.")
+    ],
+    "negative": Annotated[
+        Literal["error", "no", "yes", "drop"] | None, typer.Option(help="How to handle −1; default: as --unknown.")
     ],
     **_ABOVE,
 }
@@ -89,11 +111,11 @@ _TABLE = {
 @app.command("table", epilog=_EXAMPLE + "neuronym concepts table attributes.csv --attributes --out concepts.parquet")
 @mirrors(from_table, _TABLE, _WORDNET)
 def table_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A table, .csv or .parquet: long or multi-hot.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A table: .csv, .tsv, .txt or .parquet.")],
     out: _OUT,
     **options: Any,
 ) -> None:
-    """Read a table of concepts, or of attributes with categories."""
+    """Read a table of concepts, of labels in a column, or of attributes with categories."""
     hierarchy_of(options)
     _print(from_table(file, out=out, **options), out)
 
@@ -118,6 +140,7 @@ def coco_command(
 
 
 _SCORES = {
+    "id_column": _ID_COLUMN,
     "threshold": Annotated[float | None, typer.Option(help="Present if the score is at least this.")],
     "quantile": Annotated[float | None, typer.Option(help="Present above this quantile of the concept's scores.")],
     "prevalence": Annotated[

@@ -11,6 +11,7 @@ from neuronym._util.files import check_target, kind_of
 from neuronym.cli.options import (
     ACTIVATIONS,
     ALIGN,
+    BY_POSITION,
     CLUSTERS,
     CONCEPTS,
     JSON,
@@ -20,6 +21,7 @@ from neuronym.cli.options import (
     OVERWRITE,
     QUIET,
     SEARCH,
+    align_of,
     listed,
     mirrors,
     parsed,
@@ -101,7 +103,7 @@ _OPTIONS = {
 
 
 @app.command("label", epilog=_EXAMPLES)
-@mirrors(label, _OPTIONS)
+@mirrors(label, _OPTIONS, BY_POSITION)
 def label_command(
     activations: ACTIVATIONS,
     concepts: CONCEPTS,
@@ -115,6 +117,7 @@ def label_command(
 
     Samples are matched by id if the first column is called sample, and by position otherwise.
     """
+    align_of(options)
     if out is not None:
         kind_of(out, KINDS, "labels")
         check_target(out, overwrite)  # before the work, so that nothing is lost

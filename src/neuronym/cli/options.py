@@ -16,6 +16,7 @@ from neuronym.types import Name
 __all__ = [
     "ACTIVATIONS",
     "ALIGN",
+    "BY_POSITION",
     "CLUSTERS",
     "CONCEPTS",
     "HIERARCHY",
@@ -144,6 +145,14 @@ def hierarchy_of(options: dict[str, Any]) -> None:
         options["hierarchy"] = "wordnet" if flags["wordnet"] else flags["wordnet_files"]
 
 
+def align_of(options: dict[str, Any]) -> None:
+    """Replace ``--by-position`` by the value of ``align`` that it stands for."""
+    if options.pop("by_position", None):
+        if options["align"]:
+            raise OptionError("give only one of --align and --by-position")
+        options["align"] = "position"
+
+
 ACTIVATIONS = Annotated[
     Path,
     typer.Argument(metavar="ACTIVATIONS", help="Samples × neurons: store.zarr, store.zarr/LAYER, .npy, .npz, .csv …"),
@@ -170,6 +179,12 @@ CLUSTERS = Annotated[
     ),
 ]
 ALIGN = Annotated[bool, typer.Option("--align", help="Keep only samples found in both activations and concepts.")]
+#: What stands for ``align="position"``.
+BY_POSITION: dict[str, Any] = {
+    "by_position": Annotated[
+        bool | None, typer.Option("--by-position", help="Match samples by position, whatever their ids.")
+    ]
+}
 N_JOBS = Annotated[int | None, typer.Option(help="Number of parallel workers; -1 for one per processor.")]
 HIERARCHY = Annotated[Path | None, typer.Option(help="Hierarchy of the concepts: a table child,parent.")]
 WORDNET = Annotated[bool | None, typer.Option("--wordnet", help="Use WordNet's hierarchy above the ImageNet classes.")]

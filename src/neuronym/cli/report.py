@@ -7,7 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from neuronym.cli.options import ALIGN, HIERARCHY, LABELS, N_JOBS, OVERWRITE, QUIET, WORDNET, hierarchy_of, mirrors
+from neuronym.cli.options import (
+    ALIGN,
+    BY_POSITION,
+    HIERARCHY,
+    LABELS,
+    N_JOBS,
+    OVERWRITE,
+    QUIET,
+    WORDNET,
+    align_of,
+    hierarchy_of,
+    mirrors,
+)
 from neuronym.cli.printing import new_app
 from neuronym.report.page import report
 
@@ -47,10 +59,11 @@ _OPTIONS = {
 
 
 @app.command("report", epilog=_EXAMPLES)
-@mirrors(report, _OPTIONS, {"wordnet": WORDNET})
+@mirrors(report, _OPTIONS, {"wordnet": WORDNET, **BY_POSITION})
 def report_command(labels: LABELS, quiet: QUIET = False, **options: Any) -> None:
     """Write a page for browsing neurons: a folder whose index.html opens in any browser, without a server."""
     hierarchy_of(options)
+    align_of(options)
     page = report(labels, progress=not quiet, **options)
     if not quiet:
         print(f"open {page} in a browser")

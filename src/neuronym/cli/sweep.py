@@ -13,6 +13,7 @@ from neuronym.analysis.sweep import sweep
 from neuronym.cli.options import (
     ACTIVATIONS,
     ALIGN,
+    BY_POSITION,
     CLUSTERS,
     CONCEPTS,
     HIERARCHY,
@@ -21,6 +22,7 @@ from neuronym.cli.options import (
     QUIET,
     SEARCH,
     WORDNET,
+    align_of,
     hierarchy_of,
     listed,
     mirrors,
@@ -68,7 +70,7 @@ _OPTIONS = {
 
 
 @app.command("sweep", epilog=_EXAMPLES)
-@mirrors(sweep, _OPTIONS, {"wordnet": WORDNET})
+@mirrors(sweep, _OPTIONS, {"wordnet": WORDNET, **BY_POSITION})
 def sweep_command(
     activations: ACTIVATIONS,
     concepts: CONCEPTS,
@@ -79,6 +81,7 @@ def sweep_command(
     **options: Any,
 ) -> None:
     """Compare formula lengths and minimum fractions by AUC, held-out AUC, fraction and share of hypernyms."""
+    align_of(options)
     from neuronym.plots import plot_sweep
     from neuronym.plots.figures import FIGURES
 

@@ -546,8 +546,9 @@ def _check_one_side(ours: Sequence[str] | None, theirs: Sequence[str] | None, ow
     if ids is None or tuple(ids) == counted_ids(len(ids)):
         return
     if is_count(ids):
-        raise AlignmentError(shuffled(have, f"{lack} have no ids") + "; or say align='position'")
+        remedy = "; or match rows by position with align='position' (--by-position)"
+        raise AlignmentError(shuffled(have, f"{lack} have no ids") + remedy)
     warn(
         f"sample ids are in {have} ({some(ids)}) but not in {lack}, so rows are matched by position: give {lack} "
-        "ids too, with sample_ids, or say that it is meant with align='position'"
+        "ids too, with sample_ids, or say that it is meant with align='position' (--by-position)"
     )

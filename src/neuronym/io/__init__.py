@@ -3,10 +3,11 @@
 from neuronym.io.conll import open_tags
 from neuronym.io.files import open_activations, open_concepts, save_activations, save_concepts
 from neuronym.io.images import Images, Preprocess, convert_image, open_image
+from neuronym.io.sources.annotations import from_annotations
 from neuronym.io.sources.coco import from_coco
 from neuronym.io.sources.datasets import from_dataset
 from neuronym.io.sources.folders import from_imagefolder, image_files
-from neuronym.io.sources.tabular import from_annotations, from_attributes, from_scores, from_table, open_attributes
+from neuronym.io.sources.tabular import from_attributes, from_scores, from_table, open_attributes
 from neuronym.io.sources.textual import from_regex, from_tags, from_tokens
 from neuronym.io.texts import Texts, open_class_names, open_parents, open_texts, open_tokens, save_tokens
 from neuronym.io.zarr_store import LayerWriter, open_layers

@@ -19,7 +19,7 @@ from neuronym._util.text_tables import TextTable
 from neuronym.data.activations import Activations, side_by_side
 from neuronym.data.binary import columns_of_pairs
 from neuronym.data.concepts import Concepts
-from neuronym.data.ids import SAMPLE, is_called_like_ids, is_file_name
+from neuronym.data.ids import SAMPLE, is_called_like_ids, is_file_name, is_missing
 from neuronym.errors import ActivationsError, ConceptsError, FileError
 from neuronym.io.tables import (
     TABLES,
@@ -339,11 +339,23 @@ def open_concepts(
         If the contents cannot be used.
     """
     table = read_table(path, "concepts")
+    return concepts_of(table, path, id_column, None, unknown=unknown, blank=blank, negative=negative)
+
+
+def concepts_of(
+    table: pa.Table, path: PathLike, id_column: str | None, separator: str | None, **reading: Any
+) -> Concepts:
+    """The concepts of a table in any form; in a long one, a cell may hold several."""
     names = table.column_names
     if names in (["concepts"], [SAMPLE, "concepts"], ["concepts", SAMPLE]) and is_list(table["concepts"].type):
         return _from_lists(table, path)
     if names == [SAMPLE, "concept"]:
-        return Concepts.from_long(table.column(0).to_pylist(), table.column(1).to_pylist())
+        samples, cells = table.column(0).to_pylist(), table.column(1).to_pylist()
+        if separator is not None:
+            parts = [sorted(labels_in(cell, separator)) or [""] for cell in cells]
+            samples = [sample for sample, part in zip(samples, parts, strict=True) for _ in part]
+            cells = [label for part in parts for label in part]
+        return Concepts.from_long(samples, cells)
     lists = [name for name, kind in zip(names, table.schema.types, strict=True) if is_nested(kind)]
     if lists:
         raise FileError(
@@ -351,7 +363,14 @@ def open_concepts(
             "a column of lists of names must be called concepts, with no other column than sample"
         )
     ids, places = split_ids(table, "concepts", ConceptsError, id_column)
-    return multi_hot(table.select(places), ids, unknown=unknown, blank=blank, negative=negative)
+    return multi_hot(table.select(places), ids, **reading)
+
+
+def labels_in(cell: object, separator: str | None) -> set[str]:
+    """The labels in a cell; a missing or empty one has none."""
+    if is_missing(cell):
+        return set()
+    return {str(cell)} if separator is None else {part.strip() for part in str(cell).split(separator) if part.strip()}
 
 
 def multi_hot(table: pa.Table, ids: list[str] | None, **reading: Any) -> Concepts:
