@@ -456,7 +456,8 @@ def test_row_numbers_are_no_ids_beside_names_of_files(tmp_path, where):
     else:
         values["x"] = values["x"].to_numpy()[::-1]
     one = Label("x", best=Explanation(Formula.parse("dog"), 1.0, 0.5, 10))
-    found = drawn(plots.top_samples(one, values, tmp_path / "photos", concepts=concepts, n=1), 1)
+    with pytest.warns(UserWarning, match="sample ids are in the samples to show .* matched by position"):
+        found = drawn(plots.top_samples(one, values, tmp_path / "photos", concepts=concepts, n=1), 1)
     names = sorted(f"{place}.png" for place in range(20))
     expected = names[-1] if where == "concepts" else names[0]
     assert round(float(found[0][0][0, 0, 0]) * 255) == int(expected[:-4]) * 3 % 20  # the inverse of 7

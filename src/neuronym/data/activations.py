@@ -275,7 +275,7 @@ class Activations:
         OptionError
             If an index is out of range, or a mask has another shape.
         """
-        chosen = places(rows, self.n_samples)
+        chosen = places(rows, self.n_samples, self.sample_ids)
         ids = None if self.sample_ids is None else [self.sample_ids[row] for row in chosen]
         clusters = None if self.clusters is None else [self.clusters[row] for row in chosen]
         return self.replace(matrix=self.matrix[chosen], sample_ids=ids, clusters=clusters)

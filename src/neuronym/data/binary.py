@@ -97,8 +97,8 @@ class Reading:
 class _Odd:
     """The values of a table that are neither yes nor no, by kind."""
 
-    def __init__(self, names: Sequence[object], reading: Reading) -> None:
-        self.names, self.reading = names, reading
+    def __init__(self, names: Sequence[object], reading: Reading, identified: bool) -> None:
+        self.names, self.reading, self.identified = names, reading, identified
         self.found: dict[str, dict[int, tuple[int, object]]] = {"blank": {}, "negative": {}, "other": {}}
         self.zeros = False  # whether any value is 0 or False
         self.all_different: set[int] = set()  # concepts with another text for each sample
@@ -147,7 +147,7 @@ class _Odd:
 
     def _remedies(self, refused: dict[str, dict[int, tuple[int, object]]]) -> str:
         other = refused.get("other", {})
-        if self.all_different & set(other):
+        if not self.identified and self.all_different & set(other):
             name = self.names[min(self.all_different & set(other))]
             return (
                 f"if {name!r} holds the ids of samples, say so with id_column={name!r} (--id-column), or call it sample"
@@ -155,8 +155,11 @@ class _Odd:
         remedies = ["count them as no with unknown='no'", "leave those samples out with unknown='drop'"]
         scores = any(isinstance(value, float | np.floating) for _, value in other.values())
         remedies.insert(0 if scores else 2, "binarize scores with Concepts.from_scores (neuronym concepts scores)")
-        if any(isinstance(value, str) for _, value in other.values()):
+        texts = [value for _, value in other.values() if isinstance(value, str)]
+        if texts:
             remedies.insert(0, "make concepts of categories with from_attributes (concepts table --attributes)")
+        if any(sign in text for text in texts for sign in "|,;"):
+            remedies.insert(0, "split several labels in a cell with from_table(…, separator=…) (--separator)")
         if refused.get("blank"):
             remedies.insert(0, "read missing values as no with blank='no'")
         if refused.get("negative"):
@@ -172,11 +175,19 @@ def _shown(value: object) -> str:
 
 
 def columns_of_dense(
-    given: Iterable[NDArray[Any]], n_samples: int, names: Sequence[object], reading: Reading
+    given: Iterable[NDArray[Any]],
+    n_samples: int,
+    names: Sequence[object],
+    reading: Reading,
+    *,
+    identified: bool = False,
 ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Columns from one array of yes or no per concept, and which samples to keep."""
+    """Columns from one array of yes or no per concept, and which samples to keep.
+
+    ``identified`` says that the samples have ids, so that no column can hold them.
+    """
     keep = np.ones(n_samples, np.bool_)
-    odd = _Odd(names, reading)
+    odd = _Odd(names, reading, identified)
     parts: list[NDArray[np.intp]] = []
     for c, column in enumerate(given):
         yes, drop = odd.read(c, column)
@@ -198,7 +209,7 @@ def columns_of_sparse(matrix: Any, names: Sequence[object], reading: Reading) ->
     values, samples = compressed.data, compressed.indices.astype(np.int64)
     ptr = compressed.indptr
     yes, keep = np.zeros(len(values), np.bool_), np.ones(compressed.shape[0], np.bool_)
-    odd = _Odd(names, reading)
+    odd = _Odd(names, reading, True)
     odd.zeros = len(values) < compressed.shape[0] * compressed.shape[1]
     if not (_is(values, 1) | _is(values, 0)).all():
         for c in range(len(names)):
@@ -242,7 +253,7 @@ def columns_of_long(
 
     of_rows, row_labels = listed(samples, "samples of a long table", ConceptsError)
     of_concepts, concept_labels = listed(concepts, "concepts of a long table", ConceptsError)
-    if row_labels is not None and concept_labels is not None and row_labels != concept_labels:
+    if hasattr(samples, "iloc") and hasattr(concepts, "iloc") and row_labels != concept_labels:
         raise ConceptsError(
             "the samples and the concepts of a long table have different indexes: give two columns of one table"
         )

@@ -166,7 +166,8 @@ class Concepts:
         if sparse:
             read = binary.columns_of_sparse(array, called, reading)
         else:
-            read = binary.columns_of_dense(binary.columns_of(array), n_samples, called, reading)
+            columns = binary.columns_of(array)
+            read = binary.columns_of_dense(columns, n_samples, called, reading, identified=sample_ids is not None)
         return cls._read(*read, called, sample_ids, descriptions)
 
     @classmethod
@@ -251,7 +252,7 @@ class Concepts:
         columns = (
             binary.columns_of(body.to_numpy()) if alike else (body.iloc[:, c].to_numpy() for c in range(body.shape[1]))
         )
-        read = binary.columns_of_dense(columns, len(body), called, reading)
+        read = binary.columns_of_dense(columns, len(body), called, reading, identified=ids is not None)
         return cls._read(*read, called, ids, descriptions)
 
     @classmethod
@@ -592,9 +593,11 @@ class Concepts:
         UnknownNameError
             If there is no sample of an id.
         """
-        chosen = np.asarray(samples if isinstance(samples, np.ndarray) else list(samples))
-        if self.sample_ids is None or chosen.dtype.kind == "b":
-            rows = places(chosen, self.n_samples)
+        given = sorted(samples, key=str) if isinstance(samples, set | frozenset) else samples
+        chosen, _ = listed(given, "samples", ConceptsError)
+        mask = bool(chosen) and all(isinstance(value, bool | np.bool_) for value in chosen)
+        if mask or self.sample_ids is None:
+            rows = places(given if mask else chosen, self.n_samples, self.sample_ids)
         else:
             place = {sample: row for row, sample in enumerate(self.sample_ids)}
             lost = [str(i) for i in chosen if str(i) not in place]
@@ -642,7 +645,7 @@ class Concepts:
         OptionError
             If an index is out of range, or a mask has another shape.
         """
-        chosen = places(rows, self.n_samples)
+        chosen = places(rows, self.n_samples, self.sample_ids)
         ids = None if self.sample_ids is None else [self.sample_ids[row] for row in chosen]
         kept = self.to_sparse()[chosen]
         kept.sort_indices()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from neuronym._util.messages import counted, some, warn
 from neuronym.data.id_forms import difference_in_form
@@ -153,9 +153,12 @@ def refuse_repeats(names: Sequence[object], kind: str, owner: str, error: type[I
         )
 
 
-def places(rows: ArrayLike, n_samples: int) -> NDArray[np.intp]:
-    """The indices of samples given by indices or by a boolean mask."""
-    chosen = np.asarray(rows)
+def places(rows: Any, n_samples: int, sample_ids: Sequence[str] | None = None) -> NDArray[np.intp]:
+    """The indices of samples given by indices or by a boolean mask; a mask with an index is matched by sample id."""
+    values, labels = listed([rows] if isinstance(rows, int | np.integer) else rows, "rows", OptionError)
+    if labels is not None and all(isinstance(value, bool) for value in values):
+        values = by_sample(rows, sample_ids, n_samples, "the mask of rows", OptionError)
+    chosen = np.asarray(values)
     if not chosen.size and chosen.dtype.kind != "b":  # numpy reads an empty list as floats
         chosen = chosen.astype(np.intp)
     try:
@@ -202,6 +205,26 @@ def match_ids(
     if hint:
         warn(f"ids of {our_name} and {their_name} that are left out are alike: {hint}")
     return rows, [place[ours[row]] for row in rows]
+
+
+def check_one_side(ours: Sequence[str] | None, theirs: Sequence[str] | None, our_name: str, their_name: str) -> None:
+    """Warn if one side alone has sample ids; refuse ids that may just as well be the numbers of shuffled rows.
+
+    Raises
+    ------
+    AlignmentError
+        If the ids of the one side are 0 … n − 1 in another order.
+    """
+    ids, have, lack = (ours, our_name, their_name) if theirs is None else (theirs, their_name, our_name)
+    if ids is None or tuple(ids) == counted_ids(len(ids)):
+        return
+    if is_count(ids):
+        remedy = "; or match rows by position with align='position' (--by-position)"
+        raise AlignmentError(shuffled(have, f"{lack} have no ids") + remedy)
+    warn(
+        f"sample ids are in {have} ({some(ids)}) but not in {lack}, so rows are matched by position: give {lack} "
+        "ids too, with sample_ids, or say that it is meant with align='position' (--by-position)"
+    )
 
 
 def split_ids(

@@ -19,7 +19,7 @@ from neuronym.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_frame", "is_sparse", "labels_of", "listed", "named", "to_array", "to_pandas", "to_sparse"]
+__all__ = ["as_frame", "is_mapping", "is_sparse", "labels_of", "listed", "named", "to_array", "to_pandas", "to_sparse"]
 
 
 def to_pandas(given: Any, what: str, error: type[InputError]) -> Any:
@@ -54,10 +54,10 @@ def to_pandas(given: Any, what: str, error: type[InputError]) -> Any:
     if isinstance(given, list | tuple):
         rows = pd is not None and bool(given) and all(isinstance(row, pd.Series) for row in given)
         return pd.DataFrame(list(given)) if pd is not None and rows else None
-    if isinstance(given, Mapping | str | bytes) or _is_tensor(given):
-        return None
     if _is_of(given, "xarray"):
         return _of_xarray(given, what, error)
+    if isinstance(given, Mapping | str | bytes) or _is_tensor(given):
+        return None
     if _is_of(given, "datasets") and hasattr(given, "column_names"):
         raise error(
             f"{what} are given as a data set: name its columns, as in neuronym.io.from_dataset(dataset, columns)"
@@ -155,7 +155,7 @@ def listed(given: Any, what: str, error: type[InputError]) -> tuple[list[object]
     InputError
         If it has no order, or more than one dimension.
     """
-    if isinstance(given, Mapping):
+    if is_mapping(given):
         return list(given.values()), list(given)
     if isinstance(given, set | frozenset):
         raise error(f"{what} must be in order, but a set has none: give a list")
@@ -247,6 +247,11 @@ def inverted(by_key: Mapping[Any, Any]) -> dict[int, Any] | None:
     """Numbers by name, as in ``label2id``, as names by number; None if the mapping is not of this kind."""
     by_number = {int(number): key for key, number in by_key.items() if isinstance(number, int | np.integer)}
     return by_number if len(by_number) == len(by_key) and all(isinstance(key, str) for key in by_key) else None
+
+
+def is_mapping(given: Any) -> bool:
+    """Whether an object maps keys to values, and is no data set of xarray, which is a table."""
+    return isinstance(given, Mapping) and not _is_of(given, "xarray")
 
 
 def is_sparse(given: Any) -> bool:

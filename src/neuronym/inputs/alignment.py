@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuronym._util.messages import no_such, some, warn
+from neuronym._util.messages import no_such, warn
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.groups import SampleGroups, check_weights, group
-from neuronym.data.ids import by_sample, counted_ids, is_count, match_ids, shuffled
-from neuronym.data.labelled import to_array, to_pandas
+from neuronym.data.ids import by_sample, check_one_side, counted_ids, is_count, match_ids
+from neuronym.data.labelled import is_mapping, to_array, to_pandas
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
 from neuronym.inputs.clusters import codes, is_by_place
 from neuronym.io.files import open_activations, open_concepts
@@ -226,7 +226,7 @@ def align(
             )
         same = own.sample_ids, own.n_samples, own.skipped, None if shown is None else shown.sample_ids
         if same not in rows_by_samples:
-            rows_by_samples[same] = _matched(layer, own, shown, weights, keep_common)
+            rows_by_samples[same] = _matched(layer, own, shown, weights, keep_common, unknown == "drop")
         aligned.append(one := Aligned(layer, own, rows_by_samples[same], ids, clusters, strata))
         _ = one.strata, clusters is None or one.clusters  # fail on bad labels before any work begins
     return aligned
@@ -285,6 +285,9 @@ def as_layers(activations: ActivationsLike) -> Mapping[str | None, LayerLike]:
         activations = open_layers(activations)
     if not isinstance(activations, Mapping):
         return {None: activations}
+    if not is_mapping(activations) and _is_table(activations):
+        table: Any = activations
+        return {None: table}
     by_name = {None if layer is None else str(layer): given for layer, given in activations.items()}
     if not by_name:
         raise ActivationsError("the dict of layers is empty: give at least one layer")
@@ -293,6 +296,11 @@ def as_layers(activations: ActivationsLike) -> Mapping[str | None, LayerLike]:
     if "" in by_name:
         raise ActivationsError("a layer has an empty name: give it a name")
     return by_name
+
+
+def _is_table(dataset: Any) -> bool:
+    """Whether a data set of xarray holds a column per variable, rather than a layer."""
+    return len(dataset.dims) == 1
 
 
 def _of_layers(found: Mapping[str | None, LayerLike], layers: Sequence[str] | None) -> Mapping[str | None, LayerLike]:
@@ -410,14 +418,14 @@ def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown
         raise OptionError("names are for concepts given as an array, but these are sets of names: omit names")
     if sets is not None:
         return Concepts.from_sets(sets)
-    if isinstance(given, Mapping):
+    if is_mapping(given):
         given = _as_columns(given)
     return Concepts.from_array(given, names, unknown=unknown)
 
 
 def _as_sets(given: Any) -> Any:
     """Concepts as sets of names, if they are: a list or Series of sets, or a mapping from sample id to set; or None."""
-    if isinstance(given, Mapping):
+    if is_mapping(given):
         values = list(given.values())
         lists = bool(values) and all(isinstance(value, list | tuple) for value in values)
         texts = lists and any(values) and all(isinstance(name, str) for value in values for name in value)
@@ -484,6 +492,7 @@ def _matched(
     concepts: Concepts | None,
     weights: ArrayLike | None,
     keep_common: Align,
+    dropped: bool,
 ) -> UsedSamples:
     """The rows in use, with their concepts and weights."""
     owner = "activations" if layer is None else f"layer {layer!r} of activations"
@@ -493,7 +502,9 @@ def _matched(
     if weights is not None:
         of_samples: Any = by_sample(weights, ids, activations.n_samples, "weights", OptionError)
         weight = check_weights(of_samples, activations.n_samples)
-    shown, rows = (None, None) if concepts is None else _matched_rows(activations, concepts, keep_common, owner)
+    shown, rows = (
+        (None, None) if concepts is None else _matched_rows(activations, concepts, keep_common, owner, dropped)
+    )
     weight = weight if weight is None or rows is None else weight[rows]
     if weight is not None and not weight.all():  # samples of weight 0 count as absent
         kept = np.flatnonzero(weight)
@@ -511,7 +522,7 @@ def _refuse_empty(activations: Activations, concepts: Concepts | None, owner: st
 
 
 def _matched_rows(
-    activations: Activations, shown: Concepts, keep_common: Align, owner: str
+    activations: Activations, shown: Concepts, keep_common: Align, owner: str, dropped: bool
 ) -> tuple[Concepts, Ints | None]:
     """The concepts in the order of the activations, and the rows of the activations in use; None for all, in order."""
     n_samples = activations.n_samples
@@ -535,20 +546,7 @@ def _matched_rows(
     if n_samples != shown.n_samples:
         raise AlignmentError(
             f"concepts has {shown.n_samples} rows but {owner} has {n_samples}: both need one row per sample"
+            + "; unknown='drop' left samples out, so give sample ids to both sides" * dropped
         )
-    _check_one_side(ours, theirs, owner)
+    check_one_side(ours, theirs, owner, "concepts")
     return shown, None
-
-
-def _check_one_side(ours: Sequence[str] | None, theirs: Sequence[str] | None, owner: str) -> None:
-    """Warn if one side alone has sample ids; refuse ids that may just as well be the numbers of shuffled rows."""
-    ids, have, lack = (ours, owner, "concepts") if theirs is None else (theirs, "concepts", owner)
-    if ids is None or tuple(ids) == counted_ids(len(ids)):
-        return
-    if is_count(ids):
-        remedy = "; or match rows by position with align='position' (--by-position)"
-        raise AlignmentError(shuffled(have, f"{lack} have no ids") + remedy)
-    warn(
-        f"sample ids are in {have} ({some(ids)}) but not in {lack}, so rows are matched by position: give {lack} "
-        "ids too, with sample_ids, or say that it is meant with align='position' (--by-position)"
-    )

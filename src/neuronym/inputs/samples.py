@@ -9,7 +9,7 @@ from typing import Any
 
 from neuronym._util.files import reading
 from neuronym._util.messages import counted, no_such, some
-from neuronym.data.ids import is_count, split_ids
+from neuronym.data.ids import check_one_side, is_count, split_ids
 from neuronym.errors import AlignmentError, FileError, OptionError
 from neuronym.inputs.alignment import is_frame
 from neuronym.io.images import Images
@@ -117,7 +117,10 @@ class Samples:
                 return known[ours[row]]
 
             return by_id
-        if self.n_samples != n_rows:
+        if self.n_samples == n_rows:
+            if theirs is not None:  # samples without ids are shown in the order in which they are given
+                check_one_side(None, theirs, "the activations", "the samples to show")
+        else:
             raise AlignmentError(
                 f"{counted(self.n_samples, 'sample')} to show but the activations have "
                 f"{counted(n_rows, 'row')}: without ids on both sides, give one sample per row, in the same order"

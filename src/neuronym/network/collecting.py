@@ -14,8 +14,9 @@ from neuronym._util.extras import need
 from neuronym._util.files import check_target, kind_of
 from neuronym._util.messages import counted
 from neuronym._util.parallel import progress_bar
-from neuronym.data.activations import Activations
-from neuronym.data.ids import as_ids, parent
+from neuronym.data.activations import Activations, as_name
+from neuronym.data.ids import as_ids, by_sample, parent
+from neuronym.data.labelled import listed, named
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.io.texts import save_tokens
 from neuronym.io.zarr_store import LayerWriter, check_widths
@@ -112,8 +113,8 @@ def collect(
         One id per sample; by default the ids of the data if it has any, as ``Images`` does.
     clusters : iterable, optional
         The group each sample belongs to, such as the photo of an altered copy; by default those of the data.
-    names : mapping of str to sequence of (int or str), optional
-        The names of neurons by layer; 0, 1, … by default.
+    names : mapping of str to sequence or mapping of (int or str), optional
+        The names of neurons by layer, in order or by number, as in ``id2label``; 0, 1, … by default.
     about : mapping of str to object, optional
         Further settings to store and compare, such as a description of the ``preprocessing``.
     overwrite : bool, default False
@@ -214,8 +215,14 @@ def _collect(
         raise OptionError(f"there is no device {str(device)!r} here: {str(error).splitlines()[0]}") from error
     size = batch_size if batch_size is not None else _BATCH_ON_CPU if target.type == "cpu" else _BATCH_ELSEWHERE
     known_ids = getattr(data, "sample_ids", None) if sample_ids is None else sample_ids
-    total, ids = length(data), None if known_ids is None else tuple(known_ids)
-    ids = as_ids(ids, len(ids or ()) if total is None else total, "data", ActivationsError)
+    total = length(data)
+    counted_given = total is None and known_ids is not None
+    n_ids = len(listed(known_ids, "sample ids of data", ActivationsError)[0]) if counted_given else total or 0
+    ids = as_ids(known_ids, n_ids, "data", ActivationsError)
+    names = {
+        layer: [as_name(name) for name in named(given, len(given), f"neurons of {layer!r}", ActivationsError) or ()]
+        for layer, given in (names or {}).items()
+    }
     clusters_by_id = _clusters_by_id(getattr(data, "clusters", None) if clusters is None else clusters, ids, tokens)
     n_samples = total if ids is None else len(ids)
     sink: LayerWriter | _InMemory = _InMemory(layers, names, tokens)
@@ -231,7 +238,7 @@ def _collect(
             "sample_ids": None if ids is None else _hash_texts(ids),
             "data": _hash_data(data),
             "clusters": None if clusters_by_id is None else _hash_texts(clusters_by_id.values()),
-            "names": {layer: [str(name) for name in of_layer] for layer, of_layer in (names or {}).items()},
+            "names": {layer: [str(name) for name in of_layer] for layer, of_layer in names.items()},
             "versions": _versions(),
             "model": _qualified_name(type(model)),
             **{key: str(value) for key, value in about.items()},
@@ -282,7 +289,7 @@ def _clusters_by_id(
     if tokens or ids is None:
         why = "with tokens, the cluster of a token is its text" if tokens else "clusters need sample_ids"
         raise OptionError(f"clusters cannot be used: {why}")
-    names = [str(cluster) for cluster in clusters]
+    names = [str(cluster) for cluster in by_sample(clusters, ids, len(ids), "clusters", OptionError)]
     if len(names) != len(ids):
         raise OptionError(f"{counted(len(names), 'cluster')} for {counted(len(ids), 'sample')}: give one per sample")
     return dict(zip(ids, names, strict=True))

@@ -23,6 +23,7 @@ from neuronym.data.activations import as_name
 from neuronym.data.concepts import Concepts
 from neuronym.data.depths import as_hierarchy
 from neuronym.data.formula import Formula
+from neuronym.data.labelled import named
 from neuronym.errors import OptionError
 from neuronym.inputs.alignment import as_concepts
 from neuronym.io.tables import shown_table
@@ -235,8 +236,10 @@ def circuit(
     observed = _observe(
         model, data, images, table, weights, [*lower, target_layer], activations, known_concepts, progress
     )
-    class_names = open_class_names(classes) if isinstance(classes, str | Path) else classes
-    targets = _TargetLayer(observed, target_layer, class_names)
+    given = open_class_names(classes) if isinstance(classes, str | Path) else classes
+    n_classes = observed.layers[target_layer].n_neurons
+    names = named(given, n_classes, "classes", OptionError)
+    targets = _TargetLayer(observed, target_layer, None if names is None else [str(name) for name in names])
     main_target = targets.find(target)
     second_target = None if versus is None else targets.find(versus)
     title = targets.titles.get(main_target, "")

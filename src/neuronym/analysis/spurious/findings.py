@@ -17,6 +17,7 @@ from neuronym._util.files import check_target, reading, writing
 from neuronym._util.messages import no_such, some
 from neuronym.analysis.spurious.comparison import SuspectComparison
 from neuronym.data.activations import Activations, as_name
+from neuronym.data.labelled import inverted
 from neuronym.errors import FileError, OptionError
 from neuronym.inputs.alignment import as_concepts
 from neuronym.io.tables import shown_table
@@ -313,7 +314,14 @@ def _class_names(logits: Activations, names: Mapping[Name, str] | Sequence[str] 
     if names is None:
         return {}
     if isinstance(names, Mapping):
-        return dict(names)
+        by_name: dict[Name, Any] = {as_name(key): name for key, name in names.items()}
+        numbered = None if set(by_name) & set(logits.names) else inverted(names)
+        if numbered is not None:  # as in label2id
+            by_name = {number: name for number, name in numbered.items()}  # noqa: C416
+        unknown = [key for key in by_name if key not in logits.names]
+        if unknown:
+            raise no_such("neuron", unknown[0], logits.names)
+        return {key: str(name) for key, name in by_name.items()}
     if len(names) != logits.n_neurons:
         raise OptionError(f"class_names has {len(names)} names for {logits.n_neurons} classes: give one per class")
     return dict(zip(logits.names, names, strict=True))

@@ -118,6 +118,8 @@ def _names_columns(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first line names the columns: it is called like ids or classes, and differs from the others."""
     if len(rows) < 2 or is_file_name(rows[0][0]) or rows[0][1] in {row[1] for row in rows[1:]}:
         return False
+    if len(rows) > 2 and all(is_file_name(row[0]) for row in rows[1:]):
+        return True
     return is_called_like_ids(rows[0][0]) or _CALLED_CLASS.fullmatch(rows[0][1].strip()) is not None
 
 

@@ -7,13 +7,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from neuronym._util.messages import counted, some, warn
 from neuronym.data.concepts import Concepts
-from neuronym.data.ids import as_ids, counted_ids
+from neuronym.data.ids import as_ids, counted_ids, own_or_given, split_ids
+from neuronym.data.labelled import as_frame, listed
 from neuronym.errors import AlignmentError, ConceptsError, OptionError
 from neuronym.io.conll import open_tags
 from neuronym.io.files import open_concepts
@@ -32,7 +33,7 @@ _MARK = re.compile(r"^(##|▁|Ġ)|(</w>|@@)$")  # of a piece that begins, contin
 
 
 def from_regex(
-    texts: Iterable[str] | PathLike,
+    texts: Iterable[str] | Mapping[Any, str] | pd.DataFrame | PathLike,
     patterns: Mapping[str, str],
     *,
     sample_ids: Iterable[object] | None = None,
@@ -44,8 +45,9 @@ def from_regex(
 
     Parameters
     ----------
-    texts : iterable of str, str or Path
-        The texts, or the path of a table ``sample,text``.
+    texts : iterable of str, mapping, DataFrame, str or Path
+        The texts, or the path of a table ``sample,text``. The keys of a mapping, the index of a Series or table, or its
+        first column ``sample`` are the sample ids.
     patterns : mapping of str to str
         A regular expression for each concept, by the concept's name.
     sample_ids : iterable, optional
@@ -83,13 +85,31 @@ def from_regex(
             raise OptionError(
                 f"the pattern of {name!r} is not a valid regular expression: {pattern!r} ({error})"
             ) from error
-    if isinstance(texts, str | Path):
-        table_ids, texts = open_texts(texts)
-        sample_ids = table_ids if sample_ids is None else sample_ids
-    matches = [[pattern.search(text) is not None for pattern in compiled.values()] for text in texts]
+    own_ids, known = _texts_of(texts)
+    odd = [text for text in known if not isinstance(text, str)]
+    if odd:
+        raise ConceptsError(f"{counted(len(odd), 'sample')} without a text ({some(odd, 1)}): each sample needs one")
+    sample_ids = own_or_given(sample_ids, own_ids, "texts", ConceptsError)
+    matches = [[pattern.search(str(text)) is not None for pattern in compiled.values()] for text in known]
     matrix = np.array(matches, np.bool_).reshape(len(matches), len(compiled))
     concepts = Concepts.from_array(matrix, list(compiled), sample_ids=sample_ids)
     return finish(concepts, None, min_count, True, out, overwrite)
+
+
+def _texts_of(texts: Any) -> tuple[list[Any] | None, list[object]]:
+    """Texts and their ids, if they have any, from a list, mapping, Series, table or file."""
+    if isinstance(texts, str | Path):
+        table_ids, of_file = open_texts(texts)
+        return table_ids, list(of_file)
+    frame = None if isinstance(texts, Mapping) else as_frame(texts, "texts", ConceptsError)
+    if frame is None:
+        values, keys = listed(texts, "texts", ConceptsError)
+        return keys, values
+    body, ids = split_ids(frame, "texts", ConceptsError, recognize=False)
+    column = "text" if "text" in body.columns else body.columns[0] if body.shape[1] == 1 else None
+    if column is None:
+        raise ConceptsError(f"texts must be in a column text, but the table has {some(body.columns)}")
+    return ids, body[column].tolist()
 
 
 def from_tokens(
@@ -128,7 +148,10 @@ def from_tokens(
     """
     check_out(out, overwrite)
     ids, parents = open_parents(tokens)
-    of_texts = concepts if isinstance(concepts, Concepts) else open_concepts(concepts)
+    if isinstance(concepts, PathLike):
+        of_texts = open_concepts(concepts)
+    else:
+        of_texts = concepts if isinstance(concepts, Concepts) else Concepts.from_array(concepts)
     if of_texts.sample_ids is None:
         of_texts = of_texts.with_ids(counted_ids(of_texts.n_samples))
     return finish(of_texts.to_tokens(ids, parents), None, min_count, True, out, overwrite)
