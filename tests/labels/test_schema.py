@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from neuronym import Explanation, Formula, Label, Labels, OptionError
-from neuronym.labels.schema import COLUMNS, BestFormulaNumber, FormulaNumbers, LabelNumbers, column
+from neuronym.labels.schema import COLUMNS, FormulaNumbers, FromBestFormula, LabelNumbers, column
 from neuronym.report.page import report
 
 NAMES = [one.name for one in COLUMNS]
@@ -33,7 +33,7 @@ def full():
 
 
 def test_numbers_that_are_declared_have_a_column_and_columns_are_there():
-    of_best = {name for name, value in vars(LabelNumbers).items() if isinstance(value, BestFormulaNumber)}
+    of_best = {name for name, value in vars(LabelNumbers).items() if isinstance(value, FromBestFormula)}
     declared = {one.name for one in fields(FormulaNumbers)}
     assert {one.name for one in fields(LabelNumbers)} | of_best | declared - {"gain"} <= set(NAMES)
     assert declared - of_best == {"gain", "p_gain"}
@@ -154,7 +154,7 @@ def test_a_number_is_added_in_the_schema_alone(tmp_path):
     for old, new in (
         (")  # fmt: skip\n", row),
         ("    gain: float = math.nan\n", "    gain: float = math.nan\n    novel: float = math.nan\n"),
-        ("    auc, fraction, p, ", "    novel = BestFormulaNumber()\n    auc, fraction, p, "),
+        ("    auc, fraction, p, ", "    novel = FromBestFormula()\n    auc, fraction, p, "),
     ):
         assert text.count(old) == 1
         text = text.replace(old, new)

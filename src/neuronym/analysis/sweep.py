@@ -192,7 +192,7 @@ def _sweep(
     """Search and measure a block of neurons: array of ``_NUMBERS`` of shape (n_settings, n_neurons, length)."""
     searcher = searchers[0]
     block = activations.block(columns)
-    check_finite(split.whole.take(block))
+    check_finite(split.whole.select_rows(block))
     weighed = searcher.score.weigh(block, split.searched)
     constant = weighed.constant(split.searched)
     length = searcher.rules.length

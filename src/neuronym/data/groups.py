@@ -82,7 +82,7 @@ class SampleGroups:
         """The sample weight of each row, int64 of shape (n_rows,)."""
         return self.unit_weights[self.units]
 
-    def take(self, values: NDArray[Any]) -> NDArray[Any]:
+    def select_rows(self, values: NDArray[Any]) -> NDArray[Any]:
         """Select the samples in use from one value (or row of values) per sample of the activations.
 
         Parameters

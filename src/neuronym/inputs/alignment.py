@@ -147,9 +147,9 @@ class Aligned:
         return None if self.given_strata is None else self._by_row(self.given_strata, "strata")
 
     def _by_row(self, labels: Any, what: str) -> Ints:
-        return self.take(codes(labels, self.ids, self.activations.n_samples, what))
+        return self.select_rows(codes(labels, self.ids, self.activations.n_samples, what))
 
-    def take(self, values: NDArray[Any]) -> NDArray[Any]:
+    def select_rows(self, values: NDArray[Any]) -> NDArray[Any]:
         """Select the samples in use from one value (or row of values) per sample of the activations.
 
         Parameters

@@ -321,7 +321,7 @@ def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: SampleGro
     """Make the error that lists the neurons with NaN or infinity in the samples used, with counts."""
     counts: dict[Name, int] = {}
     for block in taken.blocks(columns):
-        bad = np.count_nonzero(~np.isfinite(groups.take(taken.block(block))), axis=0)
+        bad = np.count_nonzero(~np.isfinite(groups.select_rows(taken.block(block))), axis=0)
         counts.update((taken.names[block[j]], int(bad[j])) for j in np.flatnonzero(bad))
     listed = ", ".join(f"{name}: {count}" for name, count in list(counts.items())[:5])
     more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""

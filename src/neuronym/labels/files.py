@@ -16,7 +16,7 @@ from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import FileError
 from neuronym.labels.label import Explanation, Label
-from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, BestFormulaNumber, present_value
+from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, FromBestFormula, present_value
 from neuronym.types import JsonDict, PathLike
 
 __all__ = ["as_json", "as_label", "as_row", "columns_of", "read_rows", "write_rows"]
@@ -31,7 +31,7 @@ _FLOATS = ("number", "p")
 # In a path and among the runners-up a formula is a dict. The best formula's numbers are columns of their own, except
 # those in _STEP_ONLY, which a label does not share with it.
 _OF_FORMULA = ("auc", "fraction", "count", "length", *FORMULA_NUMBERS)
-_STEP_ONLY = [name for name in FORMULA_NUMBERS if not isinstance(getattr(Label, name, None), BestFormulaNumber)]
+_STEP_ONLY = [name for name in FORMULA_NUMBERS if not isinstance(getattr(Label, name, None), FromBestFormula)]
 
 
 def columns_of(labels: Iterable[Label]) -> list[str]:

@@ -1,7 +1,7 @@
 """The columns of labels, defined once: their order, types and descriptions, and where each is displayed.
 
 Files, DataFrames, the printed table and the page are generated from ``COLUMNS``. To add a number, add its row there and
-a field to ``FormulaNumbers`` or ``LabelNumbers`` below; a number of the formula also needs an ``BestFormulaNumber`` in
+a field to ``FormulaNumbers`` or ``LabelNumbers`` below; a number of the formula also needs an ``FromBestFormula`` in
 ``LabelNumbers``. Then compute it.
 """
 
@@ -20,9 +20,9 @@ __all__ = [
     "COLUMNS",
     "FORMULA_NUMBERS",
     "LABEL_NUMBERS",
-    "BestFormulaNumber",
     "Column",
     "FormulaNumbers",
+    "FromBestFormula",
     "LabelNumbers",
     "column",
     "describe_numbers",
@@ -224,19 +224,19 @@ class _Labelled(Protocol):
     def best(self) -> object: ...
 
 
-class BestFormulaNumber:
+class FromBestFormula:
     """A number of the best formula as an attribute of its label; NaN without a formula."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     @overload
-    def __get__(self, label: None, owner: type) -> BestFormulaNumber: ...
+    def __get__(self, label: None, owner: type) -> FromBestFormula: ...
 
     @overload
     def __get__(self, label: _Labelled, owner: type) -> float: ...
 
-    def __get__(self, label: _Labelled | None, owner: type) -> BestFormulaNumber | float:
+    def __get__(self, label: _Labelled | None, owner: type) -> FromBestFormula | float:
         if label is None:
             return self
         return math.nan if label.best is None else float(getattr(label.best, self.name))
@@ -275,8 +275,8 @@ class LabelNumbers:
     stability_concepts: float = math.nan
     stability_overlap: float = math.nan
 
-    auc, fraction, p, log10_p, auc_heldout, auc_low, auc_high = (BestFormulaNumber() for _ in range(7))
-    difference, precision, recall, average_precision = (BestFormulaNumber() for _ in range(4))
+    auc, fraction, p, log10_p, auc_heldout, auc_low, auc_high = (FromBestFormula() for _ in range(7))
+    difference, precision, recall, average_precision = (FromBestFormula() for _ in range(4))
 
 
 FORMULA_NUMBERS = tuple(one.name for one in fields(FormulaNumbers))

@@ -91,9 +91,9 @@ class NeuronView:
         )
         layer = one.activations
         column = layer.block(layer.indices([label.neuron]))[:, 0]
-        values = one.take(column)
+        values = one.select_rows(column)
         _check_values(values, neuron_of(label))
-        rows = one.take(np.arange(len(column), dtype=np.int64))
+        rows = one.select_rows(np.arange(len(column), dtype=np.int64))
         view = cls(label, values, one.concepts, rows, one.ids, len(column))
         if label.layer not in layers:
             view._check_layer()

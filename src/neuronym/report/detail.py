@@ -98,7 +98,7 @@ class Layer:
     @property
     def rows(self) -> NDArray[np.int64]:
         """The numbers of the samples that are used."""
-        return self.aligned.take(self.numbers)
+        return self.aligned.select_rows(self.numbers)
 
     def values(self, columns: NDArray[np.intp]) -> AnyArray:
         """Return the activations of some neurons on the samples that are used.
@@ -108,7 +108,7 @@ class Layer:
         ActivationsError
             If they contain NaN or infinity.
         """
-        used = self.aligned.take(self.activations.block(columns))
+        used = self.aligned.select_rows(self.activations.block(columns))
         if used.dtype.kind == "f" and not np.isfinite(used).all():
             raise ActivationsError(f"activations of {self.name or 'neurons'} hold NaN or infinity: all must be finite")
         return used

@@ -180,7 +180,7 @@ class AUC:
         keys = np.empty((width, len(groups.units)), np.uint64)
         for start in range(0, n_neurons, width):
             stop = min(start + width, n_neurons)
-            part = groups.take(block[:, start:stop])
+            part = groups.select_rows(block[:, start:stop])
             _rank(part, groups, keys[: stop - start], sums[start:stop], ties[start:stop], bad[start:stop])
         return GroupSums(sums, ties, bad)
 
@@ -207,7 +207,7 @@ class AUC:
 
         n_neurons, row_groups = block.shape[1], groups.row_groups
         keys, bad = np.empty((n_neurons, groups.n_rows), np.uint64), np.zeros(n_neurons, np.int64)
-        _pack(groups.take(block), np.arange(groups.n_rows, dtype=np.uint32), keys, bad)
+        _pack(groups.select_rows(block), np.arange(groups.n_rows, dtype=np.uint32), keys, bad)
         keys.sort(axis=1)
         for weights in weightings:
             sums, ties = np.empty((n_neurons, groups.n_groups), np.int64), np.empty(n_neurons)

@@ -286,7 +286,7 @@ class PermutationTest:
 def _best_without_ties(bare: Activations, columns: NDArray[np.intp], searcher: Searcher, seed: int) -> Floats:
     """The best scores after breaking ties at random, float64 of shape (n_neurons, n_directions)."""
     groups = searcher.groups
-    block = groups.take(bare.block(columns))
+    block = groups.select_rows(bare.block(columns))
     places = np.empty(block.shape, np.int64)
     for j, column in enumerate(block.T):
         rng = np.random.default_rng([_UNTYING, seed, _digest(column)])

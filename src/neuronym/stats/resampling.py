@@ -61,7 +61,7 @@ def measure_formulas(
         For each neuron and direction, the ``measure`` of its formulas.
     """
     groups = searcher.groups
-    block = groups.take(activations.block(columns))
+    block = groups.select_rows(activations.block(columns))
     row_groups, weights = groups.row_groups, groups.row_weights
     extensions: dict[Code, NDArray[np.bool_]] = {}
     for code in (code for by_direction in codes for chosen in by_direction for code in chosen):
@@ -116,7 +116,7 @@ def cross_fit(
         formula found on all samples, and ``missing`` the share of folds that could not be measured.
     """
     raw, groups, weights = activations.block(columns), searcher.groups, searcher.groups.row_weights
-    block, n_folds = groups.take(raw), int(fold.max()) + 1
+    block, n_folds = groups.select_rows(raw), int(fold.max()) + 1
     trained = [np.where(fold != k, weights, 0) for k in range(n_folds)]
     each = np.full((n_folds, len(columns), len(searcher.directions)), np.nan, MEASURED)
     for k, weighed in enumerate(searcher.score.reweigh(raw, groups, trained)):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from neuronym.network.pooling import Pool
 
-__all__ = ["ConceptNeuron", "Detector", "FormulaNeurons", "compare", "compose"]
+__all__ = ["ChosenNeurons", "ConceptNeuron", "Detector", "compare", "compose"]
 
 DegreeMapping = Literal["empirical", "logistic"]
 Candidate = tuple[str | None, Name, bool]  # layer, neuron, whether it is low where the concept is present
@@ -131,7 +131,7 @@ class NeuronFinder:
                 columns = columns[[(layer, name, False) in among or (layer, name, True) in among for name in named]]
             for block in taken.blocks(columns) if len(columns) else ():
                 values = taken.block(block)
-                check_finite(self.groups.take(values))
+                check_finite(self.groups.select_rows(values))
                 sums = auc.weigh(values, part).sums[:, groups_inside].sum(axis=1)
                 high = (sums - n * (n + 1)) / (2 * n * (part.total - n))
                 for low in directions if among is None else (False, True):
@@ -146,7 +146,7 @@ class NeuronFinder:
             raise ActivationsError("there is no neuron to compose from")
         value, layer, place, low = leader
         taken = self.layers[layer]
-        column = self.groups.take(taken.block(np.array([place]))[:, 0])
+        column = self.groups.select_rows(taken.block(np.array([place]))[:, 0])
         heldout = self.measure(column[self.held], inside[self.held], low)["auc"]
         return ConceptNeuron(layer, taken.names[place], place, taken.n_neurons, low, value, float(heldout)), column
 
@@ -202,7 +202,7 @@ class Detector:
         The AUC on the held-out samples.
     auc_low, auc_high : float
         The 95% confidence interval of ``auc_heldout``.
-    choice : FormulaNeurons
+    choice : ChosenNeurons
         The choice of neurons, from which detectors with other t-norms and mappings can be made.
     """
 
@@ -214,7 +214,7 @@ class Detector:
     auc_heldout: float
     auc_low: float
     auc_high: float
-    choice: FormulaNeurons = field(repr=False, compare=False)
+    choice: ChosenNeurons = field(repr=False, compare=False)
 
     def compare(
         self,
@@ -319,7 +319,7 @@ class Detector:
         """
         aligned = inputs.align(activations, concepts, names=names, keep_common=align)
         inside = self.formula.evaluate(aligned[0].shown)
-        scores = aligned[0].take(self._scores(aligned))
+        scores = aligned[0].select_rows(self._scores(aligned))
         return float(measure(scores, inside[np.newaxis], np.ones(len(scores), np.int64))[0]["auc"])
 
     def to_torch(self, model: torch.nn.Module, pool: Pool = "mean") -> torch.nn.Module:
@@ -442,7 +442,7 @@ def compose(
     >>> found.parts["boat"].neuron, found.parts["house"].neuron, found.auc_heldout > found.single.auc_heldout
     (0, 1, True)
     """
-    choice = FormulaNeurons.of(
+    choice = ChosenNeurons.of(
         formula,
         activations,
         concepts,
@@ -501,7 +501,7 @@ def compare(
     unknown = [name for name in options if name not in known]
     if unknown:
         raise no_such("option", unknown[0], known)
-    return FormulaNeurons.of(formula, activations, concepts, **options).compared(norms, mappings)
+    return ChosenNeurons.of(formula, activations, concepts, **options).compared(norms, mappings)
 
 
 def _check_varies(concept: str, concepts: Concepts, held: NDArray[np.bool_]) -> None:
@@ -519,7 +519,7 @@ def _check_varies(concept: str, concepts: Concepts, held: NDArray[np.bool_]) -> 
 
 
 @dataclass(frozen=True)
-class FormulaNeurons:
+class ChosenNeurons:
     """The neurons chosen for a formula on the rows that are not held out; detectors are made of them.
 
     Made by ``of``, which takes the options of ``compose`` except for the t-norm and the mapping.
@@ -568,7 +568,7 @@ class FormulaNeurons:
         clusters: ClustersLike = None,
         seed: int = 0,
         align: Align = False,
-    ) -> FormulaNeurons:
+    ) -> ChosenNeurons:
         """Choose the best neuron for each concept, and for the whole formula.
 
         Parameters
@@ -599,7 +599,7 @@ class FormulaNeurons:
 
         Returns
         -------
-        FormulaNeurons
+        ChosenNeurons
             The neurons.
 
         Raises

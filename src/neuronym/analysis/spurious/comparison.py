@@ -108,7 +108,7 @@ class SuspectComparison:
 
     def _compare_block(self, block: AnyArray, permutations: int, seed: int) -> list[dict[str, Floats]]:
         """Compare a block of neurons for each suspect."""
-        values = self.groups.take(block)
+        values = self.groups.select_rows(block)
         check_finite(values)
         return [self._compare(k, values, permutations, seed) for k in range(len(self.suspects))]
 
@@ -143,7 +143,7 @@ class SuspectComparison:
         """Measure how the logits, probabilities and predictions of classes change, in one table per suspect."""
         from scipy.special import softmax
 
-        logits = np.asarray(self.groups.take(activations.block(activations.indices())), np.float64)
+        logits = np.asarray(self.groups.select_rows(activations.block(activations.indices())), np.float64)
         predicted = np.zeros(logits.shape)
         predicted[np.arange(len(logits)), logits.argmax(axis=1)] = 1
         shares = softmax(logits, axis=1), predicted
