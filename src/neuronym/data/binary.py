@@ -149,9 +149,7 @@ class _Odd:
         other = refused.get("other", {})
         if not self.identified and self.all_different & set(other):
             name = self.names[min(self.all_different & set(other))]
-            return (
-                f"if {name!r} holds the ids of samples, say so with id_column={name!r} (--id-column), or call it sample"
-            )
+            return f"if {name!r} holds sample ids, say so with id_column={name!r} (--id-column), or call it sample"
         remedies = ["count them as no with unknown='no'", "leave those samples out with unknown='drop'"]
         scores = any(isinstance(value, float | np.floating) for _, value in other.values())
         remedies.insert(0 if scores else 2, "binarize scores with Concepts.from_scores (neuronym concepts scores)")
