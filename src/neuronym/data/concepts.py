@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym._util.messages import counted, no_such, some
-from neuronym.data import binary
+from neuronym.data import binary, yes_no
 from neuronym.data.binary import Ints, stacked
 from neuronym.data.hierarchy import Hierarchy, check_known
 from neuronym.data.ids import as_ids, is_missing, match_ids, own_or_given, places, refuse_repeats, split_ids
@@ -146,7 +146,7 @@ class Concepts:
         ConceptsError
             If the shape, the names, the ids or the values cannot be used.
         """
-        reading = binary.Reading(unknown, blank, negative)
+        reading = yes_no.Reading(unknown, blank, negative)
         frame = as_frame(matrix, "concepts", ConceptsError)
         if frame is not None:
             return cls._of_frame(frame, reading, None, names=names, sample_ids=sample_ids, descriptions=descriptions)
@@ -164,10 +164,10 @@ class Concepts:
                 f"{counted(len(called), 'name')} for {counted(n_concepts, 'concept')}: give one name per concept"
             )
         if sparse:
-            read = binary.columns_of_sparse(array, called, reading)
+            read = yes_no.columns_of_sparse(array, called, reading)
         else:
             columns = binary.columns_of(array)
-            read = binary.columns_of_dense(columns, n_samples, called, reading, identified=sample_ids is not None)
+            read = yes_no.columns_of_dense(columns, n_samples, called, reading, identified=sample_ids is not None)
         return cls._read(*read, called, sample_ids, descriptions)
 
     @classmethod
@@ -226,13 +226,13 @@ class Concepts:
         found = as_frame(frame, "concepts", ConceptsError)
         if found is None:
             raise ConceptsError(f"concepts must be a DataFrame, not {type(frame).__name__}")
-        return cls._of_frame(found, binary.Reading(unknown, blank, negative), id_column)
+        return cls._of_frame(found, yes_no.Reading(unknown, blank, negative), id_column)
 
     @classmethod
     def _of_frame(
         cls,
         frame: pd.DataFrame,
-        reading: binary.Reading,
+        reading: yes_no.Reading,
         id_column: str | None,
         *,
         names: Any = None,
@@ -252,7 +252,7 @@ class Concepts:
         columns = (
             binary.columns_of(body.to_numpy()) if alike else (body.iloc[:, c].to_numpy() for c in range(body.shape[1]))
         )
-        read = binary.columns_of_dense(columns, len(body), called, reading, identified=ids is not None)
+        read = yes_no.columns_of_dense(columns, len(body), called, reading, identified=ids is not None)
         return cls._read(*read, called, ids, descriptions)
 
     @classmethod

@@ -140,7 +140,7 @@ def _check_classes(sets: Sequence[set[str]], file: PathLike) -> None:
             f"the classes in {str(file)!r} are {some(sorted(classes))}, which say yes or no to one concept: add a "
             "first line such as 'sample dog' and read the file with from_table (neuronym concepts table)"
         )
-    if len(classes) >= len(sets) >= _MANY:
+    if len(classes) == len(sets) >= _MANY and all(len(one) == 1 for one in sets):
         warn(
             f"there are {counted(len(classes), 'class')} for {counted(len(sets), 'sample')} in {str(file)!r} "
             f"({some(sorted(classes))}): are the columns swapped, or are there several classes in a cell (separator, "
