@@ -98,7 +98,12 @@ DOORS = [
 def through(request, tables, tmp_path):
     """A function of activations and concepts that gives all that a front door gives of them, as comparable values."""
     labels = label(*tables, holdout=0.5)
-    return lambda activations, concepts: request.param(labels, activations, concepts, tmp_path / "report")
+
+    def door(activations, concepts):
+        return request.param(labels, activations, concepts, tmp_path / "report")
+
+    door.door = request.param
+    return door
 
 
 def test_two_tables_in_different_orders_give_the_same_result(tables, through):
@@ -129,6 +134,24 @@ def test_tables_that_disagree_are_refused_alike(tables, through, change):
         concepts = concepts.set_axis([f"other{i}" for i in range(N)])
     with pytest.raises(AlignmentError, match=r"no sample id is common to .*activations .*: both must"):
         through(activations, concepts)
+
+
+def test_a_shuffled_table_beside_an_array_is_refused(tables, through):
+    """An index 0, 1, 2, … in another order may be ids or left over from shuffling."""
+    activations, concepts = (one.reset_index(drop=True) for one in tables)
+    turned = Concepts.from_frame(concepts.sample(frac=1, random_state=2))
+    with pytest.raises(AlignmentError, match=r"counts its rows in another order.*reset_index\(drop=True\).*sample_ids"):
+        through(activations.to_numpy() if through.door is not same_circuit else activations, turned)
+
+
+def test_ids_on_one_side_alone_are_warned_of(tables, through):
+    activations, concepts = tables
+    bare = Activations(activations.to_numpy(), ["a", "b"])
+    bare = bare if through.door is not same_circuit else activations.reset_index(drop=True)
+    with pytest.warns(
+        UserWarning, match="sample ids are in concepts .* but not in .*activations.* matched by position"
+    ):
+        through(bare, Concepts.from_frame(concepts))
 
 
 def test_samples_of_one_side_alone_are_refused_with_a_remedy(tables, through):

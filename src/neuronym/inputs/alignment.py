@@ -216,7 +216,7 @@ def align(
     rows_by_samples: dict[object, UsedSamples] = {}
     for layer, given in _of_layers(as_layers(activations), layers).items():
         own, shown = as_activations(given), parsed
-        if shown is not None and is_frame(given) and is_frame(concepts):
+        if shown is not None and _both_count(given, concepts, own, shown):
             own, shown = by_index(own, shown)
         ids = own.sample_ids if shown is None else _ids_of(own, shown)
         if aligned and ids != aligned[0].ids and any(is_by_place(one) for one in (clusters, strata, weights)):
@@ -458,10 +458,19 @@ def _as_columns(given: Mapping[Any, Any]) -> Any:
 
 
 def is_frame(given: Any) -> bool:
-    """Whether an object is a table or column of pandas, or a file of one, whose index at least numbers the rows."""
-    if isinstance(given, str | Path):
-        return is_of_pandas(given)
+    """Whether an object is a table or column of pandas, whose index numbers the rows if it does not name them."""
     return hasattr(given, "iloc")
+
+
+def _both_count(given: Any, concepts: Any, own: Activations, shown: Concepts) -> bool:
+    """Whether both sides are tables of pandas, so that the row numbers of one are ids beside those of the other."""
+    if is_frame(given) and is_frame(concepts):
+        return True
+    files = [one for one in (given, concepts) if isinstance(one, str | Path)]
+    known = [is_count(own.sample_ids), is_count(shown.sample_ids)]
+    return (
+        any(known) and all(is_frame(one) or one in files for one in (given, concepts)) and all(map(is_of_pandas, files))
+    )
 
 
 def check_finite(values: NDArray[Any]) -> None:
