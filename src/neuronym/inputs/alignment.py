@@ -466,11 +466,9 @@ def _both_count(given: Any, concepts: Any, own: Activations, shown: Concepts) ->
     """Whether both sides are tables of pandas, so that the row numbers of one are ids beside those of the other."""
     if is_frame(given) and is_frame(concepts):
         return True
-    files = [one for one in (given, concepts) if isinstance(one, str | Path)]
-    known = [is_count(own.sample_ids), is_count(shown.sample_ids)]
-    return (
-        any(known) and all(is_frame(one) or one in files for one in (given, concepts)) and all(map(is_of_pandas, files))
-    )
+    if not is_count(own.sample_ids) and not is_count(shown.sample_ids):
+        return False
+    return all(is_of_pandas(one) if isinstance(one, str | Path) else is_frame(one) for one in (given, concepts))
 
 
 def check_finite(values: NDArray[Any]) -> None:
