@@ -58,7 +58,8 @@ def read_csv(path: PathLike, what: str, kinds: Callable[[TextTable], Sequence[An
         if "UTF8" in str(error) or "UTF-8" in str(error):
             table.reread()
             return _typed_rows(table, types)
-        table.explain()
+        if "columns" in str(error):  # rows of the wrong length, which Arrow cannot name by line
+            table.explain()
         raise
 
 
