@@ -115,7 +115,7 @@ def label_command(
 ) -> None:
     """Find the formula of concepts that each neuron detects best.
 
-    Samples are matched by id if the first column is called sample, and by position otherwise.
+    Samples are matched by id if both files have ids, and by position otherwise.
     """
     align_of(options)
     if out is not None:

@@ -73,11 +73,13 @@ def label(
     Parameters
     ----------
     activations : ActivationsLike
-        Finite real numbers of shape (n_samples, n_neurons): an array or tensor, a DataFrame, ``Activations``, or the
-        path of a file. Several layers are a mapping from layer name to any of these, or a Zarr store.
+        Finite real numbers of shape (n_samples, n_neurons): an array, tensor or sparse matrix, a table of pandas,
+        polars, Arrow or xarray, ``Activations``, or the path of a file. Several layers are a mapping from layer name to
+        any of these, or a Zarr store.
     concepts : ConceptsLike
-        Which concepts each sample shows: a dense or sparse bool array of shape (n_samples, n_concepts), a DataFrame,
-        a list with a set of concept names per sample, ``Concepts``, or the path of a file.
+        Which concepts each sample shows: a dense or sparse bool array of shape (n_samples, n_concepts), a table of
+        pandas, polars, Arrow or xarray, a list with a set of concept names per sample or a mapping from sample id to
+        set, ``Concepts``, or the path of a file.
     names : iterable of str, optional
         The names of the concepts, for ``concepts`` given as an array.
     neurons : iterable of int or str, or slice, optional
