@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import counted, some
-from neuronym.data.ids import is_count
+from neuronym.data.ids import is_count, is_missing
 from neuronym.data.labelled import inverted, listed, to_array
 from neuronym.errors import ConceptsError, OptionError
 
@@ -111,13 +111,30 @@ def columns_of_sets(sets: Sequence[Any]) -> tuple[Ints, Ints, list[str]]:
             f"each sample needs a set of names; found {counted(len(half), 'mapping')} with values of no "
             f"({some(half, 1)}): give a table of yes and no"
         )
-    members = [{str(name) for name in s} for s in sets]
+    whole = [{_member(name) for name in s} for s in sets]
+    wrong = [name for s in whole for name in s if not isinstance(name, str | int | np.integer)]
+    if wrong:
+        raise ConceptsError(
+            f"names of concepts in sets must be texts or numbers, but {counted(len(wrong), 'one')} "
+            f"{'is' if len(wrong) == 1 else 'are'} not ({some(wrong, 1)}): name each concept"
+        )
+    members = [{str(name) for name in s} for s in whole]
     names = sorted(set().union(*members))
     place = {name: c for c, name in enumerate(names)}
     pairs = [(place[name], row) for row, shown in enumerate(members) for name in shown]
     table = np.array(pairs, np.int64).reshape(-1, 2)
     ptr, samples = columns_of_pairs(table[:, 0], table[:, 1], len(names))
     return ptr, samples, names
+
+
+def _member(name: Any) -> object:
+    """A name in a set, as a Python object; a missing one as None."""
+    if isinstance(name, bytes):
+        return name.decode(errors="replace")
+    if type(name) is str:
+        return name
+    value = name.item() if hasattr(name, "item") and np.ndim(name) == 0 else name
+    return None if is_missing(value) else value
 
 
 def columns_of_classes(array: NDArray[Any], names: Any) -> tuple[Ints, Ints, list[str]]:

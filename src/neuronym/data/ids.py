@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from neuronym.errors import AlignmentError, InputError, OptionError
 if TYPE_CHECKING:
     import pandas as pd
 
+
+Recognize = Literal["all", "called", "none"]
 
 SAMPLE = "sample"  # the first column of a table, if it holds sample ids
 
@@ -233,39 +235,38 @@ def split_ids(
     error: type[InputError],
     id_column: str | None = None,
     *,
-    recognize: bool = True,
+    recognize: Recognize = "all",
 ) -> tuple[pd.DataFrame, list[object] | None]:
     """Separate the sample ids from a DataFrame: a column of ids, or an index other than 0, 1, 2, ….
-
-    Without ``recognize``, only ``id_column`` or a first column ``sample`` is a column of ids.
 
     Raises
     ------
     InputError
-        If there is no column ``id_column``, or no telling which of several columns has the ids.
+        If there is no column ``id_column``, or no telling which of several columns, or of a column and the index, has
+        the ids.
     """
     labels = labels_of(frame.index)
-    said = not recognize or frame.index.name or (labels is not None and not is_count(list(map(str, labels))))
+    kinds = [getattr(dtype, "kind", "O") for dtype in frame.dtypes]
 
     def cells(c: int, limit: int | None) -> list[object]:
-        column = frame.iloc[:limit, c]
-        return [] if column.dtype.kind in "bfcmM" else column.tolist()
+        return [] if kinds[c] in "bfcmM" else frame.iloc[:limit, c].tolist()
 
-    place = find_id_column(list(frame.columns), cells, what, error, id_column, said=said)
-    if place is None:
-        if labels is not None and len(set(labels)) < len(labels) and frame.index.dtype.kind in "iu":
-            raise error(
-                f"the index of {what} has row numbers more than once, such as after concatenating tables: "
-                "number the rows anew with reset_index(drop=True), or give ids with sample_ids"
-            )
-        return frame, labels
-    ids = frame.iloc[:, place].tolist()
-    return frame.iloc[:, [c for c in range(frame.shape[1]) if c != place]], unless_numbered(frame.columns[place], ids)
-
-
-def unless_numbered(name: object, ids: list[Any]) -> list[Any] | None:
-    """The ids of a column; None for a nameless one that just counts the rows, as pandas writes its index."""
-    return None if str(name) in _NAMELESS and tuple(map(str, ids)) == counted_ids(len(ids)) else ids
+    place, others = find_id_column(list(frame.columns), cells, what, error, id_column, recognize=recognize)
+    by_name = labels is not None and frame.index.dtype.kind not in "iu"
+    if by_name and place is not None and id_column is None and str(frame.columns[place]) not in (SAMPLE, *_NAMELESS):
+        raise error(
+            f"both the index of {what} ({some(labels or ())}) and the column {frame.columns[place]!r} could hold ids "
+            f"of samples: say id_column={str(frame.columns[place])!r}, or leave the column out"
+        )
+    body = frame if len(others) == frame.shape[1] else frame.iloc[:, others]
+    if place is not None:
+        return body, frame.iloc[:, place].tolist()
+    if labels is not None and len(set(labels)) < len(labels) and frame.index.dtype.kind in "iu":
+        raise error(
+            f"the index of {what} has row numbers more than once, such as after concatenating tables: "
+            "number the rows anew with reset_index(drop=True)"
+        )
+    return body, labels
 
 
 def find_id_column(
@@ -275,13 +276,13 @@ def find_id_column(
     error: type[InputError],
     id_column: str | None = None,
     *,
-    said: object = False,
-) -> int | None:
+    recognize: Recognize = "all",
+) -> tuple[int | None, list[int]]:
     """Find the column of a table that holds the sample ids.
 
     It is the column ``id_column``; else a first column ``sample``; else, with a warning, a column whose cells are all
     different and which is called like ids (``id``, ``image_id``, ``filename``, ``path``, ``key`` …), or holds file
-    names, or is the first and holds texts.
+    names, or is the first and holds texts. A first column without a name is an index: ids, or the numbers of rows.
 
     Parameters
     ----------
@@ -295,45 +296,83 @@ def find_id_column(
         The error to raise.
     id_column : str or None, default None
         The name of the column, if the user names it.
-    said : object, default False
-        If true, the table has ids elsewhere, and only ``id_column`` or a first column ``sample`` counts.
+    recognize : {"all", "called", "none"}, default "all"
+        Which other columns count: all of these, those called like ids, or none.
 
     Returns
     -------
-    int or None
+    place : int or None
         The index of the column; None if no column holds ids.
+    others : list of int
+        The columns that hold neither ids nor the numbers of rows.
     """
     texts = [str(name) for name in names]
+    indexed = len(texts) > 1 and texts[0] in _NAMELESS
+    counts = indexed and tuple(map(str, cells(0, None))) == counted_ids(len(cells(0, None)))
+    place = 0 if texts[:1] == [SAMPLE] else None
     if id_column is not None:
         if texts.count(id_column) != 1:
             raise error(f"id_column={id_column!r} must be a column of {what}, which has {some(texts)}")
-        return texts.index(id_column)
-    if texts and texts[0] in (SAMPLE, *_NAMELESS):
-        return 0
-    if said or len(texts) < 2:
-        return None
-    called = [c for c, name in enumerate(texts) if is_called_like_ids(name) and _are_ids(cells, c)]
-    files = [c for c in range(len(texts)) if c not in called and _are_ids(cells, c, _FILE)]
-    found = called or files or [c for c in (0,) if _are_ids(cells, c, _TEXT)]
+        place = texts.index(id_column)
+    elif place is None and len(texts) > 1 and recognize != "none":
+        known = range(int(indexed), len(texts))
+        place = _recognized(texts, known, cells, what, error, recognize == "called" or (indexed and not counts))
+    if indexed and place is None and not counts:
+        place = 0
+    elif indexed and place is not None and not counts and id_column is None:
+        raise error(
+            f"both the first column of {what}, which has no name, and the column {texts[place]!r} could hold sample "
+            f"ids: say which with id_column={texts[place]!r} {_OPTION}, or remove the other"
+        )
+    return place, [c for c in range(len(texts)) if c != place and not (c == 0 and indexed)]
+
+
+def _recognized(
+    names: Sequence[str],
+    known: Sequence[int],
+    cells: Callable[[int, int | None], list[object]],
+    what: str,
+    error: type[InputError],
+    called_only: bool,
+) -> int | None:
+    """The column of ids that is recognized by its name or cells, with a warning."""
+    alike = [c for c in known if is_called_like_ids(names[c])]
+    found = [c for c in alike if _are_ids(cells, c)]
+    if not found and not called_only:
+        found = [c for c in known if c not in alike and _are_ids(cells, c, _FILE)]
+        found = found or [c for c in known[:1] if c not in alike and _are_ids(cells, c, _TEXT)]
     if len(found) > 1:
         raise error(
-            f"the columns {some(texts[c] for c in found)} of {what} could all hold sample ids: say which with "
-            f"id_column={texts[found[0]]!r} (--id-column), or call it sample and put it first"
+            f"the columns {some(names[c] for c in found)} of {what} could all hold sample ids: say which with "
+            f"id_column={names[found[0]]!r} {_OPTION}, or call it sample and put it first"
         )
     for c in found:
         warn(
-            f"the column {texts[c]!r} of {what} is read as sample ids ({some(cells(c, 2))} …): call it sample, "
-            f"or say so with id_column={texts[c]!r} (--id-column)"
+            f"the column {names[c]!r} of {what} is read as sample ids ({some(cells(c, 2))} …): call it sample, "
+            f"or say so with id_column={names[c]!r} {_OPTION}"
         )
+    for c in alike if not found else ():
+        repeated = [cell for cell in cells(c, None) if isinstance(cell, int | np.integer) and cell not in (0, 1)]
+        if repeated:
+            warn(
+                f"the column {names[c]!r} of {what} is called like sample ids, but has repeats, so it is read as "
+                f"{what}: leave it out if that is not meant"
+            )
     return found[0] if found else None
 
 
+_OPTION = "(--id-column of neuronym concepts)"
 _NAMELESS = ("", "Unnamed: 0")  # how tables name a column of row names
+_THING = (
+    "sample|patient|study|subject|case|scan|series|record|user|doc|text|video|frame|clip|slide|tile|cell|file|image|img"
+)
 _CALLED = re.compile(
-    r"(.*[\W_])?(ids?|uu?id|guid)|.*[a-z0-9](Id|ID)s?|(.*[\W_])?(file|image|img|photo|picture)[\W_]?(name|path|file|id)s?"
-    r"|(.*[\W_])?(filename|filepath|fname|path|file|url|uri|key|samples?|index|image|img)s?"
+    rf"(?!.*(class|label|categor|target|concept))((.*[\W_])?(ids?|uu?id|guid|pid|barcode|nr)|.*[a-z0-9](Id|ID)s?"
+    rf"|(.*[\W_])?({_THING}|photo|picture)[\W_]?(name|path|file|id|no|number|nr|barcode)s?"
+    r"|(.*[\W_])?(filename|filepath|fname|path|file|url|uri|key|samples?|index|image|img)s?|level_0|#)"
 )
 _FILE = re.compile(r".*[^.\s]\.[A-Za-z][A-Za-z0-9]{1,4}")
+_FRACTION = re.compile(r"\s*[-+]?\d*[.,]\d+([eE][-+]?\d+)?\s*")
 _SOME = re.compile(r"(?s).*\S.*")
 _TEXT = re.compile(r"(?s)(?!\s*[-+]?[\d.,]+([eE][-+]?\d+)?\s*$)(?!(?i:\s*(true|false|yes|no|nan)?\s*$)).*\S.*")
 
@@ -357,6 +396,8 @@ def _are_ids(cells: Callable[[int, int | None], list[object]], c: int, form: re.
         listed = cells(c, limit)
         different = set(map(str, listed))
         if len(listed) < 2 or len(different) < len(listed) or different <= {"0", "1"}:
+            return False
+        if any(isinstance(cell, str) and _FRACTION.fullmatch(cell) for cell in listed[:20]):
             return False
         fits = all(isinstance(cell, str) and (form or _SOME).fullmatch(cell) for cell in listed)
         if not fits and not (form is None and all(isinstance(cell, int | np.integer) for cell in listed)):

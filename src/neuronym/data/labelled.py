@@ -100,8 +100,10 @@ def _of_xarray(given: Any, what: str, error: type[InputError]) -> pd.DataFrame |
     if hasattr(given, "data_vars"):
         if len(given.dims) != 1:
             raise error(f"{what} from a Dataset must have one dimension, that of samples, not {some(given.dims)}")
-        found: pd.DataFrame = given.to_dataframe()
-        return found[list(given.data_vars)]
+        found: pd.DataFrame = given.to_dataframe()[list(given.data_vars)]
+        first = next(iter(given.data_vars.values()))
+        index = _row_labels(first, what, error)
+        return found if index is None else found.set_axis(index, axis=0)
     dims = [str(dim) for dim in given.dims]
     if any(dim.lower() in ("sample", "samples") for dim in dims[1:]):
         raise error(
@@ -109,10 +111,22 @@ def _of_xarray(given: Any, what: str, error: type[InputError]) -> pd.DataFrame |
         )
     if not 1 <= len(dims) <= 2:
         raise error(f"{what} must have two axes, not {len(dims)} ({some(dims)})")
-    index = given.indexes.get(given.dims[0])
+    index = _row_labels(given, what, error)
     if len(dims) == 1:
         return pd.Series(given.to_numpy(), index=index, name=given.name)
     return pd.DataFrame(given.to_numpy(), index=index, columns=given.indexes.get(given.dims[1]))
+
+
+def _row_labels(given: Any, what: str, error: type[InputError]) -> Any:
+    """The index of the first dimension, or else its only other coordinate."""
+    index = given.indexes.get(given.dims[0])
+    others = [name for name, one in given.coords.items() if one.dims == (given.dims[0],) and name not in given.dims]
+    if index is None and len(others) > 1:
+        raise error(
+            f"{what} have several coordinates along {str(given.dims[0])!r} ({some(map(str, others))}): choose one as "
+            f"ids with set_index({given.dims[0]}=…)"
+        )
+    return index if index is not None or not others else given.coords[others[0]].to_index()
 
 
 def as_frame(given: Any, what: str, error: type[InputError]) -> pd.DataFrame | None:
@@ -120,8 +134,9 @@ def as_frame(given: Any, what: str, error: type[InputError]) -> pd.DataFrame | N
     found = to_pandas(given, what, error)
     if found is None or found.ndim == 2:
         return found  # type: ignore[no-any-return]
-    frame: pd.DataFrame = found.to_frame("0" if found.name is None else found.name)
-    return frame if found.name is not None else frame.set_axis(range(1), axis=1)
+    unnamed = found.name is None or str(found.name) == ""  # as polars names a column without a name
+    frame: pd.DataFrame = found.to_frame("0" if unnamed else found.name)
+    return frame.set_axis(range(1), axis=1) if unnamed else frame
 
 
 def labels_of(index: Any) -> list[object] | None:
@@ -212,6 +227,9 @@ def named(
     if names is None:
         return None if own is None else list(own)
     values, keys = listed(list(names) if isinstance(names, str) else names, f"names of {what}", error)
+    odd = [value for value in values if isinstance(value, list | tuple | dict | set)]
+    if odd:
+        raise error(f"names of {what} must be texts or numbers, not {odd[0]!r}")
     if keys is not None and (isinstance(names, Mapping) or set(map(str, keys)) == set(map(str, range(n)))):
         values = _looked_up(dict(zip(keys, values, strict=True)), n, what, error, own)
     mine = [str(name) for name in own or ()]
@@ -229,11 +247,17 @@ def _looked_up(
 ) -> list[object]:
     """The names of columns 0 … n − 1 in a mapping."""
     by_text = {str(key): value for key, value in by_key.items()}
-    for columns in ([str(c) for c in range(n)], [str(name) for name in own or ()]):
-        if columns and all(column in by_text for column in columns):
-            if len(by_text) > n:
-                break
-            return [by_text[column] for column in columns]
+    fitting = []
+    for columns in ([str(name) for name in own or ()], [str(c) for c in range(n)]):
+        if columns and len(by_text) == n and all(column in by_text for column in columns):
+            fitting.append([by_text[column] for column in columns])
+    if len(fitting) > 1 and fitting[0] != fitting[1]:
+        raise error(
+            f"names of {what} are a mapping whose keys ({some(by_key)}) may be the names of the table's columns or "
+            "their numbers, which differ: rename the columns of the table instead"
+        )
+    if fitting:
+        return fitting[0]
     turned = inverted(by_key)
     if turned is not None and set(turned) == set(range(n)):
         return [turned[c] for c in range(n)]
@@ -266,6 +290,8 @@ def to_sparse(given: Any) -> Any:
     if hasattr(given, "tocsc"):
         return given
     tensor = given.detach().cpu().to_sparse_coo().coalesce()
+    if tensor.sparse_dim() != tensor.ndim:  # some dimensions are dense
+        tensor = tensor.to_dense().to_sparse().coalesce()
     rows_and_columns = tensor.indices().numpy()
     return coo_array((_of_tensor(tensor.values()), tuple(rows_and_columns)), shape=tuple(tensor.shape))
 

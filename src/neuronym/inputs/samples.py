@@ -186,7 +186,7 @@ def _of_frame(frame: Any) -> Samples:
     """Texts, or each row written out, with the ids of the index or first column."""
     if tuple(frame.columns) == TOKEN_COLUMNS:
         frame = frame[["sample", "parent", "text"]]  # the places of tokens say nothing to a reader
-    body, ids = split_ids(frame, "samples", OptionError, recognize=False)
+    body, ids = split_ids(frame, "samples", OptionError, recognize="called")
     names = [str(column) for column in body.columns]
     if not names:
         raise OptionError("a table of samples needs a column besides the ids, such as text")

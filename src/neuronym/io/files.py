@@ -167,7 +167,8 @@ def _from_table(table: pa.Table, path: PathLike, id_column: str | None) -> Activ
     import pyarrow as pa
 
     ids, places = split_ids(table, "activations", ActivationsError, id_column)
-    names = [table.column_names[place] for place in places]
+    listed_names = table.column_names
+    names = [listed_names[place] for place in places]
     columns = [_as_numbers(table.column(place)) for place in places]
     wrong = [name for name, c in zip(names, columns, strict=True) if not is_number(c.type)]
     if wrong:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from neuronym._util.files import kind_of, reading
 from neuronym._util.messages import counted, some
 from neuronym._util.text_tables import TEXT_TABLES, TextTable
-from neuronym.data.ids import SAMPLE, find_id_column, unless_numbered
+from neuronym.data.ids import SAMPLE, Recognize, find_id_column
 from neuronym.errors import FileError, InputError
 from neuronym.types import PathLike
 
@@ -188,27 +188,32 @@ def _range(described: Mapping[str, Any], path: PathLike) -> range:
 
 
 def split_ids(
-    table: pa.Table, what: str, error: type[InputError], id_column: str | None = None
+    table: pa.Table,
+    what: str,
+    error: type[InputError],
+    id_column: str | None = None,
+    *,
+    recognize: Recognize = "all",
 ) -> tuple[list[str] | None, list[int]]:
     """The sample ids of a table, if any, and the indices of the other columns."""
     import pyarrow as pa
 
-    def cells(c: int, limit: int | None) -> list[object]:
-        kind = table.schema.types[c]
-        texts = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
-        return table.column(c).slice(0, limit).to_pylist() if texts else []
+    names, types = table.column_names, table.schema.types  # each is built anew at every access
+    texts = [pa.types.is_string(one) or pa.types.is_large_string(one) or pa.types.is_integer(one) for one in types]
 
-    place = find_id_column(table.column_names, cells, what, error, id_column)
-    others = [c for c in range(table.num_columns) if c != place]
+    def cells(c: int, limit: int | None) -> list[object]:
+        return table.column(c).slice(0, limit).to_pylist() if texts[c] else []
+
+    place, others = find_id_column(names, cells, what, error, id_column, recognize=recognize)
     if place is None:
         return None, others
     ids = table.column(place)
     if ids.null_count:
         raise FileError(
             f"{counted(ids.null_count, 'row')} without a sample id: give ids to all rows, or remove the column "
-            f"{table.column_names[place]}"
+            f"{names[place]}"
         )
-    return unless_numbered(table.column_names[place], [str(i) for i in ids.to_pylist()]), others
+    return [str(i) for i in ids.to_pylist()], others
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -257,7 +262,10 @@ def text_column(path: PathLike, name: str | None, what: str) -> tuple[list[str] 
         If the file cannot be read or has no such column.
     """
     table = read_table(path, what)
-    ids, places = split_ids(table, what, FileError)
+    known = [place for place, one in enumerate(table.column_names) if one != name]  # the column wanted holds no ids
+    of_known, rest = split_ids(table.select(known), what, FileError, recognize="all" if name is None else "called")
+    ids = of_known
+    places = sorted([*(known[place] for place in rest), *set(range(table.num_columns)).difference(known)])
     names = [table.column_names[place] for place in places]
     column = names[0] if name is None and len(names) == 1 else name
     if column is None or names.count(column) != 1:

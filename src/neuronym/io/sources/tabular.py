@@ -112,7 +112,8 @@ def from_table(
 def _chosen(table: pa.Table, columns: Sequence[str] | None, id_column: str | None) -> tuple[list[str] | None, pa.Table]:
     """The sample ids of a table, and the columns that are wanted."""
     sample_ids, places = split_table(table, "concepts", ConceptsError, id_column)
-    names = [table.column_names[place] for place in places]
+    listed_names = table.column_names
+    names = [listed_names[place] for place in places]
     for name in columns or ():
         if names.count(name) != 1:
             raise no_such("column", name, names)

@@ -105,7 +105,7 @@ def _texts_of(texts: Any) -> tuple[list[Any] | None, list[object]]:
     if frame is None:
         values, keys = listed(texts, "texts", ConceptsError)
         return keys, values
-    body, ids = split_ids(frame, "texts", ConceptsError, recognize=False)
+    body, ids = split_ids(frame, "texts", ConceptsError, recognize="none")
     column = "text" if "text" in body.columns else body.columns[0] if body.shape[1] == 1 else None
     if column is None:
         raise ConceptsError(f"texts must be in a column text, but the table has {some(body.columns)}")
