@@ -200,7 +200,7 @@ def test_lists_that_are_something_else_are_refused_or_warned_of(tmp_path):
     with pytest.warns(UserWarning, match="names of columns"), pytest.raises(ConceptsError, match="from_table"):
         from_annotations(path)
     path.write_text("a.jpg golden retriever\nb.jpg cat\n")
-    with pytest.raises(FileError, match="line 1 have more words than a sample and a class: separate the two by a tab"):
+    with pytest.raises(FileError, match="line 1 have more than a sample and a class: keep the two, separated by a tab"):
         from_annotations(path)
     path.write_text("".join(f"{i}.jpg\tcat,{i}\n" for i in range(12)))
     with pytest.warns(UserWarning, match=r"12 classes for 12 samples in .*\(separator, --separator\)"):
@@ -228,3 +228,112 @@ def test_row_names_that_only_count_are_none(tmp_path):
     assert open_concepts(tmp_path / "c.parquet").names == ("dog", "cat")
     frame.iloc[[2, 0]].to_csv(tmp_path / "d.csv")
     assert open_concepts(tmp_path / "d.csv").sample_ids == ("2", "0")
+
+
+OF_COLUMNS = {
+    "filename,width,height,class,xmin\na.jpg,640,480,cat,3\nb.jpg,640,480,dog,4\n": [{"cat"}, {"dog"}],
+    "image_id,fold,label\na.jpg,1,cat\nb.jpg,2,dog\n": [{"cat"}, {"dog"}],
+    "label\tkind of photo\timage\ncat\tx\ta.jpg\ndog\ty\tb.jpg\n": [{"cat"}, {"dog"}],
+    "a.jpg,cat,12,13\nb.jpg,dog,1,2\n": [{"cat"}, {"dog"}],
+}
+
+
+@pytest.mark.parametrize("content", OF_COLUMNS)
+def test_of_several_columns_the_one_called_like_a_class_is_read(tmp_path, content):
+    (tmp_path / "a.csv").write_text(content)
+    found, _ = quietly(from_annotations, tmp_path / "a.csv")
+    assert (found.sample_ids, sets_of(found)) == (("a.jpg", "b.jpg"), OF_COLUMNS[content])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("image,width,height\na.jpg,640,480\n", "none or several are called like a class"),
+        ("a.jpg 1 0 1\nb.jpg 0 1 1\n", "say yes or no to a concept each: add a first line with their names"),
+        (
+            "x, 30.000, 40.000, 5\ny, 20.000, 30.000, 6\n",
+            "its second column holds numbers such as '30.000', no classes",
+        ),
+        ("a.jpg,train,cat\nb.jpg,test,dog\n", "have more than a sample and a class"),
+        ("a.jpg dog\na.jpg cat\n", "have several lines, such as 'a.jpg': .* sample,concept"),
+    ],
+)
+def test_columns_that_may_not_be_classes_are_refused(tmp_path, content, message):
+    (tmp_path / "a.csv").write_text(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises((FileError, ConceptsError), match=message):
+            from_annotations(tmp_path / "a.csv")
+
+
+def test_combined_labels_are_warned_of_wherever_they_come_from(tmp_path):
+    cells = ["clear primary", "agriculture clear primary", "haze primary", "agriculture haze primary", "clear primary"]
+    (tmp_path / "a.txt").write_text("".join(f"{i}.jpg\t{cell}\n" for i, cell in enumerate(cells)))
+    assert "several labels separated by ' '" in quietly(from_annotations, tmp_path / "a.txt")[1][0]
+    assert "several labels separated by '|'" in quietly(Concepts.from_classes, ["a|b", "a", "b", "b|c", "c"])[1][0]
+    for plain in (["great white shark", "white wolf", "tiger shark"], ["red car", "blue car", "red bus", "blue bus"]):
+        assert quietly(Concepts.from_classes, plain)[1] == []
+
+
+def test_text_says_yes_and_no_in_frames_as_in_files(tmp_path):
+    words = ["1", "0", "yes", "No", "T", "f", "1.0", "0e0", "TRUE", "wahr"]
+    right = [True, False, True, False, True, False, True, False, True, True]
+    frame = pd.DataFrame({"dog": words, "cat": words}, dtype=str)
+    frame.to_csv(tmp_path / "c.csv", index=False)
+    for found in (Concepts.from_frame(frame), open_concepts(tmp_path / "c.csv"), Concepts.from_array(frame.to_numpy())):
+        assert found.to_dense()[:, 1].tolist() == right
+    (tmp_path / "c.csv").write_text("sample,dog\na,1\nb,NA\nc,n/a\n")
+    assert open_concepts(tmp_path / "c.csv", blank="no")["dog"].tolist() == [True, False, False]
+    with pytest.raises(ConceptsError, match=r"2 values in 1 concept are neither .* blank='no'"):
+        open_concepts(tmp_path / "c.csv")
+
+
+def test_long_lines_quotes_and_lists_of_r_are_read(tmp_path):
+    names = [f"n{c}" for c in range(30_000)]
+    (tmp_path / "a.csv").write_text("\n".join([",".join(names), ",".join("1" * 30_000), ",".join("0" * 30_000)]) + "\n")
+    assert open_activations(tmp_path / "a.csv").matrix.shape == (2, 30_000)
+    (tmp_path / "r.txt").write_text('"a dog" "cat"\n"x 1" 1 0\n"y 2" 0 1\n')
+    found = open_concepts(tmp_path / "r.txt")
+    assert (found.names, found.sample_ids) == (("a dog", "cat"), ("x 1", "y 2"))
+    (tmp_path / "t.tsv").write_text('sample\ta\n"off himself, x\t1\nb\t0\n"c\t1\n')
+    found = open_concepts(tmp_path / "t.tsv")
+    assert (found.sample_ids, found["a"].tolist()) == (('"off himself, x', "b", '"c'), [True, False, True])
+
+
+@pytest.mark.parametrize("content", ["0.0,1.5,2.25\n1.0,2.0,3.0\n", "img1,1,0\nimg2,0,1\n", "1e-3,2\n3,4\n"])
+def test_a_first_line_of_data_is_refused(tmp_path, content):
+    (tmp_path / "a.csv").write_text(content)
+    for read in (open_concepts, open_activations):
+        with pytest.raises(FileError, match="the first line must name the columns, but contains"):
+            read(tmp_path / "a.csv")
+
+
+def test_an_empty_separator_is_refused(tmp_path):
+    (tmp_path / "c.csv").write_text("sample,label\na,dog\n")
+    for read in (from_table, from_annotations):
+        with pytest.raises(OptionError, match="separator must be a text of at least one character"):
+            read(tmp_path / "c.csv", separator="")
+
+
+def test_an_attribute_with_a_category_for_each_sample_is_warned_of():
+    frame = pd.DataFrame({"sample": range(40), "age": np.linspace(1, 90, 40)})
+    assert "'age' has 40 categories for 40 samples" in quietly(from_attributes, frame)[1][0]
+
+
+def test_ids_beside_an_index(tmp_path):
+    frame = pd.DataFrame({"image_id": range(1000, 1080), "n0": np.random.default_rng(0).normal(size=80)})
+    from neuronym import Activations
+
+    for left_over in (frame[frame["n0"] > 0], frame.rename_axis("row")):
+        found, said = quietly(Activations, left_over)
+        assert list(found.names) == ["n0"]
+        assert found.sample_ids == tuple(map(str, left_over["image_id"]))
+        assert "'image_id' of activations is read as sample ids" in said[0]
+    frame.to_csv(tmp_path / "a.csv")
+    found, _ = quietly(open_activations, tmp_path / "a.csv")
+    assert (list(found.names), found.sample_ids) == (["n0"], tuple(map(str, frame["image_id"])))
+    with (
+        pytest.warns(UserWarning, match="read as sample ids"),
+        pytest.raises(InputError, match="could hold ids of samples"),
+    ):
+        Activations(frame.set_axis([f"r{i}" for i in range(80)]))

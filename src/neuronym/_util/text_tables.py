@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from neuronym._util.files import reading
 from neuronym._util.messages import counted, some, warn
@@ -30,7 +30,7 @@ _SHOWN_LINES = 100  # the most lines to look at
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _NO_LETTERS = re.compile(rb"[\x80-\xbf]")  # at the start of a file: hardly text in Windows-1252
-_COMMA_NUMBER = re.compile(r"\s*[-+]?\d+,\d+\s*")
+_COMMA_NUMBER = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*")
 _DATA = re.compile(r"\s*[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?\s*|.*[^.\s]\.[A-Za-z][A-Za-z0-9]{1,4}")
 
 
@@ -40,13 +40,26 @@ class _Form:
 
     separator: str
     padded: bool = False
+    quotes: bool = True
 
     def rows(self, lines: Iterable[str], *, strict: bool = True) -> Iterator[list[str]]:
         """The cells of each line."""
         if self.separator == " ":
-            yield from (line.split() for line in lines)
-        else:
-            yield from csv.reader(lines, delimiter=self.separator, skipinitialspace=self.padded, strict=strict)
+            yield from (_words(line) for line in lines)
+            return
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE
+        limit = csv.field_size_limit(2**31 - 1)  # names and texts may be long
+        try:
+            yield from csv.reader(
+                lines, delimiter=self.separator, skipinitialspace=self.padded, strict=strict, quoting=quoting
+            )
+        finally:
+            csv.field_size_limit(limit)
+
+
+def _words(line: str) -> list[str]:
+    """The cells of a line separated by white space, of which quotes may hold some."""
+    return [whole if not whole.startswith('"') else whole[1:-1] for whole in re.findall(r'"[^"]*"|\S+', line)]
 
 
 class TextTable:
@@ -146,7 +159,7 @@ class TextTable:
 
     def _separator(self, body: list[str]) -> _Form:
         """The separator by which the first lines have equally many cells, or else the one of the first line."""
-        forms = [_Form(sign, _is_padded(sign, body)) for sign in ",;\t|"]
+        forms = [_Form(sign, _is_padded(sign, body), sign != "\t" or _is_quoted(body)) for sign in ",;\t|"]
         if self._may_be_spaced:
             forms = [*forms[2:3], *forms[:2], forms[3], _Form(" ")]
         widths = []
@@ -212,6 +225,11 @@ class TextTable:
         return self._form.separator
 
     @property
+    def quotes(self) -> bool:
+        """Whether cells of what ``open`` gives may be in quotes."""
+        return self._form.quotes or not self._plain
+
+    @property
     def separator(self) -> str:
         """The character between cells of what ``open`` gives."""
         return self._form.separator if self._plain else ","
@@ -228,7 +246,7 @@ class TextTable:
             return io.BytesIO(self._canonical)
         with open(self.path, "rb") as first:
             first.seek(self._mark)
-            next(csv.reader(iter(lambda: first.readline().decode(errors="replace"), ""), strict=True), None)
+            next(self._form.rows(iter(lambda: first.readline().decode(errors="replace"), "")), None)
             start = first.tell()
         file = open(self.path, "rb")  # noqa: SIM115 - the caller closes it
         file.seek(start)
@@ -242,6 +260,12 @@ class TextTable:
     def reread(self) -> None:
         """Give up the plain form, for text that turned out to be no UTF-8."""
         self._plain = False
+
+
+def _is_quoted(body: list[str]) -> bool:
+    """Whether quotes around cells between tabs are no part of the cells: each that opens closes in the same cell."""
+    cells = [cell for line in body for cell in line.rstrip("\r\n").split("\t") if cell.startswith('"')]
+    return all(len(cell) > 1 and cell.endswith('"') for cell in cells)
 
 
 def _preamble(lines: list[str]) -> tuple[int, list[str], str | None]:

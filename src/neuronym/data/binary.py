@@ -6,13 +6,14 @@ Columns are a pair of int64 arrays as in a compressed sparse column matrix: ``pt
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.messages import counted, some
+from neuronym._util.messages import counted, some, warn
 from neuronym.data.ids import is_count, is_missing
 from neuronym.data.labelled import inverted, listed, to_array
 from neuronym.errors import ConceptsError, OptionError
@@ -137,6 +138,27 @@ def _member(name: Any) -> object:
     return None if is_missing(value) else value
 
 
+def warn_of_combinations(cells: Iterable[object], where: str, remedy: str) -> None:
+    """Warn if cells seem to hold several labels each: parts between separators that recur.
+
+    ``remedy`` is a format of the separator.
+    """
+    times = Counter(str(cell) for cell in cells if not is_missing(cell))
+    for separator in ("|", ";", ",", " "):
+        parts = {value: [part.strip() for part in value.split(separator)] for value in times}
+        several = sorted(value for value in times if len(parts[value]) > 1 and all(parts[value]))
+        used = Counter(part for value in times for part in set(parts[value]))
+        if separator == " " and (len({len(one) for one in parts.values()}) < 2 or len(used) > len(times)):
+            continue  # rather names of several words
+        recurring = [value for value in several if all(used[part] > 1 for part in parts[value])]
+        if len(several) > 1 and 2 * len(recurring) >= len(several):
+            warn(
+                f"{where} seem to hold several labels separated by {separator!r}, such as {recurring[0]!r}, and each "
+                f"combination becomes a concept: " + remedy.format(separator)
+            )
+            return
+
+
 def columns_of_classes(array: NDArray[Any], names: Any) -> tuple[Ints, Ints, list[str]]:
     """Columns and names from one class per sample."""
     if array.shape == (0,):  # numpy reads an empty list as floats
@@ -148,6 +170,8 @@ def columns_of_classes(array: NDArray[Any], names: Any) -> tuple[Ints, Ints, lis
             f"classes must be a list of integers or texts, one per sample, not {array.dtype} of shape {array.shape}"
         )
     unique, code = np.unique(array, return_inverse=True)
+    if names is None and unique.dtype.kind not in "iu":
+        warn_of_combinations(unique.tolist(), "classes", "give sets of names, such as text.split({0!r})")
     if names is None:
         known, called = [str(u) for u in unique], [str(u) for u in unique]
     else:

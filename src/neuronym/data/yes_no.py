@@ -20,6 +20,27 @@ if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
 
+_WORDS = {
+    **dict.fromkeys(("1", "true", "yes", "t", "y", "wahr", "vrai", "ja", "oui"), True),
+    **dict.fromkeys(("0", "false", "no", "f", "n", "falsch", "faux", "nein", "non"), False),
+    **dict.fromkeys(("", "na", "n/a", "null", "none", "<na>"), None),
+}
+
+
+def as_bool(cell: object) -> object:
+    """A cell as True or False if it is yes or no, as None if it is blank, as a number if it is one; else unchanged."""
+    if not isinstance(cell, str):
+        return bool(cell) if cell in (0, 1) else cell
+    text = cell.strip().lower()
+    if text in _WORDS:
+        return _WORDS[text]
+    try:
+        number = float(text.replace("−", "-").replace(",", "."))
+    except ValueError:
+        return cell
+    return bool(number) if number in (0, 1) else number
+
+
 @dataclass(frozen=True)
 class Reading:
     """How to read values that are neither yes nor no.
@@ -68,6 +89,7 @@ class _Odd:
 
     def read(self, c: int, values: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which values of a concept count as yes, and which samples to drop."""
+        values = _without_texts(values)
         yes, no = _is(values, 1), _is(values, 0)
         drop = np.zeros(len(values), np.bool_)
         self.zeros = self.zeros or bool(no.any())
@@ -182,6 +204,18 @@ def columns_of_sparse(matrix: Any, names: Sequence[object], reading: Reading) ->
         yes = _is(values, 1)
     concept = np.repeat(np.arange(len(names)), np.diff(ptr))
     return *columns_of_pairs(concept[yes], samples[yes], len(names)), keep
+
+
+def _without_texts(column: NDArray[Any]) -> NDArray[Any]:
+    """A column in which texts that say yes or no, or are numbers, count as these."""
+    if column.dtype.kind not in "OUT":
+        return column
+    known = {cell: as_bool(str(cell)) for cell in set(filter(lambda cell: isinstance(cell, str), column))}
+    if not known:
+        return column
+    parsed = np.empty(len(column), object)
+    parsed[:] = [known[cell] if isinstance(cell, str) else cell for cell in column]
+    return parsed
 
 
 def _is(column: NDArray[Any], value: int) -> NDArray[np.bool_]:

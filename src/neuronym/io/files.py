@@ -20,6 +20,7 @@ from neuronym.data.activations import Activations, side_by_side
 from neuronym.data.binary import columns_of_pairs
 from neuronym.data.concepts import Concepts
 from neuronym.data.ids import SAMPLE, is_called_like_ids, is_file_name, is_missing
+from neuronym.data.yes_no import as_bool
 from neuronym.errors import ActivationsError, ConceptsError, FileError
 from neuronym.io.tables import (
     TABLES,
@@ -392,9 +393,6 @@ def multi_hot(table: pa.Table, ids: list[str] | None, **reading: Any) -> Concept
     return Concepts.from_array(matrix, names, sample_ids=ids, **reading)
 
 
-_YES_NO = {"0": False, "1": True, "false": False, "true": True, "no": False, "yes": True}
-
-
 def _yes_no(column: Any) -> NDArray[Any]:
     """A column as bool, or as objects if any cell is neither yes nor no; an empty cell is None."""
     import pyarrow as pa
@@ -402,26 +400,12 @@ def _yes_no(column: Any) -> NDArray[Any]:
     encoded = column.combine_chunks()
     encoded = encoded if pa.types.is_dictionary(encoded.type) else encoded.dictionary_encode()
     cells = encoded.dictionary.to_pylist()
-    parsed = [_as_bool(cell) for cell in cells]
+    parsed = [as_bool(cell) for cell in cells]
     code = encoded.indices.fill_null(len(cells)).to_numpy(zero_copy_only=False)
     clean = all(isinstance(value, bool) for value in parsed) and not encoded.null_count
     values = np.array(parsed, np.bool_) if clean else np.array([*parsed, None], object)
     column_values: NDArray[Any] = values[code]
     return column_values
-
-
-def _as_bool(cell: object) -> object:
-    """A cell as True or False if it is yes or no, as None if it is blank, as a number if it is one; else unchanged."""
-    if not isinstance(cell, str):
-        return bool(cell) if cell in (0, 1) else cell
-    text = cell.strip().lower()
-    if not text or text in _YES_NO:
-        return _YES_NO.get(text)
-    try:
-        number = float(text.replace("−", "-").replace(",", "."))
-    except ValueError:
-        return cell
-    return bool(number) if number in (0, 1) else number
 
 
 def _from_lists(table: pa.Table, path: PathLike) -> Concepts:

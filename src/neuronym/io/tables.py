@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from neuronym._util.files import kind_of, reading
 from neuronym._util.messages import counted, some
 from neuronym._util.text_tables import TEXT_TABLES, TextTable
-from neuronym.data.ids import SAMPLE, Recognize, find_id_column
+from neuronym.data.ids import SAMPLE, Recognize, find_id_column, is_called_like_ids
 from neuronym.errors import FileError, InputError
 from neuronym.types import PathLike
 
@@ -80,7 +81,10 @@ def _typed_rows(table: TextTable, types: Sequence[Any]) -> pa.Table:
             read_options=arrow.ReadOptions(column_names=list(places), block_size=_BLOCK_BYTES),
             # With a single column, an empty line is a row with a missing cell.
             parse_options=arrow.ParseOptions(
-                delimiter=table.separator, newlines_in_values=True, ignore_empty_lines=len(places) > 1
+                delimiter=table.separator,
+                quote_char='"' if table.quotes else False,
+                newlines_in_values=table.quotes,
+                ignore_empty_lines=len(places) > 1,
             ),
             convert_options=arrow.ConvertOptions(
                 column_types=places, strings_can_be_null=False, decimal_point=table.decimal
@@ -95,25 +99,35 @@ def _check_names(table: TextTable) -> None:
     if table.quoted:  # quoted names are intentional
         return
     where = f"cannot read {str(table.path)!r}: the first line must name the columns, but contains "
-    if all(_is_decimal(name) for name in table.names):
-        raise FileError(where + f"numbers ({some(table.names)})")
     images = [name for name in table.names if _IMAGE.fullmatch(name)]
     if images:
         raise FileError(
             where + f"the name of a file ({images[0]!r}): add a line of names, or, for a list of samples and classes, "
             "use neuronym concepts annotations"
         )
+    numbers = [name for name in table.names if _is_number(name)]
+    counts = [float(name) for name in numbers] == list(range(len(numbers)))
+    if len(numbers) == len(table.names) and not counts and any(_is_fraction(name) for name in numbers):
+        raise FileError(where + f"numbers ({some(table.names)})")
+    first = table.names[0] in (SAMPLE, "") or is_called_like_ids(table.names[0])
+    if len(numbers) == len(table.names) - 1 > 0 and not first and not counts and set(numbers) <= {"0", "1", "-1"}:
+        raise FileError(where + f"{some(table.names)}")
 
 
 _IMAGE = re.compile(r"(?i).*[^.\s]\.(jpe?g|png|bmp|gif|ppm|tiff?|webp|jfif)")
 
 
-def _is_decimal(name: str) -> bool:
-    """Whether text is a number with a fraction, which cannot be the name of a column."""
+def _is_number(name: str) -> bool:
+    """Whether text is a number."""
     try:
-        return float(name) != int(float(name))
-    except (ValueError, OverflowError):
+        return math.isfinite(float(name))
+    except ValueError:
         return False
+
+
+def _is_fraction(name: str) -> bool:
+    """Whether a number is not written as a whole one, which cannot be the name of a column."""
+    return not name.strip().lstrip("-").isdecimal()
 
 
 def read_table(path: PathLike, what: str) -> pa.Table:
@@ -160,10 +174,12 @@ def read_parquet(path: PathLike, what: str) -> pa.Table:
 
 
 def is_of_pandas(path: PathLike) -> bool:
-    """Whether a file is a Parquet file that pandas wrote, with its index."""
+    """Whether a file is a table that pandas wrote with its index: Parquet, or text whose first column has no name."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
+    if str(path).lower().endswith(TEXT_TABLES) and Path(path).is_file():
+        return TextTable(path, "a table").names[:1] == [""]
     if not str(path).lower().endswith(".parquet") or not Path(path).is_file():
         return False
     with reading(path, "a table", pa.ArrowException):

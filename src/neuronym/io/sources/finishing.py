@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     pass
 
 
-__all__ = ["check_out", "expanded", "finish"]
+__all__ = ["check_out", "check_separator", "expanded", "finish"]
 
 
 def check_out(out: PathLike | None, overwrite: bool) -> None:
@@ -23,6 +23,12 @@ def check_out(out: PathLike | None, overwrite: bool) -> None:
     if out is not None:
         kind_of(out, (".parquet",), "saved concepts")
         check_target(out, overwrite)
+
+
+def check_separator(separator: str | None) -> None:
+    """Refuse a separator without characters."""
+    if separator == "":
+        raise OptionError("separator must be a text of at least one character, such as '|', not ''")
 
 
 def expanded(concepts: Concepts, above: Hierarchy | None, min_classes: int) -> Concepts:

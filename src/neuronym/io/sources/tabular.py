@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from neuronym._util.messages import no_such, some, warn
 from neuronym.data.activations import Activations
+from neuronym.data.binary import warn_of_combinations
 from neuronym.data.concepts import Concepts
 from neuronym.data.depths import as_hierarchy
 from neuronym.data.ids import SAMPLE, is_missing, refuse_repeats, split_ids
 from neuronym.data.labelled import as_frame
 from neuronym.errors import ConceptsError
 from neuronym.io.files import concepts_of, labels_in, multi_hot, open_activations
-from neuronym.io.sources.finishing import check_out, expanded, finish
+from neuronym.io.sources.finishing import check_out, check_separator, expanded, finish
 from neuronym.io.tables import read_table
 from neuronym.io.tables import split_ids as split_table
 from neuronym.types import HierarchyLike, LayerLike, Negative, PathLike, Unknown
@@ -93,6 +93,7 @@ def from_table(
         If the hierarchy contains none of the concepts.
     """
     check_out(out, overwrite)
+    check_separator(separator)
     above = None if hierarchy is None else as_hierarchy(hierarchy)
     table = read_table(file, "concepts")
     if attributes:
@@ -145,11 +146,12 @@ def _of_categories(
 ) -> Concepts:
     """A concept ``attribute=value`` for each category of each attribute."""
     for name, cells in columns.items() if separator is None else ():
-        found = _separator_in(cells)
-        if found:
+        warn_of_combinations(cells, f"cells of {name!r}", "split them with separator={0!r} (--separator)")
+        n_values = len({str(cell) for cell in cells if not is_missing(cell)})
+        if n_values > max(20, len(cells) // 2):
             warn(
-                f"cells of {name!r} seem to hold several labels separated by {found[0]!r}, such as {found[1]!r}, and "
-                f"each combination becomes a concept: split them with separator={found[0]!r} (--separator)"
+                f"the attribute {name!r} has {n_values} categories for {len(cells)} samples, each of which becomes a "
+                "concept: cut numbers into ranges, or leave the column out with columns (--columns)"
             )
     parts = [
         [{f"{name}={label}" for label in labels_in(cell, separator)} for cell in cells]
@@ -157,18 +159,6 @@ def _of_categories(
     ]
     sets = [set().union(*of_sample) for of_sample in zip(*parts, strict=True)] if parts else []
     return Concepts.from_sets(sets, sample_ids=ids)
-
-
-def _separator_in(cells: Sequence[object]) -> tuple[str, str] | None:
-    """A text that separates labels in many cells, with an example; None if the parts do not recur."""
-    values = {str(cell) for cell in cells if not is_missing(cell)}
-    for separator in ("|", ";", ",", " "):
-        several = sorted(value for value in values if separator in value.strip())
-        times = Counter(part.strip() for value in values for part in value.split(separator))
-        recurring = [value for value in several if all(times[part.strip()] > 1 for part in value.split(separator))]
-        if len(several) > 1 and 2 * len(recurring) >= len(several):
-            return separator, recurring[0]
-    return None
 
 
 def from_attributes(frame: pd.DataFrame, *, id_column: str | None = None, separator: str | None = None) -> Concepts:
