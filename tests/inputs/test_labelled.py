@@ -510,3 +510,67 @@ def test_tensors_of_any_type_are_taken():
         for build in (Activations, Concepts.from_array, lambda g: Concepts.from_scores(g, threshold=0)):
             with pytest.raises(InputError, match="must be an array, samples × columns"):
                 build(given)
+
+
+def test_texts_to_show_are_found_by_a_column_called_like_ids(tmp_path):
+    frame = pd.DataFrame({"id": CHOSEN, "text": [f"text {i}" for i in CHOSEN]})
+    frame.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    frame.to_csv(tmp_path / "t.tsv", index=False, sep="\t")
+    for given in (frame, tmp_path / "t.csv", tmp_path / "t.tsv", pl.from_pandas(frame), pa.Table.from_pandas(frame)):
+        with pytest.warns(UserWarning, match="the column 'id' of samples is read as sample ids"):
+            samples = Samples.of(given)
+        assert samples.read(samples.places(IDS, N)(3)) == "text img3.jpg"
+
+
+def test_lists_of_names_are_sets(tmp_path):
+    lists = [[CLASSES[c], "photo"] if c else [CLASSES[c]] for c in Y]
+    assert first(A, lists)[0] == "cat"
+    assert first(A, [[CLASSES[c]] for c in Y])[0] == "cat"
+    frame = pd.DataFrame({"image_id": IDS, "labels": lists}).iloc[ORDER]
+    assert first(WITH_IDS, frame)[0] == "cat"
+
+
+def test_long_tables_of_other_names_are_read_with_a_warning(tmp_path):
+    rows = [(i, CLASSES[c]) for i, c in zip(IDS, Y, strict=True)] + [(i, "photo") for i in IDS[:60]]
+    table = pd.DataFrame(rows, columns=["ImageID", "LabelName"]).sample(frac=1, random_state=0)
+    table.to_csv(tmp_path / "l.csv", index=False)
+    for given in (table, tmp_path / "l.csv", table[["LabelName", "ImageID"]]):
+        formula, said = first(WITH_IDS, given)
+        assert formula == "cat"
+        assert "read as a long table of samples and concepts" in said[0]
+
+
+def test_unnamed_columns_of_polars_are_values():
+    assert Activations(pl.Series([1.0, 2.0, 3.0])).matrix.tolist() == [[1.0], [2.0], [3.0]]
+    assert Concepts.from_scores(pl.Series([0.1, 0.9, 0.3]), threshold=0.5).counts.tolist() == [1]
+    assert Concepts.from_classes(pl.Series(["a", "b", "a"])).counts.tolist() == [2, 1]
+
+
+def test_coordinates_of_xarray_that_are_no_index_are_ids():
+    given = xr.DataArray(A[ORDER], dims=("image", "neuron"), coords={"image_id": ("image", CHOSEN)})
+    assert Activations(given).sample_ids == tuple(CHOSEN)
+    with pytest.raises(InputError, match="have several coordinates along 'image'"):
+        Activations(given.assign_coords(patient=("image", CHOSEN)))
+
+
+def test_names_by_the_tables_own_names_come_first():
+    table = pd.DataFrame(np.eye(2, dtype=int), columns=["x", "y"])
+    assert Concepts.from_array(table, {"y": "cat", "x": "dog"}).names == ("dog", "cat")
+    with pytest.raises(ConceptsError, match="may be the names of the table's columns or their numbers"):
+        Concepts.from_array(pd.DataFrame(np.eye(2, dtype=int), columns=[1, 0]), {0: "zero", 1: "one"})
+
+
+@pytest.mark.parametrize("member", [None, np.nan, ("a",), 0.5])
+def test_members_of_sets_that_are_no_names_are_refused(member):
+    with pytest.raises(ConceptsError, match="names of concepts in sets must be texts or numbers"):
+        Concepts.from_sets([{member, "a"}, {"b"}])
+    assert Concepts.from_sets([[b"a", torch.tensor(3)], [np.str_("b")]]).names == ("3", "a", "b")
+
+
+def test_hints_for_ids_that_differ_in_several_ways():
+    for ours, theirs in (
+        ([f"{i:012d}.jpg" for i in range(9, 50)], [str(i) for i in range(9, 50)]),
+        ([f"val2017/{i:012d}.jpg" for i in range(9, 50)], [str(i) for i in range(9, 50)]),
+    ):
+        with pytest.raises(AlignmentError, match=r"they differ by .* and the form of numbers"):
+            label(Activations(np.zeros(41), sample_ids=ours), Concepts.from_array(np.eye(41), sample_ids=theirs))

@@ -67,6 +67,6 @@ def test_what_cannot_be_shown_is_refused(tmp_path):
         ShownSamples.of({"x": "one", "y": "two"}, IDS, 3)
     with pytest.raises(OptionError, match=r"samples must be Images, a folder, .* not int"):
         Samples.of(7)
-    (tmp_path / "a.txt").write_text("")
+    (tmp_path / "a.json").write_text("")
     with pytest.raises(FileError, match="cannot show samples from"):
-        Samples.of(tmp_path / "a.txt")
+        Samples.of(tmp_path / "a.json")

@@ -80,7 +80,7 @@ def read_json(path: str | Path, what: str) -> Any:
         If it cannot be read or is not JSON.
     """
     # Besides syntax errors, these are raised for numbers of too many digits and for deep nesting.
-    with reading(path, what, ValueError, RecursionError), open(path, encoding="utf-8") as file:
+    with reading(path, what, ValueError, RecursionError), open(path, encoding="utf-8-sig") as file:
         return json.load(file)
 
 

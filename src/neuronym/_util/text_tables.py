@@ -263,7 +263,12 @@ class TextTable:
 
 
 def _is_quoted(body: list[str]) -> bool:
-    """Whether quotes around cells between tabs are no part of the cells: each that opens closes in the same cell."""
+    """Whether quotes around cells between tabs are no part of the cells: each that opens closes in the same cell.
+
+    They never are where the first line has quotes.
+    """
+    if body and '"' in body[0]:
+        return True
     cells = [cell for line in body for cell in line.rstrip("\r\n").split("\t") if cell.startswith('"')]
     return all(len(cell) > 1 and cell.endswith('"') for cell in cells)
 

@@ -12,7 +12,16 @@ from neuronym._util.messages import counted, no_such, some
 from neuronym.data import binary, yes_no
 from neuronym.data.binary import Ints, stacked
 from neuronym.data.hierarchy import Hierarchy, check_known
-from neuronym.data.ids import as_ids, is_missing, match_ids, own_or_given, places, refuse_repeats, split_ids
+from neuronym.data.ids import (
+    as_ids,
+    is_missing,
+    long_columns,
+    match_ids,
+    own_or_given,
+    places,
+    refuse_repeats,
+    split_ids,
+)
 from neuronym.data.labelled import as_frame, is_sparse, labels_of, listed, named, to_sparse
 from neuronym.errors import ConceptsError, OptionError
 from neuronym.types import Negative, Unknown
@@ -201,7 +210,8 @@ class Concepts:
         ----------
         frame : DataFrame
             Of pandas, polars, Arrow or xarray: either one column per concept (multi-hot), or exactly the columns
-            ``sample`` and ``concept`` (long, as for ``from_long``).
+            ``sample`` and ``concept`` (long, as for ``from_long``). Two columns called like these, such as ``image_id``
+            and ``label``, with several rows of a sample are long too, with a warning.
         id_column : str or None, default None
             The column of sample ids. None means a first column ``sample``; else, with a warning, a column of ids that
             are all different, such as ``image_id`` or texts in the first column; else the index, unless it is just
@@ -240,10 +250,14 @@ class Concepts:
         descriptions: Mapping[str, str] | None = None,
     ) -> Concepts:
         """The concepts of a table; names and ids that are given must not contradict its own."""
-        if list(frame.columns) == ["sample", "concept"] and names is None:
-            return cls.from_long(frame["sample"], frame["concept"], sample_ids=sample_ids)
+        long = long_columns(list(frame.columns), lambda c: frame.iloc[:, c].tolist()) if names is None else None
+        if long is not None:
+            return cls.from_long(frame.iloc[:, long[0]], frame.iloc[:, long[1]], sample_ids=sample_ids)
         body, own_ids = split_ids(frame, "concepts", ConceptsError, id_column)
         ids = own_or_given(sample_ids, own_ids, "concepts", ConceptsError)
+        only: list[Any] = body.iloc[:, 0].tolist() if body.shape[1] == 1 else []
+        if only and isinstance(only[0], list | set | frozenset | np.ndarray):
+            return cls.from_sets(only, sample_ids=ids)
         own_names = labels_of(body.columns)
         called = named(names, body.shape[1], "concepts", ConceptsError, own=own_names)
         called = [f"c{c}" for c in range(body.shape[1])] if called is None else called

@@ -46,9 +46,9 @@ _FORMS = (
     _Form("Unicode normalization", "unicodedata.normalize('NFC', i)", _composed),
     _Form("spaces around them", "i.strip()", str.strip),
     _Form("separators of folders", r"i.replace('\\', '/').removeprefix('./')", _with_slashes),
-    _Form("the form of numbers", "str(int(float(i)))", _as_number),
     _Form("the folder", r"i.replace('\\', '/').rpartition('/')[2]", _without_folder),
     _Form("the ending", "os.path.splitext(i)[0]", _without_ending),
+    _Form("the form of numbers", "str(int(float(i)))", _as_number),
     _Form("upper and lower case", "i.casefold()", str.casefold),
 )
 
@@ -68,7 +68,7 @@ def difference_in_form(ours: Sequence[str], theirs: Sequence[str]) -> str:
     """
     rules = [(form,) for form in _FORMS]
     if max(len(ours), len(theirs)) <= _MANY:
-        rules += [*combinations(_FORMS, 2), _FORMS]  # type: ignore[list-item]
+        rules += [*combinations(_FORMS, 2), *combinations(_FORMS, 3), _FORMS]  # type: ignore[list-item]
     for forms in rules if ours and theirs else ():
         other = {_formed(name, forms): name for name in theirs}
         pairs = [(name, other[formed]) for name in ours if (formed := _formed(name, forms)) in other]

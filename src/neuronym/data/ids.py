@@ -382,6 +382,40 @@ def is_called_like_ids(name: str) -> bool:
     return _CALLED.fullmatch(name.strip()) is not None or _CALLED.fullmatch(name.strip().lower()) is not None
 
 
+def long_columns(names: Sequence[object], cells: Callable[[int], list[object]]) -> tuple[int, int] | None:
+    """The columns of samples and of concepts in a long table: ``sample, concept``, or two that are called alike.
+
+    The latter only where samples have several rows and concepts are texts, with a warning; None for any other table.
+    """
+    texts = [str(name) for name in names]
+    if texts == [SAMPLE, "concept"]:
+        return 0, 1
+    if len(texts) != 2:
+        return None
+    for sample, concept in ((0, 1), (1, 0)):
+        called = texts[sample].strip().lower() == SAMPLE or is_called_like_ids(texts[sample])
+        if called and is_called_like_classes(texts[concept]):
+            ids, listed = cells(sample), cells(concept)
+            if len(set(map(str, ids))) < len(ids) and any(isinstance(cell, str) for cell in listed):
+                warn(
+                    f"the columns {texts[sample]!r} and {texts[concept]!r} are read as a long table of samples and "
+                    "concepts, since samples have several rows: call them sample and concept to say so"
+                )
+                return sample, concept
+    return None
+
+
+_CALLED_CLASS = re.compile(
+    r"(?i)(.*[\W_])?(class|label|categor(y|ie)|target|synset|wnid|concept|tag|prediction ?string|y)(e?s)?"
+    r"([\W_]?(id|name|index))?"
+)
+
+
+def is_called_like_classes(name: str) -> bool:
+    """Whether a column's name is one that data sets use for classes or labels."""
+    return _CALLED_CLASS.fullmatch(name.strip()) is not None
+
+
 def is_file_name(cell: str) -> bool:
     """Whether text is the name of a file: it has an ending that is no number."""
     return _FILE.fullmatch(cell) is not None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neuronym._util.messages import counted, warn
 from neuronym.data.binary import Ints, columns_of_pairs
-from neuronym.data.ids import is_missing
+from neuronym.data.ids import is_called_like_ids, is_missing
 from neuronym.errors import ConceptsError, OptionError
 from neuronym.types import Negative, Unknown
 
@@ -135,6 +135,11 @@ class _Odd:
         if not self.identified and self.all_different & set(other):
             name = self.names[min(self.all_different & set(other))]
             return f"if {name!r} holds sample ids, say so with id_column={name!r} (--id-column), or call it sample"
+        called = [str(self.names[c]) for c in other if is_called_like_ids(str(self.names[c]))]
+        if called:
+            return (
+                f"{called[0]!r} is called like sample ids: leave the column out, or, if it holds them, make them unique"
+            )
         remedies = ["count them as no with unknown='no'", "leave those samples out with unknown='drop'"]
         scores = any(isinstance(value, float | np.floating) for _, value in other.values())
         remedies.insert(0 if scores else 2, "binarize scores with Concepts.from_scores (neuronym concepts scores)")

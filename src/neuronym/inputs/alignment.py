@@ -21,6 +21,7 @@ from neuronym.data.concepts import Concepts
 from neuronym.data.groups import SampleGroups, check_weights, group
 from neuronym.data.ids import by_sample, check_one_side, counted_ids, is_count, match_ids
 from neuronym.data.labelled import is_mapping, to_array, to_pandas
+from neuronym.data.yes_no import as_bool
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
 from neuronym.inputs.clusters import codes, is_by_place
 from neuronym.io.files import open_activations, open_concepts
@@ -431,7 +432,12 @@ def _as_sets(given: Any) -> Any:
         texts = lists and any(values) and all(isinstance(name, str) for value in values for name in value)
         return given if texts or (values and isinstance(values[0], set | frozenset)) else None
     if isinstance(given, list | tuple):
-        return given if given and isinstance(given[0], set | frozenset) else None
+        if given and isinstance(given[0], set | frozenset):
+            return given
+        lists = bool(given) and all(isinstance(one, list | tuple) for one in given)
+        names = [name for one in given for name in one] if lists else []
+        texts = bool(names) and all(isinstance(name, str) for name in names)
+        return given if texts and any(isinstance(as_bool(name), str) for name in names) else None
     found = None if isinstance(given, np.ndarray) else to_pandas(given, "concepts", ConceptsError)
     if found is None or found.ndim != 1 or not len(found):
         return None

@@ -18,7 +18,7 @@ from neuronym.data.activations import Activations
 from neuronym.data.ids import by_sample, is_missing
 from neuronym.data.labelled import listed
 from neuronym.errors import OptionError
-from neuronym.io.tables import text_column
+from neuronym.io.tables import TABLES, text_column
 from neuronym.types import PathLike
 
 __all__ = ["codes", "is_by_place", "repeated_rows"]
@@ -70,7 +70,7 @@ def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: st
 def _of_file(path: PathLike, what: str) -> dict[str, str] | list[str]:
     """The labels of a table, by sample id if it has ids; ``path`` may end in ``:COLUMN``."""
     file, _, column = str(path).rpartition(":")
-    whole = Path(path).exists() or Path(file).suffix not in (".csv", ".parquet")
+    whole = Path(path).exists() or Path(file).suffix.lower() not in TABLES
     ids, labels = text_column(path, None, what) if whole else text_column(file, column, what)
     return labels if ids is None else dict(zip(ids, labels, strict=True))
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuronym._util.files import reading
+import numpy as np
+
 from neuronym._util.messages import counted, no_such, some
 from neuronym.data.ids import check_one_side, is_count, split_ids
+from neuronym.data.labelled import to_pandas
 from neuronym.errors import AlignmentError, FileError, OptionError
-from neuronym.inputs.alignment import is_frame
 from neuronym.io.images import Images
+from neuronym.io.tables import TABLES, read_table
 from neuronym.io.texts import TOKEN_COLUMNS, open_texts
 from neuronym.types import PathLike
 
 __all__ = ["Samples"]
-
-_TABLES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,12 @@ class Samples:
         if isinstance(given, Mapping):
             keys = list(given)
             return cls(lambda place: given[keys[place]], len(keys), [str(key) for key in keys])
-        if is_frame(given) and hasattr(given, "columns"):
-            return _of_frame(given)
-        if hasattr(given, "iloc"):  # a Series, which [] would index by label
-            listed = given.tolist()
-            return cls(listed.__getitem__, len(listed), [str(i) for i in given.index])
+        labelled = None if isinstance(given, np.ndarray | list | tuple) else to_pandas(given, "samples", OptionError)
+        if labelled is not None and labelled.ndim == 2:
+            return _of_frame(labelled)
+        if labelled is not None:  # a Series, which [] would index by label
+            listed = labelled.tolist()
+            return cls(listed.__getitem__, len(listed), [str(i) for i in labelled.index])
         if isinstance(given, str) or not hasattr(given, "__getitem__") or not hasattr(given, "__len__"):
             raise OptionError(
                 "samples must be Images, a folder, a table, or a list or array of images or texts, "
@@ -167,18 +168,12 @@ def _are_ids(first: Any, second: Any) -> bool:
 
 def _of_path(path: PathLike, skip_unreadable: bool) -> Any:
     """Samples of a folder of images, or the contents of a table."""
-    if Path(path).suffix.lower() not in _TABLES:
+    if Path(path).suffix.lower() not in TABLES:
         if Path(path).suffix and not Path(path).is_dir():
-            raise FileError(
-                f"cannot show samples from {str(path)!r}: give a folder of images, or a .csv or .parquet table"
-            )
+            raise FileError(f"cannot show samples from {str(path)!r}: give a folder of images, or a table such as .csv")
         return Images(path, _unprepared, skip_unreadable=skip_unreadable)
-    import pandas as pd
-    import pyarrow as pa
-
-    with reading(path, "samples", ValueError, pa.ArrowException):
-        parquet = Path(path).suffix.lower() == ".parquet"
-        frame = pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_table(path, "samples")
+    frame = table.to_pandas()
     return open_texts(path) if list(frame.columns) == ["sample", "text"] else frame
 
 

@@ -19,7 +19,7 @@ from neuronym._util.text_tables import TextTable
 from neuronym.data.activations import Activations, side_by_side
 from neuronym.data.binary import columns_of_pairs
 from neuronym.data.concepts import Concepts
-from neuronym.data.ids import SAMPLE, is_called_like_ids, is_file_name, is_missing
+from neuronym.data.ids import SAMPLE, is_called_like_ids, is_file_name, is_missing, long_columns
 from neuronym.data.yes_no import as_bool
 from neuronym.errors import ActivationsError, ConceptsError, FileError
 from neuronym.io.tables import (
@@ -351,8 +351,9 @@ def concepts_of(
     names = table.column_names
     if names in (["concepts"], [SAMPLE, "concepts"], ["concepts", SAMPLE]) and is_list(table["concepts"].type):
         return _from_lists(table, path)
-    if names == [SAMPLE, "concept"]:
-        samples, cells = table.column(0).to_pylist(), table.column(1).to_pylist()
+    long = long_columns(names, lambda c: table.column(c).to_pylist())
+    if long is not None:
+        samples, cells = (table.column(c).to_pylist() for c in long)
         if separator is not None:
             parts = [sorted(labels_in(cell, separator)) or [""] for cell in cells]
             samples = [sample for sample, part in zip(samples, parts, strict=True) for _ in part]

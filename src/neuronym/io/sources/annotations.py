@@ -11,17 +11,13 @@ from neuronym._util.text_tables import TextTable
 from neuronym.data.binary import warn_of_combinations
 from neuronym.data.concepts import Concepts
 from neuronym.data.depths import as_hierarchy
-from neuronym.data.ids import is_called_like_ids, is_file_name
+from neuronym.data.ids import is_called_like_classes, is_called_like_ids, is_file_name
 from neuronym.errors import ConceptsError, FileError
 from neuronym.io.sources.finishing import check_out, check_separator, expanded, finish
 from neuronym.types import HierarchyLike, PathLike
 
 __all__ = ["from_annotations"]
 
-_CALLED_CLASS = re.compile(
-    r"(?i)(.*[\W_])?(class|label|categor(y|ie)|target|synset|wnid|concept|tag|prediction ?string|y)(e?s)?"
-    r"([\W_]?(id|name|index))?"
-)
 _BOX = re.compile(r"(\S*[^\W\d]\S*)((?:\s+-?\d+(?:\.\d+)?){4})(?=\s|$)")  # a class and the corners of its box
 _NUMBER = re.compile(r"\s*([-+]?\d+(\.\d+)?)?\s*")
 _MANY = 10  # with fewer samples, a class for each is no sign of a mistake
@@ -135,7 +131,7 @@ def _samples_and_cells(file: PathLike, header: bool | None) -> tuple[list[str], 
 
 def _places(names: Sequence[str], file: PathLike) -> tuple[int, int]:
     """The columns of samples and classes among several with names."""
-    classes = [c for c, name in enumerate(names) if _CALLED_CLASS.fullmatch(name.strip())]
+    classes = [c for c, name in enumerate(names) if is_called_like_classes(name)]
     samples = [c for c, name in enumerate(names) if c not in classes and is_called_like_ids(name)] or [0]
     if len(classes) != 1 or classes[0] == samples[0]:
         raise FileError(
@@ -174,7 +170,7 @@ def _names_columns(rows: Sequence[Sequence[str]]) -> bool:
         return False
     if len(rows) > 2 and all(is_file_name(row[0]) for row in rows[1:]):
         return True
-    return is_called_like_ids(rows[0][0]) or any(_CALLED_CLASS.fullmatch(cell.strip()) for cell in rows[0])
+    return is_called_like_ids(rows[0][0]) or any(map(is_called_like_classes, rows[0]))
 
 
 def _classes(cell: str, separator: str | None) -> set[str]:

@@ -164,6 +164,9 @@ def _counted(left_out: dict[str, list[str]]) -> str:
     return ", ".join(f"{counted(len(paths), kind)} ({some(paths)})" for kind, paths in kinds)
 
 
+_SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
+
+
 def from_imagefolder(
     folder: PathLike,
     *,
@@ -232,5 +235,10 @@ def from_imagefolder(
     if left_out:
         warn(f"left out of {str(folder)!r}: {left_out}")
     check_names(samples)
+    if set(map(str.lower, classes)) <= _SPLITS or (len(set(classes)) == 1 and any(s.count("/") > 1 for s in samples)):
+        warn(
+            f"the only classes of {str(folder)!r} are {some(sorted(set(classes)))}, which looks like a folder that "
+            "contains the folders of classes: give the folder with one subfolder per class"
+        )
     concepts = Concepts.from_long(samples, classes)
     return finish(expanded(concepts, above, min_classes), above, min_count, ids, out, overwrite)
