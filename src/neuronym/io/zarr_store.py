@@ -461,7 +461,7 @@ def as_finite(
             raise ActivationsError(
                 f"layer {layer!r} gives {_odd(part[bad])} in {counted(int(bad.sum()), 'value')} on "
                 f"{counted(len(rows), 'sample')} of {len(part)}: {some(names)}; activations must be finite, so check "
-                "these samples and the weights, or leave these samples out"
+                "these samples and the weights (in half precision, use a wider type), or leave these samples out"
             )
     return finite
 

@@ -87,8 +87,7 @@ def batches(
 
     if isinstance(data, np.ndarray | torch.Tensor):
         for start in range(samples, len(data), size):
-            with on_samples(_named(ids, range(start, min(start + size, len(data))))):
-                yield _sliced(data, start, size)
+            yield _sliced(data, start, size, ids)
         return
     if isinstance(data, torch.utils.data.DataLoader):
         _refuse_disorder(data)
@@ -202,13 +201,14 @@ def _each(data: Any, ids: Sequence[str] | None) -> Iterator[Any]:
         passed += (inputs.n_samples if isinstance(inputs, Batch) else _n_samples(inputs)) or 0
 
 
-def _sliced(data: Any, start: int, size: int) -> Batch:
+def _sliced(data: Any, start: int, size: int, ids: Sequence[str] | None) -> Batch:
     """Return a batch of an array or tensor."""
     import torch
 
     part = data[start : start + size]
     if isinstance(part, np.ndarray):
-        with users_code("data", ActivationsError):
+        names = _named(ids, range(start, start + len(part)))
+        with on_samples(names), users_code("data", ActivationsError):
             part = torch.as_tensor(np.array(part, part.dtype.newbyteorder("=")))
     return Batch(part, len(part))
 
@@ -299,9 +299,11 @@ def _remedy(model: torch.nn.Module, inputs: Any, error: BaseException | None) ->
     given: set[torch.dtype] = set()
     mapped(inputs, lambda value: given.add(value.dtype))
     weights = _dtypes(model)
-    if weights and not given <= weights and re.search(r"\b[dD]?types?\b|not implemented for", str(error)):
+    of_types = re.search(r"\b[dD]?types?\b|not implemented for", str(error)) is not None
+    if weights and of_types and (len(weights) > 1 or not given <= weights):
         said = [" and ".join(sorted(str(one).removeprefix("torch.") for one in kinds)) for kinds in (given, weights)]
-        return f": the samples are {said[0]} and the weights {said[1]}, so convert one of them, such as data.float()"
+        remedy = f"the samples to {said[1]}" if len(weights) == 1 else "the model to one type, such as model.float()"
+        return f": the samples are {said[0]} and the weights {said[1]}, so convert {remedy}"
     return ""
 
 

@@ -218,6 +218,8 @@ def _collect(
         raise OptionError("the model is on the meta device, which holds no values: load its weights first")
     try:
         target = home if device is None else torch.empty(0, device=device).device
+        if target.type == "meta":
+            raise RuntimeError("it holds no values")
     except (RuntimeError, AssertionError) as error:
         raise OptionError(f"there is no device {str(device)!r} here: {str(error).splitlines()[0]}") from error
     size = batch_size if batch_size is not None else _BATCH_ON_CPU if target.type == "cpu" else _BATCH_ELSEWHERE

@@ -25,6 +25,7 @@ __all__ = [
     "trace_modules",
 ]
 
+_EAGER = ", whose layers call no hooks: give the eager model that it was made from"
 _COMPILED = "_orig_mod"  # the name that torch.compile gives to the module inside
 
 
@@ -82,6 +83,8 @@ def eval_mode(model: torch.nn.Module, move: tuple[torch.device, torch.device] | 
     move : pair of torch.device, optional
         The device that the model is on, and the device to move it to for the duration of the block.
     """
+    import torch
+
     with model_state(model), uncompiled():
         try:
             if move is not None:
@@ -91,8 +94,9 @@ def eval_mode(model: torch.nn.Module, move: tuple[torch.device, torch.device] | 
                     module.training = False  # an own eval() may change more, which could not be restored
             yield
         finally:
-            if move is not None:
-                model.to(move[0])
+            for module in model.modules():
+                if move is not None and isinstance(module, torch.jit.ScriptModule):
+                    module.to(move[0])  # those of other modules are restored with the model's state
 
 
 @contextmanager
@@ -132,32 +136,27 @@ def capture_outputs(
 
     try:
         for layer in layers:
-            module = find_module(model, layer)
-            _refuse_without_hooks(model, module, layer)
-            handles.append(module.register_forward_hook(catch(layer)))
+            handles.append(_hookable(model, layer).register_forward_hook(catch(layer)))
         yield caught
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _refuse_without_hooks(model: torch.nn.Module, module: torch.nn.Module, layer: str) -> None:
-    """Raise an error for a module that is not run by Python, so that its hooks would not be called."""
+def _hookable(model: torch.nn.Module, layer: str) -> torch.nn.Module:
+    """Return the module of a name, refusing those that are not run by Python, whose hooks would not be called."""
     import torch
 
-    if isinstance(module, torch.jit.ScriptModule) and type(module).__name__ != "TopLevelTracedModule":
-        raise ActivationsError(
-            f"layer {layer!r} is TorchScript, which has no outputs to capture: give the eager model that was scripted "
-            "or traced"
-        )
     inner = original(model)
+    scripted = isinstance(inner, torch.jit.ScriptModule)
     if layer and isinstance(inner, torch.fx.GraphModule):
-        called = [str(node.target) for node in inner.graph.nodes if node.op == "call_module"]
-        if not any(f"{_uncompiled(layer)}.".startswith(f"{name}.") for name in called):
-            raise ActivationsError(
-                f"layer {layer!r} is not called, since the model is a graph of its operations (torch.export or "
-                "torch.fx): give the eager model that it was made from"
-            )
+        calls = [node for node in inner.graph.nodes if node.op == "call_module"]
+        if all(str(node.target).startswith("_guards") for node in calls):  # those of torch.export
+            raise ActivationsError(f"layer {layer!r} is part of a graph of torch.export{_EAGER}")
+    module = inner if scripted else find_module(model, layer)
+    if isinstance(module, torch.jit.ScriptModule) and (layer or type(module).__name__ != "TopLevelTracedModule"):
+        raise ActivationsError(f"layer {layer!r} is TorchScript{_EAGER}")
+    return module
 
 
 def _copied(output: Any) -> Any:
@@ -257,10 +256,7 @@ def trace_modules(model: torch.nn.Module, run: Callable[[], object]) -> list[Mod
     import torch
 
     if isinstance(original(model), torch.jit.ScriptModule):
-        raise ActivationsError(
-            "the model is TorchScript, which has no outputs to capture: give the eager model that was scripted or "
-            "traced"
-        )
+        raise ActivationsError(f"the model is TorchScript{_EAGER}")
     modules: dict[torch.nn.Module, str] = {}
     for name, module in modules_by_name(model).items():
         modules.setdefault(module, name)

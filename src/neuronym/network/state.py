@@ -97,16 +97,22 @@ def _parameters_of(module: torch.nn.Module) -> Callable[[], None]:
 
 
 def _buffers_of(module: torch.nn.Module) -> Callable[[], None]:
-    """Return a function that restores the persistent buffers of a module."""
+    """Return a function that restores the persistent buffers of a module, and the devices of the others."""
     import torch
 
+    present = {name: value for name, value in module._buffers.items() if value is not None}
+    devices = {name: value.device for name, value in present.items()}
     kept = [
         (name, value, value.detach().clone())
-        for name, value in module._buffers.items()
-        if value is not None and name not in module._non_persistent_buffers_set
+        for name, value in present.items()
+        if name not in module._non_persistent_buffers_set
     ]
 
     def restore() -> None:
+        for name, device in devices.items():
+            cache = module._buffers.get(name)
+            if name in module._non_persistent_buffers_set and cache is not None and cache.device != device:
+                module._buffers[name] = cache.to(device)
         for name, value, before in kept:
             module._buffers[name] = value
             comparable = not value.is_meta and value.layout == torch.strided

@@ -279,6 +279,9 @@ def _channels_fixed(model: torch.nn.Module, layer: str, columns: NDArray[np.intp
             raise ActivationsError(
                 f"layer {layer!r} returns {type(output).__name__}: name a module whose output has channels"
             )
+        if output.layout != torch.strided or output.is_quantized:
+            kind = "a quantised" if output.is_quantized else "a sparse"
+            raise ActivationsError(f"layer {layer!r} returns {kind} tensor: name a module with a dense output")
         fixed = torch.as_tensor(values, dtype=output.dtype, device=output.device)
         channels = torch.as_tensor(columns, device=output.device)
         changed = output.clone()

@@ -14,7 +14,7 @@ from neuronym.data.ids import places
 from neuronym.errors import OptionError
 from neuronym.io.tables import shown_table
 from neuronym.labels.labels import Labels
-from neuronym.network.failures import on_samples
+from neuronym.network.failures import on_samples, users_code
 from neuronym.network.hooks import find_module
 from neuronym.network.state import global_state
 from neuronym.types import Name
@@ -270,10 +270,10 @@ def contributions(
     from neuronym.analysis.circuits.attribution import attribute, check_connected
 
     gradients: Gradients = "gradient" if method == "auto" else method
-    parts = []
+    parts, what = [], f"computing contributions of layer {layer!r}"
     with global_state():
         for number, inputs in enumerate(observed.batches(rows)):
-            with on_samples(observed.named(rows, number)):
+            with on_samples(observed.named(rows, number)), users_code(what, OptionError):
                 if not number:
                     check_connected(observed.model, inputs, layer, (target[0], index))
                 parts.append(attribute(observed.model, inputs, layer, (target[0], index), gradients, n_steps, baseline))
