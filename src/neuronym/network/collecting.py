@@ -75,7 +75,8 @@ def collect(
     Parameters
     ----------
     model : torch.nn.Module, LoadedModel or str
-        The model, which is run in eval mode without gradients and left as it was. A name is loaded by ``load_model``.
+        The model, which is run in eval mode without gradients, uncompiled, and left as it was. Samples of floats are
+        cast to the type of its weights, if all have one type. A name is loaded by ``load_model``.
     data : tensor, array, Dataset or iterable of batches, optional
         A tensor or array of shape (n_samples, ...), a Dataset with a length, or an iterable of batches such as a
         DataLoader. A batch is a tensor, a pair whose first element is the input, a dict of keyword arguments as in
@@ -98,7 +99,8 @@ def collect(
     pool : {"mean", "max", "first", "last"} or function, default "mean"
         How to pool over positions. Maps (B, C, H, W) and (B, C, T, H, W) are reduced to (B, C) by ``"mean"``, the
         paper's average pooling, or ``"max"``; sequences (B, T, D) are reduced to (B, D) by these, ``"first"`` or
-        ``"last"``; or give a function of the output. An ``attention_mask`` (B, T) in the batch excludes tokens.
+        ``"last"``; or give a function of the output that returns a tensor or array (B, C). An ``attention_mask``
+        (B, T) in the batch excludes tokens.
     tokens : bool, default False
         Treat each token of a sequence as a sample, with the id ``sample#token``.
     device : str or torch.device, optional

@@ -61,7 +61,11 @@ def find_module(model: torch.nn.Module, layer: str) -> torch.nn.Module:
     UnknownNameError
         If the model has no such module; the message lists similar names.
     """
-    modules = modules_by_name(model)
+    return _named(modules_by_name(model), layer)
+
+
+def _named(modules: Mapping[str, torch.nn.Module], layer: str) -> torch.nn.Module:
+    """Return the module of a name."""
     if _uncompiled(layer) not in modules:
         raise no_such("layer", layer, [name for name in modules if name])
     return modules[_uncompiled(layer)]
@@ -126,6 +130,7 @@ def capture_outputs(
     ActivationsError
         If a module calls no hooks, as those of TorchScript.
     """
+    modules = modules_by_name(model)
     caught: dict[str, list[object]] = {}
     handles = []
 
@@ -136,14 +141,14 @@ def capture_outputs(
 
     try:
         for layer in layers:
-            handles.append(_hookable(model, layer).register_forward_hook(catch(layer)))
+            handles.append(_hookable(model, modules, layer).register_forward_hook(catch(layer)))
         yield caught
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _hookable(model: torch.nn.Module, layer: str) -> torch.nn.Module:
+def _hookable(model: torch.nn.Module, modules: Mapping[str, torch.nn.Module], layer: str) -> torch.nn.Module:
     """Return the module of a name, refusing those that are not run by Python, whose hooks would not be called."""
     import torch
 
@@ -153,7 +158,7 @@ def _hookable(model: torch.nn.Module, layer: str) -> torch.nn.Module:
         calls = [node for node in inner.graph.nodes if node.op == "call_module"]
         if all(str(node.target).startswith("_guards") for node in calls):  # those of torch.export
             raise ActivationsError(f"layer {layer!r} is part of a graph of torch.export{_EAGER}")
-    module = inner if scripted else find_module(model, layer)
+    module = inner if scripted else _named(modules, layer)
     if isinstance(module, torch.jit.ScriptModule) and (layer or type(module).__name__ != "TopLevelTracedModule"):
         raise ActivationsError(f"layer {layer!r} is TorchScript{_EAGER}")
     return module
