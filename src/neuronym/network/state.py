@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,6 +127,10 @@ def uncompiled() -> Iterator[None]:
     """Run compiled models eagerly for the duration of a block: a model compiled before has no calls for new hooks."""
     import torch
 
+    stance: AbstractContextManager[object] = nullcontext()
     used = "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance")
-    with torch.compiler.set_stance("force_eager") if used and not torch.compiler.is_compiling() else nullcontext():
+    if used and not torch.compiler.is_compiling():
+        with suppress(RuntimeError):  # while a compiled model that runs ours, such as a detector, is run itself
+            stance = torch.compiler.set_stance("force_eager")
+    with stance:
         yield
