@@ -185,7 +185,9 @@ def _each(data: Any, ids: Sequence[str] | None) -> Iterator[Any]:
         raise OptionError(
             f"data is {type(data).__name__}: give a tensor, an array, a Dataset with a length or an iterable of batches"
         )
-    end, number, passed, width = object(), 0, 0, getattr(data, "batch_size", None) or 1
+    end, number, passed = object(), 0, 0
+    size = getattr(data, "batch_size", None)
+    width = size if isinstance(size, int) and size > 0 else 1
     with users_code("data", ActivationsError):
         iterator = iter(data)
     while True:

@@ -31,7 +31,8 @@ def global_state() -> Iterator[None]:
     flags = {flag: getattr(torch.backends.cudnn, flag) for flag in ("enabled", "benchmark", "deterministic")}
     values = [get() for get, _ in settings]
     try:
-        yield
+        with torch.inference_mode(False):  # contributions need gradients, wherever they are called
+            yield
     finally:
         random.setstate(python)
         np.random.set_state(legacy)  # noqa: NPY002

@@ -44,6 +44,16 @@ def test_compiled_models_have_the_circuits_of_what_was_compiled():
             np.testing.assert_allclose(found, by_hand, atol=1e-6)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_circuits_are_the_same_without_gradients_outside(mode):
+    model = Net()
+    with mode():
+        found = studied(model)
+        assert not torch.is_grad_enabled()
+    for values, expected in zip(found, studied(Net()), strict=True):
+        np.testing.assert_allclose(values, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(("dtype", "within"), [("float64", 1e-5), ("bfloat16", 0.1), ("float16", 0.02)])
 def test_models_of_other_types_take_the_samples_as_they_are(dtype, within):
     for found, exact in zip(studied(Net().to(getattr(torch, dtype))), studied(Net()), strict=True):
