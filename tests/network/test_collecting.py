@@ -271,7 +271,7 @@ def test_an_iterable_goes_on_where_it_stopped(cnn, images, tmp_path, monkeypatch
 
     batches = [images[i : i + 2] for i in range(0, 11, 2)]
     options = {"layers": ["1"], "forward": forward, "out": tmp_path / "a.zarr"}
-    with pytest.raises(RuntimeError):
+    with pytest.raises(OptionError, match=r"forward failed on .* \(RuntimeError: the power went out\)"):
         collect(cnn, batches, **options)
     found = collect(cnn, batches, **options)["1"]
     assert seen == [2, 2, 2, 2, 2, 2, 1]
@@ -336,7 +336,7 @@ def test_an_iterable_of_other_batches_does_not_go_on(cnn, images, tmp_path, monk
 
     options = {"layers": ["1"], "forward": forward, "out": tmp_path / "a.zarr"}
     stopping = True
-    with pytest.raises(RuntimeError):
+    with pytest.raises(OptionError, match=r"forward failed on .* \(RuntimeError: the power went out\)"):
         collect(cnn, [images[i : i + 2] for i in range(0, 11, 2)], **options)
     stopping = False
     with pytest.raises(

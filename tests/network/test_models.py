@@ -239,7 +239,7 @@ def test_tables_and_what_the_command_refuses(own, command, photos):
     np.save("wide.npy", np.zeros((30, 4)))
     code, _, err = command(*run, "--table", "wide.npy", "--out", "w.zarr")
     assert (code, err.count("\n")) == (2, 1)
-    assert "the model failed on these samples (RuntimeError: mat1 and mat2" in err
+    assert "in layer '0' (RuntimeError: mat1 and mat2" in err
     assert "data: " in command(*run, "--table", "wide.npy", "--precision", "bfloat16")[2]
     assert "unknown model ':foo'" in command("layers", "--model", ":foo")[2]
     assert "no layer '7'" in command(*run, "--table", "rows.npy", "--layers", "7", "--out", "u.zarr")[2]
@@ -297,7 +297,7 @@ def test_samples_are_said_once(own, photos, options, match):
 
 
 def test_an_error_of_the_model_is_one_of_the_samples_and_keeps_its_cause(own):
-    with pytest.raises(OptionError, match=r"the model failed on these samples \(RuntimeError: mat1") as raised:
+    with pytest.raises(OptionError, match=r"failed on samples '0', '1' in layer '0' \(RuntimeError: mat1") as raised:
         collect(load_model("own_models:mlp").model, np.zeros((2, 5), np.float32), layers=["1"])
     assert isinstance(raised.value.__cause__, RuntimeError)
 

@@ -26,14 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import kind_of, reading
-from neuronym._util.messages import counted, no_such
+from neuronym._util.messages import counted, no_such, some
 from neuronym.data.activations import Activations
 from neuronym.data.ids import parent
 from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, FileError, OptionError
 from neuronym.types import PathLike
 
-__all__ = ["LayerWriter", "check_widths", "open_layers", "split_path"]
+__all__ = ["LayerWriter", "as_finite", "check_widths", "open_layers", "split_path"]
 
 SUFFIX = ".zarr"
 
@@ -323,15 +323,17 @@ class LayerWriter:
         Raises
         ------
         ActivationsError
-            If the number of a layer's neurons changes or differs from the number of their names.
+            If the number of a layer's neurons changes or differs from the number of their names, or a value is not a
+            finite number that float32 can hold.
         FileError
             If the store cannot be written.
         """
         rows = 0
         check_widths(self._widths, parts)
+        finite = as_finite(parts, ids, self.rows)
         for layer in self._layers if parts else ():
-            self._pending[layer].append(np.asarray(parts[layer], np.float32))
-            rows = len(parts[layer])
+            self._pending[layer].append(finite[layer])
+            rows = len(finite[layer])
         self._ids += ids or ()
         self.skipped += skipped
         self.samples, self.rows, self.batches = self.samples + n_samples, self.rows + rows, self.batches + 1
@@ -419,6 +421,59 @@ def check_widths(widths: dict[str, int], parts: Mapping[str, NDArray[Any]]) -> N
                 f"layer {layer!r} has {widths[layer]} neurons in one batch and {part.shape[1]} in another: the number "
                 "must be the same in all batches, so pool axes of varying length"
             )
+
+
+def as_finite(
+    parts: Mapping[str, NDArray[Any]], ids: Sequence[str] | None, n_before: int
+) -> dict[str, NDArray[np.float32]]:
+    """Return the activations of a batch by layer as float32, all of them finite numbers.
+
+    Parameters
+    ----------
+    parts : mapping from str to array of shape (n_rows, n_neurons)
+        The activations by layer.
+    ids : sequence of str or None
+        The ids of the rows, for messages; by default their numbers.
+    n_before : int
+        The number of rows before this batch.
+
+    Returns
+    -------
+    dict from str to float32 array of shape (n_rows, n_neurons)
+        The same values.
+
+    Raises
+    ------
+    ActivationsError
+        If a value is complex, NaN, infinite or beyond float32; the message names the layer and the samples.
+    """
+    finite = {}
+    for layer, given in parts.items():
+        part = np.asarray(given)
+        if part.dtype.kind not in "biuf":
+            raise ActivationsError(f"activations of layer {layer!r} must be real numbers, not {part.dtype}")
+        with np.errstate(over="ignore"):
+            finite[layer] = np.asarray(part, np.float32)
+        bad = ~np.isfinite(finite[layer])
+        if bad.any():
+            rows = np.flatnonzero(bad.any(axis=1)).tolist()
+            names = [str(n_before + row) if not ids else ids[row] for row in rows]
+            raise ActivationsError(
+                f"layer {layer!r} gives {_odd(part[bad])} in {counted(int(bad.sum()), 'value')} on "
+                f"{counted(len(rows), 'sample')} of {len(part)}: {some(names)}; activations must be finite, so check "
+                "these samples and the weights (in half precision, use a wider type), or leave these samples out"
+            )
+    return finite
+
+
+def _odd(values: NDArray[Any]) -> str:
+    """What makes values unfit for float32, for messages."""
+    kinds = {
+        "NaN": np.isnan(values),
+        "infinity": np.isinf(values),
+        "numbers beyond float32": np.isfinite(values),
+    }
+    return " and ".join(kind for kind, found in kinds.items() if found.any())
 
 
 def _new(group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> Any:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from neuronym._util.files import first_line
-from neuronym.errors import InputError, NeuronymError, OptionError
+from neuronym.errors import ActivationsError, InputError, OptionError
+from neuronym.network.failures import current_samples, on_samples, users_code
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Batch", "attention_mask", "batches", "feed", "length", "moved"]
+__all__ = ["Batch", "attention_mask", "batches", "feed", "home_device", "length", "moved"]
 
 
 class Batch(NamedTuple):
@@ -44,10 +45,15 @@ def length(data: Any) -> int | None:
         data = data.dataset if isinstance(data.batch_sampler, torch.utils.data.BatchSampler) else iter(())
     elif isinstance(data, list | tuple):
         return None
-    return len(data) if hasattr(data, "__getitem__") and hasattr(data, "__len__") else None
+    if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+        return None
+    with users_code("the length of data", OptionError):
+        return len(data)
 
 
-def batches(data: Any, size: int, workers: int = 0, samples: int = 0, done: int = 0) -> Iterator[Batch]:
+def batches(
+    data: Any, size: int, workers: int = 0, samples: int = 0, done: int = 0, ids: Sequence[str] | None = None
+) -> Iterator[Batch]:
     """Yield batches of samples, from the start or from where an earlier run stopped.
 
     Parameters
@@ -62,6 +68,8 @@ def batches(data: Any, size: int, workers: int = 0, samples: int = 0, done: int 
         The number of samples to skip, done by an earlier run.
     done : int, default 0
         The number of batches to skip, for an iterable whose batches do not say how many samples they have.
+    ids : sequence of str, optional
+        The ids of all samples, for messages; by default their numbers.
 
     Yields
     ------
@@ -73,26 +81,29 @@ def batches(data: Any, size: int, workers: int = 0, samples: int = 0, done: int 
     OptionError
         If a DataLoader does not keep the order of its samples, or no batch ends where the earlier run stopped.
     InputError
-        If the Dataset raises one for a sample.
+        If the data raise an error, or samples cannot be made into a batch; the message names them.
     """
     import torch
 
     if isinstance(data, np.ndarray | torch.Tensor):
         for start in range(samples, len(data), size):
-            part = data[start : start + size]
-            yield Batch(torch.as_tensor(np.array(part) if isinstance(part, np.ndarray) else part), len(part))
+            yield _sliced(data, start, size, ids)
         return
     if isinstance(data, torch.utils.data.DataLoader):
         _refuse_disorder(data)
     elif hasattr(data, "__getitem__") and length(data) is not None:
-        rest: Any = _ErrorsAsItems(data, range(samples, len(data)))
-        for batch in torch.utils.data.DataLoader(rest, batch_size=size, num_workers=workers, collate_fn=_collate):
+        rest: Any = _Rest(data, range(samples, len(data)), ids)
+        own = torch.Generator().manual_seed(torch.initial_seed())  # the global one would be advanced
+        loader: Any = torch.utils.data.DataLoader(
+            rest, batch_size=size, num_workers=workers, collate_fn=rest.collate, generator=own
+        )
+        for batch in _each(loader, ids):
             if isinstance(batch, InputError):
                 raise batch
             yield batch
         return
     passed = 0
-    for number, inputs in enumerate(data):
+    for number, inputs in enumerate(_each(data, ids)):
         batch = Batch(inputs, _n_samples(inputs))
         if number >= done and (passed >= samples or batch.n_samples is None):
             yield batch
@@ -122,34 +133,86 @@ def _refuse_disorder(loader: torch.utils.data.DataLoader[Any]) -> None:
         )
 
 
-class _ErrorsAsItems:
-    """A part of a Dataset that returns input errors as items, so that they survive a worker process unchanged."""
+class _Rest:
+    """A part of a Dataset that returns errors as items, so that they survive a worker process unchanged."""
 
-    def __init__(self, data: Any, places: range) -> None:
-        self.data, self.places = data, places
+    def __init__(self, data: Any, places: range, ids: Sequence[str] | None) -> None:
+        self.data, self.places, self.ids = data, places, ids
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, place: int) -> Any:
+    def __getitem__(self, place: int) -> tuple[int, Any]:
+        number = self.places[place]
         try:
-            return self.data[self.places[place]]
+            with on_samples(_named(self.ids, [number])), users_code("data", ActivationsError):
+                return number, self.data[number]
         except InputError as error:
-            return type(error)(str(error))
+            return number, _movable(error)
+
+    def collate(self, items: list[tuple[int, Any]]) -> Batch | InputError:
+        """Collate items into a batch, leaving out those that are None; return the first error, if any."""
+        import torch
+
+        for _, item in items:
+            if isinstance(item, InputError):
+                return item
+        kept = [place for place, (_, item) in enumerate(items) if item is not None]
+        try:
+            names = _named(self.ids, [items[place][0] for place in kept])
+            with on_samples(names), users_code("making a batch", ActivationsError):
+                inputs = torch.utils.data.default_collate([items[place][1] for place in kept]) if kept else None
+        except InputError as error:
+            return _movable(error)
+        return Batch(inputs, len(items), None if len(kept) == len(items) else kept)
 
 
-def _collate(items: list[Any]) -> Batch | InputError:
-    """Collate items into a batch, leaving out those that are None; return the first error among them, if any."""
+def _movable(error: InputError) -> InputError:
+    """Return an error that can be sent to another process, without its frames; here it keeps its cause."""
+    moved_error = type(error)(str(error))
+    moved_error.__cause__ = error.__cause__
+    return moved_error
+
+
+def _named(ids: Sequence[str] | None, places: Sequence[int]) -> list[object]:
+    """Return the ids of samples, or the numbers of those that have none."""
+    return [ids[place] if ids is not None and place < len(ids) else place for place in places]
+
+
+def _each(data: Any, ids: Sequence[str] | None) -> Iterator[Any]:
+    """Yield what an iterable of batches yields; its errors name the batch."""
+    if not hasattr(data, "__iter__"):
+        raise OptionError(
+            f"data is {type(data).__name__}: give a tensor, an array, a Dataset with a length or an iterable of batches"
+        )
+    end, number, passed = object(), 0, 0
+    size = getattr(data, "batch_size", None)
+    width = size if isinstance(size, int) and size > 0 else 1
+    with users_code("data", ActivationsError):
+        iterator = iter(data)
+    while True:
+        with (
+            on_samples(_named(ids, range(passed, passed + width))),
+            users_code(f"batch {number} of data", ActivationsError),
+        ):
+            inputs = next(iterator, end)
+        if inputs is end:
+            return
+        yield inputs
+        number += 1
+        passed += (inputs.n_samples if isinstance(inputs, Batch) else _n_samples(inputs)) or 0
+
+
+def _sliced(data: Any, start: int, size: int, ids: Sequence[str] | None) -> Batch:
+    """Return a batch of an array or tensor."""
     import torch
 
-    for item in items:
-        if isinstance(item, InputError):
-            return item
-    kept = [place for place, item in enumerate(items) if item is not None]
-    if len(kept) == len(items):
-        return Batch(torch.utils.data.default_collate(items), len(items))
-    inputs = torch.utils.data.default_collate([items[place] for place in kept]) if kept else None
-    return Batch(inputs, len(items), kept)
+    part = data[start : start + size]
+    if isinstance(part, np.ndarray):
+        names = _named(ids, range(start, start + len(part)))
+        with on_samples(names), users_code("data", ActivationsError):
+            part = torch.as_tensor(np.array(part, part.dtype.newbyteorder("=")))
+    return Batch(part, len(part))
 
 
 def _n_samples(inputs: Any) -> int | None:
@@ -176,33 +239,101 @@ def feed(model: torch.nn.Module, inputs: Any, forward: Callable[[torch.nn.Module
     Raises
     ------
     OptionError
-        If the model raises an error; errors of ``forward``, the user's own function, are not wrapped.
+        If the model or ``forward`` raises an error; the message names the layer and the samples.
     """
     if forward is not None:
-        forward(model, inputs)
+        with users_code("forward", OptionError, model):
+            forward(model, inputs)
         return
     try:
-        if isinstance(inputs, Mapping):
-            model(**{key: value for key, value in inputs.items() if key != "labels"})
-        else:
-            model(inputs[0] if isinstance(inputs, tuple | list) else inputs)
-    except NeuronymError:  # raised by a hook
-        raise
-    except (RuntimeError, IndexError, TypeError, ValueError, KeyError, AssertionError) as error:
-        raise OptionError(f"the model failed on these samples ({type(error).__name__}: {first_line(error)})") from error
+        with users_code("the model", OptionError, model):
+            inputs = _as_taken(model, inputs)
+            if isinstance(inputs, Mapping):
+                model(**{key: value for key, value in inputs.items() if key != "labels"})
+            else:
+                model(inputs[0] if isinstance(inputs, tuple | list) else inputs)
+    except OptionError as error:
+        if error.__cause__ is None:  # raised by a hook
+            raise
+        raise OptionError(f"{error}{_remedy(model, inputs, error.__cause__)}") from error.__cause__
 
 
-def moved(inputs: Any, place: torch.device) -> Any:
-    """Return the batch with its tensors moved to a device."""
+def _as_taken(model: torch.nn.Module, inputs: Any) -> Any:
+    """Return copies of a batch's tensors, so that the model may change them, those of floats in the model's type."""
+    import torch
+
+    dtypes = _dtypes(model)
+    dtype = dtypes.pop() if len(dtypes) == 1 else None  # a model of several types casts by itself
+
+    def taken(value: torch.Tensor) -> torch.Tensor:
+        if dtype is None or dtype == value.dtype or value.dtype not in _floats():
+            return value.clone()
+        cast = value.to(dtype)
+        if torch.finfo(dtype).max < torch.finfo(value.dtype).max and bool((cast.isinf() & ~value.isinf()).any()):
+            raise ActivationsError(
+                f"{current_samples()} hold values beyond {dtype}, the type of the model's weights: scale them, or use "
+                "a model of a wider type, such as model.float()"
+            )
+        return cast
+
+    return mapped(inputs, taken)
+
+
+def _floats() -> tuple[torch.dtype, ...]:
+    import torch
+
+    return torch.float16, torch.bfloat16, torch.float32, torch.float64
+
+
+def _dtypes(model: torch.nn.Module) -> set[torch.dtype]:
+    """Return the floating-point types of a model's parameters."""
+    return {parameter.dtype for parameter in model.parameters()}.intersection(_floats())
+
+
+def _remedy(model: torch.nn.Module, inputs: Any, error: BaseException | None) -> str:
+    """Return what to do about an error of a model, if that is clear."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError):
+        return ": use a smaller batch_size"
+    if any(parameter.is_meta for parameter in model.parameters()):
+        return ": weights on the meta device hold no values, so load them and move the model to a real device"
+    given: set[torch.dtype] = set()
+    mapped(inputs, lambda value: given.add(value.dtype))
+    weights = _dtypes(model)
+    of_types = re.search(r"\b[dD]?types?\b|not implemented for", str(error)) is not None
+    if weights and of_types and (len(weights) > 1 or not given <= weights):
+        said = [" and ".join(sorted(str(one).removeprefix("torch.") for one in kinds)) for kinds in (given, weights)]
+        remedy = f"the samples to {said[1]}" if len(weights) == 1 else "the model to one type, such as model.float()"
+        return f": the samples are {said[0]} and the weights {said[1]}, so convert {remedy}"
+    return ""
+
+
+def home_device(model: torch.nn.Module) -> torch.device:
+    """Return the device of a model's first parameter; the CPU for a model without any."""
+    import torch
+
+    devices = [parameter.device for parameter in model.parameters()]
+    real = [device for device in devices if device.type != "meta"]  # offloaded parameters are on the meta device
+    return (real or devices or [torch.device("cpu")])[0]
+
+
+def mapped(inputs: Any, change: Callable[[torch.Tensor], Any]) -> Any:
+    """Return a batch with its tensors changed by a function."""
     import torch
 
     if isinstance(inputs, torch.Tensor):
-        return inputs.to(place)
+        return change(inputs)
     if isinstance(inputs, Mapping):
-        return {key: moved(value, place) for key, value in inputs.items()}
+        return {key: mapped(value, change) for key, value in inputs.items()}
     if isinstance(inputs, tuple | list):
-        return [moved(part, place) for part in inputs]
+        return [mapped(part, change) for part in inputs]
     return inputs
+
+
+def moved(inputs: Any, place: torch.device) -> Any:
+    """Return the batch with its tensors moved to a device, or copied there, so that the model may change them."""
+    return mapped(inputs, lambda value: value.to(place, copy=True))
 
 
 def attention_mask(inputs: Any) -> torch.Tensor | None:

@@ -19,12 +19,15 @@ from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.io.texts import save_tokens
-from neuronym.io.zarr_store import LayerWriter, check_widths
-from neuronym.network.batches import Batch, attention_mask, batches, feed, length, moved
-from neuronym.network.hooks import capture_outputs, eval_mode, only_output
+from neuronym.io.zarr_store import LayerWriter, as_finite, check_widths
+from neuronym.network.batches import Batch, attention_mask, batches, feed, home_device, length, moved
+from neuronym.network.failures import on_samples
+from neuronym.network.hooks import capture_outputs, eval_mode, only_output, original
 from neuronym.network.models import LoadedModel, load_model
+from neuronym.network.outputs import numbers, plain
 from neuronym.network.pooling import POOLS, pool_output
 from neuronym.network.reading import read_samples
+from neuronym.network.state import global_state
 from neuronym.types import PathLike, Pool
 
 if TYPE_CHECKING:
@@ -72,7 +75,8 @@ def collect(
     Parameters
     ----------
     model : torch.nn.Module, LoadedModel or str
-        The model, which is run in eval mode without gradients and left as it was. A name is loaded by ``load_model``.
+        The model, which is run in eval mode without gradients, uncompiled, and left as it was. Samples of floats are
+        cast to the type of its weights, if all have one type. A name is loaded by ``load_model``.
     data : tensor, array, Dataset or iterable of batches, optional
         A tensor or array of shape (n_samples, ...), a Dataset with a length, or an iterable of batches such as a
         DataLoader. A batch is a tensor, a pair whose first element is the input, a dict of keyword arguments as in
@@ -95,7 +99,8 @@ def collect(
     pool : {"mean", "max", "first", "last"} or function, default "mean"
         How to pool over positions. Maps (B, C, H, W) and (B, C, T, H, W) are reduced to (B, C) by ``"mean"``, the
         paper's average pooling, or ``"max"``; sequences (B, T, D) are reduced to (B, D) by these, ``"first"`` or
-        ``"last"``; or give a function of the output. An ``attention_mask`` (B, T) in the batch excludes tokens.
+        ``"last"``; or give a function of the output that returns a tensor or array (B, C). An ``attention_mask``
+        (B, T) in the batch excludes tokens.
     tokens : bool, default False
         Treat each token of a sequence as a sample, with the id ``sample#token``.
     device : str or torch.device, optional
@@ -132,10 +137,11 @@ def collect(
     UnknownNameError
         If the model has no such module.
     ActivationsError
-        If a module is not called, is called several times in a pass, or its output cannot be pooled.
+        If a module is not called, is called several times in a pass, its output cannot be pooled or is not finite, or
+        the data or ``pool`` raise an error.
     OptionError
-        If an option is out of range, the model does not accept the samples, or a DataLoader shuffles, so that samples
-        cannot be identified.
+        If an option is out of range, the model or ``forward`` raises an error, or a DataLoader shuffles, so that
+        samples cannot be identified.
     FileError
         If the store cannot be written, or holds activations collected with other settings.
 
@@ -155,7 +161,8 @@ def collect(
         kind_of(tokens_out, (".csv", ".parquet"), "tokens")
         check_target(tokens_out, True)
     if isinstance(model, str | LoadedModel):
-        loaded = load_model(model, weights) if isinstance(model, str) else model
+        with global_state():
+            loaded = load_model(model, weights) if isinstance(model, str) else model
         about = {
             "model": loaded.name,
             "preprocessing": "none" if table is not None else loaded.preprocessing,
@@ -208,9 +215,13 @@ def _collect(
     """Run a module over data, and collect activations in memory or in a store."""
     import torch
 
-    home = next((p.device for p in model.parameters()), torch.device("cpu"))
+    home = home_device(model)
+    if home.type == "meta":
+        raise OptionError("the model is on the meta device, which holds no values: load its weights first")
     try:
         target = home if device is None else torch.empty(0, device=device).device
+        if target.type == "meta":
+            raise RuntimeError("it holds no values")
     except (RuntimeError, AssertionError) as error:
         raise OptionError(f"there is no device {str(device)!r} here: {str(error).splitlines()[0]}") from error
     size = batch_size if batch_size is not None else _BATCH_ON_CPU if target.type == "cpu" else _BATCH_ELSEWHERE
@@ -240,24 +251,25 @@ def _collect(
             "clusters": None if clusters_by_id is None else _hash_texts(clusters_by_id.values()),
             "names": {layer: [str(name) for name in of_layer] for layer, of_layer in names.items()},
             "versions": _versions(),
-            "model": _qualified_name(type(model)),
+            "model": _qualified_name(type(original(model))),
             **{key: str(value) for key, value in about.items()},
         }
         sink = LayerWriter(out, layers, settings, n_samples=n_samples, neurons=names, overwrite=overwrite)
-    with sink:
+    with global_state(), sink:
         if sink.complete:
             return sink.finish(clusters_by_id)
         cast = nullcontext() if precision == "float32" else torch.autocast(target.type, getattr(torch, precision))
-        remaining = batches(data, size, workers, sink.samples, sink.batches)
+        remaining = batches(data, size, workers, sink.samples, sink.batches, ids)
         if progress:
             remaining = progress_bar(remaining, lambda batch: batch.n_samples or 0, "samples", n_samples, sink.samples)
         with eval_mode(model, None if target == home else (home, target)), capture_outputs(model, layers) as captured:
             for batch in remaining:
                 captured.clear()
-                if batch.kept != []:
-                    with torch.no_grad(), cast:
-                        feed(model, moved(batch.inputs, target), forward)
-                _add_batch(sink, batch, captured, layers, pool, tokens, ids)
+                with on_samples(_fed(batch, sink.samples, ids)):
+                    if batch.kept != []:
+                        with torch.no_grad(), cast:
+                            feed(model, moved(batch.inputs, target), forward)
+                    _add_batch(sink, batch, captured, layers, pool, tokens, ids)
         if n_samples is not None and n_samples != sink.samples:
             expected = "there are ids for" if total is None else "its length is"
             raise ActivationsError(f"data yielded {sink.samples} samples, but {expected} {n_samples}")
@@ -295,6 +307,12 @@ def _clusters_by_id(
     return dict(zip(ids, names, strict=True))
 
 
+def _fed(batch: Batch, start: int, ids: Sequence[str] | None) -> list[object]:
+    """Return the ids of the samples that a model is run on, or the numbers of those that have none."""
+    kept = range(batch.n_samples or 1) if batch.kept is None else batch.kept
+    return [ids[start + i] if ids is not None and start + i < len(ids) else start + i for i in kept]
+
+
 def _add_batch(
     sink: LayerWriter | _InMemory,
     batch: Batch,
@@ -314,7 +332,7 @@ def _add_batch(
     if ids is None and len(kept) < n_samples:
         raise ActivationsError("a sample is None, and only sample_ids can say which ones are left: give sample_ids")
     batch_ids = [str(sink.samples + i) if ids is None else ids[sink.samples + i] for i in range(n_samples)]
-    parts: dict[str, NDArray[np.float32]] = {}
+    parts: dict[str, NDArray[Any]] = {}
     rows: list[tuple[int, int]] = []  # sample and token of each row, for tokens
     for layer in layers if kept else ():
         output = only_output(layer, captured)
@@ -324,7 +342,7 @@ def _add_batch(
                 "must be the samples, so collect a module whose first axis is"
             )
         pooled, layer_rows = pool_output(output, pool, layer, tokens=tokens, mask=attention_mask(batch.inputs))
-        parts[layer] = pooled.float().cpu().numpy()
+        parts[layer] = numbers(pooled, layer)
         if layer != layers[0] and layer_rows != rows:
             raise ActivationsError(f"layers {layers[0]!r} and {layer!r} differ in tokens: collect one at a time")
         rows = layer_rows
@@ -359,13 +377,13 @@ class _InMemory:
 
     def add(
         self,
-        parts: Mapping[str, NDArray[np.float32]],
+        parts: Mapping[str, NDArray[Any]],
         n_samples: int,
         ids: Sequence[str] | None = None,
         skipped: Sequence[str] = (),
     ) -> None:
         check_widths(self._widths, parts)
-        for layer, part in parts.items():
+        for layer, part in as_finite(parts, ids, self.samples).items():
             self._parts[layer].append(part)
         self._ids += ids or ()
         self._skipped += skipped
@@ -396,10 +414,11 @@ def _hash_weights(model: torch.nn.Module) -> str:
     import torch
 
     content_hash = hashlib.blake2b(digest_size=16)
-    for name, value in model.state_dict().items():
-        if isinstance(value, torch.Tensor):
-            content_hash.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            content_hash.update(_bytes(value))
+    for name, value in original(model).state_dict().items():
+        for tensor in value if isinstance(value, tuple) else (value,):  # quantised weights come with their biases
+            if isinstance(tensor, torch.Tensor):
+                content_hash.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                content_hash.update(_bytes(tensor))
     return content_hash.hexdigest()
 
 
@@ -424,6 +443,9 @@ def _hash_texts(texts: Iterable[str]) -> str:
 def _bytes(tensor: torch.Tensor) -> memoryview:
     import torch
 
+    if tensor.is_meta:
+        return memoryview(b"")
+    tensor = plain(tensor, "").resolve_conj().resolve_neg()
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 

@@ -8,16 +8,77 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neuronym._util.messages import no_such, some
 from neuronym.errors import ActivationsError
+from neuronym.network.outputs import refuse_nested
+from neuronym.network.state import model_state, uncompiled
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ModuleTrace", "capture_outputs", "eval_mode", "only_output", "trace_modules"]
+__all__ = [
+    "ModuleTrace",
+    "capture_outputs",
+    "eval_mode",
+    "find_module",
+    "modules_by_name",
+    "only_output",
+    "original",
+    "trace_modules",
+]
+
+_EAGER = ", whose layers call no hooks: give the eager model that it was made from"
+_COMPILED = "_orig_mod"  # the name that torch.compile gives to the module inside
+
+
+def original(model: torch.nn.Module) -> torch.nn.Module:
+    """Return the module inside of one made by ``torch.compile``, and any other module as it is."""
+    inner = getattr(model, _COMPILED, None)
+    return model if inner is None else original(inner)
+
+
+def modules_by_name(model: torch.nn.Module) -> dict[str, torch.nn.Module]:
+    """Return the modules of a model by name.
+
+    Compiled modules go by the names of what was compiled, and a module under several names is under each of them.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+
+    Returns
+    -------
+    dict of str to torch.nn.Module
+        The modules in the order of ``model.named_modules()``, the model itself as ``""``.
+    """
+    return {_uncompiled(name): module for name, module in model.named_modules(remove_duplicate=False)}
+
+
+def find_module(model: torch.nn.Module, layer: str) -> torch.nn.Module:
+    """Return the module of a name, with or without the prefix ``_orig_mod.`` of compiled modules.
+
+    Raises
+    ------
+    UnknownNameError
+        If the model has no such module; the message lists similar names.
+    """
+    return _named(modules_by_name(model), layer)
+
+
+def _named(modules: Mapping[str, torch.nn.Module], layer: str) -> torch.nn.Module:
+    """Return the module of a name."""
+    if _uncompiled(layer) not in modules:
+        raise no_such("layer", layer, [name for name in modules if name])
+    return modules[_uncompiled(layer)]
+
+
+def _uncompiled(name: str) -> str:
+    """Return a name without what ``torch.compile`` adds."""
+    return ".".join(part for part in name.split(".") if part != _COMPILED)
 
 
 @contextmanager
 def eval_mode(model: torch.nn.Module, move: tuple[torch.device, torch.device] | None = None) -> Iterator[None]:
-    """Put a model into eval mode for the duration of a block, and restore every module afterwards.
+    """Put a model into eval mode for the duration of a block, uncompiled, and leave it as it was afterwards.
 
     Parameters
     ----------
@@ -26,17 +87,20 @@ def eval_mode(model: torch.nn.Module, move: tuple[torch.device, torch.device] | 
     move : pair of torch.device, optional
         The device that the model is on, and the device to move it to for the duration of the block.
     """
-    modes = {module: module.training for module in model.modules()}
-    try:
-        if move is not None:
-            model.to(move[1])
-        model.eval()
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-        if move is not None:
-            model.to(move[0])
+    import torch
+
+    with model_state(model), uncompiled():
+        try:
+            if move is not None:
+                model.to(move[1])
+            for module in model.modules():
+                if getattr(module, "training", False):
+                    module.training = False  # an own eval() may change more, which could not be restored
+            yield
+        finally:
+            for module in model.modules():
+                if move is not None and isinstance(module, torch.jit.ScriptModule):
+                    module.to(move[0])  # those of other modules are restored with the model's state
 
 
 @contextmanager
@@ -63,8 +127,10 @@ def capture_outputs(
     ------
     UnknownNameError
         If the model has no such module; the message lists similar names.
+    ActivationsError
+        If a module calls no hooks, as those of TorchScript.
     """
-    modules = dict(model.named_modules())
+    modules = modules_by_name(model)
     caught: dict[str, list[object]] = {}
     handles = []
 
@@ -75,13 +141,27 @@ def capture_outputs(
 
     try:
         for layer in layers:
-            if layer not in modules:
-                raise no_such("layer", layer, [name for name in modules if name])
-            handles.append(modules[layer].register_forward_hook(catch(layer)))
+            handles.append(_hookable(model, modules, layer).register_forward_hook(catch(layer)))
         yield caught
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _hookable(model: torch.nn.Module, modules: Mapping[str, torch.nn.Module], layer: str) -> torch.nn.Module:
+    """Return the module of a name, refusing those that are not run by Python, whose hooks would not be called."""
+    import torch
+
+    inner = original(model)
+    scripted = isinstance(inner, torch.jit.ScriptModule)
+    if layer and isinstance(inner, torch.fx.GraphModule):
+        calls = [node for node in inner.graph.nodes if node.op == "call_module"]
+        if all(str(node.target).startswith("_guards") for node in calls):  # those of torch.export
+            raise ActivationsError(f"layer {layer!r} is part of a graph of torch.export{_EAGER}")
+    module = inner if scripted else _named(modules, layer)
+    if isinstance(module, torch.jit.ScriptModule) and (layer or type(module).__name__ != "TopLevelTracedModule"):
+        raise ActivationsError(f"layer {layer!r} is TorchScript{_EAGER}")
+    return module
 
 
 def _copied(output: Any) -> Any:
@@ -138,6 +218,7 @@ def only_output(layer: str, caught: Mapping[str, list[object]]) -> torch.Tensor:
         raise ActivationsError(
             f"layer {layer!r} outputs {type(output).__name__}: collect a module that outputs a tensor"
         )
+    refuse_nested(output, layer)
     return output
 
 
@@ -179,15 +260,21 @@ def trace_modules(model: torch.nn.Module, run: Callable[[], object]) -> list[Mod
     """
     import torch
 
-    names = [name for name, _ in model.named_modules() if name]
-    with eval_mode(model), capture_outputs(model, names) as caught, torch.no_grad():
+    if isinstance(original(model), torch.jit.ScriptModule):
+        raise ActivationsError(f"the model is TorchScript{_EAGER}")
+    modules: dict[torch.nn.Module, str] = {}
+    for name, module in modules_by_name(model).items():
+        modules.setdefault(module, name)
+    kinds = {name: module for module, name in modules.items() if name}
+    hooked = [name for name, module in kinds.items() if not isinstance(module, torch.jit.ScriptModule)]
+    with eval_mode(model), capture_outputs(model, hooked) as caught, torch.no_grad():
         run()
     traces = []
-    for name in names:
+    for name, module in kinds.items():
         outputs = caught.get(name, [])
         try:
             shape = tuple(only_output(name, {name: outputs[:1]}).shape)
         except ActivationsError:
             shape = None
-        traces.append(ModuleTrace(name, type(model.get_submodule(name)).__name__, shape, len(outputs)))
+        traces.append(ModuleTrace(name, type(module).__name__, shape, len(outputs)))
     return traces

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.extras import need
-from neuronym._util.files import first_line
 from neuronym.errors import OptionError
-from neuronym.network.batches import feed
-from neuronym.network.hooks import ModuleTrace, trace_modules
+from neuronym.network.batches import feed, home_device, moved
+from neuronym.network.hooks import ModuleTrace, original, trace_modules
 from neuronym.network.models import LoadedModel, load_model
+from neuronym.network.state import global_state
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:
@@ -57,9 +57,10 @@ def layers(
     need("layers", "torch")
     import torch
 
-    loaded = load_model(model, weights) if isinstance(model, str) else model
+    with global_state():
+        loaded = load_model(model, weights) if isinstance(model, str) else model
     module = loaded.model if isinstance(loaded, LoadedModel) else loaded
-    name = loaded.name if isinstance(loaded, LoadedModel) else type(module).__name__
+    name = loaded.name if isinstance(loaded, LoadedModel) else type(original(module)).__name__
     if shape is not None:
         sample: Any = torch.zeros(1, *shape)
     elif not isinstance(loaded, LoadedModel):
@@ -71,8 +72,8 @@ def layers(
 
         sample = loaded.prepare(Image.new("RGB", (256, 256)))[None]
     try:
-        return trace_modules(module, lambda: feed(module, sample))
+        with global_state():
+            return trace_modules(module, lambda: feed(module, moved(sample, home_device(module))))
     except OptionError as error:
         kind = f"{tuple(sample.shape)}" if isinstance(sample, torch.Tensor) else "text"
-        why = first_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
-        raise OptionError(f"{name} does not take {kind} ({why}): give the shape of one sample (--shape)") from error
+        raise OptionError(f"{name} does not take {kind}: {error}; give the shape of one sample (--shape)") from error

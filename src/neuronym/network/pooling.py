@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from neuronym.errors import ActivationsError
+from neuronym.network.outputs import plain, poolable, pooled_by
 from neuronym.types import Pool
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ def pool_output(
     ActivationsError
         If the pooling does not apply to an output of this shape.
     """
-    import torch
-
+    output = plain(output, layer)
     shape = tuple(output.shape)
     if tokens:
         if output.ndim != 3:
@@ -69,14 +69,8 @@ def pool_output(
         kept = _counted_tokens(output, mask)
         return output[kept], [(int(row), int(token)) for row, token in kept.nonzero().tolist()]
     if callable(pool):
-        pooled = pool(output)
-        if pooled.ndim != 2 or pooled.shape[0] != shape[0]:
-            raise ActivationsError(
-                f"pool turned {shape} into {tuple(pooled.shape)} for layer {layer!r}: it must return (B, C)"
-            )
-        return pooled, []
-    if output.dtype in (torch.float16, torch.bfloat16):
-        output = output.float()  # long sums would overflow
+        return pooled_by(pool, output, layer), []
+    output = poolable(output, layer)  # in half precision, long sums would overflow
     if output.ndim in (1, 2):
         return output.reshape(shape[0], -1), []
     if output.ndim == 3:

@@ -279,3 +279,18 @@ def test_the_command_compares_and_composes(tmp_path, command, data):
     code, _, err = command("compose", "bot", *given[2:])
     assert (code, err.count("\n")) == (2, 1)
     assert "no concept 'bot'" in err
+
+
+def test_a_detector_may_be_compiled_and_be_of_a_compiled_model():
+    model = Net()
+    images = torch.randn(60, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    layers = collect(model, images, layers=["body"])
+    shown = np.random.default_rng(0).random((60, 2)) < 0.4
+    detector = compose("a | b", layers, shown, names=["a", "b"], direction="both")
+    expected = detector.to_torch(model)(images)
+    for module in (
+        torch.compile(detector.to_torch(model), backend="eager"),
+        detector.to_torch(torch.compile(model, backend="eager")),
+    ):
+        assert torch.allclose(module(images), expected)
+        assert torch.allclose(module(images), expected)

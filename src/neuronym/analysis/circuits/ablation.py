@@ -14,8 +14,11 @@ from neuronym._util.messages import no_such
 from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.network.batches import attention_mask, feed
-from neuronym.network.hooks import capture_outputs, eval_mode, only_output
+from neuronym.network.failures import on_samples
+from neuronym.network.hooks import capture_outputs, eval_mode, find_module, only_output
+from neuronym.network.outputs import numbers
 from neuronym.network.pooling import pool_output
+from neuronym.network.state import global_state
 from neuronym.types import Name
 
 if TYPE_CHECKING:
@@ -235,12 +238,13 @@ def _outputs(
     from neuronym.analysis.circuits.attribution import check_connected
 
     outputs: list[list[Floats]] = [[] for _ in sets]
-    with eval_mode(observed.model):
+    with global_state(), eval_mode(observed.model):
         for number, inputs in enumerate(observed.batches(rows)):
-            for layer in sets[1] if not number else ():
-                check_connected(observed.model, inputs, layer, target)
-            for columns, of_set in zip(sets, outputs, strict=True):
-                of_set.append(_ablated_output(observed.model, inputs, columns, means, target[0]))
+            with on_samples(observed.named(rows, number)):
+                for layer in sets[1] if not number else ():
+                    check_connected(observed.model, inputs, layer, target)
+                for columns, of_set in zip(sets, outputs, strict=True):
+                    of_set.append(_ablated_output(observed.model, inputs, columns, means, target[0]))
     return [np.concatenate(of_set) for of_set in outputs]
 
 
@@ -260,8 +264,7 @@ def _ablated_output(
         with capture_outputs(model, [layer]) as captured:
             feed(model, inputs)
         pooled = pool_output(only_output(layer, captured), "mean", layer, mask=attention_mask(inputs))[0]
-    output: Floats = pooled.double().cpu().numpy()
-    return output
+    return np.asarray(numbers(pooled, layer), np.float64)
 
 
 @contextmanager
@@ -276,6 +279,9 @@ def _channels_fixed(model: torch.nn.Module, layer: str, columns: NDArray[np.intp
             raise ActivationsError(
                 f"layer {layer!r} returns {type(output).__name__}: name a module whose output has channels"
             )
+        if output.layout != torch.strided or output.is_quantized:
+            kind = "a quantised" if output.is_quantized else "a sparse"
+            raise ActivationsError(f"layer {layer!r} returns {kind} tensor: name a module with a dense output")
         fixed = torch.as_tensor(values, dtype=output.dtype, device=output.device)
         channels = torch.as_tensor(columns, device=output.device)
         changed = output.clone()
@@ -285,7 +291,7 @@ def _channels_fixed(model: torch.nn.Module, layer: str, columns: NDArray[np.intp
             changed[:, channels] = fixed.reshape(1, -1, *[1] * (output.ndim - 2))
         return changed
 
-    handle = model.get_submodule(layer).register_forward_hook(replace_channels)
+    handle = find_module(model, layer).register_forward_hook(replace_channels)
     try:
         yield
     finally:

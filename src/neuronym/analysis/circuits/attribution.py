@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neuronym._util.extras import need
 from neuronym.errors import OptionError
 from neuronym.network.batches import feed
-from neuronym.network.hooks import capture_outputs, eval_mode, only_output
+from neuronym.network.hooks import capture_outputs, eval_mode, find_module, only_output
 from neuronym.network.pooling import pool_output
 
 __all__ = ["Gradients", "attribute", "call_order", "check_connected", "target_function"]
@@ -122,7 +122,7 @@ def attribute(
                 total = total - value(start)
             options = {"baselines": start, "n_steps": n_steps, "internal_batch_size": 2 * len(tensors[0])}
         with torch.enable_grad():
-            attributions = methods[method](value, model.get_submodule(layer)).attribute(tensors, **options)
+            attributions = methods[method](value, find_module(model, layer)).attribute(tensors, **options)
     attributions = attributions[0] if isinstance(attributions, tuple) else attributions
     by_neuron = attributions.detach().double()
     by_neuron = (
@@ -155,7 +155,7 @@ def _differentiable(model: torch.nn.Module, layer: str) -> Iterator[None]:
             return output.detach().requires_grad_()
         return output
 
-    handle = model.get_submodule(layer).register_forward_hook(require_gradient)
+    handle = find_module(model, layer).register_forward_hook(require_gradient)
     try:
         yield
     finally:

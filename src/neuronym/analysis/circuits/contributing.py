@@ -14,6 +14,9 @@ from neuronym.data.ids import places
 from neuronym.errors import OptionError
 from neuronym.io.tables import shown_table
 from neuronym.labels.labels import Labels
+from neuronym.network.failures import on_samples, users_code
+from neuronym.network.hooks import find_module
+from neuronym.network.state import global_state
 from neuronym.types import Name
 
 if TYPE_CHECKING:
@@ -267,11 +270,13 @@ def contributions(
     from neuronym.analysis.circuits.attribution import attribute, check_connected
 
     gradients: Gradients = "gradient" if method == "auto" else method
-    parts = []
-    for number, inputs in enumerate(observed.batches(rows)):
-        if not number:
-            check_connected(observed.model, inputs, layer, (target[0], index))
-        parts.append(attribute(observed.model, inputs, layer, (target[0], index), gradients, n_steps, baseline))
+    parts, what = [], f"computing contributions of layer {layer!r}"
+    with global_state():
+        for number, inputs in enumerate(observed.batches(rows)):
+            with on_samples(observed.named(rows, number)), users_code(what, OptionError):
+                if not number:
+                    check_connected(observed.model, inputs, layer, (target[0], index))
+                parts.append(attribute(observed.model, inputs, layer, (target[0], index), gradients, n_steps, baseline))
     values, total = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     return Contributions(target, layer, names, gradients, rows, values, total)
 
@@ -282,7 +287,7 @@ def _linear_weights(
     """Return a layer's weights to a target and its activations, or None if the target is not linear in them."""
     import torch
 
-    module = observed.model.get_submodule(target[0])
+    module = find_module(observed.model, target[0])
     if not isinstance(module, torch.nn.Linear) or module.in_features != observed.of_layer(layer).n_neurons:
         return None
     matrix = observed.matrix(layer)

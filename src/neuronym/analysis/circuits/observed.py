@@ -17,8 +17,9 @@ from neuronym.data.formula import Formula
 from neuronym.data.ids import places
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import by_index, is_frame
-from neuronym.network.batches import batches, moved
+from neuronym.network.batches import batches, home_device, moved
 from neuronym.network.collecting import collect
+from neuronym.network.hooks import find_module
 from neuronym.types import ActivationsLike, ConceptsLike, Name
 
 if TYPE_CHECKING:
@@ -109,10 +110,8 @@ class ObservedModel:
             If stored activations do not match the data or the model's output.
         """
         wanted = list(dict.fromkeys(layers))
-        known = dict(model.named_modules())
         for layer in wanted:
-            if layer not in known:
-                raise no_such("layer", layer, [name for name in known if name])
+            find_module(model, layer)  # raises with the nearest names
         if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
             raise OptionError(
                 "data must be a tensor, an array or a Dataset with a length, so that samples can be selected"
@@ -291,6 +290,30 @@ class ObservedModel:
         top: NDArray[np.object_] = names[self.matrix(layer).argmax(axis=1)]
         return top
 
+    @property
+    def batch_size(self) -> int:
+        """The number of samples in a batch of ``batches``."""
+        return _BATCH_ON_CPU if home_device(self.model).type == "cpu" else _BATCH_ELSEWHERE
+
+    def named(self, rows: NDArray[np.int64], batch: int | None = None) -> list[str]:
+        """Return the ids of samples, or their numbers if they have no ids.
+
+        Parameters
+        ----------
+        rows : int64 array of shape (n_selected,)
+            The indices of the samples in the data.
+        batch : int, optional
+            The number of a batch of ``batches``, for the ids of its samples alone.
+
+        Returns
+        -------
+        list of str
+            The ids, in the order of the samples.
+        """
+        ids = next((one.sample_ids for one in self.layers.values()), None)
+        part = rows if batch is None else rows[batch * self.batch_size : (batch + 1) * self.batch_size]
+        return [str(row) if ids is None else ids[row] for row in part.tolist()]
+
     def batches(self, rows: NDArray[np.int64]) -> Iterator[Any]:
         """Load the inputs of samples in batches, on the model's device.
 
@@ -311,11 +334,10 @@ class ObservedModel:
         """
         import torch
 
-        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
-        size = _BATCH_ON_CPU if device.type == "cpu" else _BATCH_ELSEWHERE
+        device, size = home_device(self.model), self.batch_size
         is_array = isinstance(self.data, np.ndarray | torch.Tensor)
         part: Any = self.data[rows] if is_array else torch.utils.data.Subset(self.data, rows.tolist())
-        for batch in batches(part, size):
+        for batch in batches(part, size, ids=self.named(rows)):
             if batch.kept is not None:
                 raise ActivationsError("a selected sample is None: leave out samples that cannot be read")
             yield moved(batch.inputs, device)

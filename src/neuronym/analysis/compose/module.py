@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neuronym._util.messages import no_such
 from neuronym.analysis.compose.fuzzy import TNorm, evaluate_fuzzy
 from neuronym.data.formula import Formula
 from neuronym.errors import ActivationsError, OptionError
-from neuronym.network.hooks import capture_outputs, eval_mode, only_output
+from neuronym.network.hooks import capture_outputs, eval_mode, find_module, only_output
 from neuronym.network.pooling import POOLS, pool_output
 from neuronym.types import Pool
 
@@ -51,10 +50,8 @@ class DetectorModule(torch.nn.Module):
         super().__init__()
         if not callable(pool) and pool not in POOLS:
             raise OptionError(f"pool must be one of {', '.join(POOLS)} or a function, not {pool!r}")
-        known = dict(model.named_modules())
         for part in parts.values():
-            if part.layer not in known:
-                raise no_such("layer", part.layer, [name for name in known if name])
+            find_module(model, str(part.layer))  # raises with the nearest names
         self.model, self.formula, self.norm, self.parts, self.pool = model, formula, norm, parts, pool
 
     def forward(self, *inputs: Any, **named: Any) -> torch.Tensor:
