@@ -12,7 +12,7 @@ from neuronym import FileError, OptionError
 from neuronym.io.images import Images, Preprocess
 from neuronym.network.collecting import collect
 from neuronym.network.listing import layers
-from neuronym.network.models import load_model, load_weights
+from neuronym.network.models import load_model
 
 DATA = Path(__file__).parents[3] / "shared/data"
 
@@ -144,37 +144,6 @@ def test_models_that_are_not_there(own, name, monkeypatch):
 def test_a_mistake_in_the_users_own_code_is_shown_as_it_is(own):
     with pytest.raises(ModuleNotFoundError, match="no_such_package"):
         load_model("own_models:broken")
-
-
-def test_weights_are_loaded_and_never_unpickled(own):
-    from safetensors.torch import save_file
-
-    model = load_model("own_models:mlp").model
-    state = {name: torch.full_like(value, 2) for name, value in model.state_dict().items()}
-    torch.save(state, "w.pt")
-    torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}, "epoch": 3}, "nested.pt")
-    save_file(state, "w.safetensors")
-    for file in ("w.pt", "nested.pt", "w.safetensors"):
-        loaded = load_model("own_models:mlp", weights=file).model
-        assert all((value == 2).all() for value in loaded.state_dict().values()), file
-    torch.save(model, "whole.pt")
-    with pytest.raises(FileError, match=r"Python objects, which are never unpickled; save model\.state_dict\(\)"):
-        load_weights(model, "whole.pt")
-    torch.save([1, 2], "list.pt")
-    with pytest.raises(FileError, match="contains no state dict"):
-        load_weights(model, "list.pt")
-    (own / "junk.pt").write_text("junk")
-    with pytest.raises(FileError, match=r"cannot read weights from 'junk\.pt': the file is corrupt, or"):
-        load_weights(model, "junk.pt")
-    (own / "broken.safetensors").write_text("no tensors at all")
-    with pytest.raises(FileError, match="cannot read weights from"):
-        load_weights(model, "broken.safetensors")
-    with pytest.raises(FileError, match="there is no file"):
-        load_weights(model, "nowhere.pt")
-    torch.save({"0.weight": torch.zeros(4, 2), "x": torch.zeros(1)}, "other.pt")
-    expected = r"missing \('0.bias'\); 1 parameter unknown \('x'\); 1 parameter of another shape \('0.weight'\)"
-    with pytest.raises(FileError, match=expected):
-        load_weights(model, "other.pt")
 
 
 def test_layers_are_listed_with_their_shapes(own, command):

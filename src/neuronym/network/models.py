@@ -1,19 +1,19 @@
-"""Models loaded by name, with their preprocessing, and weights loaded from files."""
+"""Models loaded by name, with their preprocessing."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.extras import need
-from neuronym._util.files import first_line, reading
-from neuronym._util.messages import counted, some
-from neuronym.errors import FileError, OptionError
+from neuronym._util.files import first_line
+from neuronym.errors import OptionError
 from neuronym.io.images import Preprocess
+from neuronym.network.weights import load_weights
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:
@@ -206,70 +206,3 @@ def load_function(name: str) -> Callable[..., Any]:
     except (AttributeError, ValueError):
         raise OptionError(f"cannot load {name}: {module} has no {function}") from None
     return made
-
-
-def load_weights(model: torch.nn.Module, path: PathLike) -> None:
-    """Load a state dict from a file into a model; Python objects are never unpickled.
-
-    A state dict nested under the key ``state_dict`` or ``model`` is found, and a prefix ``module.`` of all its names
-    is removed.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The model, changed in place.
-    path : str or Path
-        A file in the format of safetensors (``.safetensors``) or ``torch.save``.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be read, or its names or shapes are not those of the model.
-    """
-    import torch
-
-    with reading(path, "weights"):
-        if Path(path).suffix == ".safetensors":
-            try:
-                from safetensors.torch import load_file
-            except ImportError as error:
-                raise OptionError("reading .safetensors needs safetensors: pip install safetensors") from error
-            try:
-                state: Any = load_file(path)
-            except Exception as error:  # safetensors has no error class to import
-                if isinstance(error, OSError):
-                    raise
-                raise FileError(f"cannot read weights from {str(path)!r}: {error}") from error
-        else:
-            try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-            except OSError:
-                raise
-            except Exception as error:  # torch raises many kinds for a corrupt file
-                raise FileError(
-                    f"cannot read weights from {str(path)!r}: the file is corrupt, or contains Python objects, which "
-                    "are never unpickled; save model.state_dict()"
-                ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise FileError(f"{str(path)!r} contains no state dict: save model.state_dict()")
-    if state and all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): value for name, value in state.items()}
-    expected = model.state_dict()
-    problems = [
-        f"{counted(len(listed), 'parameter')} {what} ({some(listed)})"
-        for what, listed in (
-            ("missing", [name for name in expected if name not in state]),
-            ("unknown", [name for name in state if name not in expected]),
-            (
-                "of another shape",
-                [name for name in expected if name in state and expected[name].shape != state[name].shape],
-            ),
-        )
-        if listed
-    ]
-    if problems:
-        raise FileError(f"the weights in {str(path)!r} belong to another network: {'; '.join(problems)}")
-    model.load_state_dict(dict(state))
