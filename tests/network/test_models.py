@@ -12,7 +12,7 @@ from neuronym import FileError, OptionError
 from neuronym.io.images import Images, Preprocess
 from neuronym.network.collecting import collect
 from neuronym.network.listing import layers
-from neuronym.network.models import load_model
+from neuronym.network.models import load_function, load_model
 
 DATA = Path(__file__).parents[3] / "shared/data"
 
@@ -30,6 +30,15 @@ def prepared():
 def mlp():
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+
+class Nets:
+    twice = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+
+net = Nets.twice
+pair = net, lambda image: torch.ones(3) * image.size[0]
+
+def needs(n):
+    return nn.Linear(n, 2)
 
 def broken():
     import no_such_package
@@ -115,6 +124,51 @@ def test_models_by_name(own):
     assert load_model("own_models:prepared").prepare(Image.new("RGB", (7, 5)))[0, 0, 0] == 7
 
 
+def test_a_model_may_be_an_instance(own):
+    for name in ("own_models:net", "own_models:Nets.twice", "own_models:pair"):
+        loaded = load_model(name)
+        assert loaded.model is sys.modules["own_models"].net
+        assert loaded.name == name
+    assert load_model("own_models:pair").prepare(Image.new("RGB", (7, 5))).tolist() == [7, 7, 7]
+    np.save("t.npy", np.zeros((2, 3)))
+    assert collect("own_models:net", table="t.npy", layers=["1"])["1"].matrix.shape == (2, 4)
+
+
+def test_a_model_may_be_in_a_file_of_any_folder(own, tmp_path, monkeypatch):
+    folder = tmp_path / "code of mine"
+    folder.mkdir()
+    (folder / "parts.py").write_text("from torch import nn\n\nsize = 5\n")
+    (folder / "typing.py").write_text("from parts import nn, size\n\ndef make():\n    return nn.Linear(size, 2)\n")
+    for name in ("code of mine/typing.py:make", f"{folder}/typing.py:make", f"{folder}/../code of mine/typing.py:make"):
+        assert load_model(name).model.in_features == 5
+    assert load_function("code of mine/typing.py:make") is load_function(f"{folder}/typing.py:make")
+    import typing
+
+    assert hasattr(typing, "TYPE_CHECKING")
+    (folder / "broken.py").write_text("import no_such_package\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        load_model(f"{folder}/broken.py:make")
+    assert "broken" not in sys.modules
+    assert isinstance(load_model("own_models.py:plain").model, torch.nn.Sequential)
+    sys.modules.pop("parts")
+
+
+def test_the_preprocessing_is_said_unless_the_model_has_its_own(own, photos, command):
+    run = ["collect", "--images", "photos", "--layers", "0", "-q"]
+    code, _, err = command(*run, "--model", "own_models:plain", "--out", "a.zarr")
+    assert code == 0
+    assert err.splitlines() == [
+        "neuronym: own_models:plain gives no preprocessing, so images get the usual one for ImageNet (224×224 "
+        "bicubic, the middle of the image with its shorter side at 256; (value − [123.675, 116.28, 103.53]) / [58.395, 57.12, 57.375]): to use another, "
+        "give a pair of the model and its preprocessing"
+    ]
+    assert command(*run, "--model", "own_models:prepared", "--out", "b.zarr")[::2] == (0, "")
+    np.save("t.npy", np.zeros((2, 3)))
+    table = ["collect", "--table", "t.npy", "--layers", "0", "-q", "--out", "c.zarr", "--model", "own_models:mlp"]
+    assert command(*table)[::2] == (0, "")
+    assert "return a pair of the model and its tokenizer" in command(*table[:1], "--texts", "t.csv", *table[3:])[2]
+
+
 def test_efficientnet_lite0_comes_with_its_weights():
     loaded = load_model("efficientnet-lite0")
     assert loaded.preprocessing == "224×224 bicubic; (value − [127.0, 127.0, 127.0]) / [128.0, 128.0, 128.0]"
@@ -127,6 +181,12 @@ MISTAKES = {
     "no_such_module:make": "cannot load no_such_module:make: there is no module 'no_such_module'",
     "own_models:mak": "own_models has no mak",
     "own_models:nothing": "own_models:nothing returns int: it must return a torch.nn.Module",
+    "own_models:needs": "own_models:needs cannot be called without arguments (missing a required argument: 'n')",
+    "own_models:MISTAKE": "own_models has no MISTAKE",
+    "own_models:nets": "own_models has no nets; near it: 'net'",
+    "own_models:__name__": "own_models:__name__ is str: it must be a torch.nn.Module",
+    "nowhere/own_models.py:plain": "there is no file 'nowhere/own_models.py'",
+    "own_models.py:mak": "cannot load own_models.py:mak: own_models.py has no mak",
     "torchvision:resnet18": "torchvision:resnet18 needs torchvision: pip install torchvision",
     "timm:resnet50": "timm:resnet50 needs timm: pip install timm",
 }

@@ -9,6 +9,7 @@ import numpy as np
 
 from neuronym._util.files import first_line
 from neuronym.errors import InputError, NeuronymError, OptionError
+from neuronym.io.texts import POOLING_MASK
 
 if TYPE_CHECKING:
     import torch
@@ -183,7 +184,7 @@ def feed(model: torch.nn.Module, inputs: Any, forward: Callable[[torch.nn.Module
         return
     try:
         if isinstance(inputs, Mapping):
-            model(**{key: value for key, value in inputs.items() if key != "labels"})
+            model(**{key: value for key, value in inputs.items() if key not in ("labels", POOLING_MASK)})
         else:
             model(inputs[0] if isinstance(inputs, tuple | list) else inputs)
     except NeuronymError:  # raised by a hook
@@ -206,6 +207,6 @@ def moved(inputs: Any, place: torch.device) -> Any:
 
 
 def attention_mask(inputs: Any) -> torch.Tensor | None:
-    """Return the attention mask of a batch, of shape (B, T), which marks the tokens that count; None without one."""
+    """Return which tokens of a batch count, of shape (B, T), by its pooling or attention mask; None without one."""
     first = inputs[0] if isinstance(inputs, tuple | list) and inputs else inputs
-    return first.get("attention_mask") if isinstance(first, Mapping) else None
+    return first.get(POOLING_MASK, first.get("attention_mask")) if isinstance(first, Mapping) else None
