@@ -158,9 +158,9 @@ def test_the_preprocessing_is_said_unless_the_model_has_its_own(own, photos, com
     code, _, err = command(*run, "--model", "own_models:plain", "--out", "a.zarr")
     assert code == 0
     assert err.splitlines() == [
-        "neuronym: own_models:plain gives no preprocessing, so images get the usual one for ImageNet (224×224 "
-        "bicubic, the middle of the image with its shorter side at 256; (value − [123.675, 116.28, 103.53]) / [58.395, 57.12, 57.375]): to use another, "
-        "give a pair of the model and its preprocessing"
+        "neuronym: own_models:plain gives no preprocessing, so images get the usual one for ImageNet "
+        f"({load_model('own_models:plain').preprocessing}): to use another, give a pair of the model and its "
+        "preprocessing"
     ]
     assert command(*run, "--model", "own_models:prepared", "--out", "b.zarr")[::2] == (0, "")
     np.save("t.npy", np.zeros((2, 3)))

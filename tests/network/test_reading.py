@@ -167,6 +167,32 @@ def test_a_model_for_images_and_texts_takes_either(saved, command, tmp_path):
     assert "takes images: give --images" not in command(*run, "--texts", "texts.csv", "-q")[2]
 
 
+def test_half_a_model_for_images_and_texts(saved, tmp_path):
+    saved("clip", pad_token="<pad>")
+    (tmp_path / "model/preprocessor_config.json").unlink()
+    with pytest.warns(UserWarning, match="hf:model takes texts alone, because it has no image processor"):
+        found = collect("hf:model", texts="texts.csv", layers=[LAYER["clip"]])
+    assert found[LAYER["clip"]].n_samples == 4
+    with (
+        pytest.warns(UserWarning, match="takes texts alone"),
+        pytest.raises(OptionError, match="hf:model takes texts: give --texts"),
+    ):
+        collect("hf:model", images="photos", layers=[LAYER["clip"]])
+    CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}).save_pretrained("model")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "model" / name).unlink()
+    with pytest.warns(UserWarning, match="hf:model takes images alone, because it has no tokenizer"):
+        assert [one.calls for one in layers("hf:model") if one.name.endswith("_model")] == [0, 1]
+
+
+def test_a_folder_without_a_tokenizer_is_refused(saved, tmp_path):
+    saved("bert", pad_token="<pad>")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "model" / name).unlink()
+    with pytest.raises(OptionError, match="cannot load hf:model: its tokenizer has no vocabulary: save the tokenizer"):
+        load_model("hf:model")
+
+
 def test_a_model_for_neither_images_nor_texts_is_refused(saved):
     Wav2Vec2Model(
         Wav2Vec2Config(conv_dim=[16], conv_stride=[5], conv_kernel=[10], num_conv_pos_embedding_groups=2, **SMALL)
@@ -194,6 +220,20 @@ def test_texts_longer_than_the_model_takes_are_cut_and_counted(saved, kind, comm
     assert "neuronym: 2 texts of 3 are longer than 7 tokens" in err
     assert "16 samples" in out
     assert pd.read_csv("t.csv").groupby("parent").size().tolist() == [2, 7, 7]
+
+
+def test_texts_longer_than_a_model_of_ones_own_takes_are_counted(saved):
+    model = saved("bert", pad_token="<pad>")
+    texts = ["the cat", "the cat " * 20]
+    with (
+        pytest.warns(
+            UserWarning, match=r"1 text of 2 is longer than 16 tokens that the model takes \('1'\); give max_l"
+        ),
+        pytest.raises(OptionError, match="the model failed on these samples"),
+    ):
+        collect(model, Texts(texts, make_tokenizer(pad_token="<pad>")), layers=[LAYER["bert"]])
+    with pytest.warns(UserWarning, match=r"1 text of 2 is longer than 16 tokens and cut to that length \('1'\)$"):
+        collect(model, Texts(texts, make_tokenizer(pad_token="<pad>"), max_length=16), layers=[LAYER["bert"]])
 
 
 def test_texts_without_tokens_are_named(saved):

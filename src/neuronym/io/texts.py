@@ -168,8 +168,10 @@ class Texts:
         side = {} if getattr(tokenizer, "padding_side", "right") == "right" else {"padding_side": "right"}
         self._options = {"padding": True, "return_tensors": "pt", **cut, **side, **self._split}
 
-    def check(self, sample_ids: Sequence[str] | None = None, *, pooled: bool = True) -> None:
-        """Refuse texts without tokens, and warn of texts that are cut because they are too long.
+    def check(
+        self, sample_ids: Sequence[str] | None = None, *, pooled: bool = True, longest: int | None = None
+    ) -> None:
+        """Refuse texts without tokens, and warn of texts that are too long.
 
         Parameters
         ----------
@@ -177,34 +179,44 @@ class Texts:
             The ids of the texts; None means ``0, 1, …``.
         pooled : bool, default True
             Whether each text is pooled over its tokens, so that special tokens alone are too few if they are skipped.
+        longest : int, optional
+            The number of tokens that the model takes.
 
         Raises
         ------
         OptionError
             If a text has no tokens.
         """
-        limit = {} if self._longest is None else {"truncation": True, "max_length": self._longest + 1}
-        special = {"return_special_tokens_mask": True} if self.skip_special_tokens else {}
-        empty, cut = [], []
-        for start in range(0, len(self.texts), 256):
-            batch = self._tokenizer(self.texts[start : start + 256], **limit, **special, **self._split)
-            for i, mask in enumerate(batch["attention_mask"], start):
-                n_tokens = len(mask)
-                left = n_tokens - (sum(batch["special_tokens_mask"][i - start]) if special and pooled else 0)
-                name = str(i) if sample_ids is None else sample_ids[i]
-                empty += [name] * (left == 0)
-                cut += [name] * (self._longest is not None and n_tokens > self._longest)
+        lengths = self._lengths()
+        names = [str(i) for i in range(len(lengths))] if sample_ids is None else sample_ids
+        special = self.skip_special_tokens and pooled
+        counts = [own if special else whole for whole, own in lengths]
+        empty = [name for name, count in zip(names, counts, strict=False) if not count]
         if empty:
             besides = " besides special ones, which are skipped" if special else ""
             raise OptionError(
                 f"{counted(len(empty), 'text')} of {len(self.texts)} {'has' if len(empty) == 1 else 'have'} no tokens"
                 f"{besides} ({some(empty)}): leave out empty texts"
             )
-        if cut:
+        limits = [(self._longest, "and cut to that length", ""), (longest, "that the model takes", "; give max_length")]
+        limit, what, hint = min(limits, key=lambda one: one[0] or 10**6)
+        long = [name for name, (whole, _) in zip(names, lengths, strict=False) if limit is not None and whole > limit]
+        if long:
             warn(
-                f"{counted(len(cut), 'text')} of {len(self.texts)} {'is' if len(cut) == 1 else 'are'} longer than "
-                f"{self._longest} tokens and cut to that length ({some(cut)})"
+                f"{counted(len(long), 'text')} of {len(self.texts)} {'is' if len(long) == 1 else 'are'} longer than "
+                f"{limit} tokens {what} ({some(long)}){hint}"
             )
+
+    def _lengths(self) -> list[tuple[int, int]]:
+        """The number of tokens of each text, at most one more than the limit, and that without special ones."""
+        limit = {} if self._longest is None else {"truncation": True, "max_length": self._longest + 1}
+        special = {"return_special_tokens_mask": True} if self.skip_special_tokens else {}
+        found = []
+        for start in range(0, len(self.texts), 256):
+            batch = self._tokenizer(self.texts[start : start + 256], **limit, **special, **self._split)
+            added = map(sum, batch["special_tokens_mask"]) if special else [0] * len(batch["attention_mask"])
+            found += [(len(m), len(m) - more) for m, more in zip(batch["attention_mask"], added, strict=True)]
+        return found
 
     def digest(self) -> str:
         """Hash the tokens of all texts, to distinguish them from other texts or tokenizers.

@@ -22,7 +22,7 @@ from neuronym.io.texts import Texts, save_tokens
 from neuronym.io.zarr_store import LayerWriter, check_widths
 from neuronym.network.batches import Batch, attention_mask, batches, feed, length, moved
 from neuronym.network.hooks import capture_outputs, eval_mode, only_output
-from neuronym.network.models import LoadedModel, load_model
+from neuronym.network.models import LoadedModel, load_model, longest_text
 from neuronym.network.pooling import POOLS, pool_output
 from neuronym.network.reading import read_samples
 from neuronym.types import PathLike, Pool
@@ -234,7 +234,7 @@ def _collect(
     n_ids = len(listed(known_ids, "sample ids of data", ActivationsError)[0]) if counted_given else total or 0
     ids = as_ids(known_ids, n_ids, "data", ActivationsError)
     if isinstance(data, Texts):
-        data.check(ids, pooled=not tokens)
+        data.check(ids, pooled=not tokens, longest=longest_text(model))
     names = {
         layer: [as_name(name) for name in named(given, len(given), f"neurons of {layer!r}", ActivationsError) or ()]
         for layer, given in (names or {}).items()

@@ -173,9 +173,8 @@ def _hugging_face(name: str, rest: str, pretrained: bool) -> LoadedModel:
         model = auto.AutoModel.from_config(auto.AutoConfig.from_pretrained(rest))
     run = model.forward
     if hasattr(model, "get_text_features") and hasattr(model, "get_image_features"):  # CLIP and its kin
-        run, model.forward = model.get_text_features, MethodType(_run_tower, model)
-        processor, tokenizer = _Processed(auto.AutoImageProcessor.from_pretrained(rest)), _tokenizer(auto, rest, run)
-        return LoadedModel(model, name, processor, tokenizer=tokenizer)
+        model.forward = MethodType(_run_tower, model)
+        return _of_images_and_texts(auto, model, name, rest)
     if model.main_input_name == "input_ids":
         if model.config.is_encoder_decoder:
             warn(f"{name} has an encoder and a decoder: its encoder alone is run, on the texts")
@@ -189,9 +188,26 @@ def _hugging_face(name: str, rest: str, pretrained: bool) -> LoadedModel:
     return LoadedModel(model, name, _Processed(auto.AutoImageProcessor.from_pretrained(rest)))
 
 
+def _of_images_and_texts(auto: Any, model: torch.nn.Module, name: str, rest: str) -> LoadedModel:
+    """Load the image processor and the tokenizer of a model, or one of them if the other was not saved with it."""
+    run: Any = model.get_text_features
+    try:
+        processor = _Processed(auto.AutoImageProcessor.from_pretrained(rest))
+    except OSError as error:
+        warn(f"{name} takes texts alone, because it has no image processor ({first_line(error)})")
+        return LoadedModel(model, name, _tokenizer(auto, rest, run), reads_text=True)
+    try:
+        return LoadedModel(model, name, processor, tokenizer=_tokenizer(auto, rest, run))
+    except (OSError, ValueError) as error:
+        warn(f"{name} takes images alone, because it has no tokenizer ({first_line(error)})")
+        return LoadedModel(model, name, processor)
+
+
 def _tokenizer(auto: Any, rest: str, run: Callable[..., Any]) -> Any:
     """Load a tokenizer that returns only what this function takes."""
     tokenizer = auto.AutoTokenizer.from_pretrained(rest)
+    if len(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)) < 2:  # made up if there are no files
+        raise OptionError("its tokenizer has no vocabulary: save the tokenizer in the folder of the model")
     taken = {"input_ids", "attention_mask", *inspect.signature(run).parameters}
     tokenizer.model_input_names = [key for key in tokenizer.model_input_names if key in taken]
     return tokenizer

@@ -188,12 +188,15 @@ class _Names:
         return found or [self._match(stored, "", "")]
 
     def _match(self, stored: Stored, prefix: str, lacking: str) -> _Match:
+        import torch
+
         by_bare = {bare: prefix + bare.removeprefix(lacking) for bare in self.bare}
         found = {self.bare[bare]: stored[name] for bare, name in by_bare.items() if name in stored}
         missing = set(self.expected) - set(found)
         missing -= {name for name in missing if name.rpartition(".")[2] == "num_batches_tracked"}
         missing -= {name for names in self.shared if any(one in found for one in names) for name in names}
-        other_shape = [name for name, (_, value) in found.items() if value.shape != self.expected[name].shape]
+        fixed = {name: value for name, value in self.expected.items() if not torch.nn.parameter.is_lazy(value)}
+        other_shape = [name for name, (_, value) in found.items() if value.shape != fixed.get(name, value).shape]
         taken = {found[name][0][:-1] for name in found} or {keys[:-1] for keys, _ in stored.values()}
         used = {*by_bare.values()}
         beside = [name for name, (keys, _) in stored.items() if keys[:-1] in taken and name not in used]
