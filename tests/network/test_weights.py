@@ -1,9 +1,11 @@
 import argparse
+import collections
 import os
 import pathlib
 import shutil
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -38,6 +40,10 @@ class Tied(nn.Module):
         if tied:
             self.head.weight = self.embed.weight
         self.register_buffer("positions", torch.arange(4), persistent=False)
+
+
+class SettingsDict(dict):
+    """A dict of a user's own, as configurations often are."""
 
 
 STATE = make_net().state_dict()
@@ -85,6 +91,10 @@ FILES = {
     "best": (
         {"model": STATE, "best": OTHER},
         "under 'model' is used; other weights of this model are not used ('best')",
+    ),
+    "kinds of dicts": (
+        collections.defaultdict(list, state_dict=SettingsDict(STATE), config=SettingsDict(lr=1), best=np.float64(0.9)),
+        "the state dict under 'state_dict' is used",
     ),
     "any key": ({"params": STATE, "acc": 90.0}, "the state dict under 'params' is used"),
     "parts": (

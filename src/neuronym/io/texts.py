@@ -215,7 +215,8 @@ class Texts:
         for start in range(0, len(self.texts), 256):
             batch = self._tokenizer(self.texts[start : start + 256], **limit, **special, **self._split)
             added = map(sum, batch["special_tokens_mask"]) if special else [0] * len(batch["attention_mask"])
-            found += [(len(m), len(m) - more) for m, more in zip(batch["attention_mask"], added, strict=True)]
+            whole = [int(sum(mask)) for mask in batch["attention_mask"]]
+            found += [(n, n - more) for n, more in zip(whole, added, strict=True)]
         return found
 
     def digest(self) -> str:

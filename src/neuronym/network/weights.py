@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -83,6 +83,13 @@ class _Object:
         pass
 
 
+class _Dict:
+    """Stands for a kind of dict that is not plain, such as a ``defaultdict``, whose contents can be read."""
+
+    def __new__(cls, *_: object, **__: object) -> OrderedDict[Any, Any]:  # type: ignore[misc]
+        return OrderedDict()
+
+
 def _has_objects(state: object) -> bool:
     return isinstance(state, _Object) or (isinstance(state, Mapping) and any(map(_has_objects, state.values())))
 
@@ -118,14 +125,15 @@ def _read(path: PathLike) -> Any:
 
 
 def _objects(path: PathLike) -> list[Any]:
-    """Pair ``_Object`` with the name of each Python class and function that a file refers to; none are imported."""
+    """Pair each Python class and function that a file refers to, by name, with what stands for it; none is imported."""
     import torch
 
     listed = getattr(torch.serialization, "get_unsafe_globals_in_checkpoint", None)  # since PyTorch 2.6
     try:
-        return [] if listed is None else [(_Object, name) for name in listed(str(path))]
+        names = [] if listed is None else listed(str(path))
     except (ValueError, RuntimeError):  # a file of before PyTorch 1.6, TorchScript, or no file of torch's
         return []
+    return [(_Dict if "dict" in name.rpartition(".")[2].lower() else _Object, name) for name in names]
 
 
 def _tensors(state: object, keys: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...], torch.Tensor]]:
