@@ -39,6 +39,7 @@ def hidden(model, tokenizer, text, layer):
         return model.eval()(**tokens, output_hidden_states=True).hidden_states[layer + 1][0].numpy()
 
 
+@pytest.mark.filterwarnings("ignore:33 texts of 60 are longer than 8 tokens")
 def test_padding_changes_nothing(bert, texts):
     model, tokenizer = bert
     data = Texts(texts, tokenizer, batch_size=7, max_length=8)
@@ -55,6 +56,7 @@ def test_padding_changes_nothing(bert, texts):
     assert list(tokens.sample_ids) == list(data.tokens(IDS)["sample"])
 
 
+@pytest.mark.filterwarnings("ignore:33 texts of 60 are longer than 8 tokens")
 def test_tokens_are_labelled_with_concepts_of_tokens_and_of_texts(bert, texts, tmp_path):
     model, tokenizer = bert
     data = Texts(texts, tokenizer, batch_size=8, max_length=8)
@@ -142,6 +144,7 @@ def test_tokens_have_places_in_their_texts(bert):
     assert places(split)[6:] == [empty, empty, empty, (0, 0, 1), empty]
 
 
+@pytest.mark.filterwarnings("ignore:33 texts of 60 are longer than 8 tokens")
 def test_words_are_collected_as_their_text_is(bert, texts):
     model, tokenizer = bert
     options = {"layers": ["encoder.layer.1"], "tokens": True, "sample_ids": IDS}

@@ -12,7 +12,7 @@ from neuronym import FileError, OptionError
 from neuronym.io.images import Images, Preprocess
 from neuronym.network.collecting import collect
 from neuronym.network.listing import layers
-from neuronym.network.models import load_model, load_weights
+from neuronym.network.models import load_function, load_model
 
 DATA = Path(__file__).parents[3] / "shared/data"
 
@@ -30,6 +30,15 @@ def prepared():
 def mlp():
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+
+class Nets:
+    twice = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+
+net = Nets.twice
+pair = net, lambda image: torch.ones(3) * image.size[0]
+
+def needs(n):
+    return nn.Linear(n, 2)
 
 def broken():
     import no_such_package
@@ -115,6 +124,51 @@ def test_models_by_name(own):
     assert load_model("own_models:prepared").prepare(Image.new("RGB", (7, 5)))[0, 0, 0] == 7
 
 
+def test_a_model_may_be_an_instance(own):
+    for name in ("own_models:net", "own_models:Nets.twice", "own_models:pair"):
+        loaded = load_model(name)
+        assert loaded.model is sys.modules["own_models"].net
+        assert loaded.name == name
+    assert load_model("own_models:pair").prepare(Image.new("RGB", (7, 5))).tolist() == [7, 7, 7]
+    np.save("t.npy", np.zeros((2, 3)))
+    assert collect("own_models:net", table="t.npy", layers=["1"])["1"].matrix.shape == (2, 4)
+
+
+def test_a_model_may_be_in_a_file_of_any_folder(own, tmp_path, monkeypatch):
+    folder = tmp_path / "code of mine"
+    folder.mkdir()
+    (folder / "parts.py").write_text("from torch import nn\n\nsize = 5\n")
+    (folder / "typing.py").write_text("from parts import nn, size\n\ndef make():\n    return nn.Linear(size, 2)\n")
+    for name in ("code of mine/typing.py:make", f"{folder}/typing.py:make", f"{folder}/../code of mine/typing.py:make"):
+        assert load_model(name).model.in_features == 5
+    assert load_function("code of mine/typing.py:make") is load_function(f"{folder}/typing.py:make")
+    import typing
+
+    assert hasattr(typing, "TYPE_CHECKING")
+    (folder / "broken.py").write_text("import no_such_package\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        load_model(f"{folder}/broken.py:make")
+    assert "broken" not in sys.modules
+    assert isinstance(load_model("own_models.py:plain").model, torch.nn.Sequential)
+    sys.modules.pop("parts")
+
+
+def test_the_preprocessing_is_said_unless_the_model_has_its_own(own, photos, command):
+    run = ["collect", "--images", "photos", "--layers", "0", "-q"]
+    code, _, err = command(*run, "--model", "own_models:plain", "--out", "a.zarr")
+    assert code == 0
+    assert err.splitlines() == [
+        "neuronym: own_models:plain gives no preprocessing, so images get the usual one for ImageNet "
+        f"({load_model('own_models:plain').preprocessing}): to use another, give a pair of the model and its "
+        "preprocessing"
+    ]
+    assert command(*run, "--model", "own_models:prepared", "--out", "b.zarr")[::2] == (0, "")
+    np.save("t.npy", np.zeros((2, 3)))
+    table = ["collect", "--table", "t.npy", "--layers", "0", "-q", "--out", "c.zarr", "--model", "own_models:mlp"]
+    assert command(*table)[::2] == (0, "")
+    assert "return a pair of the model and its tokenizer" in command(*table[:1], "--texts", "t.csv", *table[3:])[2]
+
+
 def test_efficientnet_lite0_comes_with_its_weights():
     loaded = load_model("efficientnet-lite0")
     assert loaded.preprocessing == "224×224 bicubic; (value − [127.0, 127.0, 127.0]) / [128.0, 128.0, 128.0]"
@@ -127,6 +181,12 @@ MISTAKES = {
     "no_such_module:make": "cannot load no_such_module:make: there is no module 'no_such_module'",
     "own_models:mak": "own_models has no mak",
     "own_models:nothing": "own_models:nothing returns int: it must return a torch.nn.Module",
+    "own_models:needs": "own_models:needs cannot be called without arguments (missing a required argument: 'n')",
+    "own_models:MISTAKE": "own_models has no MISTAKE",
+    "own_models:nets": "own_models has no nets; near it: 'net'",
+    "own_models:__name__": "own_models:__name__ is str: it must be a torch.nn.Module",
+    "nowhere/own_models.py:plain": "there is no file 'nowhere/own_models.py'",
+    "own_models.py:mak": "cannot load own_models.py:mak: own_models.py has no mak",
     "torchvision:resnet18": "torchvision:resnet18 needs torchvision: pip install torchvision",
     "timm:resnet50": "timm:resnet50 needs timm: pip install timm",
 }
@@ -144,37 +204,6 @@ def test_models_that_are_not_there(own, name, monkeypatch):
 def test_a_mistake_in_the_users_own_code_is_shown_as_it_is(own):
     with pytest.raises(ModuleNotFoundError, match="no_such_package"):
         load_model("own_models:broken")
-
-
-def test_weights_are_loaded_and_never_unpickled(own):
-    from safetensors.torch import save_file
-
-    model = load_model("own_models:mlp").model
-    state = {name: torch.full_like(value, 2) for name, value in model.state_dict().items()}
-    torch.save(state, "w.pt")
-    torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}, "epoch": 3}, "nested.pt")
-    save_file(state, "w.safetensors")
-    for file in ("w.pt", "nested.pt", "w.safetensors"):
-        loaded = load_model("own_models:mlp", weights=file).model
-        assert all((value == 2).all() for value in loaded.state_dict().values()), file
-    torch.save(model, "whole.pt")
-    with pytest.raises(FileError, match=r"Python objects, which are never unpickled; save model\.state_dict\(\)"):
-        load_weights(model, "whole.pt")
-    torch.save([1, 2], "list.pt")
-    with pytest.raises(FileError, match="contains no state dict"):
-        load_weights(model, "list.pt")
-    (own / "junk.pt").write_text("junk")
-    with pytest.raises(FileError, match=r"cannot read weights from 'junk\.pt': the file is corrupt, or"):
-        load_weights(model, "junk.pt")
-    (own / "broken.safetensors").write_text("no tensors at all")
-    with pytest.raises(FileError, match="cannot read weights from"):
-        load_weights(model, "broken.safetensors")
-    with pytest.raises(FileError, match="there is no file"):
-        load_weights(model, "nowhere.pt")
-    torch.save({"0.weight": torch.zeros(4, 2), "x": torch.zeros(1)}, "other.pt")
-    expected = r"missing \('0.bias'\); 1 parameter unknown \('x'\); 1 parameter of another shape \('0.weight'\)"
-    with pytest.raises(FileError, match=expected):
-        load_weights(model, "other.pt")
 
 
 def test_layers_are_listed_with_their_shapes(own, command):

@@ -37,6 +37,12 @@ _OPTIONS = {
     "tokens_out": Annotated[
         Path | None, typer.Option(help="Save the tokens of the texts and their places: .csv or .parquet.")
     ],
+    "max_length": Annotated[
+        int | None, typer.Option(help="Cut texts to this many tokens; by default to what the model takes.")
+    ],
+    "skip_special_tokens": Annotated[
+        bool, typer.Option("--skip-special-tokens", help="Leave out tokens that the tokenizer adds, such as [CLS].")
+    ],
     "skip_unreadable": Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read, and list them.")
     ],

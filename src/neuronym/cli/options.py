@@ -163,7 +163,8 @@ CONCEPTS = Annotated[
 LABELS = Annotated[Path, typer.Argument(metavar="LABELS", help="Labels: .csv, .parquet or .json.")]
 
 MODEL = Annotated[
-    str, typer.Option(help="efficientnet-lite0, torchvision:NAME, timm:NAME, hf:NAME or package.module:function.")
+    str,
+    typer.Option(help="efficientnet-lite0, torchvision:NAME, timm:NAME, hf:NAME, package.module:NAME or FILE.py:NAME."),
 ]
 WEIGHTS = Annotated[
     Path | None, typer.Option(help="State dict to load: .safetensors, or a file written by torch.save.")

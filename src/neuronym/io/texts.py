@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import first_line, kind_of, reading, writing
-from neuronym._util.messages import counted, some
+from neuronym._util.messages import counted, some, warn
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.data.ids import SAMPLE
 from neuronym.errors import FileError, InputError, OptionError
@@ -21,7 +22,19 @@ from neuronym.types import PathLike
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TOKEN_COLUMNS", "Texts", "open_class_names", "open_parents", "open_texts", "open_tokens", "save_tokens"]
+__all__ = [
+    "POOLING_MASK",
+    "TOKEN_COLUMNS",
+    "Texts",
+    "open_class_names",
+    "open_parents",
+    "open_texts",
+    "open_tokens",
+    "save_tokens",
+]
+
+#: The key of a batch for the tokens that are pooled, if those differ from the tokens that the model attends to.
+POOLING_MASK = "pooling_mask"
 
 _NAMED = (SAMPLE, "parent", "text")  # the columns of a table of tokens that are never empty
 _PLACES = ("word", "start", "end")
@@ -107,9 +120,10 @@ def open_class_names(path: PathLike) -> list[str]:
 
 
 class Texts:
-    """Batches of tokens for a Hugging Face model, padded to the longest text of the batch.
+    """Batches of tokens for a Hugging Face model, padded on the right to the longest text of the batch.
 
-    Iterating yields the tokenizer's output for each batch.
+    Iterating yields the tokenizer's output for each batch. Padding on the right leaves the positions of tokens as they
+    are; a tokenizer without a padding token pads with its end of text, which the attention mask leaves out.
 
     Parameters
     ----------
@@ -122,11 +136,15 @@ class Texts:
         The number of texts per batch.
     max_length : int or None, default None
         Truncate texts to this number of tokens; None means the tokenizer's own limit.
+    skip_special_tokens : bool, default False
+        Leave tokens that the tokenizer adds, such as ``[CLS]`` and ``[SEP]``, out of pooling and of the samples when
+        each token is one; the model still gets them.
 
     Raises
     ------
     OptionError
-        If ``batch_size`` is below 1, or some samples are texts and others lists of words.
+        If ``batch_size`` is below 1, ``max_length`` leaves no token of a text, or some samples are texts and others
+        lists of words.
     """
 
     def __init__(
@@ -136,19 +154,70 @@ class Texts:
         *,
         batch_size: int = 8,
         max_length: int | None = None,
+        skip_special_tokens: bool = False,
     ) -> None:
         if batch_size < 1:
             raise OptionError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
         listed = [text if isinstance(text, str) or not isinstance(text, Iterable) else list(text) for text in texts]
-        split = _are_split(listed)
         self.texts: list[Any] = listed
-        self.n_samples, self.batch_size = len(self.texts), batch_size
-        longest = min(max_length or 10**6, getattr(tokenizer, "model_max_length", None) or 10**6)
-        cut = {"truncation": True, "max_length": longest} if longest < 10**6 else {}
-        self._options = {"padding": True, "return_tensors": "pt", **cut}
-        if split:  # what is like a tokenizer need not know this option
-            self._options["is_split_into_words"] = True
-        self._tokenizer = tokenizer
+        self.n_samples, self.batch_size, self.skip_special_tokens = len(self.texts), batch_size, skip_special_tokens
+        self._split = {"is_split_into_words": True} if _are_split(listed) else {}  # an option that not all know
+        self._tokenizer = _with_padding_token(tokenizer)
+        self._longest = _longest(tokenizer, max_length)
+        cut = {} if self._longest is None else {"truncation": True, "max_length": self._longest}
+        side = {} if getattr(tokenizer, "padding_side", "right") == "right" else {"padding_side": "right"}
+        self._options = {"padding": True, "return_tensors": "pt", **cut, **side, **self._split}
+
+    def check(
+        self, sample_ids: Sequence[str] | None = None, *, pooled: bool = True, longest: int | None = None
+    ) -> None:
+        """Refuse texts without tokens, and warn of texts that are too long.
+
+        Parameters
+        ----------
+        sample_ids : sequence of str or None, default None
+            The ids of the texts; None means ``0, 1, …``.
+        pooled : bool, default True
+            Whether each text is pooled over its tokens, so that special tokens alone are too few if they are skipped.
+        longest : int, optional
+            The number of tokens that the model takes.
+
+        Raises
+        ------
+        OptionError
+            If a text has no tokens.
+        """
+        lengths = self._lengths()
+        names = [str(i) for i in range(len(lengths))] if sample_ids is None else sample_ids
+        special = self.skip_special_tokens and pooled
+        counts = [own if special else whole for whole, own in lengths]
+        empty = [name for name, count in zip(names, counts, strict=False) if not count]
+        if empty:
+            besides = " besides special ones, which are skipped" if special else ""
+            raise OptionError(
+                f"{counted(len(empty), 'text')} of {len(self.texts)} {'has' if len(empty) == 1 else 'have'} no tokens"
+                f"{besides} ({some(empty)}): leave out empty texts"
+            )
+        limits = [(self._longest, "and cut to that length", ""), (longest, "that the model takes", "; give max_length")]
+        limit, what, hint = min(limits, key=lambda one: one[0] or 10**6)
+        long = [name for name, (whole, _) in zip(names, lengths, strict=False) if limit is not None and whole > limit]
+        if long:
+            warn(
+                f"{counted(len(long), 'text')} of {len(self.texts)} {'is' if len(long) == 1 else 'are'} longer than "
+                f"{limit} tokens {what} ({some(long)}){hint}"
+            )
+
+    def _lengths(self) -> list[tuple[int, int]]:
+        """The number of tokens of each text, at most one more than the limit, and that without special ones."""
+        limit = {} if self._longest is None else {"truncation": True, "max_length": self._longest + 1}
+        special = {"return_special_tokens_mask": True} if self.skip_special_tokens else {}
+        found = []
+        for start in range(0, len(self.texts), 256):
+            batch = self._tokenizer(self.texts[start : start + 256], **limit, **special, **self._split)
+            added = map(sum, batch["special_tokens_mask"]) if special else [0] * len(batch["attention_mask"])
+            whole = [int(sum(mask)) for mask in batch["attention_mask"]]
+            found += [(n, n - more) for n, more in zip(whole, added, strict=True)]
+        return found
 
     def digest(self) -> str:
         """Hash the tokens of all texts, to distinguish them from other texts or tokenizers.
@@ -159,13 +228,20 @@ class Texts:
             The hash in hexadecimal.
         """
         digest = hashlib.blake2b(digest_size=16)
+        masks = ["attention_mask", *[POOLING_MASK] * self.skip_special_tokens]
         for batch in self:
-            digest.update(json.dumps([batch["input_ids"].tolist(), batch["attention_mask"].tolist()]).encode())
+            digest.update(json.dumps([batch[key].tolist() for key in ("input_ids", *masks)]).encode())
         return digest.hexdigest()
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        for _, batch in self._batches():
-            yield batch
+        options = {"return_special_tokens_mask": True} if self.skip_special_tokens else {}
+        for _, batch in self._batches(**options):
+            if not self.skip_special_tokens:
+                yield batch
+                continue
+            inputs = dict(batch)
+            special = inputs.pop("special_tokens_mask")
+            yield {**inputs, POOLING_MASK: inputs["attention_mask"] * (1 - special)}
 
     def _batches(self, **options: bool) -> Iterator[tuple[list[Any], Mapping[str, Any]]]:
         """The texts of each batch, and what the tokenizer makes of them."""
@@ -174,7 +250,7 @@ class Texts:
             yield listed, self._tokenizer(listed, **self._options, **options)
 
     def tokens(self, sample_ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """List the tokens of all texts, without padding.
+        """List the tokens of all texts, without padding, and without special tokens if those are skipped.
 
         Parameters
         ----------
@@ -192,18 +268,38 @@ class Texts:
         import pandas as pd
 
         fast = getattr(self._tokenizer, "is_fast", False)
-        options = {"return_offsets_mapping": True, "return_special_tokens_mask": True} if fast else {}
+        options = {"return_offsets_mapping": True} if fast else {}
+        options |= {"return_special_tokens_mask": True} if fast or self.skip_special_tokens else {}
         rows: list[tuple[object, ...]] = []
         sample = 0
         for texts, batch in self._batches(**options):
-            masks = batch["attention_mask"].tolist()
-            for i, (ids, mask) in enumerate(zip(batch["input_ids"].tolist(), masks, strict=True)):
+            masks = batch["attention_mask"] * (1 - batch["special_tokens_mask"] if self.skip_special_tokens else 1)
+            for i, (ids, mask) in enumerate(zip(batch["input_ids"].tolist(), masks.tolist(), strict=True)):
                 parent = str(sample) if sample_ids is None else sample_ids[sample]
                 pieces = self._tokenizer.convert_ids_to_tokens(ids)
                 places = _places(batch, i, texts[i]) if fast else [(None, None, None)] * len(ids)
                 rows += [(f"{parent}#{t}", parent, pieces[t], *places[t]) for t in range(len(ids)) if mask[t]]
                 sample += 1
         return pd.DataFrame(rows, columns=list(TOKEN_COLUMNS)).astype(dict.fromkeys(_PLACES, "Int64"))
+
+
+def _with_padding_token(tokenizer: Any) -> Any:
+    """Return the tokenizer, or a copy with a padding token if it has none; any will do, since it is masked."""
+    if getattr(tokenizer, "pad_token_id", 0) is not None:
+        return tokenizer
+    padded = copy.deepcopy(tokenizer)
+    padded.pad_token = padded.eos_token or padded.bos_token or padded.unk_token or padded.convert_ids_to_tokens(0)
+    return padded
+
+
+def _longest(tokenizer: Any, max_length: int | None) -> int | None:
+    """Return the number of tokens that texts are truncated to; None if there is no limit."""
+    added = tokenizer.num_special_tokens_to_add() if hasattr(tokenizer, "num_special_tokens_to_add") else 0
+    if max_length is not None and max_length <= added:
+        more = f", because the tokenizer adds {added} to each text" if added else ""
+        raise OptionError(f"max_length must be a whole number of at least {added + 1}{more}, not {max_length!r}")
+    longest = min(max_length or 10**6, getattr(tokenizer, "model_max_length", None) or 10**6)
+    return longest if longest < 10**6 else None
 
 
 def _are_split(texts: Sequence[object]) -> bool:

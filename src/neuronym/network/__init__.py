@@ -4,9 +4,10 @@ from neuronym.network.batches import batches, feed
 from neuronym.network.collecting import collect
 from neuronym.network.hooks import ModuleTrace, capture_outputs, trace_modules
 from neuronym.network.listing import layers
-from neuronym.network.models import LoadedModel, load_function, load_model, load_weights
+from neuronym.network.models import LoadedModel, load_function, load_model
 from neuronym.network.pooling import POOLS, pool_output
 from neuronym.network.reading import read_samples
+from neuronym.network.weights import load_weights
 
 __all__ = [
     "POOLS",

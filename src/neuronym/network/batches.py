@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from neuronym.errors import ActivationsError, InputError, OptionError
+from neuronym.io.texts import POOLING_MASK
 from neuronym.network.failures import current_samples, on_samples, users_code
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def feed(model: torch.nn.Module, inputs: Any, forward: Callable[[torch.nn.Module
         with users_code("the model", OptionError, model):
             inputs = _as_taken(model, inputs)
             if isinstance(inputs, Mapping):
-                model(**{key: value for key, value in inputs.items() if key != "labels"})
+                model(**{key: value for key, value in inputs.items() if key not in ("labels", POOLING_MASK)})
             else:
                 model(inputs[0] if isinstance(inputs, tuple | list) else inputs)
     except OptionError as error:
@@ -337,6 +338,6 @@ def moved(inputs: Any, place: torch.device) -> Any:
 
 
 def attention_mask(inputs: Any) -> torch.Tensor | None:
-    """Return the attention mask of a batch, of shape (B, T), which marks the tokens that count; None without one."""
+    """Return which tokens of a batch count, of shape (B, T), by its pooling or attention mask; None without one."""
     first = inputs[0] if isinstance(inputs, tuple | list) and inputs else inputs
-    return first.get("attention_mask") if isinstance(first, Mapping) else None
+    return first.get(POOLING_MASK, first.get("attention_mask")) if isinstance(first, Mapping) else None

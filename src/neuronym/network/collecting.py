@@ -18,12 +18,12 @@ from neuronym.data.activations import Activations, as_name
 from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
 from neuronym.errors import ActivationsError, OptionError
-from neuronym.io.texts import save_tokens
+from neuronym.io.texts import Texts, save_tokens
 from neuronym.io.zarr_store import LayerWriter, as_finite, check_widths
 from neuronym.network.batches import Batch, attention_mask, batches, feed, home_device, length, moved
 from neuronym.network.failures import on_samples
 from neuronym.network.hooks import capture_outputs, eval_mode, only_output, original
-from neuronym.network.models import LoadedModel, load_model
+from neuronym.network.models import LoadedModel, load_model, longest_text
 from neuronym.network.outputs import numbers, plain
 from neuronym.network.pooling import POOLS, pool_output
 from neuronym.network.reading import read_samples
@@ -51,6 +51,8 @@ def collect(
     weights: PathLike | None = None,
     skip_unreadable: bool = False,
     tokens_out: PathLike | None = None,
+    max_length: int | None = None,
+    skip_special_tokens: bool = False,
     out: PathLike | None = None,
     pool: Pool | Callable[[torch.Tensor], torch.Tensor] = "mean",
     tokens: bool = False,
@@ -94,6 +96,11 @@ def collect(
         Leave out images that cannot be read.
     tokens_out : str or Path, optional
         Save the tokens of texts as a table, ``.csv`` or ``.parquet``, with the columns of ``Texts.tokens``.
+    max_length : int, optional
+        Truncate ``texts`` to this number of tokens; by default to what the model and its tokenizer take. A warning
+        counts the texts that are cut.
+    skip_special_tokens : bool, default False
+        Leave the tokens that the tokenizer adds to ``texts`` out of pooling and, with ``tokens``, of the samples.
     out : str or Path, optional
         A Zarr store, ``.zarr``; without it, activations are kept in memory.
     pool : {"mean", "max", "first", "last"} or function, default "mean"
@@ -160,9 +167,13 @@ def collect(
             raise OptionError("tokens_out saves the tokens of texts: give texts (--tokens-out needs --texts)")
         kind_of(tokens_out, (".csv", ".parquet"), "tokens")
         check_target(tokens_out, True)
+    if texts is None and (max_length is not None or skip_special_tokens):
+        given = "skip_special_tokens" if max_length is None else "max_length"
+        raise OptionError(f"{given} is for texts read from a file: give texts (--texts), or give {given} to Texts")
     if isinstance(model, str | LoadedModel):
         with global_state():
             loaded = load_model(model, weights) if isinstance(model, str) else model
+            loaded = loaded if texts is None else loaded.for_texts()
         about = {
             "model": loaded.name,
             "preprocessing": "none" if table is not None else loaded.preprocessing,
@@ -170,7 +181,10 @@ def collect(
         }
         model = loaded.model
         if data is None:
-            data, file_ids = read_samples(loaded, **files, skip_unreadable=skip_unreadable, batch_size=batch_size)
+            data, file_ids = read_samples(
+                loaded, **files, skip_unreadable=skip_unreadable, batch_size=batch_size, max_length=max_length,
+                skip_special_tokens=skip_special_tokens,
+            )  # fmt: skip
             sample_ids = file_ids if sample_ids is None else sample_ids
             files = {}
     elif weights is not None:
@@ -230,6 +244,8 @@ def _collect(
     counted_given = total is None and known_ids is not None
     n_ids = len(listed(known_ids, "sample ids of data", ActivationsError)[0]) if counted_given else total or 0
     ids = as_ids(known_ids, n_ids, "data", ActivationsError)
+    if isinstance(data, Texts):
+        data.check(ids, pooled=not tokens, longest=longest_text(model))
     names = {
         layer: [as_name(name) for name in named(given, len(given), f"neurons of {layer!r}", ActivationsError) or ()]
         for layer, given in (names or {}).items()

@@ -62,18 +62,30 @@ def layers(
     module = loaded.model if isinstance(loaded, LoadedModel) else loaded
     name = loaded.name if isinstance(loaded, LoadedModel) else type(original(module)).__name__
     if shape is not None:
-        sample: Any = torch.zeros(1, *shape)
+        samples: list[Any] = [torch.zeros(1, *shape)]
     elif not isinstance(loaded, LoadedModel):
         raise OptionError("shape is missing: a module does not say what it takes, so give the shape of one sample")
-    elif loaded.reads_text:
-        sample = loaded.prepare(["names for neurons"], return_tensors="pt")
     else:
-        from PIL import Image
+        samples = _samples(loaded)
 
-        sample = loaded.prepare(Image.new("RGB", (256, 256)))[None]
+    def run() -> None:
+        for sample in samples:
+            feed(module, moved(sample, home_device(module)))
+
     try:
         with global_state():
-            return trace_modules(module, lambda: feed(module, moved(sample, home_device(module))))
+            return trace_modules(module, run)
     except OptionError as error:
-        kind = f"{tuple(sample.shape)}" if isinstance(sample, torch.Tensor) else "text"
+        kind = f"{tuple(samples[0].shape)}" if isinstance(samples[0], torch.Tensor) else "text"
         raise OptionError(f"{name} does not take {kind}: {error}; give the shape of one sample (--shape)") from error
+
+
+def _samples(loaded: LoadedModel) -> list[Any]:
+    """Make a text, an image or both, as the model takes them."""
+    of_texts = loaded.for_texts()
+    samples = [of_texts.prepare(["names for neurons"], return_tensors="pt")] if of_texts.reads_text else []
+    if not loaded.reads_text:
+        from PIL import Image
+
+        samples.append(loaded.prepare(Image.new("RGB", (256, 256)))[None])
+    return samples

@@ -22,7 +22,7 @@ from neuronym.io.texts import open_class_names
 from neuronym.io.zarr_store import split_path
 from neuronym.labels.labels import Labels
 from neuronym.network.collecting import collect
-from neuronym.network.models import LoadedModel, load_model
+from neuronym.network.models import LoadedModel, load_model, say_preprocessing
 from neuronym.search.beam import Rules
 from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, ImagesLike, Name, PathLike
 
@@ -264,6 +264,8 @@ def _make_copies(
     loaded = load_model(model, weights) if isinstance(model, str) else model
     if loaded.reads_text:
         raise OptionError(f"{loaded.name} reads texts, and only images can be altered: give a model that reads images")
+    if not isinstance(images, Images):
+        say_preprocessing(loaded)
     photos = images if isinstance(images, Images) else Images(images, loaded.prepare, skip_unreadable=skip_unreadable)
     if artefacts is not None:
         return pair_photos_with_artefacts(photos, artefacts, name=name), loaded
