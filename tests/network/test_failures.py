@@ -165,7 +165,7 @@ def test_other_types_are_said():
 
 
 def test_layers_of_a_model_that_fails_says_where():
-    with pytest.raises(InputError, match=r"does not take \(1, 4\): the model failed on samples in layer '0' \("):
+    with pytest.raises(InputError, match=r"does not take \(1, 4\): the model failed on these samples in layer '0' \("):
         layers(nn.Sequential(Always()), shape=(4,))
 
 
