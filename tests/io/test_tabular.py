@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuronym import Concepts, ConceptsError, FileError, OptionError, UnknownNameError, open_activations, open_concepts
+from neuronym import (
+    Activations,
+    Concepts,
+    ConceptsError,
+    FileError,
+    OptionError,
+    UnknownNameError,
+    open_activations,
+    open_concepts,
+)
 from neuronym.errors import InputError
 from neuronym.io import from_annotations, from_attributes, from_scores, from_table
 
@@ -322,8 +331,6 @@ def test_an_attribute_with_a_category_for_each_sample_is_warned_of():
 
 def test_ids_beside_an_index(tmp_path):
     frame = pd.DataFrame({"image_id": range(1000, 1080), "n0": np.random.default_rng(0).normal(size=80)})
-    from neuronym import Activations
-
     for left_over in (frame[frame["n0"] > 0], frame.rename_axis("row")):
         found, said = quietly(Activations, left_over)
         assert list(found.names) == ["n0"]

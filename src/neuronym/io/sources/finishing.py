@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from neuronym._util.files import check_target, kind_of
 from neuronym.data.concepts import Concepts
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.errors import OptionError
 from neuronym.io.files import save_concepts
 from neuronym.types import PathLike
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["check_out", "check_separator", "expanded", "finish"]
 
