@@ -279,8 +279,7 @@ def text_column(path: PathLike, name: str | None, what: str) -> tuple[list[str] 
     """
     table = read_table(path, what)
     known = [place for place, one in enumerate(table.column_names) if one != name]  # the column wanted holds no ids
-    of_known, rest = split_ids(table.select(known), what, FileError, recognize="all" if name is None else "called")
-    ids = of_known
+    ids, rest = split_ids(table.select(known), what, FileError, recognize="all" if name is None else "called")
     places = sorted([*(known[place] for place in rest), *set(range(table.num_columns)).difference(known)])
     names = [table.column_names[place] for place in places]
     column = names[0] if name is None and len(names) == 1 else name
