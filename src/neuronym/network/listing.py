@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from neuronym._util.extras import need
 from neuronym._util.files import first_line
 from neuronym.errors import OptionError
-from neuronym.network.batches import feed
+from neuronym.network.axes import shown_axes
+from neuronym.network.batches import feed, taken
 from neuronym.network.hooks import ModuleTrace, trace_modules
 from neuronym.network.models import LoadedModel, load_model
 from neuronym.types import PathLike
@@ -40,8 +41,8 @@ def layers(
     Returns
     -------
     list of ModuleTrace
-        The ``name`` and ``kind`` of each module, the ``shape`` of its output for a batch of one, and the number of
-        ``calls`` in a forward pass.
+        The ``name`` and ``kind`` of each module, the ``shape`` of its output for a batch of one, the number of
+        ``calls`` in a forward pass, and the ``axes``: what ``collect`` takes each axis of the output for.
 
     Raises
     ------
@@ -71,8 +72,11 @@ def layers(
 
         sample = loaded.prepare(Image.new("RGB", (256, 256)))[None]
     try:
-        return trace_modules(module, lambda: feed(module, sample))
+        found = trace_modules(module, lambda: feed(module, sample))
     except OptionError as error:
         kind = f"{tuple(sample.shape)}" if isinstance(sample, torch.Tensor) else "text"
         why = first_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
         raise OptionError(f"{name} does not take {kind} ({why}): give the shape of one sample (--shape)") from error
+    shapes = {one.name: one.shape for one in found if one.shape is not None}
+    axes = shown_axes(module, shapes, lambda number: feed(module, taken(sample, [0] * number, 1)))
+    return [one._replace(axes=axes.get(one.name)) for one in found]

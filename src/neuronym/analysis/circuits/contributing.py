@@ -270,8 +270,8 @@ def contributions(
     parts = []
     for number, inputs in enumerate(observed.batches(rows)):
         if not number:
-            check_connected(observed.model, inputs, layer, (target[0], index))
-        parts.append(attribute(observed.model, inputs, layer, (target[0], index), gradients, n_steps, baseline))
+            check_connected(observed.model, inputs, layer, (target[0], index), observed.axes(target[0]))
+        parts.append(attribute(observed, inputs, layer, (target[0], index), gradients, n_steps, baseline))
     values, total = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     return Contributions(target, layer, names, gradients, rows, values, total)
 
