@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from neuronym._util.extras import need
+from neuronym._util.files import first_line
 from neuronym.errors import OptionError
 from neuronym.network.axes import Axes
 from neuronym.network.batches import attention_mask, feed
@@ -74,7 +75,10 @@ def check_connected(
             raise OptionError(f"layer {layer!r} returns {kind}: name a module that returns one tensor")
         gradient = None
         if output.requires_grad and value.requires_grad:
-            (gradient,) = torch.autograd.grad(value.sum(), output, allow_unused=True)
+            try:
+                (gradient,) = torch.autograd.grad(value.sum(), output, allow_unused=True)
+            except RuntimeError:  # the model has no gradients, so that they cannot tell
+                return
     if gradient is None:
         raise OptionError(
             f"layer {layer!r} is not connected to the target in {target[0]!r}, which does not depend on its output: "
@@ -123,7 +127,8 @@ def attribute(
             total = value(*tensors)
         output = only_output(layer, captured)
         if method == "gradient":
-            attributions = torch.autograd.grad(total.sum(), output)[0] * output
+            with _gradients_of(layer):
+                attributions = torch.autograd.grad(total.sum(), output)[0] * output
         else:
             if (axes is not None and axes.batch) or not isinstance(captured[layer][0], torch.Tensor):
                 raise OptionError(
@@ -157,10 +162,20 @@ def _integrated(
 
     methods: dict[str, Any] = {"conductance": attr.LayerConductance, "integrated": attr.LayerIntegratedGradients}
     options = {"baselines": start, "n_steps": n_steps, "internal_batch_size": 2 * len(tensors[0])}
-    with torch.enable_grad():
+    with torch.enable_grad(), _gradients_of(layer):
         found = methods[method](value, model.get_submodule(layer)).attribute(tensors, **options)
     attributions: torch.Tensor = found[0] if isinstance(found, tuple) else found
     return attributions
+
+
+@contextmanager
+def _gradients_of(layer: str) -> Iterator[None]:
+    """Say in one line that a model has no gradients."""
+    try:
+        yield
+    except RuntimeError as error:  # such as for values that are needed and were changed in place
+        why = first_line(error)
+        raise OptionError(f"there are no gradients of layer {layer!r}, so no contributions by them: {why}") from error
 
 
 def _split_batch(inputs: Any, with_gradients: bool) -> tuple[tuple[str, ...], tuple[torch.Tensor, ...]]:
