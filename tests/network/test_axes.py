@@ -132,6 +132,28 @@ def test_what_nothing_shows_is_said():
         collect(model, torch.randn(6, 4, 5), layers=["0"], pool=lambda output: output.mean(2))
 
 
+class Mixed(nn.Module):
+    """A gate over channels, whose outputs depend on all of them, and a part that works without gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.gate, self.act = nn.Conv1d(1, 3, 2), nn.Softmax(1), nn.ReLU()
+
+    def forward(self, x):
+        x = self.gate(self.conv(x))
+        with torch.no_grad():
+            return self.act(x)
+
+
+def test_axes_are_found_without_gradients_and_in_other_precisions():
+    for kind in (torch.float32, torch.bfloat16, torch.float64):
+        found = collect(Mixed().to(kind), torch.randn(6, 1, 9).to(kind), layers=["gate", "act"])
+        assert [found[layer].axes for layer in ("gate", "act")] == ["BCT", "BCT"]
+    model = Mixed()
+    nn.init.constant_(model.conv.bias, -100.0)  # no activation is above 0
+    assert collect(model, torch.randn(1, 1, 9), layers=["gate", "act"])["act"].axes == "BCT"
+
+
 def test_a_model_is_left_as_it_was_by_the_look_at_its_axes():
     model, data, wanted = MODELS["vit"]()
     model.requires_grad_(False)

@@ -9,7 +9,7 @@ number of axes decides, and a warning says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -457,6 +457,7 @@ def _traced(model: torch.nn.Module, layers: Sequence[str], run: Callable[[], obj
     with (
         suppress(Exception),  # this pass is evidence alone: what fails on the data itself is reported there
         torch.random.fork_rng(devices),
+        torch.compiler.set_stance("force_eager") if hasattr(torch.compiler, "set_stance") else nullcontext(),
         eval_mode(model),
         _hooked(model, wanted, trace),
         torch.enable_grad(),
@@ -469,7 +470,7 @@ def _traced(model: torch.nn.Module, layers: Sequence[str], run: Callable[[], obj
 def _hooked(model: torch.nn.Module, wanted: Mapping[torch.nn.Module, object], trace: _Trace) -> Iterator[None]:
     """Show every output of a model's modules to the trace, until the end of the block."""
     handles = [
-        module.register_forward_hook(lambda one, _inputs, output: trace.see(one, output, one in wanted))
+        module.register_forward_hook(lambda one, inputs, output: trace.see(one, inputs, output, one in wanted))
         for module in model.modules()
     ]
     frozen = [p for module in model.modules() for p in _vectors(module) if not p.requires_grad]
@@ -495,14 +496,14 @@ def _vectors(module: torch.nn.Module) -> list[torch.nn.Parameter]:
 class _Trace:
     """Follows the neurons of layers of a known kind to the outputs that are computed from them.
 
-    The output of each layer of a known kind is replaced by numbers that start a new graph of gradients. They are all
-    positive and below 1, so that no activation function is flat there.
+    The output of each layer whose neurons are known is replaced by numbers that start a new graph of gradients. They
+    are all positive and below 1, so that no activation function is flat there.
     """
 
     found: dict[torch.nn.Module, _Traced] = field(default_factory=dict)
     sources: list[tuple[torch.Tensor, tuple[int, ...]]] = field(default_factory=list)
 
-    def see(self, module: torch.nn.Module, output: Any, wanted: bool) -> Any:
+    def see(self, module: torch.nn.Module, inputs: tuple[Any, ...], output: Any, wanted: bool) -> Any:
         """Note the axes of an output, and return what is to replace it: None for nothing."""
         whole = main_tensor(output)
         if whole is None or whole.ndim < 2 or not whole.is_floating_point():
@@ -513,10 +514,11 @@ class _Trace:
         if side is not None:
             neurons: tuple[int, ...] = (1 if side == "first" else whole.ndim - 1,)
         else:
-            neurons = self._neurons(whole, own) if wanted or own else ()
+            kept = inputs and _is_elementwise(module) and main_tensor(inputs[0]) is not None
+            neurons = self._neurons(inputs[0] if kept else whole, own) if wanted or own else ()
         if wanted:
             self.found[module] = _Traced(tuple(whole.shape), neurons)
-        if not neurons or (side is None and not own):
+        if not neurons:
             return None
         start = (0.5 + 0.4 * _noise(whole)).requires_grad_()
         self.sources.append((start, neurons))
