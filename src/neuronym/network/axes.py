@@ -526,6 +526,8 @@ class _Trace:
 
     def _neurons(self, output: torch.Tensor, own: Sequence[torch.nn.Parameter]) -> tuple[int, ...]:
         """Return the axes whose entries depend on different neurons of the sources; none if that does not show."""
+        import torch
+
         sources = [*self.sources, *((vector, (0,)) for vector in own)]
         if not output.requires_grad or not sources:
             return self._of_same_size(output)
@@ -535,7 +537,8 @@ class _Trace:
         for axis, size in enumerate(output.shape):
             if size < 2:
                 continue
-            profiles = self._profiles(output * weights, axis, sources)
+            with torch.enable_grad():
+                profiles = self._profiles(output * weights, axis, sources)
             for number, rows in profiles.items():
                 reached.add(number)
                 if len(rows) > 1 and _mean_cosine(rows) < _ALIKE:
