@@ -192,20 +192,20 @@ def test_samples_must_keep_their_order_and_come_first(cnn, images):
     with pytest.raises(OptionError, match="the DataLoader shuffles"):
         collect(cnn, shuffled, layers=["1"])
     with pytest.raises(
-        ActivationsError, match=r"returns \(5, 4, 2\) for 4 samples: the first axis must be the samples"
+        ActivationsError, match=r"returns \(8, 3, 2\) for 4 samples: the first axis must be the samples"
     ):
-        collect(Turned(), torch.randn(4, 5, 3), layers=["inner"])
+        collect(Windows(), torch.randn(4, 6, 3), layers=["inner"])
     with pytest.raises(ActivationsError, match="there are no samples"):
         collect(cnn, images[:0], layers=["1"])
 
 
-class Turned(nn.Module):
+class Windows(nn.Module):
     def __init__(self):
         super().__init__()
-        self.inner = nn.LSTM(3, 2)
+        self.inner = nn.Linear(3, 2)
 
     def forward(self, x):
-        return self.inner(x.transpose(0, 1))
+        return self.inner(x.reshape(-1, 3, 3)).reshape(len(x), -1)
 
 
 def test_hooks_are_removed_when_a_name_is_wrong(cnn):

@@ -210,14 +210,14 @@ def test_layers_are_listed_with_their_shapes(own, command):
     code, out, _ = command("layers", "--model", "own_models:plain")
     assert code == 0
     assert out.splitlines() == [
-        "0  Conv2d             1 × 4 × 222 × 222",
-        "1  ReLU               1 × 4 × 222 × 222",
-        "2  AdaptiveAvgPool2d  1 × 4 × 1 × 1",
-        "3  Flatten            1 × 4",
-        "4  Linear             1 × 2",
+        "0  Conv2d             1 × 4 × 222 × 222  BCHW",
+        "1  ReLU               1 × 4 × 222 × 222  BCHW",
+        "2  AdaptiveAvgPool2d  1 × 4 × 1 × 1      BCHW",
+        "3  Flatten            1 × 4              BC",
+        "4  Linear             1 × 2              BC",
     ]
     code, out, _ = command("layers", "--model", "own_models:mlp", "--shape", "3", "--json")
-    assert json.loads(out)[1] == {"name": "1", "kind": "ReLU", "shape": [1, 4], "calls": 1}
+    assert json.loads(out)[1] == {"name": "1", "kind": "ReLU", "shape": [1, 4], "calls": 1, "axes": "BC"}
     code, _, err = command("layers", "--model", "own_models:mlp")
     assert (code, err.count("\n")) == (2, 1)
     assert "own_models:mlp does not take (1, 3, 224, 224)" in err

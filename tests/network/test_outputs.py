@@ -81,9 +81,9 @@ def test_samples_without_ids_are_named_by_number_and_tokens_by_theirs(tmp_path):
     model, data = nn.Sequential(nn.Identity()), torch.zeros(20, 3, 2)
     data[17, 1, 0] = torch.nan
     with pytest.raises(ActivationsError, match="gives NaN in 1 value on 1 sample of 4: '17'"):
-        collect(model, data, layers=["0"], batch_size=8)
+        collect(model, data, layers=["0"], batch_size=8, axes="BTC")
     with pytest.raises(ActivationsError, match="gives NaN in 1 value on 1 sample of 12: '17#1'"):
-        collect(model, data, layers=["0"], batch_size=8, tokens=True)
+        collect(model, data, layers=["0"], batch_size=8, axes="BTC", tokens=True)
     with (
         LayerWriter(tmp_path / "a.zarr", ["x"], {}) as writer,
         pytest.raises(ActivationsError, match="activations of layer 'x' must be real numbers, not complex64"),

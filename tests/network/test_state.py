@@ -140,7 +140,7 @@ def test_settings_that_data_change_are_put_back():
             return DATA[place]
 
     before = globals_now()
-    collect(nn.Sequential(nn.ReLU()), Sets(), layers=["0"])
+    collect(nn.Sequential(nn.ReLU()), Sets(), layers=["0"], axes="BCHW")
     assert globals_now() == before
 
 

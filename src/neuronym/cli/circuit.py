@@ -12,6 +12,7 @@ from neuronym._util.files import check_target, make_folder
 from neuronym.analysis.circuits.study import circuit
 from neuronym.cli.memory import keep_memory
 from neuronym.cli.options import (
+    AXES,
     HIERARCHY,
     MODEL,
     OVERWRITE,
@@ -19,6 +20,7 @@ from neuronym.cli.options import (
     SEARCH,
     WEIGHTS,
     WORDNET,
+    axes_of,
     hierarchy_of,
     listed,
     mirrors,
@@ -49,6 +51,7 @@ _OPTIONS = {
         Path | None,
         typer.Option(help="Stored activations of these layers, so that the model need not run over all samples."),
     ],
+    "axes": AXES,
     "classes": Annotated[Path | None, typer.Option(help="Names of the target layer's neurons, one per line.")],
     "concepts": Annotated[
         Path | None, typer.Option(help="Concepts of the samples, to label the neurons with: .csv or .parquet.")
@@ -114,6 +117,7 @@ def circuit_command(
         check_target(make_folder(out) / "circuit.png", overwrite)
     keep_memory()
     hierarchy_of(options)
+    options["axes"] = axes_of(options["axes"], [*options["layers"], options["target_layer"]])
     ablated: dict[str, list[Name]] = {}
     for by_layer in ablate_neurons or []:
         for layer, neurons in by_layer.items():

@@ -10,7 +10,7 @@ import typer
 
 from neuronym._util.messages import counted, some
 from neuronym.cli.memory import keep_memory
-from neuronym.cli.options import MODEL, OVERWRITE, QUIET, WEIGHTS, listed, mirrors, parsed
+from neuronym.cli.options import AXES, MODEL, OVERWRITE, QUIET, WEIGHTS, axes_of, listed, mirrors, parsed
 from neuronym.cli.printing import new_app
 from neuronym.network.collecting import collect
 
@@ -33,6 +33,7 @@ _OPTIONS = {
         Literal["mean", "max", "first", "last"],
         typer.Option(help="How to pool maps and sequences to one number per neuron."),
     ],
+    "axes": AXES,
     "tokens": Annotated[bool, typer.Option("--tokens", help="Treat each token of a sequence as a sample.")],
     "tokens_out": Annotated[
         Path | None, typer.Option(help="Save the tokens of the texts and their places: .csv or .parquet.")
@@ -73,6 +74,7 @@ def collect_command(
 ) -> None:
     """Run a model over images, texts or a table, and store each neuron's activation on every sample."""
     keep_memory()
+    options["axes"] = axes_of(options["axes"], layers)
     found = collect(model, layers=layers, out=out, progress=not quiet, **options)
     for layer, activations in found.items() if not quiet else ():
         print(f"{out}/{layer}: {counted(activations.n_samples, 'sample')} × {activations.n_neurons} neurons")

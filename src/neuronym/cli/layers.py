@@ -45,15 +45,21 @@ _OPTIONS = {
 @app.command("layers", epilog=_EXAMPLES)
 @mirrors(layers, _OPTIONS)
 def layers_command(model: MODEL, as_json: JSON = False, **options: Any) -> None:
-    """List the layers of a model, with the shapes of their outputs for one sample."""
+    """List the layers of a model, with the shapes and axes of their outputs for one sample.
+
+    The axes are what neuronym collect takes them for: B samples, C neurons (H and D heads and their neurons), other
+    letters positions; with a question mark, nothing shows it, and --axes of collect says what they are.
+    """
     found = layers(model, **options)
     if as_json:
         print(json.dumps([one._asdict() for one in found]))
         return
     width = max((len(one.name) for one in found), default=0)
     kinds = max((len(one.kind) for one in found), default=0)
+    shapes = max((len(_output(one)) for one in found), default=0)
     for one in found:
-        print(f"{one.name:{width}}  {one.kind:{kinds}}  {_output(one)}" + f", {one.calls} calls" * (one.calls > 1))
+        line = f"{one.name:{width}}  {one.kind:{kinds}}  {_output(one):{shapes}}  {one.axes or ''}"
+        print(line.rstrip() + f", {one.calls} calls" * (one.calls > 1))
 
 
 def _output(one: ModuleTrace) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,6 +16,7 @@ from neuronym.types import Name
 __all__ = [
     "ACTIVATIONS",
     "ALIGN",
+    "AXES",
     "BY_POSITION",
     "CLUSTERS",
     "CONCEPTS",
@@ -32,6 +33,7 @@ __all__ = [
     "SEARCH",
     "WEIGHTS",
     "WORDNET",
+    "axes_of",
     "hierarchy_of",
     "listed",
     "mirrors",
@@ -233,3 +235,29 @@ def neurons_by_layer(text: str) -> dict[str, list[Name]]:
     if not equals or not listed(names):
         raise OptionError(f"must be LAYER=1,2, not {text!r}")
     return {layer: [as_name(name) for name in listed(names)]}
+
+
+def axes_by_layer(text: str) -> dict[str | None, str]:
+    """Parse the axes of a layer from ``LAYER=BHWC``, or those of all layers from ``BHWC``."""
+    layer, equals, axes = text.rpartition("=")
+    if not axes or (equals and not layer):
+        raise OptionError(f"must be LAYER=BHWC, or BHWC for all layers, not {text!r}")
+    return {layer if equals else None: axes}
+
+
+def axes_of(found: Iterable[dict[str | None, str]] | None, layers: Sequence[str]) -> dict[str, str] | None:
+    """Join the axes of ``--axes``: those of one layer count before those of all."""
+    given = {layer: axes for one in found or () for layer, axes in one.items()}
+    if None in given:
+        given = {**dict.fromkeys(layers, given.pop(None)), **given}
+    return {str(layer): axes for layer, axes in given.items()} or None
+
+
+#: What the axes of the layers' outputs mean.
+AXES = Annotated[
+    list[Any] | None,
+    typer.Option(
+        help="Meaning of the axes of a layer's output, LAYER=BHWC, or of all; can be repeated. B: samples, C: neurons.",
+        **parsed(axes_by_layer, "LAYER=AXES"),
+    ),
+]

@@ -23,7 +23,7 @@ __all__ = ["app", "main"]
 COMMANDS = {
     "demo": "Train a small network on handwritten digits and label its neurons.",
     "collect": "Run a model over images, texts or a table, and store each neuron's activation on every sample.",
-    "layers": "List the layers of a model, with the shapes of their outputs for one sample.",
+    "layers": "List the layers of a model, with the shapes and axes of their outputs for one sample.",
     "concepts": "Make a file of concepts from a data set, or inspect one.",
     "label": "Find the formula of concepts that each neuron detects best.",
     "show": "Show a neuron's formula, the best formula of each length and the runners-up, or the table of all neurons.",

@@ -50,6 +50,9 @@ class Activations:
     clusters : iterable or None, default None
         The cluster of each sample, such as the text of a token. Samples of one cluster depend on each other;
         ``neuronym.label`` uses these unless other clusters are given.
+    axes : str or None, default None
+        What the axes of the layer's output meant that the activations were pooled from, such as ``"BCHW"``, as for
+        ``neuronym.collect``.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class Activations:
         sample_ids: Iterable[object] | None = None,
         skipped: Iterable[object] = (),
         clusters: Iterable[object] | None = None,
+        axes: str | None = None,
     ) -> None:
         frame = as_frame(matrix, "activations", ActivationsError)
         own = None
@@ -87,6 +91,7 @@ class Activations:
                 "pool maps and sequences to one number per sample first, such as maps.mean(axis=(2, 3))"
             )
         self.matrix: NDArray[Any] | ZarrMatrix = array
+        self.axes = axes
         self.skipped = tuple(str(i) for i in skipped)
         self.sample_ids = as_ids(sample_ids, array.shape[0], "activations", ActivationsError)
         of_samples = (
@@ -286,7 +291,7 @@ class Activations:
         Parameters
         ----------
         **changes
-            Any of ``matrix, names, sample_ids, skipped, clusters``, as for ``Activations``; the others are kept.
+            Any of ``matrix, names, sample_ids, skipped, clusters, axes``, as for ``Activations``; the others are kept.
 
         Returns
         -------
@@ -298,7 +303,7 @@ class Activations:
         >>> Activations([[1.0], [2.0]], clusters=["a", "a"]).replace(sample_ids=["x", "y"]).clusters
         ('a', 'a')
         """
-        kept = ("matrix", "names", "sample_ids", "skipped", "clusters")
+        kept = ("matrix", "names", "sample_ids", "skipped", "clusters", "axes")
         return Activations(**{**{name: getattr(self, name) for name in kept}, **changes})
 
     def __repr__(self) -> str:

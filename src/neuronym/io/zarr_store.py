@@ -5,7 +5,7 @@
     acts.zarr/            attributes: how it was made, how much is written, whether it is complete
         sample_ids        texts, if samples have ids
         clusters          texts: the cluster of each sample, if known and not implied by token ids
-        LAYER/            attributes: names of the neurons
+        LAYER/            attributes: names of the neurons, and the meaning of the axes that were pooled
             activations   float32, samples × neurons, in chunks of 4,096 × 64, uncompressed
 
 Its contents are the same in every run.
@@ -110,6 +110,7 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
             sample_ids=ids,
             skipped=state["skipped"],
             clusters=clusters,
+            axes=_axes(node, name, store),
         )
         for name in (layers if layer is None else [layer])
     }
@@ -140,6 +141,14 @@ def _neurons(node: Any, layer: str, store: Path) -> list[int | str] | None:
     if names is not None and not isinstance(names, list):
         raise FileError(f"cannot read activations from {str(store)!r}: layer {layer!r} does not list its neurons")
     return names
+
+
+def _axes(node: Any, layer: str, store: Path) -> str | None:
+    """What the axes of a layer's output mean; None if it is not recorded."""
+    with reading(store, "activations", *_ZARR_ERRORS):
+        attributes = node[layer].attrs.get(_KEY) if layer in node else None
+    axes = attributes.get("axes") if isinstance(attributes, dict) else None
+    return axes if isinstance(axes, str) else None
 
 
 def _checked(state: Any, store: Path) -> dict[str, Any]:
@@ -202,6 +211,8 @@ class LayerWriter:
         The total number of samples, if known.
     neurons : mapping from str to sequence of (int or str) or None, default None
         The names of the neurons by layer, for layers whose neurons have names.
+    axes : mapping from str to str or None, default None
+        What the axes of the layers' outputs mean, where the user says so; a store with others is not resumed.
     overwrite : bool, default False
         Replace an existing store of neuronym's.
 
@@ -231,6 +242,7 @@ class LayerWriter:
         *,
         n_samples: int | None = None,
         neurons: Mapping[str, Sequence[int | str]] | None = None,
+        axes: Mapping[str, str] | None = None,
         overwrite: bool = False,
     ) -> None:
         kind_of(path, (SUFFIX,), "a store of activations")
@@ -248,6 +260,7 @@ class LayerWriter:
         self._layers, self._neurons = list(layers), dict(neurons or {})
         self._pending: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
         self._ids: list[str] = []
+        self._axes: dict[str, str] = {}
         self._widths: dict[str, int] = {}
         self._written, self._cost = time.monotonic(), 0.0
         wanted = json.loads(json.dumps({**settings, "layers": self._layers, "samples": n_samples}))
@@ -257,6 +270,7 @@ class LayerWriter:
             self._lock = _locked(self.path)
             try:
                 self._state = self._begun(wanted, overwrite)
+                self.use_axes(axes or {})
             except BaseException:
                 self.__exit__()
                 raise
@@ -294,6 +308,35 @@ class LayerWriter:
             elif child.suffix == ".partial":
                 child.unlink()
         return {**state, "settings": wanted}
+
+    def use_axes(self, axes: Mapping[str, str]) -> None:
+        """Record what the axes of the layers' outputs mean.
+
+        Parameters
+        ----------
+        axes : mapping from str to str
+            A letter for each axis, by layer.
+
+        Raises
+        ------
+        FileError
+            If the store holds activations with other axes.
+        """
+        import zarr
+
+        self._axes |= axes
+        if not axes or not self._state["rows"]:
+            return
+        with _unbroken(self.path):
+            node = zarr.open_group(str(self.path), mode="r")
+            known = {layer: _axes(node, layer, self.path) for layer in axes}
+        by_number = {3: "BTC", 4: "BCHW", 5: "BCTHW"}  # how outputs were taken before this was recorded
+        before = {layer: was or by_number.get(len(axes[layer]), axes[layer]) for layer, was in known.items()}
+        _refuse_other_settings(
+            self.path,
+            {f"axes of {layer!r}": was for layer, was in before.items()},
+            {f"axes of {layer!r}": now for layer, now in axes.items()},
+        )
 
     @property
     def complete(self) -> bool:
@@ -407,7 +450,9 @@ class LayerWriter:
                 "give one name per neuron"
             )
         if layer not in group:
-            group.create_group(layer, attributes={_KEY: {"neurons": None if names is None else list(names)}})
+            about: dict[str, Any] = {"axes": self._axes[layer]} if layer in self._axes else {}
+            about["neurons"] = None if names is None else list(names)
+            group.create_group(layer, attributes={_KEY: about})
         if _MATRIX not in group[layer]:
             return _new(group[layer], _MATRIX, (0, n_neurons), _CHUNK, "float32")
         return group[layer][_MATRIX]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +16,7 @@ from neuronym.network.failures import current_samples, on_samples, users_code
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Batch", "attention_mask", "batches", "feed", "home_device", "length", "moved"]
+__all__ = ["Batch", "attention_mask", "batches", "feed", "home_device", "length", "moved", "taken"]
 
 
 class Batch(NamedTuple):
@@ -250,7 +251,8 @@ def feed(model: torch.nn.Module, inputs: Any, forward: Callable[[torch.nn.Module
         with users_code("the model", OptionError, model):
             inputs = _as_taken(model, inputs)
             if isinstance(inputs, Mapping):
-                model(**{key: value for key, value in inputs.items() if key not in ("labels", POOLING_MASK)})
+                named = _with_positions(model, inputs)
+                model(**{key: value for key, value in named.items() if key not in ("labels", POOLING_MASK)})
             else:
                 model(inputs[0] if isinstance(inputs, tuple | list) else inputs)
     except OptionError as error:
@@ -337,7 +339,52 @@ def moved(inputs: Any, place: torch.device) -> Any:
     return mapped(inputs, lambda value: value.to(place, copy=True))
 
 
-def attention_mask(inputs: Any) -> torch.Tensor | None:
-    """Return which tokens of a batch count, of shape (B, T), by its pooling or attention mask; None without one."""
+def taken(inputs: Any, rows: Sequence[int], n_samples: int) -> Any:
+    """Return some of the samples of a batch, in this order; what has no axis of ``n_samples`` is left as it is."""
+    import torch
+
+    def part(value: torch.Tensor) -> torch.Tensor:
+        fits = value.ndim and len(value) == n_samples
+        return value[torch.as_tensor(rows, device=value.device)] if fits else value
+
+    return mapped(inputs, part)
+
+
+def attention_mask(inputs: Any, layer: str = "") -> torch.Tensor | None:
+    """Return which tokens of a batch count in a layer, of shape (B, T), by its pooling or attention mask; None if all.
+
+    A layer of a decoder has the mask of the decoder's own inputs, if the batch holds them, and one of images has none.
+    """
+    import torch
+
     first = inputs[0] if isinstance(inputs, tuple | list) and inputs else inputs
-    return first.get(POOLING_MASK, first.get("attention_mask")) if isinstance(first, Mapping) else None
+    if not isinstance(first, Mapping):
+        return None
+    parts = layer.split(".")
+    if "decoder" in parts and any(str(key).startswith("decoder_") for key in first):
+        mask = first.get("decoder_attention_mask")
+    elif any(part.startswith(("vision", "visual", "image")) for part in parts) and "pixel_values" in first:
+        mask = None
+    else:
+        mask = first.get(POOLING_MASK, first.get("attention_mask"))
+    return mask if isinstance(mask, torch.Tensor) and mask.ndim == 2 else None
+
+
+#: Names of embeddings of positions that are counted from the first token, padding included.
+_POSITIONS = ("wpe", "position_embedding", "position_embeddings", "positions_embed", "embed_positions", "pos_emb")
+
+
+def _with_positions(model: torch.nn.Module, inputs: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Add the positions of tokens after padding on the left, for a model that would count the padding too."""
+    import torch
+
+    mask = inputs.get("attention_mask")
+    if not isinstance(mask, torch.Tensor) or mask.ndim != 2 or not mask.shape[1] or bool(mask[:, 0].all()):
+        return inputs
+    if "position_ids" in inputs or "position_ids" not in inspect.signature(model.forward).parameters:
+        return inputs
+    for name, module in model.named_modules():
+        counts = isinstance(module, torch.nn.Embedding) and module.padding_idx is None
+        if counts and name.rpartition(".")[2] in _POSITIONS:
+            return {**inputs, "position_ids": (mask.long().cumsum(1) - 1).clamp_min(0)}
+    return inputs

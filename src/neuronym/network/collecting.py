@@ -20,7 +20,8 @@ from neuronym.data.labelled import listed, named
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.io.texts import Texts, save_tokens
 from neuronym.io.zarr_store import LayerWriter, as_finite, check_widths
-from neuronym.network.batches import Batch, attention_mask, batches, feed, home_device, length, moved
+from neuronym.network.axes import Axes, find_axes, stated_axes
+from neuronym.network.batches import Batch, attention_mask, batches, feed, home_device, length, moved, taken
 from neuronym.network.failures import on_samples
 from neuronym.network.hooks import capture_outputs, eval_mode, only_output, original
 from neuronym.network.models import LoadedModel, load_model, longest_text
@@ -55,6 +56,7 @@ def collect(
     skip_special_tokens: bool = False,
     out: PathLike | None = None,
     pool: Pool | Callable[[torch.Tensor], torch.Tensor] = "mean",
+    axes: str | Mapping[str, str] | None = None,
     tokens: bool = False,
     device: str | torch.device | None = None,
     precision: Precision = "float32",
@@ -104,10 +106,14 @@ def collect(
     out : str or Path, optional
         A Zarr store, ``.zarr``; without it, activations are kept in memory.
     pool : {"mean", "max", "first", "last"} or function, default "mean"
-        How to pool over positions. Maps (B, C, H, W) and (B, C, T, H, W) are reduced to (B, C) by ``"mean"``, the
-        paper's average pooling, or ``"max"``; sequences (B, T, D) are reduced to (B, D) by these, ``"first"`` or
-        ``"last"``; or give a function of the output that returns a tensor or array (B, C). An ``attention_mask``
-        (B, T) in the batch excludes tokens.
+        How to pool over positions. Maps, such as (B, C, H, W), are reduced to (B, C) by ``"mean"``, the paper's
+        average pooling, or ``"max"``; sequences, such as (B, T, C), by these, ``"first"`` or ``"last"``; or give a
+        function of the output that returns a tensor or array (B, C). An ``attention_mask`` (B, T) in the batch
+        excludes tokens.
+    axes : str or mapping of str to str, optional
+        What the axes of the layers' outputs mean, for all or by layer: a letter for each axis, such as ``"BHWC"``,
+        ``"BCT"`` or ``"BTHD"``. B is the samples, C the neurons (or H and D the heads and the neurons of each) and the
+        others are positions. By default this follows from the kinds of the modules, as ``neuronym.layers`` shows it.
     tokens : bool, default False
         Treat each token of a sequence as a sample, with the id ``sample#token``.
     device : str or torch.device, optional
@@ -147,10 +153,15 @@ def collect(
         If a module is not called, is called several times in a pass, its output cannot be pooled or is not finite, or
         the data or ``pool`` raise an error.
     OptionError
-        If an option is out of range, the model or ``forward`` raises an error, or a DataLoader shuffles, so that
-        samples cannot be identified.
+        If an option is out of range, ``axes`` are not letters for axes, the model or ``forward`` raises an error, or a
+        DataLoader shuffles, so that samples cannot be identified.
     FileError
         If the store cannot be written, or holds activations collected with other settings.
+
+    Warns
+    -----
+    UserWarning
+        If nothing shows what the axes of a layer's output mean, with what they are taken for.
 
     Examples
     --------
@@ -199,8 +210,8 @@ def collect(
             else "a module needs data; images, texts and table need a model given by name"
         )
     activations = _collect(
-        model, data, layers, out, pool, tokens, device, precision, batch_size, workers, forward, sample_ids, clusters,
-        names, about or {}, overwrite, progress,
+        model, data, layers, out, pool, axes, tokens, device, precision, batch_size, workers, forward, sample_ids,
+        clusters, names, about or {}, overwrite, progress,
     )  # fmt: skip
     if tokens_out is not None:
         save_tokens(data.tokens(sample_ids), tokens_out, overwrite=overwrite)
@@ -213,6 +224,7 @@ def _collect(
     layers: Sequence[str],
     out: PathLike | None,
     pool: Pool | Callable[[torch.Tensor], torch.Tensor],
+    given: str | Mapping[str, str] | None,
     tokens: bool,
     device: str | torch.device | None,
     precision: Precision,
@@ -252,6 +264,7 @@ def _collect(
     }
     clusters_by_id = _clusters_by_id(getattr(data, "clusters", None) if clusters is None else clusters, ids, tokens)
     n_samples = total if ids is None else len(ids)
+    stated = stated_axes(given, layers)
     sink: LayerWriter | _InMemory = _InMemory(layers, names, tokens)
     if out is not None:
         settings = {
@@ -270,7 +283,8 @@ def _collect(
             "model": _qualified_name(type(original(model))),
             **{key: str(value) for key, value in about.items()},
         }
-        sink = LayerWriter(out, layers, settings, n_samples=n_samples, neurons=names, overwrite=overwrite)
+        texts = {layer: one.text for layer, one in stated.items()}
+        sink = LayerWriter(out, layers, settings, n_samples=n_samples, neurons=names, axes=texts, overwrite=overwrite)
     with global_state(), sink:
         if sink.complete:
             return sink.finish(clusters_by_id)
@@ -278,14 +292,18 @@ def _collect(
         remaining = batches(data, size, workers, sink.samples, sink.batches, ids)
         if progress:
             remaining = progress_bar(remaining, lambda batch: batch.n_samples or 0, "samples", n_samples, sink.samples)
-        with eval_mode(model, None if target == home else (home, target)), capture_outputs(model, layers) as captured:
+        axes: dict[str, Axes] | None = stated if callable(pool) and not tokens else None
+        with eval_mode(model, None if target == home else (home, target)):
             for batch in remaining:
-                captured.clear()
+                captured: Mapping[str, list[object]] = {}
                 with on_samples(_fed(batch, sink.samples, ids)):
                     if batch.kept != []:
-                        with torch.no_grad(), cast:
+                        with torch.no_grad(), cast, capture_outputs(model, layers) as captured:
                             feed(model, moved(batch.inputs, target), forward)
-                    _add_batch(sink, batch, captured, layers, pool, tokens, ids)
+                        if axes is None:
+                            axes = _axes_of_batch(model, batch, captured, layers, stated, target, forward)
+                        sink.use_axes({layer: one.text for layer, one in axes.items()})
+                    _add_batch(sink, batch, captured, layers, pool, axes or {}, tokens, ids)
         if n_samples is not None and n_samples != sink.samples:
             expected = "there are ids for" if total is None else "its length is"
             raise ActivationsError(f"data yielded {sink.samples} samples, but {expected} {n_samples}")
@@ -329,12 +347,33 @@ def _fed(batch: Batch, start: int, ids: Sequence[str] | None) -> list[object]:
     return [ids[start + i] if ids is not None and start + i < len(ids) else start + i for i in kept]
 
 
+def _axes_of_batch(
+    model: torch.nn.Module,
+    batch: Batch,
+    captured: Mapping[str, list[object]],
+    layers: Sequence[str],
+    stated: Mapping[str, Axes],
+    target: torch.device,
+    forward: Callable[[torch.nn.Module, Any], object] | None,
+) -> dict[str, Axes]:
+    """Find out what the axes of the outputs for a batch mean."""
+    shapes = {layer: tuple(only_output(layer, captured).shape) for layer in layers}
+    n_samples = len(batch.kept) if batch.kept is not None else batch.n_samples or (*shapes[layers[0]], 0)[0]
+
+    def trial(number: int) -> None:
+        rows = [row % n_samples for row in range(number)]
+        feed(model, moved(taken(batch.inputs, rows, n_samples), target), forward)
+
+    return find_axes(model, shapes, n_samples, trial, stated)
+
+
 def _add_batch(
     sink: LayerWriter | _InMemory,
     batch: Batch,
     captured: Mapping[str, list[object]],
     layers: Sequence[str],
     pool: Pool | Callable[[torch.Tensor], torch.Tensor],
+    axes: Mapping[str, Axes],
     tokens: bool,
     ids: Sequence[str] | None,
 ) -> None:
@@ -352,12 +391,12 @@ def _add_batch(
     rows: list[tuple[int, int]] = []  # sample and token of each row, for tokens
     for layer in layers if kept else ():
         output = only_output(layer, captured)
-        if output.shape[:1] != (len(kept),):
-            raise ActivationsError(
-                f"layer {layer!r} returns {tuple(output.shape)} for {counted(len(kept), 'sample')}: the first axis "
-                "must be the samples, so collect a module whose first axis is"
-            )
-        pooled, layer_rows = pool_output(output, pool, layer, tokens=tokens, mask=attention_mask(batch.inputs))
+        if layer in axes:
+            axes[layer].check(layer, output.shape, len(kept))
+        mask = attention_mask(batch.inputs, layer)
+        pooled, layer_rows = pool_output(
+            output, pool, layer, tokens=tokens, mask=mask, axes=axes.get(layer), n_samples=len(kept)
+        )
         parts[layer] = numbers(pooled, layer)
         if layer != layers[0] and layer_rows != rows:
             raise ActivationsError(f"layers {layers[0]!r} and {layer!r} differ in tokens: collect one at a time")
@@ -383,6 +422,7 @@ class _InMemory:
         self._skipped: list[str] = []
         self._widths: dict[str, int] = {}
         self._tokens = tokens
+        self._axes: dict[str, str] = {}
         self.samples = 0
 
     def __enter__(self) -> Self:
@@ -405,6 +445,9 @@ class _InMemory:
         self._skipped += skipped
         self.samples += n_samples
 
+    def use_axes(self, axes: Mapping[str, str]) -> None:
+        self._axes |= axes
+
     def finish(self, clusters_of: Mapping[str, str] | None = None) -> dict[str, Activations]:
         if not any(self._parts.values()):
             raise ActivationsError("there are no samples: data is empty")
@@ -414,7 +457,12 @@ class _InMemory:
             clusters = [clusters_of[i] for i in self._ids]
         return {
             layer: Activations(
-                np.concatenate(parts), self._names.get(layer), sample_ids=ids, skipped=self._skipped, clusters=clusters
+                np.concatenate(parts),
+                self._names.get(layer),
+                sample_ids=ids,
+                skipped=self._skipped,
+                clusters=clusters,
+                axes=self._axes.get(layer),
             )
             for layer, parts in self._parts.items()
         }

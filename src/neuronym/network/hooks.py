@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,10 +20,12 @@ __all__ = [
     "capture_outputs",
     "eval_mode",
     "find_module",
+    "main_tensor",
     "modules_by_name",
     "only_output",
     "original",
     "trace_modules",
+    "with_main_tensor",
 ]
 
 _EAGER = ", whose layers call no hooks: give the eager model that it was made from"
@@ -109,6 +112,8 @@ def capture_outputs(
 ) -> Iterator[dict[str, list[object]]]:
     """Capture the outputs of modules for the duration of a block; the hooks are always removed.
 
+    What is captured is what the module returned: operations in place that follow in the model do not change it.
+
     Parameters
     ----------
     model : torch.nn.Module
@@ -116,7 +121,8 @@ def capture_outputs(
     layers : sequence of str
         The names of the modules, as in ``model.named_modules()``.
     copied : bool, default True
-        Whether to keep detached copies of the outputs, which in-place operations of the model cannot change.
+        Whether to keep detached copies of the outputs. Otherwise the outputs themselves are kept, with their
+        gradients, and the model goes on with copies.
 
     Yields
     ------
@@ -134,10 +140,13 @@ def capture_outputs(
     caught: dict[str, list[object]] = {}
     handles = []
 
-    def catch(layer: str) -> Callable[[object, object, object], None]:
-        return lambda _module, _inputs, output: caught.setdefault(layer, []).append(
-            _copied(output) if copied else output
-        )
+    def catch(layer: str) -> Callable[[object, object, object], object]:
+        def keep(_module: object, _inputs: object, output: object) -> object:
+            caught.setdefault(layer, []).append(_copied(output) if copied else output)
+            tensor = main_tensor(output)
+            return None if copied or tensor is None else with_main_tensor(output, tensor.clone())
+
+        return keep
 
     try:
         for layer in layers:
@@ -175,6 +184,65 @@ def _copied(output: Any) -> Any:
     return [_copied(value) for value in output] if isinstance(output, tuple | list) else output
 
 
+def _main_key(output: Any) -> Any:
+    """Return the key of the tensor that counts in a tuple, list or mapping; None if there is none."""
+    import torch
+
+    if isinstance(output, tuple | list):
+        return 0 if output else None
+    if not isinstance(output, Mapping):
+        return None
+    tensors = [key for key, value in output.items() if isinstance(value, torch.Tensor)]
+    return "last_hidden_state" if "last_hidden_state" in tensors else tensors[0] if len(tensors) == 1 else None
+
+
+def main_tensor(output: Any) -> torch.Tensor | None:
+    """Return the tensor that counts in the output of a module.
+
+    Parameters
+    ----------
+    output : object
+        The output.
+
+    Returns
+    -------
+    torch.Tensor or None
+        The output itself, the first of a tuple or list, or ``last_hidden_state`` or the only tensor of a mapping; None
+        if that is no tensor.
+    """
+    import torch
+
+    key = _main_key(output)
+    found = output if key is None else output[key]
+    return found if isinstance(found, torch.Tensor) else None
+
+
+def with_main_tensor(output: Any, tensor: torch.Tensor) -> Any:
+    """Return the output of a module with another tensor in the place of the one that counts.
+
+    Parameters
+    ----------
+    output : object
+        The output.
+    tensor : torch.Tensor
+        The new tensor.
+
+    Returns
+    -------
+    object
+        The tensor itself, or a copy of the tuple, list or mapping that contains it.
+    """
+    key = _main_key(output)
+    if key is None:
+        return tensor
+    if isinstance(output, tuple):
+        changed = (tensor, *output[1:])
+        return type(output)(*changed) if hasattr(output, "_fields") else changed
+    copied = copy.copy(output)
+    copied[key] = tensor
+    return copied
+
+
 def only_output(layer: str, caught: Mapping[str, list[object]]) -> torch.Tensor:
     """Return the output of a module as one tensor.
 
@@ -195,31 +263,24 @@ def only_output(layer: str, caught: Mapping[str, list[object]]) -> torch.Tensor:
     ActivationsError
         If the module was not called exactly once, or its output is not a single tensor.
     """
-    import torch
-
     outputs = caught.get(layer, [])
     if len(outputs) != 1:
         how = "not called" if not outputs else f"called {len(outputs)} times"
         raise ActivationsError(
             f"layer {layer!r} is {how} in a forward pass: collect a module that is called once, such as its parent"
         )
-    output = outputs[0]
-    if isinstance(output, tuple | list) and output:
-        output = output[0]
-    elif isinstance(output, Mapping):
-        tensors = [key for key, value in output.items() if isinstance(value, torch.Tensor)]
-        key = "last_hidden_state" if "last_hidden_state" in tensors else tensors[0] if len(tensors) == 1 else None
-        if key is None:
-            raise ActivationsError(
-                f"layer {layer!r} outputs a dict of {some(tensors)}: collect a module that outputs one tensor"
-            )
-        output = output[key]
-    if not isinstance(output, torch.Tensor):
-        raise ActivationsError(
-            f"layer {layer!r} outputs {type(output).__name__}: collect a module that outputs a tensor"
-        )
-    refuse_nested(output, layer)
-    return output
+    tensor = main_tensor(outputs[0])
+    if tensor is not None:
+        refuse_nested(tensor, layer)
+        return tensor
+    output: Any = outputs[0]
+    if isinstance(output, Mapping):
+        what = f"a dict of {some(output)}: collect a module that outputs one tensor"
+    else:
+        key = _main_key(output)
+        kind = type(output if key is None else output[key]).__name__
+        what = f"{kind}: collect a module that outputs a tensor"
+    raise ActivationsError(f"layer {layer!r} outputs {what}")
 
 
 class ModuleTrace(NamedTuple):
@@ -235,12 +296,16 @@ class ModuleTrace(NamedTuple):
         The shape of its output; None if that is not a tensor.
     calls : int
         The number of times that it was called.
+    axes : str or None
+        What the axes of its output mean, as for ``neuronym.collect``, with a question mark if nothing shows it; None
+        if it is not known.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...] | None
     calls: int
+    axes: str | None = None
 
 
 def trace_modules(model: torch.nn.Module, run: Callable[[], object]) -> list[ModuleTrace]:

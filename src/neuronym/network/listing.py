@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from neuronym._util.extras import need
 from neuronym.errors import OptionError
-from neuronym.network.batches import feed, home_device, moved
+from neuronym.network.axes import shown_axes
+from neuronym.network.batches import feed, home_device, moved, taken
 from neuronym.network.hooks import ModuleTrace, original, trace_modules
 from neuronym.network.models import LoadedModel, load_model
 from neuronym.network.state import global_state
@@ -40,8 +41,8 @@ def layers(
     Returns
     -------
     list of ModuleTrace
-        The ``name`` and ``kind`` of each module, the ``shape`` of its output for a batch of one, and the number of
-        ``calls`` in a forward pass.
+        The ``name`` and ``kind`` of each module, the ``shape`` of its output for a batch of one, the number of
+        ``calls`` in a forward pass, and the ``axes``: what ``collect`` takes each axis of the output for.
 
     Raises
     ------
@@ -68,13 +69,16 @@ def layers(
     else:
         samples = _samples(loaded)
 
-    def run() -> None:
+    def run(number: int = 1) -> None:
         for sample in samples:
-            feed(module, moved(sample, home_device(module)))
+            feed(module, moved(taken(sample, [0] * number, 1), home_device(module)))
 
     try:
         with global_state():
-            return trace_modules(module, run)
+            found = trace_modules(module, run)
+            shapes = {one.name: one.shape for one in found if one.shape is not None}
+            axes = shown_axes(module, shapes, run)
+            return [one._replace(axes=axes.get(one.name)) for one in found]
     except OptionError as error:
         kind = f"{tuple(samples[0].shape)}" if isinstance(samples[0], torch.Tensor) else "text"
         raise OptionError(f"{name} does not take {kind}: {error}; give the shape of one sample (--shape)") from error

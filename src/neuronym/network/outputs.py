@@ -75,7 +75,7 @@ def poolable(output: torch.Tensor, layer: str) -> torch.Tensor:
     return output if output.is_floating_point() and output.dtype.itemsize >= 4 else output.float()
 
 
-def pooled_by(pool: Callable[[torch.Tensor], Any], output: torch.Tensor, layer: str) -> torch.Tensor:
+def pooled_by(pool: Callable[[torch.Tensor], Any], output: torch.Tensor, layer: str, n_rows: int) -> torch.Tensor:
     """Pool an output by a function of the user's.
 
     Parameters
@@ -86,6 +86,8 @@ def pooled_by(pool: Callable[[torch.Tensor], Any], output: torch.Tensor, layer: 
         The output of a module for a batch of B samples.
     layer : str
         The name of the module, for messages.
+    n_rows : int
+        B, the number of rows that the function must return.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def pooled_by(pool: Callable[[torch.Tensor], Any], output: torch.Tensor, layer: 
             f"pool returned {type(pooled).__name__} for layer {layer!r}: it must return a tensor or array (B, C)"
         )
     pooled = plain(pooled, layer)
-    if pooled.ndim != 2 or pooled.shape[0] != output.shape[0]:
+    if pooled.ndim != 2 or pooled.shape[0] != n_rows:
         raise ActivationsError(
             f"pool turned {tuple(output.shape)} into {tuple(pooled.shape)} for layer {layer!r}: it must return (B, C)"
         )

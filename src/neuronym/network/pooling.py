@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from neuronym.errors import ActivationsError
+from neuronym.network.axes import Axes
 from neuronym.network.outputs import plain, poolable, pooled_by
 from neuronym.types import Pool
 
@@ -25,6 +26,8 @@ def pool_output(
     *,
     tokens: bool = False,
     mask: torch.Tensor | None = None,
+    axes: Axes | None = None,
+    n_samples: int | None = None,
 ) -> tuple[torch.Tensor, list[tuple[int, int]]]:
     """Pool the output of a module to one number per neuron and sample.
 
@@ -35,14 +38,18 @@ def pool_output(
     output : torch.Tensor
         The output of a module for a batch of B samples.
     pool : {"mean", "max", "first", "last"} or callable
-        How the positions of a map (B, C, H, W) or (B, C, T, H, W), or of a sequence (B, T, C), become one number:
+        How the positions of a map, such as (B, C, H, W), or of a sequence, such as (B, T, C), become one number:
         ``"first"`` and ``"last"`` are for sequences alone. A function takes the output and returns (B, C).
     layer : str
         The name of the module, for messages.
     tokens : bool, default False
         Whether each token of a sequence is a sample of its own; ``pool`` is then ignored.
     mask : torch.Tensor of shape (B, T), optional
-        Which tokens of a sequence count; all by default, and where its shape is not that of the sequence.
+        Which tokens of a sequence count; all by default.
+    axes : Axes, optional
+        What the axes of the output mean; by default ``BC``, ``BTC``, ``BCHW`` or ``BCTHW``, by their number.
+    n_samples : int, optional
+        The number of rows that a function must return; by default the size of the axis of the samples.
 
     Returns
     -------
@@ -54,55 +61,65 @@ def pool_output(
     Raises
     ------
     ActivationsError
-        If the pooling does not apply to an output of this shape.
+        If the pooling does not apply to an output of this shape, or the mask marks padding and has another length.
     """
     output = plain(output, layer)
     shape = tuple(output.shape)
+    known = Axes.by_number(output.ndim) if axes is None else axes
     if tokens:
-        if output.ndim != 3:
+        if known is None or len(known.positions) != 1:
             raise ActivationsError(f"layer {layer!r} outputs {shape}: tokens=True needs a sequence (B, T, C)")
-        if mask is not None and tuple(mask.shape) != shape[:2]:
+        arranged = known.arrange(output)
+        if mask is not None and mask.shape != arranged.shape[:2]:
             raise ActivationsError(
                 f"layer {layer!r} outputs {shape} but attention_mask is {tuple(mask.shape)}: both need one entry per "
                 "token"
             )
-        kept = _counted_tokens(output, mask)
-        return output[kept], [(int(row), int(token)) for row, token in kept.nonzero().tolist()]
+        kept = _counted_tokens(arranged, mask, layer)
+        return arranged[kept], [(int(row), int(token)) for row, token in kept.nonzero().tolist()]
     if callable(pool):
-        return pooled_by(pool, output, layer), []
+        rows = shape[0 if axes is None else axes.batch] if n_samples is None else n_samples
+        return pooled_by(pool, output, layer, rows), []
     output = poolable(output, layer)  # in half precision, long sums would overflow
-    if output.ndim in (1, 2):
-        return output.reshape(shape[0], -1), []
-    if output.ndim == 3:
-        return _pooled_sequence(output, pool, _counted_tokens(output, mask)), []
-    if output.ndim in (4, 5) and pool in ("mean", "max"):
-        flat = output.flatten(2)
-        return (flat.mean(2) if pool == "mean" else flat.amax(2)), []
-    raise ActivationsError(
-        f"layer {layer!r} outputs {shape}, to which pool={pool!r} does not apply: give a function as pool"
-    )
+    if known is None or (len(known.positions) > 1 and pool not in ("mean", "max")):
+        raise ActivationsError(
+            f"layer {layer!r} outputs {shape}, to which pool={pool!r} does not apply: give a function as pool"
+        )
+    arranged = known.arrange(output)
+    if not known.positions:
+        return arranged.reshape(len(arranged), -1), []
+    kept = _counted_tokens(arranged, mask, layer)
+    return _pooled_positions(arranged.flatten(1, -2), pool, kept.flatten(1), padded=mask is not None), []
 
 
-def _counted_tokens(output: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Return which tokens of a sequence count, as a bool tensor of shape (B, T)."""
+def _counted_tokens(arranged: torch.Tensor, mask: torch.Tensor | None, layer: str) -> torch.Tensor:
+    """Return which positions of an output (B, ..., C) count, as a bool tensor of shape (B, ...)."""
     import torch
 
-    if mask is None or tuple(mask.shape) != tuple(output.shape[:2]):
-        return torch.ones(output.shape[:2], dtype=torch.bool, device=output.device)
-    return mask.to(output.device).bool()
+    shape = arranged.shape[:-1]
+    if mask is not None and mask.shape == shape:
+        return mask.to(arranged.device).bool()
+    if mask is not None and not bool(mask.bool().all()):
+        positions = " × ".join(map(str, shape[1:]))
+        raise ActivationsError(
+            f"layer {layer!r} has {positions} positions but attention_mask marks padding among {mask.shape[1]} tokens, "
+            "so the padding would be pooled too: give batches of one sample, or of samples of one length (batch_size=1,"
+            " --batch-size 1), or a function as pool"
+        )
+    return torch.ones(shape, dtype=torch.bool, device=arranged.device)
 
 
-def _pooled_sequence(output: torch.Tensor, pool: str, kept: torch.Tensor) -> torch.Tensor:
-    """Pool a sequence (B, T, C) over the tokens kept (B, T)."""
+def _pooled_positions(output: torch.Tensor, pool: str, kept: torch.Tensor, padded: bool) -> torch.Tensor:
+    """Pool an output (B, T, C) over the positions kept (B, T)."""
     import torch
 
     if not bool(kept.any(1).all()):
         raise ActivationsError("a sequence has no tokens: its attention_mask is all 0")
     inside = kept.unsqueeze(2)
     if pool == "mean":
-        return output.masked_fill(~inside, 0).sum(1) / inside.sum(1)
+        return output.masked_fill(~inside, 0).sum(1) / inside.sum(1) if padded else output.mean(1)
     if pool == "max":
-        return output.masked_fill(~inside, -torch.inf).amax(1)
+        return output.masked_fill(~inside, -torch.inf).amax(1) if padded else output.amax(1)
     places = torch.arange(kept.shape[1], device=kept.device)
     place = torch.where(kept, places, -1).amax(1) if pool == "last" else torch.where(kept, places, 2**30).amin(1)
     return output[torch.arange(len(output), device=output.device), place]

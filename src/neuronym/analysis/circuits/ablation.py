@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 from neuronym._util.messages import no_such
 from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
 from neuronym.errors import ActivationsError, OptionError
+from neuronym.network.axes import Axes
 from neuronym.network.batches import attention_mask, feed
 from neuronym.network.failures import on_samples
-from neuronym.network.hooks import capture_outputs, eval_mode, find_module, only_output
+from neuronym.network.hooks import (
+    capture_outputs,
+    eval_mode,
+    find_module,
+    main_tensor,
+    only_output,
+    with_main_tensor,
+)
 from neuronym.network.outputs import numbers
 from neuronym.network.pooling import pool_output
 from neuronym.network.state import global_state
@@ -242,14 +250,14 @@ def _outputs(
         for number, inputs in enumerate(observed.batches(rows)):
             with on_samples(observed.named(rows, number)):
                 for layer in sets[1] if not number else ():
-                    check_connected(observed.model, inputs, layer, target)
+                    check_connected(observed.model, inputs, layer, target, observed.axes(target[0]))
                 for columns, of_set in zip(sets, outputs, strict=True):
-                    of_set.append(_ablated_output(observed.model, inputs, columns, means, target[0]))
+                    of_set.append(_ablated_output(observed, inputs, columns, means, target[0]))
     return [np.concatenate(of_set) for of_set in outputs]
 
 
 def _ablated_output(
-    model: torch.nn.Module,
+    observed: ObservedModel,
     inputs: Any,
     columns: Columns,
     means: Mapping[str, Floats],
@@ -260,38 +268,36 @@ def _ablated_output(
 
     with ExitStack() as stack, torch.no_grad():
         for name, indices in columns.items():
-            stack.enter_context(_channels_fixed(model, name, indices, means[name][indices]))
-        with capture_outputs(model, [layer]) as captured:
-            feed(model, inputs)
-        pooled = pool_output(only_output(layer, captured), "mean", layer, mask=attention_mask(inputs))[0]
+            stack.enter_context(_neurons_fixed(observed, name, indices, means[name][indices]))
+        with capture_outputs(observed.model, [layer]) as captured:
+            feed(observed.model, inputs)
+        mask = attention_mask(inputs, layer)
+        pooled = pool_output(only_output(layer, captured), "mean", layer, mask=mask, axes=observed.axes(layer))[0]
     return np.asarray(numbers(pooled, layer), np.float64)
 
 
 @contextmanager
-def _channels_fixed(model: torch.nn.Module, layer: str, columns: NDArray[np.intp], values: Floats) -> Iterator[None]:
-    """Fix channels of a module's output at these values, until the end of the block."""
+def _neurons_fixed(observed: ObservedModel, layer: str, columns: NDArray[np.intp], values: Floats) -> Iterator[None]:
+    """Fix neurons of a module's output at these values, at every position, until the end of the block."""
     import torch
 
-    def replace_channels(module: torch.nn.Module, inputs: Any, output: Any) -> Any:
-        if isinstance(output, tuple):
-            return (replace_channels(module, inputs, output[0]), *output[1:])
-        if not isinstance(output, torch.Tensor) or output.ndim < 2:
+    known = observed.axes(layer)
+
+    def fix_neurons(_module: torch.nn.Module, _inputs: Any, output: Any) -> Any:
+        whole = main_tensor(output)
+        axes = Axes.by_number(whole.ndim) if known is None and whole is not None else known
+        if whole is None or whole.ndim < 2 or axes is None:
             raise ActivationsError(
                 f"layer {layer!r} returns {type(output).__name__}: name a module whose output has channels"
             )
-        if output.layout != torch.strided or output.is_quantized:
-            kind = "a quantised" if output.is_quantized else "a sparse"
+        if whole.layout != torch.strided or whole.is_quantized:
+            kind = "a quantised" if whole.is_quantized else "a sparse"
             raise ActivationsError(f"layer {layer!r} returns {kind} tensor: name a module with a dense output")
-        fixed = torch.as_tensor(values, dtype=output.dtype, device=output.device)
-        channels = torch.as_tensor(columns, device=output.device)
-        changed = output.clone()
-        if output.ndim == 3:  # a sequence (B, T, D)
-            changed[:, :, channels] = fixed
-        else:
-            changed[:, channels] = fixed.reshape(1, -1, *[1] * (output.ndim - 2))
-        return changed
+        arranged = axes.arrange(whole).clone()
+        arranged[..., torch.as_tensor(columns, device=whole.device)] = torch.as_tensor(values).to(whole)
+        return with_main_tensor(output, axes.restore(arranged, whole.shape))
 
-    handle = find_module(model, layer).register_forward_hook(replace_channels)
+    handle = find_module(observed.model, layer).register_forward_hook(fix_neurons)
     try:
         yield
     finally:

@@ -275,8 +275,8 @@ def contributions(
         for number, inputs in enumerate(observed.batches(rows)):
             with on_samples(observed.named(rows, number)), users_code(what, OptionError):
                 if not number:
-                    check_connected(observed.model, inputs, layer, (target[0], index))
-                parts.append(attribute(observed.model, inputs, layer, (target[0], index), gradients, n_steps, baseline))
+                    check_connected(observed.model, inputs, layer, (target[0], index), observed.axes(target[0]))
+                parts.append(attribute(observed, inputs, layer, (target[0], index), gradients, n_steps, baseline))
     values, total = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     return Contributions(target, layer, names, gradients, rows, values, total)
 

@@ -17,6 +17,7 @@ from neuronym.data.formula import Formula
 from neuronym.data.ids import places
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import by_index, is_frame
+from neuronym.network.axes import Axes, stated_axes
 from neuronym.network.batches import batches, home_device, moved
 from neuronym.network.collecting import collect
 from neuronym.network.hooks import find_module
@@ -71,6 +72,7 @@ class ObservedModel:
         sample_ids: Sequence[str] | None = None,
         concepts: ConceptsLike | None = None,
         names: Mapping[str, Sequence[Name]] | None = None,
+        axes: str | Mapping[str, str] | None = None,
         progress: bool = False,
     ) -> ObservedModel:
         """Observe a model: use stored activations where there are any, and run the model for the other layers.
@@ -92,6 +94,8 @@ class ObservedModel:
             The concepts of the samples, matched by id if both sides have ids, and by position otherwise.
         names : mapping of str to sequence of (int or str), optional
             Names of neurons, by layer.
+        axes : str or mapping of str to str, optional
+            What the axes of the layers' outputs mean, as for ``collect``; by default as stored activations record it.
         progress : bool, default False
             Show a progress bar on standard error.
 
@@ -121,10 +125,12 @@ class ObservedModel:
             raise OptionError("activations must be named by layer: give a dict or a store")
         by_layer = {layer: inputs.as_activations(stored[layer]) for layer in wanted if layer in stored}
         ids = _common_ids(data, by_layer, sample_ids)
-        _check_against_model(model, data, by_layer)
+        stated = {layer: one.text for layer, one in stated_axes(axes, wanted).items()}
+        by_layer = _checked_against_model(model, data, by_layer, stated)
         missing = [layer for layer in wanted if layer not in by_layer]
         if missing:
-            by_layer |= collect(model, data, layers=missing, sample_ids=ids, progress=progress)
+            of_missing = {layer: text for layer, text in stated.items() if layer in missing}
+            by_layer |= collect(model, data, layers=missing, axes=of_missing, sample_ids=ids, progress=progress)
         for layer in wanted:
             neuron_names = (names or {}).get(layer, by_layer[layer].names)
             by_layer[layer] = by_layer[layer].replace(names=neuron_names, sample_ids=ids)
@@ -152,6 +158,27 @@ class ObservedModel:
         if layer not in self.layers:
             raise no_such("layer", layer, list(self.layers))
         return self.layers[layer]
+
+    def axes(self, layer: str) -> Axes | None:
+        """Return what the axes of a layer's output mean.
+
+        Parameters
+        ----------
+        layer : str
+            One of the observed layers.
+
+        Returns
+        -------
+        Axes or None
+            The axes from which its activations were pooled; None if the number of axes says it.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such layer.
+        """
+        text = self.of_layer(layer).axes
+        return None if text is None else Axes(text)
 
     def matrix(self, layer: str) -> NDArray[np.float64]:
         """Return the activations of a layer as one matrix.
@@ -382,20 +409,26 @@ def _match_concepts(
     return layers, inputs.align(layers, matched)[0].concepts
 
 
-def _check_against_model(model: torch.nn.Module, data: Any, stored: Mapping[str, Activations]) -> None:
-    """Refuse stored activations that do not match the model's output on the first samples."""
+def _checked_against_model(
+    model: torch.nn.Module, data: Any, stored: Mapping[str, Activations], stated: Mapping[str, str]
+) -> dict[str, Activations]:
+    """Refuse stored activations that do not match the model's output on the first samples; return them with axes."""
     import torch
 
     if not stored or not len(data):
-        return
+        return dict(stored)
     n = min(_N_CHECKED, len(data))
     first = data[:n] if isinstance(data, np.ndarray | torch.Tensor) else torch.utils.data.Subset(data, range(n))
-    for layer, output in collect(model, first, layers=list(stored)).items():
+    recorded = {layer: one.axes for layer, one in stored.items() if one.axes is not None}
+    axes = {**recorded, **{layer: text for layer, text in stated.items() if layer in stored}}
+    outputs = collect(model, first, layers=list(stored), axes=axes)
+    for layer, output in outputs.items():
         values = np.asarray(stored[layer].matrix[:n], np.float64)
         same_shape = values.shape == output.matrix.shape
         scale = float(np.abs(values).max()) if values.size else 0.0
         if not same_shape or np.abs(values - np.asarray(output.matrix)).max() > 0.02 * scale + 1e-6:
             raise ActivationsError(
                 f"stored activations of layer {layer!r} do not match this model's output on these samples: collect "
-                "them again with the same weights and samples and pool='mean'"
+                "them again with the same weights, samples and axes, and pool='mean'"
             )
+    return {layer: one.replace(axes=outputs[layer].axes) for layer, one in stored.items()}

@@ -121,6 +121,7 @@ def circuit(
     table: PathLike | None = None,
     weights: PathLike | None = None,
     activations: ActivationsLike | None = None,
+    axes: str | Mapping[str, str] | None = None,
     classes: PathLike | Sequence[str] | None = None,
     concepts: ConceptsLike | None = None,
     labels: LabelsLike | None = None,
@@ -160,6 +161,8 @@ def circuit(
         Samples and weights from files, as for ``collect``.
     activations : ActivationsLike, optional
         Stored activations of these layers, so that the model need not run over all samples.
+    axes : str or mapping of str to str, optional
+        What the axes of the layers' outputs mean, as for ``collect``.
     classes : str, Path or sequence of str, optional
         Names of the target layer's neurons: one for each, or a file with one per line.
     concepts : ConceptsLike, optional
@@ -234,7 +237,7 @@ def circuit(
     known_concepts = None if concepts is None else as_concepts(concepts)
     known_labels = Labels.open(labels) if isinstance(labels, str | Path) else labels
     observed = _observe(
-        model, data, images, table, weights, [*lower, target_layer], activations, known_concepts, progress
+        model, data, images, table, weights, [*lower, target_layer], activations, axes, known_concepts, progress
     )
     given = open_class_names(classes) if isinstance(classes, str | Path) else classes
     n_classes = observed.layers[target_layer].n_neurons
@@ -292,6 +295,7 @@ def _observe(
     weights: PathLike | None,
     layers: Sequence[str],
     activations: ActivationsLike | None,
+    axes: str | Mapping[str, str] | None,
     concepts: Concepts | None,
     progress: bool,
 ) -> ObservedModel:
@@ -307,7 +311,14 @@ def _observe(
     else:
         module = loaded
     return ObservedModel.of(
-        module, data, layers, activations=activations, sample_ids=ids, concepts=concepts, progress=progress
+        module,
+        data,
+        layers,
+        activations=activations,
+        sample_ids=ids,
+        concepts=concepts,
+        axes=axes,
+        progress=progress,
     )
 
 

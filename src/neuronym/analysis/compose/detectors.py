@@ -322,7 +322,9 @@ class Detector:
         scores = aligned[0].select_rows(self._scores(aligned))
         return float(measure(scores, inside[np.newaxis], np.ones(len(scores), np.int64))[0]["auc"])
 
-    def to_torch(self, model: torch.nn.Module, pool: Pool = "mean") -> torch.nn.Module:
+    def to_torch(
+        self, model: torch.nn.Module, pool: Pool = "mean", *, axes: str | Mapping[str, str] | None = None
+    ) -> torch.nn.Module:
         """Return a PyTorch module that runs the model and computes the detector's scores from its layers.
 
         The model runs in eval mode without gradients, with hooks only during a forward pass. The detector must have
@@ -337,6 +339,8 @@ class Detector:
             The model whose activations the detector was composed from.
         pool : {"mean", "max", "first", "last"} or callable, default "mean"
             How outputs of layers become one number per neuron; the same as when the activations were collected.
+        axes : str or mapping of str to str, optional
+            What the axes of the outputs mean, as for ``collect``.
 
         Returns
         -------
@@ -346,7 +350,7 @@ class Detector:
         Raises
         ------
         OptionError
-            If the detector has no layer names, or there is no such ``pool``.
+            If the detector has no layer names, or there is no such ``pool``, or ``axes`` are not letters for axes.
         UnknownNameError
             If the model lacks one of the layers.
         """
@@ -357,7 +361,7 @@ class Detector:
             raise OptionError(
                 "the detector does not know the layers of its neurons: compose it from a mapping, {layer: activations}"
             )
-        return DetectorModule(model, self.formula, self.norm, self.parts, pool)
+        return DetectorModule(model, self.formula, self.norm, self.parts, pool, axes)
 
     def __str__(self) -> str:
         lines = [f"{self.formula} by {self.norm}: AUC {self.auc_searched:.4f}, held out {self.auc_heldout:.4f}"]
