@@ -86,7 +86,7 @@ def table_of_noise(sets: dict[str, Concepts], sizes: Sizes, figures: dict[str, o
         searcher = Searcher(searched(concepts), Rules())
         midranks = np.sort(AUC().weigh(values[:, :1], searcher.groups.apart()).sums[0])
         trade = exchange_blocks(searcher.groups.row_weights)
-        null = null_scores(midranks, trade, searcher, (SEED, 7), 0, sizes.permutations)
+        null = null_scores(midranks[np.newaxis], trade, searcher, (SEED, 7), 0, sizes.permutations, [-np.inf])[0]
         aucs = np.array([x.auc for x in labels])
         figures[f"{name}, {kind}"] = (p, p_search)
         shares = [(p <= 0.05).mean(), (p_search <= 0.05).mean(), (p_search <= 0.01).mean()]
@@ -107,6 +107,41 @@ def table_of_noise(sets: dict[str, Concepts], sizes: Sizes, figures: dict[str, o
     )
     searched_too = ("p_search ≤ 0.05", "p_search ≤ 0.01", "p_search ≤ 0.05, other seeds")
     return "Noise", note, ["concepts", "neurons", "median AUC", "p ≤ 0.05", *searched_too, "KS p"], rows
+
+
+def with_zeros(values: Floats, share: float) -> Floats:
+    """The same neurons after a ReLU that makes this share of each zero."""
+    return np.maximum(values - np.quantile(values, share, axis=0), 0)
+
+
+def table_of_rungs(concepts: Concepts, sizes: Sizes, figures: dict[str, object]) -> Table:
+    """Type I error and power of neurons with ties, whose nulls are those of rungs, beside nulls of their own."""
+    rows = []
+    named = drawn_concepts(concepts, sizes.planted, 70)
+    signal = np.stack([concepts[name] for name in named], axis=1)
+    strata = np.zeros(concepts.n_samples)  # one stratum: then every neuron has a null of its own
+    for share, dtype in ((0.5, "float32"), (0.9, "float32"), (0.98, "float32"), (0.999, "float32"), (0.0, "float16")):
+        rng = np.random.default_rng([SEED, 70, round(1000 * share)])
+        values = with_zeros(rng.normal(size=(concepts.n_samples, 10 * sizes.noise)), share).astype(dtype)
+        options = {"search": "beam", "seed": SEED, "n_jobs": -1}
+        p = np.array([x.p_search for x in labelled(values, concepts, permutations=sizes.permutations, **options)])
+        noisy = rng.normal(size=(concepts.n_samples, sizes.planted))
+        frequency = signal.mean(axis=0)
+        values = with_zeros(noisy + 0.045 / np.sqrt(frequency) * signal, share).astype(dtype)
+        power = [
+            np.mean([x.p_search <= 0.05 for x in labelled(values, concepts, permutations=999, **options, **other)])
+            for other in ({}, {"strata": strata})
+        ]
+        rows.append(
+            [f"{share:.1%}", dtype, *(f"{(p <= at).mean():.4f}" for at in (0.05, 0.01)), *map("{:.2f}".format, power)]
+        )
+    note = (
+        f"{10 * sizes.noise:,} neurons of noise with this share of zeros, {sizes.permutations:,} permutations, beam "
+        f"search, L=3: share of labels with p_search ≤ 0.05 and ≤ 0.01. Power: {sizes.planted} neurons with a weak "
+        "signal of one concept, share with p_search ≤ 0.05 by the null of their rung and by their own, 999 permutations."
+    )
+    head = ["zeros", "dtype", "p_search ≤ 0.05", "p_search ≤ 0.01", "power by rungs", "power by own nulls"]
+    return "Neurons with ties", note, head, rows
 
 
 def plant(truth: NDArray[np.bool_], shift: float, seed: int) -> Floats:
@@ -394,6 +429,7 @@ def main() -> None:
     figures: dict[str, dict[str, object]] = {}
     makers: dict[str, Callable[[dict[str, object]], Table]] = {
         "noise": lambda f: table_of_noise(sets, sizes, f),
+        "rungs": lambda f: table_of_rungs(sets["Tiny ImageNet"], sizes, f),
         "discoveries": lambda f: table_of_discoveries(sets, sizes, f),
         "literals": lambda f: table_of_literals(sets, sizes, f),
         "bias": lambda f: table_of_bias(sets, sizes, f),

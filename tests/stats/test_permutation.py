@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kstest
 
 import neuronym.stats.permutation as permutation
 from neuronym import Activations, Concepts, OptionError, label
@@ -14,8 +14,9 @@ from neuronym.search.beam import Rules
 from neuronym.search.scores import AUC
 from neuronym.search.searcher import Searcher
 from neuronym.stats.exchange import exchange_blocks
+from neuronym.stats.ladder import Ladder
 from neuronym.stats.permutation import Nulls, PermutationTest, null_scores
-from neuronym.stats.resample_kernels import permuted_sums
+from neuronym.stats.resample_kernels import permuted_places, permuted_sums
 from neuronym.stats.significance import benjamini_hochberg
 
 N = 400
@@ -35,9 +36,15 @@ def permuted(values, row_groups, cluster_ptr, class_ptr, n, seed=0):
     n_clusters = len(cluster_ptr) - 1
     sums = np.empty((n, row_groups.max() + 1), np.int64)
     uniform = np.random.default_rng(seed).random((n, n_clusters))
-    arrays = (np.asarray(x, np.int64) for x in (values, row_groups, cluster_ptr, class_ptr))
-    permuted_sums(*arrays, uniform, np.empty(n_clusters, np.int64), sums)
+    places = np.empty(uniform.shape, np.int32)
+    permuted_places(np.asarray(class_ptr, np.int64), uniform, places)
+    permuted_sums(*(np.asarray(x, np.int64) for x in (values, row_groups, cluster_ptr)), places, sums)
     return sums
+
+
+def with_middle_ties(values, sizes):
+    """Make so many values of each column equal, in the middle, where no rung of the ladder has ties."""
+    return np.where(np.abs(values - N / 2) <= np.asarray(sizes) / 2, N / 2, values)
 
 
 def test_every_arrangement_is_as_likely():
@@ -93,7 +100,7 @@ def test_the_null_is_that_of_permuted_activations(data):
     searcher = Searcher(group(Concepts.from_array(concepts)), Rules())
     ranks = AUC().weigh(values[:, :1], searcher.groups.apart()).sums[0]
     trade = exchange_blocks(searcher.groups.row_weights)
-    null = null_scores(ranks, trade, searcher, (0, 0), 0, 500)
+    null = null_scores(ranks[np.newaxis], trade, searcher, (0, 0), 0, 500, [-np.inf])[0]
     rng = np.random.default_rng(9)
     slow = [x.auc for x in label(rng.permuted(np.tile(values[:, 0], (500, 1)), axis=1).T, concepts)]
     assert np.mean(null) == pytest.approx(np.mean(slow), abs=4 * np.std(slow) * math.sqrt(2 / 500))
@@ -128,7 +135,7 @@ def test_neurons_with_the_same_ties_share_a_null(data, monkeypatch):
     calls = []
     original = permutation.null_scores
     monkeypatch.setattr(permutation, "null_scores", lambda *given: calls.append(1) or original(*given))
-    halves = np.maximum(values - N // 2, 0)[:, [0, 1, 2, 4, 5]]
+    halves = with_middle_ties(values, 300)[:, [0, 1, 2, 4, 5]]
     p = [x.p_search for x in label(halves, concepts, permutations=640)]
     assert len(calls) == 10
     assert len(set(p)) == 5
@@ -171,14 +178,15 @@ def test_layers_of_one_data_set_share_their_null(data, monkeypatch):
 
 def test_a_hopeless_neuron_is_given_up_early(data):
     values, concepts = data
-    lone = np.maximum(values[:, 0] - 150, 0)  # no other has its zeros
+    lone = with_middle_ties(values[:, 0], 250)  # no other has its ties
     found = label(lone, concepts, permutations=9_999)[0]
     assert found.permutations < 9_999
     searcher = Searcher(group(Concepts.from_array(concepts)), Rules())
     ranks = np.sort(AUC().weigh(lone[:, None], searcher.groups.apart()).sums[0])
     trade = exchange_blocks(searcher.groups.row_weights)
     key = (0, permutation._digest(ranks))
-    scores = np.concatenate([null_scores(ranks, trade, searcher, key, chunk, 64) for chunk in range(100)])
+    parts = (null_scores(ranks[np.newaxis], trade, searcher, key, chunk, 64, [-np.inf]) for chunk in range(100))
+    scores = np.concatenate(list(parts), axis=1)[0]
     twentieth = np.flatnonzero(scores >= found.auc)[19] + 1
     assert found.p_search == 20 / twentieth
     assert found.permutations == 64 * math.ceil(twentieth / 64)
@@ -189,7 +197,8 @@ def test_a_hopeless_neuron_is_given_up_early(data):
 )
 def test_the_numbers_do_not_depend_on_the_workers(data, options):
     values, concepts = data
-    values = np.concatenate([values, np.maximum(values - np.arange(100, 112), 0), np.maximum(values - 200, 0)], axis=1)
+    zeros = [np.maximum(values - np.arange(100, 112), 0), np.maximum(values - 200, 0)]
+    values = np.concatenate([values, *zeros, with_middle_ties(values, np.arange(300, 324, 2))], axis=1)
     asked = {"permutations": 150, "seed": 3, "stability": 4, "holdout": 0.5, **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -274,7 +283,7 @@ def test_automatic_permutations_can_pass_the_correction(data):
     labels = label(values, concepts, permutations="auto")
     assert all(x.permutations == 9_999 for x in labels)
     assert labels[3].q <= 0.05
-    lone = label(np.maximum(values[:, [3]] - 150, 0), concepts, permutations="auto")[3 - 3]
+    lone = label(with_middle_ties(values[:, [3]], 300), concepts, permutations="auto")[0]
     assert lone.permutations <= 999
 
 
@@ -325,7 +334,7 @@ def test_samples_that_mostly_stay_in_place_raise_a_warning(data):
 
 def test_ctrl_c_gives_back_what_is_done(data, monkeypatch):
     values, concepts = data
-    values = np.concatenate([values, np.maximum(values - np.arange(100, 112), 0)], axis=1)
+    values = np.concatenate([values, with_middle_ties(values, np.arange(300, 324, 2))], axis=1)
     original = permutation.null_scores
     calls = []
 
@@ -351,7 +360,7 @@ def test_ctrl_c_gives_back_what_is_done(data, monkeypatch):
 
 def test_what_was_not_tested_is_not_said_to_vanish(data, monkeypatch):
     values, concepts = data
-    lone = np.maximum(values[:, :8] - np.arange(100, 108), 0)
+    lone = with_middle_ties(values, np.arange(184, 208, 2))
     original = permutation._test_alone
     calls = []
     monkeypatch.setattr(permutation, "_NEURONS", 1)
@@ -366,9 +375,9 @@ def test_what_was_not_tested_is_not_said_to_vanish(data, monkeypatch):
     with pytest.warns(StoppedWarning, match="interrupted"):
         labels = label(lone, concepts, permutations=199, n_jobs=1)
     tested = [x for x in labels if not math.isnan(x.p_search)]
-    assert 0 < len(tested) < 8
+    assert 0 < len(tested) < 12
     summary = labels.summary()
-    assert summary.untested == 8 - len(tested)
+    assert summary.untested == 12 - len(tested)
     assert f"untested, because the permutations were stopped: {summary.untested}" in str(summary)
     assert summary.vanished <= len(tested)
     # q counts them, as if they were noise.
@@ -381,7 +390,7 @@ def test_what_was_not_tested_is_not_said_to_vanish(data, monkeypatch):
 
 def test_a_progress_bar_shows_permutations(data, capsys):
     values, concepts = data
-    values = np.concatenate([values, np.maximum(values[:, :1] - 150, 0)], axis=1)
+    values = np.concatenate([values, with_middle_ties(values[:, :1], 300)], axis=1)
     label(values, concepts, permutations=320, progress=True)
     shown = capsys.readouterr().err
     assert "320/320" in shown
@@ -402,3 +411,104 @@ def test_the_test_stands_alone(data):
     test.run(best, weighed.ties, nulls)
     assert np.isnan(nulls.p[:, 0]).tolist() == [j == 5 for j in range(12)]
     assert nulls.permutations.tolist() == [99 * (j != 5) for j in range(12)]
+
+
+# The ladder of ties
+
+
+def relu(values, shares):
+    """Make the lowest share of each column zero."""
+    return np.maximum(values - np.quantile(values, shares, axis=0)[np.arange(len(shares)), np.arange(len(shares))], 0)
+
+
+@pytest.mark.parametrize("n", [2, 3, 20, 1000, 10_000])
+def test_rungs_are_close_and_few(n):
+    ladder = Ladder(n)
+    sizes = np.arange(1, n)
+    ties = sizes.astype(float) ** 3 - sizes
+    rungs = ladder.find(ties, sizes, np.ones_like(sizes))
+    # Every neuron with zeros alone has a rung, the variance grows by at most 5% in SD, and the rung is below it.
+    assert (rungs >= 1).all()
+    assert (rungs <= sizes).all()
+    below = (rungs.astype(float) ** 3 - rungs) / (n**3 - n)
+    assert ((1 - below) / (1 - ties / (n**3 - n)) <= 1.05**2 * (1 + 1e-12)).all()
+    assert np.array_equal(ladder.find(ties, np.ones_like(sizes), sizes), np.where(rungs > 1, -rungs, 1))
+    if n == 10_000:
+        assert len(np.unique(rungs[:9000])) == 14
+        assert len(np.unique(rungs[:9990])) <= 60
+
+
+def test_a_rung_keeps_the_order_of_what_differs_and_breaks_ties_at_random():
+    column = np.repeat([0.0, 1, 2, 3], [60, 10, 10, 20])
+    ladder = Ladder(100)
+    codes, firsts = ladder.codes(40), []
+    assert codes[:41].tolist() == [39] * 40 + [40]
+    for seed in range(300):
+        order = ladder.order(column, (seed,))
+        assert (np.diff(column[order]) >= 0).all()
+        assert np.array_equal(np.sort(order), np.arange(100))
+        assert np.array_equal(order, ladder.order(np.exp(column), (seed,)))  # it depends on ranks alone
+        firsts.append(order[:40])
+    in_block = np.bincount(np.concatenate(firsts), minlength=60)
+    assert chisquare(in_block).pvalue > 1e-4
+    assert ladder.codes(-40)[59:].tolist() == [59, *[60] * 40]
+    assert ladder.codes(1).tolist() == list(range(100))
+
+
+def test_ties_that_no_rung_is_close_to_keep_a_null_of_their_own():
+    middle = np.sort(with_middle_ties(np.arange(float(N)), 300))
+    _, times = np.unique(middle, return_counts=True)
+    own = float((times**3 - times).sum())
+    assert Ladder(N).find(np.array([own]), np.array([1]), np.array([1])).tolist() == [0]
+    assert Ladder(N).find(np.array([2.0 * 200**3]), np.array([200]), np.array([200])).tolist() == [0]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_neurons_with_zeros_share_a_few_nulls(data, monkeypatch, turned):
+    values, concepts = data
+    seen = []
+    original = permutation.null_scores
+    monkeypatch.setattr(permutation, "null_scores", lambda *given: seen.append(len(given[0])) or original(*given))
+    zeros = relu(values, np.linspace(0.5, 0.9, 12))
+    labels = label(-zeros if turned else zeros, concepts, permutations=640, direction="both")
+    assert 8 <= max(seen) <= 12  # rungs from 50% to 90%
+    assert len(seen) == 10  # chunks, whatever the number of rungs
+    assert {x.permutations for x in labels} == {640}
+    planted = [x.p_search for x in labels if x.neuron == 3]
+    assert min(planted) <= 3 / 641
+
+
+def test_p_on_a_rung_is_near_that_of_its_own_null(data):
+    # A signal that is neither hopeless nor certain: the null of the rung and its own agree but for the ties broken.
+    values, concepts = data
+    rng = np.random.default_rng(3)
+    values = relu(rng.normal(size=(N, 12)) + 0.35 * concepts[:, [1]], np.linspace(0.5, 0.9, 12))
+    own = label(values, concepts, permutations=4999, strata=np.zeros(N))  # in strata, there are no shared nulls
+    shared = label(values, concepts, permutations=4999)
+    ratio = np.log10([x.p_search for x in shared]) - np.log10([x.p_search for x in own])
+    assert abs(np.median(ratio)) < 0.35
+    assert np.corrcoef([x.p_search for x in shared], [x.p_search for x in own])[0, 1] > 0.8
+
+
+@pytest.mark.filterwarnings("ignore:the p_search of")
+@pytest.mark.parametrize(("share", "dtype"), [(0.5, np.float64), (0.98, np.float64), (0.7, np.float16)])
+def test_noise_with_zeros_is_significant_as_often_as_it_should_be(share, dtype):
+    rng = np.random.default_rng(5)
+    concepts = rng.random((N, 6)) < 0.3
+    values = relu(rng.normal(size=(N, 1500)), np.full(1500, share)).astype(dtype)
+    p = np.array([x.p_search for x in label(values, concepts, permutations=1999, length=2, clusters=False)])
+    assert 0.03 <= np.mean(p <= 0.05) <= 0.07
+    assert kstest(p, "uniform").statistic < 0.06
+
+
+@pytest.mark.parametrize("search", ["beam", "auto"])
+def test_scores_below_the_floor_are_alone_left_out(data, search):
+    values, concepts = data
+    searcher = Searcher(group(Concepts.from_array(concepts)), Rules(search=search))
+    sums = AUC().weigh(values, searcher.groups).sums
+    every = searcher.best(sums)
+    floor = float(np.median(every))
+    found = searcher.bounded().best(sums, floor)
+    assert np.array_equal(found[every >= floor], every[every >= floor])
+    assert ((found == every) | (found == -np.inf)).all()
+    assert (found == -np.inf).any()

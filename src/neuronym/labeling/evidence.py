@@ -32,7 +32,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _AUTO_SHARED, _AUTO_OWN = 9_999, 999  # permutations
-_AUTO_OPERATIONS = 2 * 10**10  # of exact search, for a null that neurons share: minutes
+_AUTO_OPERATIONS = 2 * 10**10  # of exact search, for the nulls that neurons share: minutes
 _BLOCK = 16  # neurons per task
 
 
@@ -107,7 +107,7 @@ def add_evidence(
         If every formula is true for none or for all of the held-out samples.
     """
     runs, first = [], 0
-    known: dict[int, NDArray[np.float64]] = {}
+    known: dict[int, tuple[float, NDArray[np.float64]]] = {}
     for one in layers:
         runs.append(_Run(labels, one, first, options, n_jobs, progress, known))
         first += len(one.columns) * len(one.found)
@@ -150,7 +150,7 @@ class _Run:
     options: EvidenceOptions
     n_jobs: int | None
     progress: bool
-    known: dict[int, NDArray[np.float64]]  # null scores already computed, shared by the layers
+    known: dict[int, tuple[float, NDArray[np.float64]]]  # nulls already computed, shared by the layers
 
     def blocks(
         self, function: Callable[..., Any], of_block: Callable[[NDArray[np.intp]], Any], *shared: Any
@@ -290,16 +290,16 @@ def _permute(run: _Run, n_tests: int) -> None:
     floor = min((label.auc for label in labels if label.best is not None), default=-np.inf)
     nulls = Nulls.none(observed.shape)
     automatic = options.permutations == "auto"
+    taken = sum(float(found.operations.mean()) for found in one.found) if automatic else 0.0
     try:
         PermutationTest(
             one.taken,
             one.columns,
             one.searcher,
             exchange,
-            shared=_affordable(run, max(_AUTO_SHARED, math.ceil(n_tests / LEVEL)))
-            if automatic
-            else int(options.permutations),
+            shared=max(_AUTO_SHARED, math.ceil(n_tests / LEVEL)) if automatic else int(options.permutations),
             own=_AUTO_OWN if automatic else int(options.permutations),
+            most=_AUTO_OPERATIONS / taken if taken else math.inf,
             seed=options.seed,
             tail=options.tail,
             n_jobs=run.n_jobs,
@@ -314,18 +314,6 @@ def _permute(run: _Run, n_tests: int) -> None:
                 fitted = bool(nulls.tail[j, d]) if options.tail else None
                 done = int(nulls.permutations[j]) or None
                 labels[i] = replace(labels[i], p_search=float(nulls.p[j, d]), permutations=done, tail=fitted)
-
-
-def _affordable(run: _Run, wanted: int) -> int:
-    """How many permutations of a shared null to search, by the operations that the neurons themselves took."""
-    taken = sum(float(found.operations.mean()) for found in run.one.found)
-    n = min(wanted, max(_AUTO_OWN, int(_AUTO_OPERATIONS / taken))) if taken else wanted
-    if n < wanted:
-        warn(
-            f"permutations='auto' searches {n:,} permutations instead of {wanted:,}, since the search takes "
-            f"{taken:.1e} operations per neuron: use permutations={wanted} to search them all"
-        )
-    return n
 
 
 def _check_resolution(labels: Sequence[Label]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -71,6 +71,20 @@ class Searcher:
         if self.rules.search != "beam":
             self._exact.prepare()
 
+    def bounded(self) -> Searcher:
+        """Return the same search with what it takes to see early that nothing reaches a floor.
+
+        Returns
+        -------
+        Searcher
+            Finds the same formulas. Made for thousands of neurons, since the tables of exact search are computed.
+        """
+        if self.meetings is not None:
+            return self
+        same = replace(self, meetings=Meetings(self.groups, min(self.rules.length, 3)))
+        same._exact.prepare()
+        return same
+
     def __call__(self, sums: NDArray[np.int64]) -> list[SearchResult]:
         """Search in each direction, from the score's weights summed by group (n_neurons, n_groups)."""
         return [self._search(own) for own in self._by_direction(sums)]
@@ -83,7 +97,8 @@ class Searcher:
         sums : int64 array of shape (n_neurons, n_groups)
             The score's weights, summed by group.
         floor : float, optional
-            Scores below it may be −inf, since exact search sees early that nothing reaches it.
+            Scores below it may be −inf, since exact search sees early that nothing reaches it; that of a beam too, if
+            it is ``bounded``.
 
         Returns
         -------
@@ -102,9 +117,11 @@ class Searcher:
         return improved(found, sums, self._exact, self.table)
 
     def _best(self, sums: NDArray[np.int64], floor: float) -> NDArray[np.float64]:
-        if self.rules.search == "beam":
+        beam = self.rules.search == "beam"
+        if self.meetings is None or (beam and floor == -np.inf):
             return self._search(sums).best
         best, proven = best_scores(sums, self._exact, self.table, floor)
-        if not proven.all():  # what is not proven hangs on where the search starts
-            best[~proven] = self._search(sums[~proven]).best
+        again = ~proven | (beam & (best > -np.inf))  # what is not proven hangs on where the search starts
+        if again.any():
+            best[again] = self._search(sums[again]).best
         return best

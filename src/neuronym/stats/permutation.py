@@ -5,26 +5,27 @@ So the search is run on permuted activations: the share of permutations whose be
 neuron's own is the p-value of the *whole search*, ``p_search``. It depends on the activations only through their
 midranks: neurons with the same sorted midranks (such as all those without ties) share one null.
 
-Real activations without ties are rare: among 10,000 float32 numbers a few are equal by chance. If ties are so few that
-they can hardly change an AUC, they are broken at random, the neuron is searched once more, and that AUC is compared
-with the null of neurons without ties: an exact test of a neuron that differs negligibly.
+Neurons with ties hardly ever share sorted midranks, so ties are broken at random down to one of a few patterns
+(``neuronym.stats.ladder``), the neuron is searched once more, and that AUC is compared with the null of the pattern: an
+exact test of a neuron that differs little. The same permutations serve the nulls of all patterns.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.messages import counted
+from neuronym._util.messages import counted, warn
 from neuronym._util.parallel import n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations
 from neuronym.search.searcher import Searcher
 from neuronym.stats.exchange import ExchangeBlocks
+from neuronym.stats.ladder import Ladder
 from neuronym.stats.significance import FARTHEST, pareto_tail
 
 __all__ = ["Nulls", "PermutationTest", "null_scores"]
@@ -39,7 +40,8 @@ _FEW = 10  # use the fitted tail if fewer permutations reach the AUC
 _PERMUTATION = 3  # stream of random numbers
 _NEURONS = 4  # neurons with nulls of their own per task
 _UNTYING = 4  # stream of random numbers
-_NEGLIGIBLE = 1e-4  # how much breaking ties may change an AUC
+_LOWERED = 0.01  # scores that much lower are searched too, so that more layers find the null that they need
+_TOGETHER = 32  # nulls computed from the same permutations at a time
 
 
 @dataclass
@@ -84,14 +86,14 @@ def null_scores(
     seed: tuple[int, ...],
     chunk: int,
     n: int,
-    floor: float = -np.inf,
+    floors: Sequence[float],
 ) -> Floats:
-    """Search permutations of one neuron, those of one chunk.
+    """Search permutations of neurons, those of one chunk, the same for each neuron.
 
     Parameters
     ----------
-    values : int64 array of shape (n_rows,)
-        The score's weights of the neuron, times the sample weights, in the order of ``exchange``.
+    values : int64 array of shape (n_neurons, n_rows)
+        The score's weights of the neurons, times the sample weights, in the order of ``exchange``.
     exchange : ExchangeBlocks
         Which samples may trade places.
     searcher : Searcher
@@ -102,27 +104,30 @@ def null_scores(
         The number of the chunk.
     n : int
         The number of permutations.
-    floor : float, default -inf
-        Scores below it may be returned as −inf, which saves an exact search most of its time.
+    floors : sequence of float
+        For each neuron: scores below it may be returned as −inf, which saves an exact search most of its time.
 
     Returns
     -------
-    float64 array of shape (n,)
-        The best score of each permutation.
+    float64 array of shape (n_neurons, n)
+        The best score of each neuron in each permutation.
     """
-    from neuronym.stats.resample_kernels import permuted_sums
+    from neuronym.stats.resample_kernels import permuted_places, permuted_sums
 
     groups, n_clusters = searcher.groups, len(exchange.cluster_ptr) - 1
-    row_groups, places = groups.row_groups[exchange.order], np.empty(n_clusters, np.int64)
+    row_groups = groups.row_groups[exchange.order]
     rng = np.random.default_rng([_PERMUTATION, *seed, chunk])
-    best = np.empty(n)
+    best = np.empty((len(values), n))
     width = max(1, _TILE // n_clusters)
     for start in range(0, n, width):
         stop = min(start + width, n)
         uniform = rng.random((stop - start, n_clusters))
+        places = np.empty(uniform.shape, np.int32)
+        permuted_places(exchange.class_ptr, uniform, places)
         sums = np.empty((stop - start, groups.n_groups), np.int64)
-        permuted_sums(values, row_groups, exchange.cluster_ptr, exchange.class_ptr, uniform, places, sums)
-        best[start:stop] = searcher.best(sums, floor)
+        for j, floor in enumerate(floors):
+            permuted_sums(values[j], row_groups, exchange.cluster_ptr, places, sums)
+            best[j, start:stop] = searcher.best(sums, floor)
     return best
 
 
@@ -152,8 +157,11 @@ class PermutationTest:
         Whether to show a progress bar.
     floor : float, default -inf
         The lowest best score that any shared null is compared with.
-    known : dict from int to float64 array
-        The best scores of nulls computed earlier, by a hash of what they depend on; those of this layer are added.
+    most : float, default inf
+        The most permutations for all shared nulls together, as far as each keeps at least ``own``.
+    known : dict from int to tuple of (float, float64 array)
+        The nulls computed earlier, by a hash of what they depend on: the floor below which scores may be −inf, and the
+        best scores. Those of this layer are added.
     """
 
     activations: Activations
@@ -167,7 +175,8 @@ class PermutationTest:
     n_jobs: int | None = None
     progress: bool = False
     floor: float = -np.inf
-    known: dict[int, Floats] = field(default_factory=dict)
+    most: float = np.inf
+    known: dict[int, tuple[float, Floats]] = field(default_factory=dict)
 
     def run(self, observed: Floats, ties: Floats, nulls: Nulls) -> None:
         """Test every neuron and write the results into ``nulls``, which keeps the finished ones on interruption.
@@ -180,18 +189,19 @@ class PermutationTest:
             Σ t³ − t over the runs of t equal activations.
         nulls : Nulls
             Receives the results.
+
+        Warns
+        -----
+        UserWarning
+            If there are fewer permutations than asked for, since they would be more than ``most``.
         """
         tested = np.flatnonzero(np.isfinite(observed).any(axis=1))
-        free, compared = self.exchange.free, observed.copy()
-        untied = tested[ties[tested] <= self._few_ties()] if free else tested[:0]
-        for js, best in self._blocks(_best_without_ties, untied[ties[untied] > 0], self.searcher, self.seed):
-            compared[js] = np.where(np.isfinite(observed[js]), best, -np.inf)
-        together = [(2 * np.arange(1, self.searcher.groups.total + 1), untied)] if len(untied) else []
-        rest = np.setdiff1d(tested, untied)
+        compared = observed.copy()
         # With strata or clusters, neurons share no null: a stratum or cluster has other values in each.
-        together += self._with_equal_ties(rest, ties) if free else []
-        for values, members in together:
-            self._test_together(values, members, compared, nulls)
+        together = self._with_equal_ties(tested, ties, compared) if self.exchange.free else []
+        n = self._n_shared(len(together))
+        for start in range(0, len(together), _TOGETHER):
+            self._test_together(together[start : start + _TOGETHER], n, compared, nulls)
         alone = np.setdiff1d(tested, np.concatenate([tested[:0], *(members for _, members in together)]))
         settings = (self.searcher, self.exchange, self.own, self.seed, self.tail)
         n_blocks = max(len(alone) // _NEURONS, 4 * n_workers(self.n_jobs))
@@ -201,68 +211,94 @@ class PermutationTest:
         for js, found in results:
             nulls.p[js], nulls.permutations[js], nulls.tail[js] = found.p, found.permutations, found.tail
 
-    def _few_ties(self) -> float:
-        """The largest Σ t³ − t at which ties are negligible.
+    def _n_shared(self, n_nulls: int) -> int:
+        """How many permutations to search for each of the shared nulls."""
+        n = int(min(self.shared, max(self.own, self.most / max(n_nulls, 1))))
+        if n < self.shared:
+            warn(
+                f"permutations='auto' searches {n:,} permutations instead of {self.shared:,}, since the "
+                f"{counted(n_nulls, 'null distribution')} that neurons share would take too long: use "
+                f"permutations={self.shared} to search them all"
+            )
+        return n
 
-        Breaking them then changes no AUC by more than 10⁻⁴, for formulas that are true and false of at least
-        ``min_count`` samples: a tie of t samples changes U by at most t²/8 ≤ (t³ − t)/12; and it changes the rank of
-        each of the n samples on the smaller side of a formula by at most (t − 1)/2, and so an AUC by at most (t − 1)/N.
-        """
-        groups = self.searcher.groups
-        if groups.row_weights.max() > 1:
-            return -1.0
-        least = min(self.searcher.rules.min_count, groups.total // 2)
-        return float(max(12 * _NEGLIGIBLE * least * (groups.total - least), (_NEGLIGIBLE * groups.total) ** 3))
-
-    def _with_equal_ties(self, chosen: NDArray[np.intp], ties: Floats) -> list[tuple[Ints, NDArray[np.intp]]]:
-        """The sets of two or more of the chosen neurons that share a null, each with the sorted values."""
-        _, which, times = np.unique(ties[chosen], return_inverse=True, return_counts=True)
-        likely = chosen[times[which] > 1]  # equal sums of ties suggest equal ties
+    def _with_equal_ties(
+        self, tested: NDArray[np.intp], ties: Floats, compared: Floats
+    ) -> list[tuple[Ints, NDArray[np.intp]]]:
+        """The sets of neurons that share a null, each with its sorted values; ``compared`` receives their AUCs."""
+        rungs = np.zeros(len(ties), np.int64)
+        if self.searcher.groups.row_weights.max() == 1:
+            rungs[tested] = 1  # without ties
+            tied = tested[ties[tested] > 0]
+            for js, (of_block, best) in self._blocks(_on_ladder, tied, self.searcher, self.seed, of_neuron=ties):
+                rungs[js] = of_block
+                compared[js] = np.where(np.isfinite(compared[js]) & (of_block != 0)[:, np.newaxis], best, compared[js])
+        used = [int(rung) for rung in np.unique(rungs[tested]) if rung]
+        ladder = Ladder(self.searcher.groups.total)
+        together = [(_sorted_values(ladder.codes(rung), self.searcher), np.flatnonzero(rungs == rung)) for rung in used]
+        rest = tested[rungs[tested] == 0]
+        _, which, times = np.unique(ties[rest], return_inverse=True, return_counts=True)
+        likely = rest[times[which] > 1]  # equal sums of ties suggest equal ties
         members: dict[int, list[int]] = {}
         for js, digests in self._blocks(_digests, likely, self.searcher):
             for j, digest in zip(js.tolist(), digests, strict=True):
                 members.setdefault(digest, []).append(j)
-        return [
+        return together + [
             (np.sort(_values(self.activations, self.columns[js[:1]], self.searcher)[0]), np.array(js, np.intp))
             for js in members.values()
             if len(js) > 1
         ]
 
-    def _test_together(self, values: Ints, members: NDArray[np.intp], compared: Floats, nulls: Nulls) -> None:
-        """Test neurons that share the null of these values; on interruption, with the permutations done so far."""
-        key, n = (self.seed, _digest(values)), self.shared
-        floor = self._lowest(compared[members])
-        null = self._depends_on(values, floor)
-        done: list[Floats] = [self.known[null]] if null in self.known else []
-        if not done:
-            tasks = (
-                (values, self.exchange, self.searcher, key, chunk, min(_CHUNK, n - start), floor)
-                for chunk, start in enumerate(range(0, n, _CHUNK))
+    def _test_together(
+        self, shared: Sequence[tuple[Ints, NDArray[np.intp]]], n: int, compared: Floats, nulls: Nulls
+    ) -> None:
+        """Test the neurons that share these nulls; on interruption, with the permutations done so far."""
+        floors = [self._lowest(compared[members]) for _, members in shared]
+        keys = [self._depends_on(values, n) for values, _ in shared]
+        null = dict.fromkeys(keys, (np.inf, np.empty(0))) | {key: self.known[key] for key in keys if key in self.known}
+        missing = [i for i, (key, floor) in enumerate(zip(keys, floors, strict=True)) if null[key][0] > floor]
+        done: list[Floats] = []
+        try:
+            for part in self._searched([shared[i] for i in missing], n, [floors[i] for i in missing]):
+                done.append(part)
+            self.known.update(
+                {keys[i]: (floors[i], np.concatenate([p[k] for p in done])) for k, i in enumerate(missing)}
             )
-            parts = parallel_map(null_scores, tasks, self.n_jobs)
-            if self.progress:
-                parts = progress_bar(parts, len, f"permutations for {counted(len(members), 'neuron')}", n)
-            try:
-                for part in parts:
-                    done.append(part)
-                self.known[null] = np.concatenate(done)
-            except KeyboardInterrupt:
-                if done:
-                    _compare(np.concatenate(done), members, compared, nulls, self.tail)
-                raise
-        _compare(np.concatenate(done), members, compared, nulls, self.tail)
+        finally:
+            for k, i in enumerate(missing if done else ()):
+                null[keys[i]] = floors[i], np.concatenate([part[k] for part in done])
+            for key, (_, members) in zip(keys, shared, strict=True):
+                if len(null[key][1]):
+                    _compare(null[key][1], members, compared, nulls, self.tail)
+
+    def _searched(
+        self, shared: Sequence[tuple[Ints, NDArray[np.intp]]], n: int, floors: Sequence[float]
+    ) -> Iterator[Floats]:
+        """Search the permutations of these nulls: an array of shape (n_nulls, n) per chunk."""
+        if not shared:
+            return iter(())
+        values = np.stack([one for one, _ in shared])
+        key = self.seed, _digest(2 * np.arange(1, self.searcher.groups.total + 1))
+        searcher = self.searcher if max(floors) == -np.inf else self.searcher.bounded()
+        tasks = (
+            (values, self.exchange, searcher, key, chunk, min(_CHUNK, n - start), floors)
+            for chunk, start in enumerate(range(0, n, _CHUNK))
+        )
+        parts = parallel_map(null_scores, tasks, self.n_jobs)
+        if not self.progress:
+            return parts
+        what = f"permutations for {counted(sum(len(members) for _, members in shared), 'neuron')}"
+        return progress_bar(parts, lambda part: part.shape[1], what, n)
 
     def _lowest(self, compared: Floats) -> float:
-        """The lowest score that matters: breaking ties may have moved one, and a tail is fitted to the whole null."""
+        """The lowest score that matters, and a little less; a tail is fitted to the whole null."""
         finite = compared[np.isfinite(compared)]
-        return -np.inf if self.tail else min(self.floor - 2 * _NEGLIGIBLE, float(finite.min(initial=np.inf)))
+        return -np.inf if self.tail else min(self.floor, float(finite.min(initial=np.inf))) - _LOWERED
 
-    def _depends_on(self, values: Ints, floor: float) -> int:
+    def _depends_on(self, values: Ints, n: int) -> int:
         """A hash of all that a shared null depends on, so that layers of one data set share it too."""
         groups, searcher = self.searcher.groups, self.searcher
-        digest = hashlib.blake2b(
-            repr((searcher.rules, searcher.directions, self.shared, self.seed, floor)).encode(), digest_size=8
-        )
+        digest = hashlib.blake2b(repr((searcher.rules, searcher.directions, n, self.seed)).encode(), digest_size=8)
         for array in (values, groups.row_groups, groups.counts, groups.group_ptr, groups.group_concepts):
             digest.update(np.ascontiguousarray(array).data)
         return int.from_bytes(digest.digest(), "little")
@@ -283,16 +319,27 @@ class PermutationTest:
         return zip(blocks, parallel_map(function, tasks, self.n_jobs), strict=True)
 
 
-def _best_without_ties(bare: Activations, columns: NDArray[np.intp], searcher: Searcher, seed: int) -> Floats:
-    """The best scores after breaking ties at random, float64 of shape (n_neurons, n_directions)."""
-    groups = searcher.groups
+def _on_ladder(
+    bare: Activations, columns: NDArray[np.intp], ties: Floats, searcher: Searcher, seed: int
+) -> tuple[Ints, Floats]:
+    """The rungs of neurons, and their best scores there, float64 of shape (n_neurons, n_directions)."""
+    groups, ladder = searcher.groups, Ladder(searcher.groups.total)
     block = groups.select_rows(bare.block(columns))
-    places = np.empty(block.shape, np.int64)
-    for j, column in enumerate(block.T):
-        rng = np.random.default_rng([_UNTYING, seed, _digest(column)])
-        places[np.lexsort((rng.random(len(column)), column)), j] = np.arange(len(column))
-    sums = searcher.score.weigh(places, replace(groups, rows=None)).sums
-    return np.stack([found.best for found in searcher(sums)], axis=1)
+    rungs = ladder.find(ties, (block == block.min(axis=0)).sum(axis=0), (block == block.max(axis=0)).sum(axis=0))
+    sums = np.zeros((len(rungs), groups.n_groups), np.int64)
+    for rung in np.unique(rungs[rungs != 0]).tolist():
+        values = _sorted_values(ladder.codes(rung), searcher)
+        for j in np.flatnonzero(rungs == rung).tolist():
+            order = ladder.order(block[:, j], (_UNTYING, seed))
+            np.add.at(sums[j], groups.row_groups[order], values)
+    best = np.full((len(rungs), len(searcher.directions)), -np.inf)
+    best[rungs != 0] = np.stack([found.best for found in searcher(sums[rungs != 0])], axis=1)
+    return rungs, best
+
+
+def _sorted_values(codes: Ints, searcher: Searcher) -> Ints:
+    """The score's weight of each sample of a neuron, in ascending order, without sample weights."""
+    return np.sort(searcher.score.weigh(codes[:, np.newaxis], replace(searcher.groups.apart(), rows=None)).sums[0])
 
 
 def _values(bare: Activations, columns: NDArray[np.intp], searcher: Searcher) -> Ints:
@@ -346,10 +393,10 @@ def _test_alone(
     for j, values in enumerate(every):
         key, scores = (seed, _digest(values)), np.empty(0)
         aucs = observed[j][np.isfinite(observed[j])]
-        floor = -np.inf if tail else float(aucs.min())
+        floors = [-np.inf if tail else float(aucs.min())]
         for chunk, start in enumerate(range(0, most, _CHUNK)):
-            more = null_scores(values, exchange, searcher, key, chunk, min(_CHUNK, most - start), floor)
-            scores = np.concatenate([scores, more])
+            more = null_scores(values[np.newaxis], exchange, searcher, key, chunk, min(_CHUNK, most - start), floors)
+            scores = np.concatenate([scores, more[0]])
             if all(np.count_nonzero(scores >= auc) >= _HOPELESS for auc in aucs):
                 break
         if len(scores) == most:

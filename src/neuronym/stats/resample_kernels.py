@@ -1,4 +1,4 @@
-"""Compiled kernel for permutation: the sums by group of a neuron whose activations are permuted among samples."""
+"""Compiled kernels for permutation: the sums by group of a neuron whose activations are permuted among samples."""
 
 from __future__ import annotations
 
@@ -7,39 +7,51 @@ from numba import types
 
 from neuronym.search.rank_kernels import array_type, kernel
 
-_i8, _f8 = types.int64, types.float64
+_i4, _i8, _f8 = types.int32, types.int64, types.float64
+
+
+@kernel(array_type(_i8, 1), array_type(_f8, 2), array_type(_i4, 2, "C", False))
+def permuted_places(class_ptr, uniform, places):
+    """Permute C clusters P times: ``places`` (P, C) says which cluster comes to stand where.
+
+    Clusters stand class by class, as in ``class_ptr``, and trade places within their class by the Fisher-Yates shuffle:
+    from the last to the second, each with one at or before it, drawn by ``uniform`` (P, C) in [0, 1).
+    """
+    for p in range(places.shape[0]):
+        row = places[p]
+        for c in range(row.shape[0]):
+            row[c] = c
+        for k in range(class_ptr.shape[0] - 1):
+            first = class_ptr[k]
+            for c in range(class_ptr[k + 1] - 1, first, -1):
+                other = first + np.intp(uniform[p, c] * (c - first + 1))
+                row[c], row[other] = row[other], row[c]
 
 
 @kernel(
     array_type(_i8, 1),
     array_type(_i8, 1),
     array_type(_i8, 1),
-    array_type(_i8, 1),
-    array_type(_f8, 2),
-    array_type(_i8, 1, "C", False),
+    array_type(_i4, 2),
     array_type(_i8, 2, "C", False),
 )
-def permuted_sums(values, row_groups, cluster_ptr, class_ptr, uniform, places, sums):
-    """Sum values (N,) by group (G,) after each of P permutations, into ``sums`` (P, G).
+def permuted_sums(values, row_groups, cluster_ptr, places, sums):
+    """Sum values (N,) by group (G,) after each of P permutations of clusters, into ``sums`` (P, G).
 
-    Values and the groups of rows are ordered cluster by cluster, as in ``cluster_ptr`` (C + 1,), and clusters class by
-    class, as in ``class_ptr``. Clusters of a class have the same size and trade places as a whole, by the Fisher-Yates
-    shuffle: from the last to the second, each with one at or before it, drawn by ``uniform`` (P, C) in [0, 1).
-    ``places`` (C,) is scratch space.
+    Values and the groups of rows are ordered cluster by cluster, as in ``cluster_ptr`` (C + 1,). ``places`` (P, C) is
+    that of ``permuted_places``; a cluster comes to stand in the place of one of the same size.
     """
     n_clusters = cluster_ptr.shape[0] - 1
-    for p in range(uniform.shape[0]):
-        for c in range(n_clusters):
-            places[c] = c
+    alone = n_clusters == values.shape[0]
+    for p in range(places.shape[0]):
         for g in range(sums.shape[1]):
             sums[p, g] = 0
-        for k in range(class_ptr.shape[0] - 1):
-            first = class_ptr[k]
-            for c in range(class_ptr[k + 1] - 1, first, -1):
-                other = first + np.intp(uniform[p, c] * (c - first + 1))
-                places[c], places[other] = places[other], places[c]
+        if alone:
+            for c in range(n_clusters):
+                sums[p, row_groups[c]] += values[places[p, c]]
+            continue
         for c in range(n_clusters):
-            source = cluster_ptr[places[c]]
+            source = cluster_ptr[places[p, c]]
             for row in range(cluster_ptr[c], cluster_ptr[c + 1]):
                 sums[p, row_groups[row]] += values[source]
                 source += 1
