@@ -114,7 +114,7 @@ def with_zeros(values: Floats, share: float) -> Floats:
     return np.maximum(values - np.quantile(values, share, axis=0), 0)
 
 
-def table_of_rungs(concepts: Concepts, sizes: Sizes, figures: dict[str, object]) -> Table:
+def table_of_rungs(concepts: Concepts, sizes: Sizes) -> Table:
     """Type I error and power of neurons with ties, whose nulls are those of rungs, beside nulls of their own."""
     rows = []
     named = drawn_concepts(concepts, sizes.planted, 70)
@@ -138,7 +138,8 @@ def table_of_rungs(concepts: Concepts, sizes: Sizes, figures: dict[str, object])
     note = (
         f"{10 * sizes.noise:,} neurons of noise with this share of zeros, {sizes.permutations:,} permutations, beam "
         f"search, L=3: share of labels with p_search ≤ 0.05 and ≤ 0.01. Power: {sizes.planted} neurons with a weak "
-        "signal of one concept, share with p_search ≤ 0.05 by the null of their rung and by their own, 999 permutations."
+        "signal of one concept, share with p_search ≤ 0.05 by the null of their rung and by their own, of 999 "
+        "permutations."
     )
     head = ["zeros", "dtype", "p_search ≤ 0.05", "p_search ≤ 0.01", "power by rungs", "power by own nulls"]
     return "Neurons with ties", note, head, rows
@@ -429,7 +430,7 @@ def main() -> None:
     figures: dict[str, dict[str, object]] = {}
     makers: dict[str, Callable[[dict[str, object]], Table]] = {
         "noise": lambda f: table_of_noise(sets, sizes, f),
-        "rungs": lambda f: table_of_rungs(sets["Tiny ImageNet"], sizes, f),
+        "rungs": lambda _: table_of_rungs(sets["Tiny ImageNet"], sizes),
         "discoveries": lambda f: table_of_discoveries(sets, sizes, f),
         "literals": lambda f: table_of_literals(sets, sizes, f),
         "bias": lambda f: table_of_bias(sets, sizes, f),
