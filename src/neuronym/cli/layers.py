@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neuronym.cli.options import JSON, MODEL, WEIGHTS, listed, mirrors, parsed
-from neuronym.cli.printing import new_app
+from neuronym.cli.printing import new_app, say
 from neuronym.errors import OptionError
 from neuronym.network.hooks import ModuleTrace
 from neuronym.network.listing import layers
@@ -53,7 +53,7 @@ def layers_command(model: MODEL, as_json: JSON = False, **options: Any) -> None:
     width = max((len(one.name) for one in found), default=0)
     kinds = max((len(one.kind) for one in found), default=0)
     for one in found:
-        print(f"{one.name:{width}}  {one.kind:{kinds}}  {_output(one)}" + f", {one.calls} calls" * (one.calls > 1))
+        say(f"{one.name:{width}}  {one.kind:{kinds}}  {_output(one)}" + f", {one.calls} calls" * (one.calls > 1))
 
 
 def _output(one: ModuleTrace) -> str:
