@@ -66,7 +66,7 @@ const neuronym = (() => {
     for (let i = 0; i < n; i++) data.key.set(key(i), i);
     data.title = index.title;
     data.named = index.readable || index.concepts;
-    data.place = new Map(index.concepts.map((name, c) => [name, c]));
+    data.place = new Map(index.concepts.map((name, c) => [encoded(name), c]));
     data.words = index.formulas.map((f) => spell(f, 0));
     data.literals = index.formulas.map((f) => {
       const found = { yes: [], no: [] };
@@ -174,9 +174,11 @@ const neuronym = (() => {
     const low = data.columns.low?.[i] ? ", low" : "";
     return `${layerOf(i) ?? "neuron"} ${data.columns.neuron[i]}${low}`;
   }
-  // A text for an address. Half of a surrogate pair, of which encodeURIComponent makes an error, becomes \ufffd.
+  // A text for an address; half of a surrogate pair, which encodeURIComponent refuses, is written as its escape.
   function encoded(text) {
-    return encodeURIComponent(String(text).replace(/[\ud800-\udfff]/gu, "\ufffd"));
+    return encodeURIComponent(
+      String(text).replace(/[\ud800-\udfff]/gu, (half) => `\\u${half.charCodeAt(0).toString(16)}`),
+    );
   }
   function conceptLink(name) {
     return `#/concept/${encoded(name)}`;

@@ -4,7 +4,7 @@
   const N = neuronym;
 
   function readable(name) {
-    const c = N.data.place.get(name);
+    const c = N.data.place.get(N.encoded(name));
     return c === undefined ? name : N.data.named[c];
   }
   function concept(name, negated) {
@@ -12,7 +12,7 @@
       "span",
       {},
       negated ? "not " : "",
-      N.data.place.has(name)
+      N.data.place.has(N.encoded(name))
         ? h("a", { href: N.conceptLink(name) }, h("bdi", {}, readable(name)))
         : h("bdi", {}, readable(name)),
     );
@@ -469,7 +469,7 @@
 
   views.concept = (path) => {
     const name = path[0],
-      c = N.data.place.get(name);
+      c = N.data.place.get(N.encoded(name));
     if (c === undefined)
       return N.show("Not found", [
         h("h1", {}, "No such concept"),
@@ -782,9 +782,7 @@
               part.rows.map((row) =>
                 row.map((v, c) => {
                   if (part.columns[c] !== "neuron") return N.numberText(part.columns[c], v);
-                  const i = N.data.key.get(
-                    `${N.encoded(part.layer === null ? "-" : part.layer)}/${N.encoded(v)}`,
-                  );
+                  const i = N.data.key.get(`${N.encoded(part.layer === null ? "-" : part.layer)}/${N.encoded(v)}`);
                   return i === undefined ? String(v) : h("a", { href: N.link(i) }, String(v));
                 }),
               ),
