@@ -746,7 +746,7 @@ def test_half_of_a_character_does_not_stop_the_page(browser, tmp_path):
             page.evaluate("to => { location.hash = to }", link)
             expect(page.locator("h1 bdi")).to_have_count(1)
             assert page.evaluate("name => document.querySelector('h1 bdi').textContent === name", name), name
-    with pytest.raises(OptionError, match="the title 'a.ud800' contains half of a character"):
+    with pytest.raises(OptionError, match=r"the title 'a.ud800' contains half of a character"):
         report(labels, tmp_path / "other", title="a\ud800")
     assert not (tmp_path / "other").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -298,7 +299,9 @@ def write_csv(table: pd.DataFrame, path: Path, spreadsheet: bool = False) -> Non
     if spreadsheet:
         table = table.map(lambda cell: for_spreadsheet(cell) if isinstance(cell, str) else cell)
         table = table.assign(**{ESCAPED: True})
-    table.to_csv(path, index=False)
+    # A carriage return ends a row too, and pandas does not see to that.
+    returns = any("\r" in cell for _, column in table.items() for cell in column if isinstance(cell, str))
+    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL)
 
 
 def shown_table(table: pd.DataFrame) -> str:
