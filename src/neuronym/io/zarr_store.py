@@ -152,7 +152,7 @@ def _checked(state: Any, store: Path) -> dict[str, Any]:
     if (
         not isinstance(settings, dict)
         or not isinstance(layers, list)
-        or not all(isinstance(layer, str) for layer in layers)
+        or not all(isinstance(layer, str) and _fits(layer) for layer in layers)
         or not isinstance(settings.get("samples"), int | None)
         or not all(isinstance(state.get(name), int) for name in ("complete", "samples", "rows", "batches"))
         or not isinstance(state.get("skipped"), list)
@@ -487,15 +487,20 @@ def check_layers(layers: Sequence[str]) -> None:
         half of a character; the message says how to rename the layer.
     """
     for layer in layers:
-        reserved = layer in _RESERVED or layer.startswith("__") or not layer.strip(".")
-        odd = half_in(layer) is not None or any(sign in layer for sign in "/\\\0")
-        if reserved or odd or len(layer.encode()) > _LONGEST_NAME:
+        if not _fits(layer):
             raise OptionError(
                 f"a store cannot contain a layer named {shortened(layer)}: names of layers must be names of folders, "
                 f"at most {_LONGEST_NAME} bytes without / and \\; wrap the model, as in "
                 "torch.nn.Sequential(OrderedDict(model=model)), so that its modules have other names, or rename the "
                 "module, as in parent._modules['new'] = parent._modules.pop('old')"
             )
+
+
+def _fits(layer: str) -> bool:
+    """Whether a folder of a store can have this name, and lies in the store."""
+    reserved = layer in _RESERVED or layer.startswith("__") or not layer.strip(".")
+    odd = half_in(layer) is not None or any(sign in layer for sign in "/\\\0")
+    return not (reserved or odd) and len(layer.encode()) <= _LONGEST_NAME
 
 
 def _new(group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> Any:
