@@ -732,6 +732,25 @@ def test_hostile_names_are_text_everywhere(browser, hostile):
             assert page.locator("h1 bdi").text_content() == name
 
 
+@in_browser
+def test_half_of_a_character_does_not_stop_the_page(browser, tmp_path):
+    # Names with one are refused where they enter; a formula of one's own may still have it.
+    halves = ["\ud800", "a\udfff", "\\ud800x"]
+    best = [Explanation(Formula.concept(name), 0.9, 0.5, 10) for name in halves]
+    labels = Labels(Label(i, best=one, path=(one,)) for i, one in enumerate(best))
+    folder = report(labels, tmp_path / "out").parent
+    with opened(browser, folder) as page:
+        assert page.locator("#neurons tbody tr").count() == len(labels)
+        for name in halves:
+            link = page.evaluate("name => neuronym.conceptLink(name)", name)
+            page.evaluate("to => { location.hash = to }", link)
+            expect(page.locator("h1 bdi")).to_have_count(1)
+            assert page.evaluate("name => document.querySelector('h1 bdi').textContent === name", name), name
+    with pytest.raises(OptionError, match=r"the title 'a.ud800' contains half of a character"):
+        report(labels, tmp_path / "other", title="a\ud800")
+    assert not (tmp_path / "other").exists()
+
+
 def test_uplot_comes_with_its_licence():
     vendor = Path(__file__).parents[2] / "src/neuronym/report/static/vendor"
     assert "MIT" in (vendor / "uPlot.LICENSE").read_text()

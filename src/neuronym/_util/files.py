@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from neuronym._util.characters import half_in, shortened
 from neuronym.errors import FileError, InputError
 
-__all__ = ["check_target", "first_line", "kind_of", "make_folder", "read_json", "reading", "writing"]
+__all__ = ["check_target", "first_line", "kind_of", "make_folder", "parse_json", "read_json", "reading", "writing"]
 
 
 def kind_of(path: str | Path, kinds: Sequence[str], what: str) -> str:
@@ -81,7 +83,27 @@ def read_json(path: str | Path, what: str) -> Any:
     """
     # Besides syntax errors, these are raised for numbers of too many digits and for deep nesting.
     with reading(path, what, ValueError, RecursionError), open(path, encoding="utf-8-sig") as file:
-        return json.load(file)
+        return parse_json(file.read())
+
+
+def parse_json(text: str | bytes) -> Any:
+    r"""The contents of JSON text, without half of a surrogate pair in any of its texts.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON, or has an escape such as ``\ud800`` alone, which is no character.
+    """
+    found = json.loads(text)
+    escape = _HALF.search(text if isinstance(text, str) else text.decode())
+    if escape is not None:
+        half = half_in(json.dumps(found, ensure_ascii=False))
+        if half is not None:
+            raise ValueError(f"a text in it contains half of a character ({half})")
+    return found
+
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # the escape of half of a surrogate pair, alone or not
 
 
 def first_line(error: Exception) -> str:
@@ -141,6 +163,9 @@ def _unwritten(path: str | Path, error: Exception) -> FileError:
     if isinstance(error, OSError):
         # without an errno, it is numpy's, which reports how much was written but not why no more
         why = os.strerror(error.errno) if error.errno else f"the disk is full or a size limit is reached ({why})"
+    if isinstance(error, UnicodeEncodeError):  # of a text that is no name; names are checked where they enter
+        part = error.object[max(0, error.start - 20) : error.start + 20]
+        why = f"the text {shortened(part)} contains half of a character ({error.object[error.start]!a})"
     return FileError(f"cannot write {str(path)!r}: {why}; nothing was written")
 
 

@@ -250,6 +250,11 @@ class TextTable:
             start = first.tell()
         file = open(self.path, "rb")  # noqa: SIM115 - the caller closes it
         file.seek(start)
+        if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:  # the first character of a cell, which Arrow would drop
+            file.close()
+            self.reread()
+            return io.BytesIO(self._canonical)
+        file.seek(start)
         return file
 
     def explain(self) -> None:
@@ -258,7 +263,7 @@ class TextTable:
             pass
 
     def reread(self) -> None:
-        """Give up the plain form, for text that turned out to be no UTF-8."""
+        """Give up the plain form, for text that turned out to be no UTF-8, or to begin like a mark of an encoding."""
         self._plain = False
 
 

@@ -18,6 +18,7 @@ from neuronym.cli.options import (
     OVERWRITE,
     QUIET,
     SEARCH,
+    SPREADSHEET,
     WEIGHTS,
     WORDNET,
     axes_of,
@@ -27,7 +28,7 @@ from neuronym.cli.options import (
     neurons_by_layer,
     parsed,
 )
-from neuronym.cli.printing import compiling, new_app
+from neuronym.cli.printing import compiling, new_app, say
 from neuronym.types import Name
 
 __all__ = ["app"]
@@ -105,6 +106,7 @@ def circuit_command(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the graph, its drawing and tables.")] = None,
     overwrite: OVERWRITE = False,
+    spreadsheet: SPREADSHEET = False,
     quiet: QUIET = False,
     **options: Any,
 ) -> None:
@@ -123,8 +125,9 @@ def circuit_command(
         for layer, neurons in by_layer.items():
             ablated.setdefault(layer, []).extend(neurons)
     with compiling():
-        study = circuit(model, ablate_neurons=ablated, out=out, overwrite=overwrite, progress=not quiet, **options)
+        saved: Any = {"out": out, "overwrite": overwrite, "spreadsheet": spreadsheet}
+        study = circuit(model, ablate_neurons=ablated, **saved, progress=not quiet, **options)
     if out is not None:
         plot_circuit(study.circuit, out / "circuit.png", overwrite=overwrite)
     if not quiet:
-        print(study, "" if out is None else f"\ngraph and tables saved in {out}", sep="\n")
+        say(study, "" if out is None else f"\ngraph and tables saved in {out}")

@@ -31,6 +31,7 @@ __all__ = [
     "OVERWRITE",
     "QUIET",
     "SEARCH",
+    "SPREADSHEET",
     "WEIGHTS",
     "WORDNET",
     "axes_of",
@@ -225,6 +226,12 @@ OPTIONS_OF_PRINTING = frozenset({"as_json", "quiet", "summary", "help"})
 
 OUT = Annotated[Path | None, typer.Option(help="Save the labels as .csv, .parquet or .json.")]
 OVERWRITE = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+SPREADSHEET = Annotated[
+    bool,
+    typer.Option(
+        "--spreadsheet", help="Make the .csv safe to open in a spreadsheet: ' before what would run as a formula."
+    ),
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no table.")]
 

@@ -20,7 +20,7 @@ from neuronym.cli.options import (
     hierarchy_of,
     mirrors,
 )
-from neuronym.cli.printing import new_app
+from neuronym.cli.printing import new_app, say
 from neuronym.report.page import report
 
 __all__ = ["app"]
@@ -66,4 +66,4 @@ def report_command(labels: LABELS, quiet: QUIET = False, **options: Any) -> None
     align_of(options)
     page = report(labels, progress=not quiet, **options)
     if not quiet:
-        print(f"open {page} in a browser")
+        say(f"open {page} in a browser")

@@ -15,8 +15,8 @@ from neuronym.analysis.spurious.alterations import Blur, Border, Cast, Jpeg, Pat
 from neuronym.analysis.spurious.overlays import Alteration
 from neuronym.analysis.spurious.study import spurious
 from neuronym.cli.memory import keep_memory
-from neuronym.cli.options import CLUSTERS, JSON, QUIET, SEARCH, WEIGHTS, listed, mirrors, parsed
-from neuronym.cli.printing import compiling, new_app
+from neuronym.cli.options import CLUSTERS, JSON, QUIET, SEARCH, SPREADSHEET, WEIGHTS, listed, mirrors, parsed
+from neuronym.cli.printing import compiling, new_app, print_json, say
 from neuronym.errors import OptionError
 from neuronym.network.models import load_function
 
@@ -102,6 +102,7 @@ def spurious_command(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for tables, figure and activations.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    spreadsheet: SPREADSHEET = False,
     as_json: JSON = False,
     quiet: QUIET = False,
     **options: Any,
@@ -119,13 +120,14 @@ def spurious_command(
     keep_memory()
     options["alterations"] = _alterations({name: options.pop(name) for name in _ALTERATIONS})
     with compiling():
-        study = spurious(activations, concepts, out=out, overwrite=overwrite, progress=not quiet, **options)
+        saved: Any = {"out": out, "overwrite": overwrite, "spreadsheet": spreadsheet}
+        study = spurious(activations, concepts, **saved, progress=not quiet, **options)
     if out is not None:
         plot_findings(study.findings, out / "findings.png", photos=study.photos, overwrite=overwrite)
     if as_json:
-        print(json.dumps(study.to_dict(), ensure_ascii=False))
+        print_json(json.dumps(study.to_dict(), ensure_ascii=False))
     elif not quiet:
-        print(study, "" if out is None else f"\ntables and figure saved in {out}", sep="\n")
+        say(study, "" if out is None else f"\ntables and figure saved in {out}")
 
 
 def _alterations(values: dict[str, Any]) -> list[Alteration]:

@@ -21,6 +21,7 @@ from neuronym.cli.options import (
     OVERWRITE,
     QUIET,
     SEARCH,
+    SPREADSHEET,
     WORDNET,
     align_of,
     hierarchy_of,
@@ -28,8 +29,9 @@ from neuronym.cli.options import (
     mirrors,
     parsed,
 )
-from neuronym.cli.printing import compiling, new_app
+from neuronym.cli.printing import compiling, new_app, say
 from neuronym.errors import OptionError
+from neuronym.io.tables import write_csv
 
 __all__ = ["app"]
 
@@ -77,6 +79,7 @@ def sweep_command(
     out: Annotated[Path | None, typer.Option(help="Save the table as .csv.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Plot the table as .png, .pdf or .svg.")] = None,
     overwrite: OVERWRITE = False,
+    spreadsheet: SPREADSHEET = False,
     quiet: QUIET = False,
     **options: Any,
 ) -> None:
@@ -96,8 +99,8 @@ def sweep_command(
         table = sweep(activations, concepts, progress=not quiet, **options)
     if out is not None:
         with writing(out, overwrite) as temporary:
-            table.to_csv(temporary, index=False)
+            write_csv(table, temporary, spreadsheet)
     if plot is not None:
         plot_sweep(table, plot, overwrite=overwrite)
     if not quiet:
-        print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+        say(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from neuronym._util.text_tables import TextTable
 from neuronym.data.activations import Activations, side_by_side
 from neuronym.data.binary import columns_of_pairs
 from neuronym.data.concepts import Concepts
-from neuronym.data.ids import SAMPLE, is_called_like_ids, is_file_name, is_missing, long_columns
+from neuronym.data.ids import SAMPLE, find_id_column, is_called_like_ids, is_file_name, is_missing, long_columns
 from neuronym.data.yes_no import as_bool
 from neuronym.errors import ActivationsError, ConceptsError, FileError
 from neuronym.io.tables import (
@@ -200,7 +201,7 @@ def _text_numbers(path: PathLike, id_column: str | None) -> pa.Table:
         columns = [[row[c] for row in table.shown if c < len(row)] for c in range(len(table.names))]
         return [
             pa.string()
-            if name in (SAMPLE, "", id_column)
+            if name in (SAMPLE, "", "Unnamed: 0", id_column)
             or is_called_like_ids(name)
             or any(map(is_file_name, cells))
             or (c == 0 and not all(map(_NUMBER.fullmatch, cells)))
@@ -273,11 +274,8 @@ def _save_table(activations: Activations, temporary: Path, kind: str, path: Path
     """Write activations as Parquet or CSV."""
     names = [str(name) for name in activations.names]
     matrix = np.asarray(activations.matrix)
-    if names and names[0] == SAMPLE and activations.sample_ids is None:
-        raise FileError(
-            f"{str(path)!r} cannot store a first neuron named sample, which would be read as sample ids: rename it"
-        )
     ids = activations.sample_ids
+    _refuse_read_as_ids(names, matrix, ids is not None, kind, path)
     if kind == ".parquet":
         import pyarrow as pa
         import pyarrow.parquet as parquet
@@ -296,6 +294,30 @@ def _save_table(activations: Activations, temporary: Path, kind: str, path: Path
         for i in range(len(matrix)):
             row = (matrix[i].astype(np.int64) if whole else matrix[i].astype(np.float64)).tolist()
             writer.writerow(row if ids is None else [ids[i], *row])
+
+
+def _refuse_read_as_ids(names: Sequence[str], matrix: NDArray[Any], has_ids: bool, kind: str, path: PathLike) -> None:
+    """Refuse names of neurons that ``open_activations`` would take for those of a column of sample ids."""
+
+    def cells(c: int, limit: int | None) -> list[object]:
+        called = is_called_like_ids(names[c]) or names[c] == "Unnamed: 0"
+        whole = matrix.dtype.kind in "iu" or kind == ".csv"
+        return list(map(repr, matrix[:limit, c].tolist())) if called and whole else []
+
+    wrong = None
+    if has_ids:
+        wrong = SAMPLE if kind == ".parquet" and SAMPLE in names else None  # Arrow reads no two columns of a name
+    elif names[:1] == [SAMPLE]:
+        wrong = SAMPLE
+    else:
+        with warnings.catch_warnings(action="ignore"):
+            place, others = find_id_column(names, cells, f"the neurons of {str(path)!r}", FileError)
+        wrong = None if place is None and len(others) == len(names) else names[place or 0]
+    if wrong is not None:
+        raise FileError(
+            f"{str(path)!r} cannot store a neuron named {wrong}, which would be read as sample ids: rename it, or save "
+            "as .npz"
+        )
 
 
 def open_concepts(

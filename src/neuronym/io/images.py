@@ -164,6 +164,8 @@ def _open(path: PathLike, mode: str) -> tuple[Image, list[str]]:
     try:
         # Warnings are about palettes with transparency and odd metadata: the image is fine.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
+            if opened.format == "EPS":  # Pillow would have Ghostscript run it
+                raise OptionError("it is PostScript, a program, which is never run: save it as an image")
             opened.load()
             image, dark = _to_8_bits(opened)
             turn = _TURNS.get(_orientation(opened))

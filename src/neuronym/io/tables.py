@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import csv
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym._util.files import kind_of, reading
+from neuronym._util.characters import ESCAPED, for_spreadsheet
+from neuronym._util.files import kind_of, parse_json, reading
 from neuronym._util.messages import counted, some
 from neuronym._util.text_tables import TEXT_TABLES, TextTable
 from neuronym.data.ids import SAMPLE, Recognize, find_id_column, is_called_like_ids
@@ -189,7 +190,7 @@ def is_of_pandas(path: PathLike) -> bool:
 def metadata(table: pa.Table, key: str, path: PathLike, what: str) -> dict[str, Any]:
     """The JSON object under a key of a Parquet file's metadata; empty if there is none."""
     with reading(path, what, ValueError, RecursionError):
-        found = json.loads((table.schema.metadata or {}).get(key.encode(), b"{}"))
+        found = parse_json((table.schema.metadata or {}).get(key.encode(), b"{}"))
     if not isinstance(found, dict):
         raise FileError(f"cannot read {what} from {str(path)!r}: its metadata {key} must be a JSON object")
     return found
@@ -291,6 +292,16 @@ def text_column(path: PathLike, name: str | None, what: str) -> tuple[list[str] 
         empty = counted(table.num_rows - len(cells), "empty cell")
         raise FileError(f"the column {column} of {str(path)!r} has {empty}: fill in every row")
     return ids, cells
+
+
+def write_csv(table: pd.DataFrame, path: Path, spreadsheet: bool = False) -> None:
+    """Write a table as CSV; for a spreadsheet, cells of text are escaped, and a last column says so."""
+    if spreadsheet:
+        table = table.map(lambda cell: for_spreadsheet(cell) if isinstance(cell, str) else cell)
+        table = table.assign(**{ESCAPED: True})
+    # A carriage return ends a row too, and pandas does not see to that.
+    returns = any("\r" in cell for _, column in table.items() for cell in column if isinstance(cell, str))
+    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL)
 
 
 def shown_table(table: pd.DataFrame) -> str:

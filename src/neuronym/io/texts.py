@@ -16,7 +16,7 @@ from neuronym.data.hierarchy import Hierarchy
 from neuronym.data.ids import SAMPLE
 from neuronym.errors import FileError, InputError, OptionError
 from neuronym.io.conll import open_tags
-from neuronym.io.tables import read_table, text_column
+from neuronym.io.tables import read_table, text_column, write_csv
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:
@@ -409,6 +409,6 @@ def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False
         overwrite = same
     with writing(path, overwrite) as temporary:
         if kind == ".csv":
-            tokens.to_csv(temporary, index=False)
+            write_csv(tokens, temporary)
         else:
             tokens.to_parquet(temporary, index=False)

@@ -25,6 +25,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.characters import half_in, refuse_halves, shortened
 from neuronym._util.files import kind_of, reading
 from neuronym._util.messages import counted, no_such, some
 from neuronym.data.activations import Activations
@@ -33,7 +34,7 @@ from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, FileError, OptionError
 from neuronym.types import PathLike
 
-__all__ = ["LayerWriter", "as_finite", "check_widths", "open_layers", "split_path"]
+__all__ = ["LayerWriter", "as_finite", "check_layers", "check_widths", "open_layers", "split_path"]
 
 SUFFIX = ".zarr"
 
@@ -41,6 +42,8 @@ _CHUNK = 4096, 64  # samples, neurons: good to write by samples and to read by n
 _PATIENCE, _SHARE = 20.0, 20  # the time between writes: at least these seconds, and this multiple of a write
 _ZARR_ERRORS = ValueError, KeyError, TypeError, NotImplementedError, RuntimeError  # on broken stores
 _KEY, _IDS, _CLUSTERS, _MATRIX = "neuronym", "sample_ids", "clusters", "activations"
+_RESERVED = (_IDS, _CLUSTERS, "zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata")  # in the folder of a store
+_LONGEST_NAME = 255  # bytes of the name of a folder, on any usual file system
 
 
 def split_path(path: PathLike) -> tuple[Path, str | None] | None:
@@ -158,7 +161,7 @@ def _checked(state: Any, store: Path) -> dict[str, Any]:
     if (
         not isinstance(settings, dict)
         or not isinstance(layers, list)
-        or not all(isinstance(layer, str) for layer in layers)
+        or not all(isinstance(layer, str) and _fits(layer) for layer in layers)
         or not isinstance(settings.get("samples"), int | None)
         or not all(isinstance(state.get(name), int) for name in ("complete", "samples", "rows", "batches"))
         or not isinstance(state.get("skipped"), list)
@@ -251,13 +254,10 @@ class LayerWriter:
             raise FileError(
                 f"cannot write {str(path)!r}: there is no folder {str(self.path.parent)!r}, so make it first"
             )
-        for layer in layers:
-            if not layer or layer in (_IDS, _CLUSTERS) or "/" in layer:
-                raise OptionError(
-                    f"a store cannot contain a layer named {layer!r}: wrap the model, as in "
-                    "torch.nn.Sequential(OrderedDict(model=model)), so that its modules have other names"
-                )
+        check_layers(layers)
         self._layers, self._neurons = list(layers), dict(neurons or {})
+        for names in self._neurons.values():
+            refuse_halves(map(str, names), "name of a neuron", ActivationsError)
         self._pending: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
         self._ids: list[str] = []
         self._axes: dict[str, str] = {}
@@ -372,6 +372,7 @@ class LayerWriter:
             If the store cannot be written.
         """
         rows = 0
+        refuse_halves(ids or (), "sample id", ActivationsError)
         check_widths(self._widths, parts)
         finite = as_finite(parts, ids, self.rows)
         for layer in self._layers if parts else ():
@@ -519,6 +520,32 @@ def _odd(values: NDArray[Any]) -> str:
         "numbers beyond float32": np.isfinite(values),
     }
     return " and ".join(kind for kind, found in kinds.items() if found.any())
+
+
+def check_layers(layers: Sequence[str]) -> None:
+    """Refuse names of layers that no folder of a store can have.
+
+    Raises
+    ------
+    OptionError
+        If a name is empty, reserved, made of points, too long, or contains a slash, a backslash, a NUL character or
+        half of a character; the message says how to rename the layer.
+    """
+    for layer in layers:
+        if not _fits(layer):
+            raise OptionError(
+                f"a store cannot contain a layer named {shortened(layer)}: names of layers must be names of folders, "
+                f"at most {_LONGEST_NAME} bytes without / and \\; wrap the model, as in "
+                "torch.nn.Sequential(OrderedDict(model=model)), so that its modules have other names, or rename the "
+                "module, as in parent._modules['new'] = parent._modules.pop('old')"
+            )
+
+
+def _fits(layer: str) -> bool:
+    """Whether a folder of a store can have this name, and lies in the store."""
+    reserved = layer in _RESERVED or layer.startswith("__") or not layer.strip(".")
+    odd = half_in(layer) is not None or any(sign in layer for sign in "/\\\0")
+    return not (reserved or odd) and len(layer.encode()) <= _LONGEST_NAME
 
 
 def _new(group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> Any:

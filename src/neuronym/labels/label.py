@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from neuronym._util.characters import refuse_halves, visible
+from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
+from neuronym.errors import ActivationsError
 from neuronym.labels.schema import FormulaNumbers, LabelNumbers, column, describe_numbers
 from neuronym.stats.significance import FARTHEST
 from neuronym.types import Name
@@ -51,7 +54,7 @@ class Explanation(FormulaNumbers):
     def __str__(self) -> str:
         p = column("p_gain").text(self) or "unknown"
         gained = "" if math.isnan(self.gain) else f", held-out gain {self.gain:+.4f}, p {p}"
-        return f"{self.formula}  (AUC {column('auc').text(self)}, {self.fraction:.2%} of samples{gained})"
+        return f"{visible(str(self.formula))}  (AUC {column('auc').text(self)}, {self.fraction:.2%} of samples{gained})"
 
 
 @describe_numbers
@@ -94,6 +97,11 @@ class Label(LabelNumbers):
     reason: str | None = None
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     alternatives: tuple[tuple[Formula | None, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "neuron", as_name(self.neuron))
+        refuse_halves([self.layer] if self.layer else [], "name of a layer", ActivationsError)
+        refuse_halves([self.reason] if self.reason else [], "reason of a label", ActivationsError)
 
     @property
     def formula(self) -> Formula | None:
@@ -217,8 +225,9 @@ class Label(LabelNumbers):
         turned = ", low inside" if self.direction == "low" else ""
         head = f"neuron {place}{self.neuron}{turned}: "
         if self.best is None:
-            return head + f"no formula ({self.reason})"
-        return "\n".join([head + str(self.best.formula), *("  " + line for line in self._lines())])
+            return visible(head + f"no formula ({self.reason})")
+        lines = [head + str(self.best.formula), *("  " + line for line in self._lines())]
+        return "\n".join(map(visible, lines))
 
     __repr__ = __str__
 

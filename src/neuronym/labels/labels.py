@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
+from neuronym._util.characters import visible
 from neuronym._util.files import check_target, kind_of
 from neuronym._util.messages import no_such
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import FileError, InputError, OptionError, UnknownNameError
-from neuronym.labels.files import KINDS, as_json, as_label, as_row, columns_of, read_rows, write_rows
+from neuronym.labels.files import KINDS, as_json, as_label, as_row, check_spreadsheet, columns_of, read_rows, write_rows
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, Column, column
 from neuronym.labels.summary import Summary
@@ -294,7 +295,7 @@ class Labels:
         frame = pd.DataFrame(list(self._rows()), columns=columns_of(self))
         return frame.astype({one.name: "Int64" for one in COLUMNS if one.kind == "whole" and one.name in frame})
 
-    def save(self, path: PathLike, *, overwrite: bool = False) -> None:
+    def save(self, path: PathLike, *, overwrite: bool = False, spreadsheet: bool = False) -> None:
         """Save the labels to a file that ``open`` reads back without loss.
 
         The write is atomic: the file is complete or absent.
@@ -305,13 +306,18 @@ class Labels:
             A file that ends in ``.csv``, ``.parquet`` or ``.json``.
         overwrite : bool, default False
             Replace the file if it exists.
+        spreadsheet : bool, default False
+            Make a ``.csv`` safe to open in a spreadsheet: an apostrophe is put before what it would run as a formula,
+            such as ``=2+5``, and a last column ``escaped`` says so. ``open`` takes the apostrophes away.
 
         Raises
         ------
         FileError
             If the file exists and ``overwrite`` is off, or cannot be written.
+        OptionError
+            If ``spreadsheet`` is on for a file that is no ``.csv``.
         """
-        write_rows(path, columns_of(self), list(self._rows()), overwrite)
+        write_rows(path, columns_of(self), list(self._rows()), overwrite, spreadsheet)
 
     def to_json(self) -> str:
         """Convert to the text that ``save`` writes to a ``.json`` file.
@@ -380,7 +386,7 @@ class Labels:
 
         def cell(one: Column, label: Label) -> str:
             empty = one.name == "formula" and label.best is None
-            return f"({label.reason})" if empty else one.text(label)
+            return visible(f"({label.reason})" if empty else one.text(label))
 
         return [one.name for one in columns], [[cell(one, label) for one in columns] for label in self]
 
@@ -422,6 +428,7 @@ def show(
     simplest: float | None = None,
     out: PathLike | None = None,
     overwrite: bool = False,
+    spreadsheet: bool = False,
 ) -> Labels:
     """Open labels and select some: those of a neuron or a layer, the significant ones, or their simplest formulas.
 
@@ -442,6 +449,8 @@ def show(
         Save the selected labels to this file, which ends in ``.csv``, ``.parquet`` or ``.json``.
     overwrite : bool, default False
         Replace the file if it exists.
+    spreadsheet : bool, default False
+        Make the ``.csv`` safe to open in a spreadsheet, as ``Labels.save`` does.
 
     Returns
     -------
@@ -453,12 +462,13 @@ def show(
     UnknownNameError
         If there is no such neuron or layer; the message suggests the nearest names.
     OptionError
-        If ``significant`` is given and the labels have no p-values that account for the search.
+        If ``significant`` is given and the labels have no p-values that account for the search, or ``spreadsheet`` is
+        on for a file that is no ``.csv``.
     FileError
         If a file cannot be read or written.
     """
     if out is not None:
-        kind_of(out, KINDS, "labels")
+        check_spreadsheet(out, kind_of(out, KINDS, "labels"), spreadsheet)
         check_target(out, overwrite)
     found = labels if isinstance(labels, Labels) else Labels.open(labels)
     if layer is not None:
@@ -478,7 +488,7 @@ def show(
     if simplest is not None:
         found = found.simplest(simplest)
     if out is not None:
-        found.save(out, overwrite=overwrite)
+        found.save(out, overwrite=overwrite, spreadsheet=spreadsheet)
     return found
 
 

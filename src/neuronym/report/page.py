@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from neuronym import inputs
+from neuronym._util.characters import refuse_halves
 from neuronym._util.extras import need
 from neuronym._util.files import first_line
 from neuronym._util.messages import counted, some, warn
@@ -114,6 +115,7 @@ def report(
     for name, value, least in (("n_samples", n_samples, 1), ("seed", seed, 0)):
         if not isinstance(value, int) or value < least:
             raise OptionError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    refuse_halves([title], "title", OptionError)
     check_n_jobs(n_jobs)
     target = _check_folder(Path(out), overwrite)
     second = other if isinstance(other, Labels) or other is None else Labels.open(other)

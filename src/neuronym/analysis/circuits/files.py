@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
+from neuronym._util.characters import shortened
 from neuronym._util.files import kind_of, read_json, writing
 from neuronym.data.activations import as_name
 from neuronym.errors import FileError
@@ -13,7 +15,7 @@ from neuronym.types import Name, PathLike
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["GRAPHS", "read", "title", "write"]
+__all__ = ["GRAPHS", "read", "title", "unwritable", "write"]
 
 GRAPHS = (".dot", ".graphml", ".json")
 
@@ -40,6 +42,9 @@ def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: PathLike,
     by_id: nx.DiGraph[str] = nx.relabel_nodes(graph, {node: _id(node) for node in graph})
     for attributes in by_id.nodes.values():
         attributes["neuron"] = str(attributes["neuron"])  # a GraphML attribute has one type
+    problem = unwritable(graph, kind)
+    if problem:
+        raise FileError(f"cannot write {str(path)!r}: {problem}; nothing was written")
     with writing(path, overwrite) as temporary:
         if kind == ".graphml":
             nx.write_graphml(by_id, temporary)
@@ -48,6 +53,22 @@ def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: PathLike,
             temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
         else:
             temporary.write_text(_dot(graph), encoding="utf-8")
+
+
+def unwritable(graph: nx.DiGraph[Node], kind: str) -> str | None:
+    """Say what a kind of file cannot hold of a graph, or return None if it can hold it all."""
+    if len(set(map(_id, graph))) < len(graph):
+        return "two neurons have the same layer/neuron, such as a/b/c: rename their layers"
+    for node, attributes in graph.nodes(data=True):
+        for text in (*map(str, node), str(attributes.get("name", "")), str(attributes.get("formula", ""))):
+            odd = _UNFIT[kind].search(text) if kind in _UNFIT else None
+            if odd is not None:
+                return f"a {kind} file cannot hold the character {odd[0]!a} of {shortened(text)}: save it as .json"
+    return None
+
+
+#: Characters that XML cannot hold, or changes; and the end of a text in C, which Graphviz reads.
+_UNFIT = {".graphml": re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]"), ".dot": re.compile("\0")}
 
 
 def read(path: PathLike) -> tuple[nx.DiGraph[Node], Node, list[str], int]:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from neuronym._util.extras import need
 from neuronym._util.files import check_target, make_folder, writing
-from neuronym._util.messages import no_such
+from neuronym._util.messages import no_such, warn
 from neuronym.analysis.circuits.ablation import Ablation
 from neuronym.analysis.circuits.ablation import ablate as _ablate
 from neuronym.analysis.circuits.contributing import N_STEPS, Contributions, Method, compare, contributions
+from neuronym.analysis.circuits.files import unwritable
 from neuronym.analysis.circuits.graph import Circuit, by_depth, find_circuit, save_circuit
 from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
 from neuronym.data.activations import as_name
@@ -26,7 +27,7 @@ from neuronym.data.formula import Formula
 from neuronym.data.labelled import named
 from neuronym.errors import OptionError
 from neuronym.inputs.alignment import as_concepts
-from neuronym.io.tables import shown_table
+from neuronym.io.tables import shown_table, write_csv
 from neuronym.io.texts import open_class_names
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Labels
@@ -81,7 +82,7 @@ class CircuitStudy:
         parts += [str(ablation) for ablation in self.ablations.values()]
         return "\n\n".join([*parts, *([] if self.depths is None else [shown_table(self.depths)])])
 
-    def save(self, folder: PathLike, *, overwrite: bool = False) -> None:
+    def save(self, folder: PathLike, *, overwrite: bool = False, spreadsheet: bool = False) -> None:
         """Save the graph as ``circuit.dot``, ``.graphml`` and ``.json``, and all tables, in an existing folder.
 
         Parameters
@@ -90,6 +91,8 @@ class CircuitStudy:
             The folder to write to.
         overwrite : bool, default False
             Replace files that exist.
+        spreadsheet : bool, default False
+            Make the tables safe to open in a spreadsheet, as ``Labels.save`` does.
 
         Raises
         ------
@@ -97,14 +100,18 @@ class CircuitStudy:
             If a file exists and ``overwrite`` is False, or one cannot be written.
         """
         root = Path(folder)
-        for kind in ("dot", "graphml", "json"):
+        for kind in ("json", "dot", "graphml"):
+            problem = None if kind == "json" else unwritable(self.circuit.graph, f".{kind}")
+            if problem is not None:
+                warn(f"circuit.{kind} is left out: {problem}")
+                continue
             save_circuit(self.circuit, root / f"circuit.{kind}", overwrite=overwrite)
         tables = {"contributions": self.contributions.table(self.labels)}
         tables |= {name: table for name, (_, table) in self.comparisons.items()}
         tables |= {} if self.depths is None else {"depth": self.depths}
         for name, table in tables.items():
             with writing(root / f"{name}.csv", overwrite) as temporary:
-                table.to_csv(temporary, index=False)
+                write_csv(table, temporary, spreadsheet)
         for name, ablation in self.ablations.items():
             with writing(root / f"{name}.json", overwrite) as temporary:
                 temporary.write_text(json.dumps(ablation.to_dict(), ensure_ascii=False, indent=1), encoding="utf-8")
@@ -141,6 +148,7 @@ def circuit(
     seed: int = 0,
     out: PathLike | None = None,
     overwrite: bool = False,
+    spreadsheet: bool = False,
     progress: bool = False,
 ) -> CircuitStudy:
     """Show how a neuron is computed from lower ones: a graph with formulas, contributions, comparisons and ablations.
@@ -202,6 +210,8 @@ def circuit(
         A folder for the graph and tables.
     overwrite : bool, default False
         Replace files that exist.
+    spreadsheet : bool, default False
+        Make tables safe to open in a spreadsheet, as ``Labels.save`` does.
     progress : bool, default False
         Show progress bars on standard error.
 
@@ -269,7 +279,7 @@ def circuit(
     if opened_hierarchy is not None and known_labels is not None and known_concepts is not None:
         study = replace(study, depths=by_depth(known_labels, known_concepts, opened_hierarchy))
     if out is not None:
-        study.save(out, overwrite=overwrite)
+        study.save(out, overwrite=overwrite, spreadsheet=spreadsheet)
     return study
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuronym import inputs
+from neuronym._util.characters import ESCAPED, from_spreadsheet
 from neuronym._util.files import check_target, reading, writing
 from neuronym._util.messages import no_such, some
 from neuronym.analysis.spurious.comparison import SuspectComparison
@@ -20,7 +21,7 @@ from neuronym.data.activations import Activations, as_name
 from neuronym.data.labelled import inverted
 from neuronym.errors import FileError, OptionError
 from neuronym.inputs.alignment import as_concepts
-from neuronym.io.tables import shown_table
+from neuronym.io.tables import shown_table, write_csv
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Label, Labels
 from neuronym.types import ActivationsLike, Align, ClustersLike, ConceptsLike, Name, PathLike
@@ -74,7 +75,7 @@ class Findings:
                 yield "classes that gain most\n" + _table_text(classes.head(10), _CLASSES)
                 yield "classes that lose most\n" + _table_text(classes.tail(5).iloc[::-1], _CLASSES)
 
-    def save(self, folder: PathLike, *, overwrite: bool = False) -> None:
+    def save(self, folder: PathLike, *, overwrite: bool = False, spreadsheet: bool = False) -> None:
         """Save the tables as ``neurons.csv`` and ``classes.csv`` in an existing folder.
 
         Parameters
@@ -83,6 +84,9 @@ class Findings:
             The folder to write to.
         overwrite : bool, default False
             Replace files that exist.
+        spreadsheet : bool, default False
+            Make the tables safe to open in a spreadsheet, as ``Labels.save`` does; ``open_findings`` reads
+            them all the same.
 
         Raises
         ------
@@ -95,10 +99,11 @@ class Findings:
             check_target(target, overwrite)
         for target, table in targets.items():
             with writing(target, overwrite) as temporary:
-                table.to_csv(temporary, index=False)
+                write_csv(table, temporary, spreadsheet)
 
 
 _NEURONS = ("neuron", "rank", "auc", "auc_low", "auc_high", "change", "change_sd", "rises", "q")
+_NAMED = ("suspect", "layer", "neuron", "class", "name")  # columns of text
 _CLASSES = ("class", "name", "change", "change_low", "change_high", "rises", "predicted_before", "predicted_after", "q")
 
 
@@ -128,10 +133,14 @@ def open_findings(folder: PathLike) -> Findings:
         if name == "classes.csv" and not path.exists():
             continue
         with reading(path, "findings", ValueError):
-            table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+            # Names stay text, such as 1e5 or 007; any other column holds numbers.
+            table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(_NAMED, str))
         missing = {"suspect", key, "rank", "q"} - set(table.columns)
         if missing:
             raise FileError(f"{str(path)!r} is not a table of findings: it lacks {some(sorted(missing))}")
+        if ESCAPED in table:
+            names = [name for name in _NAMED if name in table]
+            table = table.drop(columns=ESCAPED).assign(**{n: table[n].map(from_spreadsheet, "ignore") for n in names})
         table[key] = [as_name(name) for name in table[key]]
         tables[key] = table
     return Findings(tables["neuron"], tables.get("class"))

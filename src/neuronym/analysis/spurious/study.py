@@ -105,6 +105,7 @@ def spurious(
     min_fraction: float = Rules.min_fraction,
     out: PathLike | None = None,
     overwrite: bool = False,
+    spreadsheet: bool = False,
     progress: bool = False,
 ) -> SpuriousStudy:
     """Find neurons and classes that respond to a spurious concept: a watermark, a border, any suspect concept.
@@ -161,6 +162,8 @@ def spurious(
         interrupted, rerun the same call to resume.
     overwrite : bool, default False
         Replace files that exist.
+    spreadsheet : bool, default False
+        Make tables safe to open in a spreadsheet, as ``Labels.save`` does.
     progress : bool, default False
         Show progress bars on standard error.
 
@@ -214,7 +217,7 @@ def spurious(
             collected, all_concepts, suspect_names, length=length, min_fraction=min_fraction, **options
         )
     study = SpuriousStudy(findings, tuple(suspect_names), labels, photos)
-    _save(study, targets, overwrite)
+    _save(study, targets, overwrite, spreadsheet)
     return study
 
 
@@ -298,7 +301,7 @@ def _collect(
         return collect(loaded, photos, layers=layers, out=store, overwrite=True, progress=progress)
 
 
-def _save(study: SpuriousStudy, targets: dict[str, Path], overwrite: bool) -> None:
+def _save(study: SpuriousStudy, targets: dict[str, Path], overwrite: bool, spreadsheet: bool) -> None:
     """Write tables and labels; with ``overwrite``, delete files of an earlier run that this one does not replace."""
     if not targets:
         return
@@ -306,6 +309,6 @@ def _save(study: SpuriousStudy, targets: dict[str, Path], overwrite: bool) -> No
     for name in ("classes.csv", "labels.csv"):
         if overwrite and name not in targets:
             (folder / name).unlink(missing_ok=True)
-    study.findings.save(folder, overwrite=overwrite)
+    study.findings.save(folder, overwrite=overwrite, spreadsheet=spreadsheet)
     if study.labels is not None:
-        study.labels.save(targets["labels.csv"], overwrite=overwrite)
+        study.labels.save(targets["labels.csv"], overwrite=overwrite, spreadsheet=spreadsheet)

@@ -66,7 +66,7 @@ const neuronym = (() => {
     for (let i = 0; i < n; i++) data.key.set(key(i), i);
     data.title = index.title;
     data.named = index.readable || index.concepts;
-    data.place = new Map(index.concepts.map((name, c) => [name, c]));
+    data.place = new Map(index.concepts.map((name, c) => [encoded(name), c]));
     data.words = index.formulas.map((f) => spell(f, 0));
     data.literals = index.formulas.map((f) => {
       const found = { yes: [], no: [] };
@@ -164,8 +164,8 @@ const neuronym = (() => {
   }
   function key(i) {
     const low = data.columns.low?.[i] ? "/low" : "";
-    const layer = encodeURIComponent(layerOf(i) ?? "-");
-    return `${layer}/${encodeURIComponent(data.columns.neuron[i])}${low}`;
+    const layer = encoded(layerOf(i) ?? "-");
+    return `${layer}/${encoded(data.columns.neuron[i])}${low}`;
   }
   function link(i) {
     return `#/neuron/${key(i)}`;
@@ -174,8 +174,14 @@ const neuronym = (() => {
     const low = data.columns.low?.[i] ? ", low" : "";
     return `${layerOf(i) ?? "neuron"} ${data.columns.neuron[i]}${low}`;
   }
+  // A text for an address; half of a surrogate pair, which encodeURIComponent refuses, is written as its escape.
+  function encoded(text) {
+    return encodeURIComponent(
+      String(text).replace(/[\ud800-\udfff]/gu, (half) => `\\u${half.charCodeAt(0).toString(16)}`),
+    );
+  }
   function conceptLink(name) {
-    return `#/concept/${encodeURIComponent(name)}`;
+    return `#/concept/${encoded(name)}`;
   }
 
   // ---- state in the URL
@@ -707,6 +713,7 @@ const neuronym = (() => {
     nameOf: nameOf,
     formulaOf: formulaOf,
     conceptLink: conceptLink,
+    encoded: encoded,
     numberText: numberText,
     textOf: textOf,
     aboutOf: (name) => data.schema.find((one) => one.name === name)?.about,
@@ -716,7 +723,7 @@ const neuronym = (() => {
     layerOf: layerOf,
     at: (view, path) => {
       const now = parts().path;
-      return now[0] === view && now.slice(1, 4).map(encodeURIComponent).join("/") === path;
+      return now[0] === view && now.slice(1, 4).map(encoded).join("/") === path;
     },
     rows: () => filtered(new URLSearchParams(remembered)).rows,
     get data() {
