@@ -20,7 +20,6 @@ __all__ = [
     "first_line",
     "keep_mode",
     "kind_of",
-    "make_folder",
     "read_json",
     "reading",
     "sync",
@@ -126,22 +125,6 @@ def check_target(path: str | Path, overwrite: bool) -> Path:
             raise
         raise unwritten(error, path) from error
     return target
-
-
-def make_folder(path: str | Path) -> Path:
-    """Make a folder unless it exists; its parent must exist.
-
-    Raises
-    ------
-    FileError
-        If it cannot be made.
-    """
-    folder = Path(path)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise FileError(f"cannot write to the folder {str(path)!r}: {error.strerror}") from error
-    return folder
 
 
 def _exists(path: str | Path) -> FileError:

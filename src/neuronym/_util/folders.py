@@ -124,7 +124,7 @@ def replacing(path: str | Path, kind: str, overwrite: bool = False, keep: Collec
         return
     target = check_folder(path, kind, overwrite)
     build = beside(target, "new")
-    with _explained(path, build), locked(target, path) as alone:
+    with _explained(path, target, build), locked(target, path) as alone:
         resumable = False
         try:
             build.mkdir()
@@ -151,17 +151,21 @@ def replacing(path: str | Path, kind: str, overwrite: bool = False, keep: Collec
 
 
 @contextmanager
-def _explained(path: str | Path, build: Path) -> Iterator[None]:
+def _explained(path: str | Path, target: Path, build: Path) -> Iterator[None]:
     """Turn errors of writing into a ``FileError`` that names the target."""
     try:
         yield
     except BrokenPipeError:  # of what is printed meanwhile
         raise
     except FileError as error:
-        if str(build) in str(error):
-            raise FileError(str(error).replace(str(build), str(path))) from error
-        raise
+        if str(build) not in str(error):
+            raise
+        text = str(error).replace(str(build), str(path)).replace("earlier writes are kept", "nothing was written")
+        raise FileError(text) from error
     except (OSError, UnicodeEncodeError) as error:
+        name = getattr(error, "filename", None)
+        if name is not None and target.name not in str(name):  # of a file that is read meanwhile
+            raise
         raise unwritten(error, path) from error
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "OPTIONS_OF_PRINTING",
     "OUT",
     "OVERWRITE",
+    "OVERWRITE_FOLDER",
     "QUIET",
     "SEARCH",
     "WEIGHTS",
@@ -223,6 +224,9 @@ OPTIONS_OF_PRINTING = frozenset({"as_json", "quiet", "summary", "help"})
 
 OUT = Annotated[Path | None, typer.Option(help="Save the labels as .csv, .parquet or .json.")]
 OVERWRITE = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+OVERWRITE_FOLDER = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a folder that this command wrote, if it holds nothing else.")
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no table.")]
 

@@ -263,6 +263,9 @@ def test_a_folder_gets_the_tables_and_the_figure(data, tmp_path):
     assert pd.read_csv(tmp_path / "classes.csv")["class"].tolist() == found.classes["class"].tolist()
     with pytest.raises(FileError, match=r"neurons\.csv' exists"):
         found.save(tmp_path)
+    with pytest.raises(FileError, match=r"has a table classes\.csv and these findings have none"):
+        find_spurious(taken, concepts, suspects="mark").save(tmp_path, overwrite=True)
+    assert pd.read_csv(tmp_path / "neurons.csv")["auc"].tolist() == saved["auc"].tolist()
     plot_findings(found, tmp_path / "f.png")
     with Image.open(tmp_path / "f.png") as figure:
         assert figure.width > figure.height > 300
@@ -339,11 +342,11 @@ def test_the_command_alters_photos_runs_the_model_and_compares(photos, tmp_path,
     assert (code, "frame: 12 pairs" in out) == (0, True), err
     assert "in their formula" in out
     assert {p.name for p in (tmp_path / "found").iterdir()} == {
-        "acts.zarr", "neurons.csv", "classes.csv", "labels.csv", "findings.png"
+        ".neuronym.json", "acts.zarr", "neurons.csv", "classes.csv", "labels.csv", "findings.png"
     }  # fmt: skip
     assert set(pd.read_csv(tmp_path / "found" / "classes.csv")["name"]) == {"box", "b", "c", "d", "e"}
     code, out, err = command(*run)
-    assert (code, "findings.png' exists" in err) == (2, True)
+    assert (code, "'found' exists" in err) == (2, True)
     # The same, by hand, gives the same.
     save_concepts(overlay("photos", Border(colour="white"), name="frame").concepts(shown), tmp_path / "all.parquet")
     code, out, err = command("spurious", "found/acts.zarr", "all.parquet", "--suspects", "frame,even", "--json", "-q")
@@ -538,7 +541,8 @@ def test_a_study_in_python_is_that_of_the_command(photos, tmp_path, command, mon
     assert study.suspects == ("frame",)
     assert study.photos.n_copies == 12
     assert set(study.findings.classes["name"]) == set("abcde")
-    assert {path.name for path in (tmp_path / "made").iterdir()} == {"acts.zarr", "neurons.csv", "classes.csv"}
+    names = {"acts.zarr", "neurons.csv", "classes.csv", ".neuronym.json"}
+    assert {path.name for path in (tmp_path / "made").iterdir()} == names
     own = open_layers("made/acts.zarr")
     again = spurious(own, study.photos.concepts(), suspects="frame", outputs="4")
     pd.testing.assert_frame_equal(again.findings.neurons, study.findings.neurons)
