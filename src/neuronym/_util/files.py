@@ -16,6 +16,7 @@ from neuronym._util.locks import beside, leftovers, locked
 from neuronym.errors import FileError, InputError
 
 __all__ = [
+    "check_name",
     "check_target",
     "first_line",
     "keep_mode",
@@ -102,6 +103,16 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+def check_name(path: str | Path) -> None:
+    """Raise a ``FileError`` if no file can have this path."""
+    try:
+        problem = "it contains a NUL character" if b"\0" in os.fsencode(path) else None
+    except UnicodeEncodeError:
+        problem = "it contains half of a character"
+    if problem:
+        raise FileError(f"cannot write {str(path)!r}: {problem}; nothing was written")
+
+
 def check_target(path: str | Path, overwrite: bool) -> Path:
     """Check that a file can be written, and resolve its path.
 
@@ -110,6 +121,7 @@ def check_target(path: str | Path, overwrite: bool) -> Path:
     FileError
         If the folder is missing, or the path is taken and must not be overwritten.
     """
+    check_name(path)
     target = Path(os.path.realpath(path))
     try:
         if not target.parent.is_dir():

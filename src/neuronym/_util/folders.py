@@ -13,11 +13,11 @@ import os
 import shutil
 import stat
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from neuronym._util.files import keep_mode, sync, unwritten
+from neuronym._util.files import check_name, keep_mode, sync, unwritten
 from neuronym._util.locks import beside, leftovers, locked
 from neuronym._util.messages import some
 from neuronym.errors import FileError
@@ -146,8 +146,9 @@ def replacing(path: str | Path, kind: str, overwrite: bool = False, keep: Collec
             _finish(build, target, kind)
             _swap(build, target, path, kind, overwrite)
         finally:
-            if build.is_dir() and not resumable:
-                _delete(build)  # the new one that failed, or the old one
+            if build.is_dir() and not resumable:  # the new one that failed, or the old one
+                with suppress(OSError):  # the next run tries again
+                    _delete(build)
 
 
 @contextmanager
@@ -171,12 +172,13 @@ def _explained(path: str | Path, target: Path, build: Path) -> Iterator[None]:
 
 def _resolved(path: str | Path) -> Path:
     """The absolute path of a folder, whose own name is not followed if it is a link."""
+    check_name(path)
     given = Path(path)
     try:
         if given.name in ("", ".."):
             return Path(os.path.realpath(given))
         return Path(os.path.realpath(given.parent)) / given.name
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise unwritten(error, path) from error
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -76,8 +76,11 @@ def locked(target: Path, path: str | Path) -> Iterator[bool]:
     try:
         yield held
     finally:
-        lock.unlink(missing_ok=True)
-        os.close(descriptor)
+        try:
+            with suppress(OSError):
+                lock.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
 
 
 def try_lock(descriptor: int, path: str | Path) -> bool:
