@@ -488,6 +488,17 @@ def test_a_run_that_is_repeated_takes_its_activations_and_leaves_no_stale_table(
     assert (code, "--skip-unreadable" in err) == (2, True)
     code, out, err = command(*run, "--cast", "red", "--overwrite", "--skip-unreadable")
     assert (code, "altered: 11 pairs" in out) == (0, True), err
+    assert not list(tmp_path.glob(".*"))
+    (tmp_path / "found" / "notes.txt").write_text("mine")
+    code, out, err = command(*run, "--cast", "red", "--overwrite", "--skip-unreadable")
+    assert (code, "'found' exists and holds 'notes.txt', which neuronym did not write" in err) == (2, True)
+    (tmp_path / "found" / "notes.txt").unlink()
+    np.save(tmp_path / "a.npy", np.arange(8.0).reshape(4, 2))
+    save_concepts(Concepts.from_array(np.arange(4)[:, None] > 1, ["a"]), tmp_path / "c.parquet")
+    code, _, err = command("spurious", "a.npy", "c.parquet", "--suspects", "a", "--out", "found", "--overwrite")
+    assert code == 0, err
+    names = {".neuronym.json", "neurons.csv", "findings.png"}
+    assert {path.name for path in (tmp_path / "found").iterdir()} == names
 
 
 def test_the_figure_shows_photos_above_their_copies_and_names_as_they_are(photos, tmp_path, monkeypatch):
