@@ -416,7 +416,7 @@ def test_files_written_together_are_all_old_if_one_fails(tmp_path):
             temporaries[0].write_text("new")
             raise OSError(errno.ENOSPC, "full")
 
-    with pytest.raises(FileError, match=r"cannot write .*a\.png' and .*b\.csv': No space left"):
+    with pytest.raises(FileError, match=r"cannot write .*a\.png', .*b\.csv': No space left"):
         fill()
     with pytest.raises(FileError, match="exists"), writing_together(paths):
         pass

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neuronym._util.locks import beside, leftovers, locked
+from neuronym._util.messages import some
 from neuronym.errors import FileError, InputError
 
 __all__ = [
@@ -24,10 +25,13 @@ __all__ = [
     "read_json",
     "reading",
     "sync",
+    "sync_all",
     "unwritten",
     "writing",
     "writing_together",
 ]
+
+_MANY = 256  # files that take longer to flush one by one than everything at once
 
 
 def kind_of(path: str | Path, kinds: Sequence[str], what: str) -> str:
@@ -150,7 +154,7 @@ def unwritten(error: Exception, *paths: str | Path) -> FileError:
     if isinstance(error, OSError):
         # without an errno, it is numpy's, which reports how much was written but not why no more
         why = os.strerror(error.errno) if error.errno else f"the disk is full or a size limit is reached ({why})"
-    return FileError(f"cannot write {' and '.join(repr(str(path)) for path in paths)}: {why}; nothing was written")
+    return FileError(f"cannot write {some(map(str, paths))}: {why}; nothing was written")
 
 
 def sync(path: Path) -> None:
@@ -166,6 +170,15 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def sync_all(paths: Sequence[Path]) -> None:
+    """Wait until files and folders are on the disk; many of them by one call for all that waits to be written."""
+    if len(paths) > _MANY and hasattr(os, "sync"):
+        os.sync()
+        return
+    for path in paths:
+        sync(path)
 
 
 def keep_mode(old: Path, new: Path) -> None:

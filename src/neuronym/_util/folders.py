@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from neuronym._util.files import check_name, keep_mode, sync, unwritten
+from neuronym._util.files import check_name, keep_mode, sync, sync_all, unwritten
 from neuronym._util.locks import beside, leftovers, locked
 from neuronym._util.messages import some
 from neuronym.errors import FileError
@@ -287,21 +287,19 @@ def _link(target: Path, build: Path, keep: Collection[str]) -> None:
 
 def _finish(build: Path, target: Path, kind: str) -> None:
     """Write everything to the disk, the manifest last, with the permissions of what is replaced."""
-    sizes, folders = {}, []
+    sizes: dict[str, int] = {}
+    folders: list[str] = []
     for prefix, root, names in _walk(build):
-        for name in names:
-            sizes[prefix + name] = (root / name).stat().st_size
-            sync(root / name)
+        sizes |= {prefix + name: (root / name).stat().st_size for name in names}
         if prefix and not _names(root):
             root.rmdir()
-        elif prefix:
-            sync(root)
-        folders.append(prefix)
+        else:
+            folders.append(prefix)
+    sync_all([build / name for name in [*sizes, *folders]])
     del sizes[MANIFEST]
     _write_manifest(build, kind, sizes)
     for name in [MANIFEST, *sizes, *folders]:
-        if (build / name).exists():
-            keep_mode(target / name, build / name)
+        keep_mode(target / name, build / name)
 
 
 def _swap(build: Path, target: Path, path: str | Path, kind: str, overwrite: bool) -> None:

@@ -117,7 +117,7 @@ def spurious_command(
         need("the figure in --out", "plots" if options["model"] is None else "spurious", ["matplotlib"])
     keep_memory()
     options["alterations"] = _alterations({name: options.pop(name) for name in _ALTERATIONS})
-    with nullcontext() if out is None else study_folder(out, overwrite, options["model"] is not None) as folder:
+    with nullcontext() if out is None else study_folder(out, overwrite, options["model"], activations) as folder:
         with compiling():
             study = spurious(activations, concepts, out=out, overwrite=overwrite, progress=not quiet, **options)
         if folder is not None:

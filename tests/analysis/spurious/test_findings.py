@@ -493,6 +493,10 @@ def test_a_run_that_is_repeated_takes_its_activations_and_leaves_no_stale_table(
     code, out, err = command(*run, "--cast", "red", "--overwrite", "--skip-unreadable")
     assert (code, "'found' exists and holds 'notes.txt', which neuronym did not write" in err) == (2, True)
     (tmp_path / "found" / "notes.txt").unlink()
+    save_concepts(overlay("photos", Border(), name="frame").concepts(), tmp_path / "f.parquet")
+    own = ("spurious", "found/acts.zarr", "f.parquet", "--suspects", "frame", "--out", "found", "--overwrite")
+    code, _, err = command(*own)
+    assert (code, (tmp_path / "found" / "acts.zarr").exists()) == (0, True), err
     np.save(tmp_path / "a.npy", np.arange(8.0).reshape(4, 2))
     save_concepts(Concepts.from_array(np.arange(4)[:, None] > 1, ["a"]), tmp_path / "c.parquet")
     code, _, err = command("spurious", "a.npy", "c.parquet", "--suspects", "a", "--out", "found", "--overwrite")

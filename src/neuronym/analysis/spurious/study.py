@@ -206,7 +206,7 @@ def spurious(
         all_concepts, suspect_names, logits = photos.concepts(of_photos), [name, *suspect_names], outputs
     class_names = open_class_names(classes) if isinstance(classes, str | Path) else classes
     options: dict[str, Any] = {"clusters": clusters, "progress": progress}
-    with nullcontext() if out is None else study_folder(out, overwrite, model is not None) as folder:
+    with nullcontext() if out is None else study_folder(out, overwrite, model, activations) as folder:
         collected: Any = activations if photos is None else _collect(loaded, photos, wanted, folder, progress)
         findings = find_spurious(
             collected, all_concepts, suspects=suspect_names, outputs=logits, class_names=class_names, paired=paired,
@@ -224,13 +224,16 @@ def spurious(
     return SpuriousStudy(findings, tuple(suspect_names), labels, photos)
 
 
-def study_folder(path: PathLike, overwrite: bool, with_model: bool) -> AbstractContextManager[Path]:
+def study_folder(
+    path: PathLike, overwrite: bool, model: object, activations: ActivationsLike | None
+) -> AbstractContextManager[Path]:
     """Open the folder of a study for writing, as ``replacing`` does.
 
     If the study runs a model, the folder starts with the activations of an earlier run, so that one that is interrupted
-    is resumed, and one that is repeated need not run the model.
+    is resumed, and one that is repeated need not run the model. It keeps them also if they are what is studied.
     """
-    return replacing(path, "study of spurious features", overwrite, keep=[_STORE] if with_model else [])
+    own = isinstance(activations, str | Path) and Path(path).resolve() in Path(activations).resolve().parents
+    return replacing(path, "study of spurious features", overwrite, keep=[_STORE] if own or model is not None else [])
 
 
 def _check_without_model(
