@@ -320,6 +320,13 @@ def test_a_report_is_complete_or_absent_and_overwrites_nothing_unasked(tmp_path,
     with pytest.raises(FileError, match="exists and is not a report"):
         report(labels, tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(FileError, match=r"holds 'notes\.txt', which neuronym did not write"):
+        report(labels, tmp_path / "out", overwrite=True)
+    (tmp_path / "mine" / "data").mkdir()
+    (tmp_path / "mine" / "data" / "index.js").write_text("of another program, or of an early version")
+    with pytest.raises(FileError, match="delete it yourself, or choose another name"):
+        report(labels, tmp_path / "mine", overwrite=True)
     with pytest.raises(FileError, match="there is no folder"):
         report(labels, tmp_path / "none" / "out")
     with pytest.raises(ValueError, match="NaN"):

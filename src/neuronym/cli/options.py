@@ -29,6 +29,7 @@ __all__ = [
     "OPTIONS_OF_PRINTING",
     "OUT",
     "OVERWRITE",
+    "OVERWRITE_FOLDER",
     "QUIET",
     "SEARCH",
     "SPREADSHEET",
@@ -231,6 +232,9 @@ SPREADSHEET = Annotated[
     typer.Option(
         "--spreadsheet", help="Make the .csv safe to open in a spreadsheet: ' before what would run as a formula."
     ),
+]
+OVERWRITE_FOLDER = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a folder that this command wrote, if it holds nothing else.")
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no table.")]

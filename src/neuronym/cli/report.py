@@ -13,7 +13,7 @@ from neuronym.cli.options import (
     HIERARCHY,
     LABELS,
     N_JOBS,
-    OVERWRITE,
+    OVERWRITE_FOLDER,
     QUIET,
     WORDNET,
     align_of,
@@ -54,7 +54,7 @@ _OPTIONS = {
     "seed": Annotated[int, typer.Option(help="Seed of random draws.")],
     "n_jobs": N_JOBS,
     "align": ALIGN,
-    "overwrite": OVERWRITE,
+    "overwrite": OVERWRITE_FOLDER,
 }
 
 

@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from neuronym._util.files import first_line, kind_of, reading, writing
+from neuronym._util.files import check_target, first_line, kind_of, reading, writing
 from neuronym._util.messages import counted, some, warn
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.data.ids import SAMPLE
@@ -377,6 +377,23 @@ def complete_tokens(table: pd.DataFrame, owner: str, error: type[InputError]) ->
     return whole.assign(**places)
 
 
+def check_tokens(tokens: pd.DataFrame, path: PathLike) -> None:
+    """Raise if a file exists with other tokens than these, as ``save_tokens`` would."""
+    if _found(tokens, path) == "other":
+        check_target(path, overwrite=False)
+
+
+def _found(tokens: pd.DataFrame, path: PathLike) -> Literal["same", "older", "other"] | None:
+    """Compare tokens with those in a file, which is older if it lacks their places in the texts; None without one."""
+    if not Path(path).exists():
+        return None
+    saved, names = _read_tokens(path)
+    older = tuple(names) == _NAMED
+    compared = list(_NAMED if older else TOKEN_COLUMNS)
+    same = saved[compared].astype(str).equals(complete_tokens(tokens, "tokens", OptionError)[compared].astype(str))
+    return "other" if not same else "older" if older else "same"
+
+
 def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False) -> None:
     """Save a table of tokens.
 
@@ -399,15 +416,10 @@ def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False
         If places in the table are not whole numbers.
     """
     kind = kind_of(path, (".csv", ".parquet"), "tokens")
-    if Path(path).exists() and not overwrite:
-        saved, names = _read_tokens(path)
-        older = tuple(names) == _NAMED
-        compared = list(_NAMED if older else TOKEN_COLUMNS)
-        same = saved[compared].astype(str).equals(complete_tokens(tokens, "tokens", OptionError)[compared].astype(str))
-        if same and not older:
-            return
-        overwrite = same
-    with writing(path, overwrite) as temporary:
+    found = None if overwrite else _found(tokens, path)
+    if found == "same":
+        return
+    with writing(path, overwrite or found == "older") as temporary:
         if kind == ".csv":
             write_csv(tokens, temporary)
         else:

@@ -19,7 +19,7 @@ from neuronym.data.activations import Activations, as_name
 from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
 from neuronym.errors import ActivationsError, OptionError
-from neuronym.io.texts import Texts, save_tokens
+from neuronym.io.texts import Texts, check_tokens, save_tokens
 from neuronym.io.zarr_store import LayerWriter, as_finite, check_layers, check_widths
 from neuronym.network.axes import Axes, find_axes, stated_axes
 from neuronym.network.batches import Batch, attention_mask, batches, feed, home_device, length, moved, taken
@@ -212,6 +212,8 @@ def collect(
             if data is not None
             else "a module needs data; images, texts and table need a model given by name"
         )
+    if tokens_out is not None and not overwrite:
+        check_tokens(data.tokens(sample_ids), tokens_out)  # before the work
     activations = _collect(
         model, data, layers, out, pool, axes, tokens, device, precision, batch_size, workers, forward, sample_ids,
         clusters, names, about or {}, overwrite, progress,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.characters import shortened
-from neuronym._util.files import kind_of, read_json, writing
+from neuronym._util.files import kind_of, read_json
 from neuronym.data.activations import as_name
 from neuronym.errors import FileError
 from neuronym.types import Name, PathLike
@@ -34,25 +35,23 @@ def _id(node: Node) -> str:
     return f"{node[0]}/{node[1]}"
 
 
-def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: PathLike, overwrite: bool) -> None:
-    """Write a graph as ``.dot``, ``.graphml`` or ``.json``, by the ending of the path."""
+def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: PathLike, kind: str) -> None:
+    """Write a graph as ``.dot``, ``.graphml`` or ``.json`` to a temporary path, whose name need not say the kind."""
     import networkx as nx
 
-    kind = kind_of(path, GRAPHS, "a circuit")
     by_id: nx.DiGraph[str] = nx.relabel_nodes(graph, {node: _id(node) for node in graph})
     for attributes in by_id.nodes.values():
         attributes["neuron"] = str(attributes["neuron"])  # a GraphML attribute has one type
     problem = unwritable(graph, kind)
     if problem:
         raise FileError(f"cannot write {str(path)!r}: {problem}; nothing was written")
-    with writing(path, overwrite) as temporary:
-        if kind == ".graphml":
-            nx.write_graphml(by_id, temporary)
-        elif kind == ".json":
-            data = {"target": _id(target), "n_samples": n_samples, **nx.node_link_data(by_id, edges="edges")}
-            temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
-        else:
-            temporary.write_text(_dot(graph), encoding="utf-8")
+    if kind == ".graphml":
+        nx.write_graphml(by_id, path)
+    elif kind == ".json":
+        data = {"target": _id(target), "n_samples": n_samples, **nx.node_link_data(by_id, edges="edges")}
+        Path(path).write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
+    else:
+        Path(path).write_text(_dot(graph), encoding="utf-8")
 
 
 def unwritable(graph: nx.DiGraph[Node], kind: str) -> str | None:

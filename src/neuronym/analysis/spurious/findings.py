@@ -14,7 +14,7 @@ import numpy as np
 
 from neuronym import inputs
 from neuronym._util.characters import ESCAPED, from_spreadsheet
-from neuronym._util.files import check_target, reading, writing
+from neuronym._util.files import reading, writing_together
 from neuronym._util.messages import no_such, some
 from neuronym.analysis.spurious.comparison import SuspectComparison
 from neuronym.data.activations import Activations, as_name
@@ -78,6 +78,8 @@ class Findings:
     def save(self, folder: PathLike, *, overwrite: bool = False, spreadsheet: bool = False) -> None:
         """Save the tables as ``neurons.csv`` and ``classes.csv`` in an existing folder.
 
+        The files are put into place together, when both are written.
+
         Parameters
         ----------
         folder : str or Path
@@ -91,14 +93,18 @@ class Findings:
         Raises
         ------
         FileError
-            If a file exists and ``overwrite`` is False, or it cannot be written.
+            If a file exists and ``overwrite`` is False, one cannot be written, or there is a ``classes.csv`` of other
+            findings and these have no classes.
         """
         tables = {"neurons.csv": self.neurons, "classes.csv": self.classes}
         targets = {Path(folder) / name: table for name, table in tables.items() if table is not None}
-        for target in targets:
-            check_target(target, overwrite)
-        for target, table in targets.items():
-            with writing(target, overwrite) as temporary:
+        if self.classes is None and (Path(folder) / "classes.csv").exists():
+            raise FileError(
+                f"{str(folder)!r} has a table classes.csv and these findings have none: delete it, or choose another "
+                "folder"
+            )
+        with writing_together(list(targets), overwrite) as temporaries:
+            for table, temporary in zip(targets.values(), temporaries, strict=True):
                 write_csv(table, temporary, spreadsheet)
 
 
