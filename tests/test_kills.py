@@ -75,7 +75,8 @@ OUTPUTS = {
     ),
     "collect": Output(
         ("collect", *PHOTOS, "--quiet", "--out", "acts.zarr"),
-        ("acts.zarr",), ("--layers", "1,4"), ("--layers", "4"), resumes=True, losers=("another run is writing to", "was made with other settings"),
+        ("acts.zarr",), ("--layers", "1,4"), ("--layers", "4"), resumes=True,
+        losers=("another run is writing to", "was made with other settings"),
     ),
 }  # fmt: skip
 NOT_YET = pytest.mark.xfail(strict=True, reason="collect --overwrite empties the old store before the new one is made")

@@ -493,8 +493,8 @@ def test_a_run_that_is_repeated_takes_its_activations_and_leaves_no_stale_table(
     code, out, err = command(*run, "--cast", "red", "--overwrite", "--skip-unreadable")
     assert (code, "'found' exists and holds 'notes.txt', which neuronym did not write" in err) == (2, True)
     (tmp_path / "found" / "notes.txt").unlink()
-    save_concepts(overlay("photos", Border(), name="frame").concepts(), tmp_path / "f.parquet")
-    own = ("spurious", "found/acts.zarr", "f.parquet", "--suspects", "frame", "--out", "found", "--overwrite")
+    save_concepts(overlay("photos", Border()).concepts(), tmp_path / "f.parquet")
+    own = ("spurious", "found/acts.zarr", "f.parquet", "--suspects", "altered", "--out", "found", "--overwrite")
     code, _, err = command(*own)
     assert (code, (tmp_path / "found" / "acts.zarr").exists()) == (0, True), err
     np.save(tmp_path / "a.npy", np.arange(8.0).reshape(4, 2))
