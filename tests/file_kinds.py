@@ -84,8 +84,8 @@ def texts(path):
 
 
 def tokens(path):
-    table = pd.DataFrame({"sample": ["a#0", "a#1"], "parent": "a", "text": ["one", "two"]})
-    save_tokens(table.assign(word=None, start=[0, 4], end=[3, 7]), path)
+    table = pd.DataFrame({"sample": ["0#0", "0#1", "1#0"], "parent": ["0", "0", "1"], "text": ["one", "two", "three"]})
+    save_tokens(table.assign(word=None, start=[0, 4, 0], end=[3, 7, 5]), path)
 
 
 def tags(path):
@@ -166,7 +166,7 @@ def network():
 
 
 def weights(path):
-    torch.save({"epoch": 3, "state_dict": network().state_dict()}, path)
+    torch.save(network().state_dict(), path)
 
 
 def old_weights(path):
@@ -220,7 +220,7 @@ def use_hierarchy(found):
 
 
 def use_tokens(found):
-    sources.from_tags([[("one", "NUM"), ("two", "NUM")]], found)
+    sources.from_tags([[("one", "NUM"), ("two", "NUM")], [("three", "NUM")]], found)
 
 
 def use_texts(found):
@@ -257,7 +257,7 @@ USES = {  # the file, what writes it, what reads it, and what uses what was read
     "a.parquet": (activations, open_activations, use_activations),
     "a.zarr": (store, open_activations, use_activations),
     "b.zarr": (foreign, open_activations, use_activations),
-    "c.zarr": (second_version, open_activations, use_activations),
+    "v2.zarr": (second_version, open_activations, use_activations),
     "c.parquet": (concepts, open_concepts, use_concepts),
     "long.csv": (long, open_concepts, use_concepts),
     "long.tsv": (long, open_concepts, use_concepts),

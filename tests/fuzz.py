@@ -1,12 +1,14 @@
 """Damaged files: bytes and values changed at random, by a seed, and what reading them may do.
 
-``python tests/fuzz.py NAME NUMBER`` repeats one, and leaves its file in the current folder.
+``python tests/fuzz.py NAME NUMBER`` repeats one, and leaves its file in the folder ``made``.
 """
 
+import contextlib
 import csv
 import faulthandler
 import io
 import json
+import os
 import random
 import resource
 import shutil
@@ -19,10 +21,12 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from file_kinds import USES, read_and_use, write
 
+from file_kinds import USES, read_and_use, write
+from neuronym.cli import root as cli
 from neuronym.errors import NeuronymError
 
 SEED = 28
@@ -183,7 +187,8 @@ def parquet_damaged(data: bytes, rng: random.Random) -> bytes:
         values = [rng.choice(ODD) for _ in range(n)]
         columns = [
             pa.array([str(one).encode(errors="replace").decode() for one in values]), pa.nulls(n),
-            pa.array([[1]] * n), pa.array([{"a": None}] * n), pa.array([b"\xff"] * n), pa.array([2**63] * n, pa.uint64()),
+            pa.array([[1]] * n), pa.array([{"a": None}] * n), pa.array([b"\xff"] * n),
+            pa.array([2**63] * n, pa.uint64()), pa.array([2**62] * n, pa.timestamp("ms")),
             pa.array([0] * n, pa.timestamp("s")), pa.array(["a"] * n).dictionary_encode(), pa.array([True] * n),
             pa.array([float("nan")] * n, pa.float16()), table.column(rng.randrange(table.num_columns)),
             pa.array([0] * n, pa.duration("s")), pa.array([10**20] * n, pa.decimal128(38)),
@@ -273,6 +278,81 @@ def run(first: int, last: int, folder: Path) -> None:
     print(f"memory {before / 1024:.0f} MiB, then at most {peak / 1024:.0f} MiB")
 
 
+OUT = ["--overwrite", "--out", "made.parquet"]
+REPORT = ["report", "labels.json", "--overwrite", "--out", "page", "--quiet"]
+COMMANDS = {  # what reads a file of each kind, beside whole files of the other kinds
+    "labels": [["show", "{}"], ["show", "{}", "3", "--json"], ["report", "{}", *REPORT[2:]]],
+    "a": [["label", "{}", "hot.csv", "--by-position", "--length=1", "--min-count=1", "--overwrite", "--out=l.csv"],
+          ["concepts", "scores", "{}", "--threshold=1", *OUT]],
+    "v2": [["concepts", "scores", "{}", "--threshold=1", *OUT]],
+    "b": [["label", "{}", "hot.csv", "--by-position", "--length=1", "--min-count=1", "--overwrite", "--out=l.csv"]],
+    "c": [["concepts", "show", "{}"]],
+    "long": [["concepts", "show", "{}"], ["concepts", "table", "{}", *OUT]],
+    "hot": [["concepts", "table", "{}", *OUT],
+            ["label", "a.csv", "{}", "--min-count=1", "--overwrite", "--out=l.json"]],
+    "attributes": [["concepts", "table", "{}", "--attributes", *OUT]],
+    "texts": [["concepts", "regex", "{}", "--pattern", "one=one", *OUT]],
+    "tokens": [["concepts", "tags", "tags.conll", "{}", *OUT]],
+    "tags": [["concepts", "tags", "{}", "tokens.csv", *OUT]],
+    "rows": [[*REPORT, "--activations", "numbered.csv", "--samples", "{}"]],
+    "coco": [["concepts", "coco", "{}", *OUT]],
+    "annotations": [["concepts", "annotations", "{}", *OUT]],
+    "data": [["concepts", "annotations", "synsets.txt", "--wordnet-files", "{folder}", *OUT]],
+    "hierarchy": [["concepts", "table", "long.csv", "--hierarchy", "{}", "--min-classes=1", *OUT]],
+    "circuit": [[*REPORT, "--circuit", "{}"]],
+    "neurons": [[*REPORT, "--findings", "{folder}"]],
+    "classes": [[*REPORT, "--findings", "{folder}"]],
+    "photo": [[*REPORT, "--activations", "pictured{suffix}.csv", "--samples", "{folder}"]],
+    "weights": [["collect", "--model=file_kinds:network", "--weights", "{}", "--table=rows.npy", "--layers=0",
+                 "--overwrite", "--out=made.zarr", "--quiet"]],
+    "old": [["collect", "--model=file_kinds:network", "--weights", "{}", "--table=rows.npy", "--layers=0",
+             "--overwrite", "--out=made.zarr", "--quiet"]],
+}  # fmt: skip
+
+
+def call(arguments: list[str]) -> None:
+    """Run the command as a user does; an error must be one line on standard error."""
+    out, err = io.StringIO(), io.StringIO()
+    sys.argv = ["neuronym", *arguments]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            cli.main()
+        except SystemExit as stopped:
+            code = stopped.code
+    said = [line for line in err.getvalue().splitlines() if line.startswith("neuronym: ")]
+    if code not in (0, 2) or (code == 2 and not said):
+        raise AssertionError(f"exit code {code}: {err.getvalue()[-500:]}")
+
+
+def run_command(first: int, last: int, folder: Path) -> None:
+    """Give damaged files of every kind to the command."""
+    os.chdir(folder)
+    originals = {name: folder / "kinds" / name.replace(".", "_") for name in USES if name != "classes.txt"}
+    for name, place in originals.items():
+        place.mkdir(parents=True)
+        path = write(name, place)
+        if path.is_file():
+            shutil.copy(path, folder)
+        Path(f"pictured{path.suffix}.csv").write_text(f"sample,3\n{name},1\n")
+    Path("numbered.csv").write_text("sample,3,4\na,1,2\nb,3,4\nc,5,6\n")
+    Path("synsets.txt").write_text("a.jpg n00001930\nb.jpg n00001740\n")
+    np.save("rows.npy", np.eye(3))
+    wrong = n_done = 0
+    for number in range(first, last):
+        for name in originals:
+            commands = COMMANDS[name.partition(".")[0]]
+            arguments = commands[number % len(commands)]
+            place = make(name, number, folder, originals)
+            given = [one.format(place, folder=place.parent, suffix=place.suffix) for one in arguments]
+            print(f"reading {name} {number}: {' '.join(given)}", flush=True)
+            found = outcome(call, given)
+            n_done += 1
+            if found is not None:
+                wrong += 1
+                print(f"WRONG {name} {number}\n{found}", flush=True)
+    print(f"DONE {n_done} files, {wrong} wrong")
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         if sys.argv[1] in USES:
@@ -281,5 +361,7 @@ if __name__ == "__main__":
             write(name, Path(scratch) / name)
             path = make(name, number, Path(), {name: Path(scratch) / name})
             print(path, outcome(read_and_use, path))
+        elif sys.argv[1] == "command":
+            run_command(int(sys.argv[2]), int(sys.argv[3]), Path(scratch))
         else:
             run(int(sys.argv[1]), int(sys.argv[2]), Path(scratch))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from neuronym._util.files import reading
+from neuronym._util.limits import COLUMNS
 from neuronym._util.messages import counted, some, warn
 from neuronym.errors import FileError
 
@@ -26,6 +27,7 @@ __all__ = ["TEXT_TABLES", "TextTable"]
 TEXT_TABLES = (".csv", ".tsv", ".txt")
 
 _HEAD_BYTES = 2**18  # the first part of a file, from which its form is found
+_HEAD_LINES, _MOST_BYTES = 3, 2**26  # more is read until it has so many lines, or so many bytes
 _SHOWN_LINES = 100  # the most lines to look at
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -100,6 +102,8 @@ class TextTable:
         self._may_be_spaced = spaced or Path(path).suffix.lower() == ".txt"
         with reading(path, what), open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
+            while head.count(b"\n") < _HEAD_LINES and len(head) < _MOST_BYTES and (more := file.read(len(head))):
+                head += more  # the first lines are long
             whole = not file.read(1)
         self.encoding, self._mark = _encoding(head)
         try:
@@ -124,6 +128,7 @@ class TextTable:
         first, comments, said = _preamble(lines)
         if re.fullmatch(r"\d+", lines[first].strip() if first < len(lines) else "") and self._spaced(first + 1):
             first += 1  # the number of rows
+        self._check_width("".join(lines[first : first + 1]))
         self.skipped, self._named = first, named
         body = lines[first : first + _SHOWN_LINES]
         self._form = _Form(said) if said else self._separator(body)
@@ -154,6 +159,15 @@ class TextTable:
         )
         numbers = [cell for row in rows[1:] for cell in row if _COMMA_NUMBER.fullmatch(cell)]
         self.decimal = "," if numbers and self._form.separator != "," else "."
+
+    def _check_width(self, line: str) -> None:
+        """Refuse a line of too many cells before they are parsed."""
+        n_columns = 1 + max(line.count(sign) for sign in ",;\t|")
+        if n_columns > COLUMNS:
+            raise FileError(
+                f"cannot read {self.what} from {str(self.path)!r}: its first line has {n_columns:,} cells, and a text "
+                f"table may have at most {COLUMNS:,} columns: save it as .npy or .parquet"
+            )
 
     def _broken(self, error: Exception) -> FileError:
         """The error for text that is no table."""

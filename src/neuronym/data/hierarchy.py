@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from neuronym._util.files import reading
+from neuronym._util.limits import LEVELS
 from neuronym._util.messages import counted, some, warn
 from neuronym.errors import ConceptsError, FileError, OptionError
 from neuronym.types import PathLike
@@ -33,7 +34,7 @@ class Hierarchy:
     Raises
     ------
     ConceptsError
-        If the edges form a cycle; the message shows it.
+        If the edges form a cycle, which the message shows, or the hierarchy has too many levels.
 
     Examples
     --------
@@ -54,23 +55,28 @@ class Hierarchy:
                 known.append(parent)
         self.parents: Mapping[str, tuple[str, ...]] = {child: tuple(p) for child, p in parents.items()}
         self._concepts = {*self.parents, *(parent for above in self.parents.values() for parent in above)}
-        done: set[str] = set()
+        levels: dict[str, int] = {}
         for name in self.parents:
-            self._refuse_cycles(name, done)
+            self._refuse_cycles(name, levels)
 
     def __contains__(self, name: object) -> bool:
         return name in self._concepts
 
-    def _refuse_cycles(self, name: str, done: set[str]) -> None:
-        """Walk up from a name, depth first, without recursion; names in ``done`` are known to be in no cycle."""
+    def _refuse_cycles(self, name: str, levels: dict[str, int]) -> None:
+        """Walk up from a name, depth first, without recursion; names in ``levels`` are known to be in no cycle.
+
+        Their values are the numbers of levels from a concept to the farthest root.
+        """
         trail: dict[str, int] = {}
         stack = [name]
         while stack:
             top = stack[-1]
             parents = self.parents.get(top, ())
             place = trail.get(top, 0)
-            if top in done or place == len(parents):
-                done.add(top)
+            if top in levels or place == len(parents):
+                levels[top] = 1 + max((levels[parent] for parent in parents), default=0)
+                if levels[top] > LEVELS:
+                    raise ConceptsError(f"the hierarchy has more than {LEVELS:,} levels above {name!r}: check its edges")
                 trail.pop(top, None)
                 stack.pop()
                 continue
@@ -244,7 +250,8 @@ class Hierarchy:
         FileError
             If the file cannot be read or has other columns.
         ConceptsError
-            If a parent has no line of its own, or the edges form a cycle; the message names them.
+            If a parent has no line of its own, the edges form a cycle, or there are too many levels; the message names
+            them.
         """
         with reading(path, "a hierarchy"), open(path, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import reading
+from neuronym._util.limits import AXIS
 from neuronym.errors import FileError
 from neuronym.types import PathLike
 
@@ -39,6 +40,8 @@ class ZarrMatrix:
             axes = len(array.chunks)
         if axes != array.ndim or not all(array.chunks):
             raise FileError(f"cannot read activations from {self.path!r}: its chunks have the shape {array.chunks}")
+        if max(array.shape, default=0) > AXIS:
+            raise FileError(f"cannot read activations from {self.path!r}: the shape {array.shape} is above {AXIS:,}")
         return array
 
     @property

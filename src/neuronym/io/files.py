@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import kind_of, reading, writing
+from neuronym._util.limits import check_unpacked
 from neuronym._util.messages import counted, some
 from neuronym._util.text_tables import TextTable
 from neuronym.data.activations import Activations, side_by_side
@@ -132,6 +133,8 @@ def _from_npz(path: PathLike) -> Activations:
                 f"cannot read activations from {str(path)!r}: it must contain an array named activations, "
                 f"but contains {some(known) or 'no array'}"
             )
+        members = archive.zip.infolist() if archive.zip else []
+        check_unpacked(path, "activations", sum(one.file_size for one in members))
         matrix = archive["activations" if "activations" in known else known[0]]
         names = archive["neurons"] if "neurons" in known else None
         ids = archive["sample_ids"] if "sample_ids" in known else None
@@ -156,6 +159,8 @@ def _unpacking(path: PathLike) -> Iterator[None]:
             yield
         except (BadZipFile, ZlibError) as error:
             raise FileError(f"cannot read activations from {str(path)!r}: the archive is broken ({error})") from error
+        except MemoryError as error:
+            raise FileError(f"cannot read activations from {str(path)!r}: its header is broken ({error})") from error
         except ValueError as error:
             if "pickle" in str(error):
                 raise _python_objects(path) from error

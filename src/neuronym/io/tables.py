@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import kind_of, reading
+from neuronym._util.limits import check_unpacked
 from neuronym._util.messages import counted, some
 from neuronym._util.text_tables import TEXT_TABLES, TextTable
 from neuronym.data.ids import SAMPLE, Recognize, find_id_column, is_called_like_ids
@@ -153,6 +154,7 @@ def read_parquet(path: PathLike, what: str) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
+    check_parquet(path, what)
     with reading(path, what):
         table = parquet.read_table(path, partitioning=None)
         table.validate(full=True)  # text that is no UTF-8
@@ -177,6 +179,26 @@ def read_parquet(path: PathLike, what: str) -> pa.Table:
         if len(row_numbers) == table.num_rows and row_numbers != range(table.num_rows):
             ids = pa.chunked_array([pa.array([str(i) for i in row_numbers], pa.string())])
     return table if ids is None else table.select(body).add_column(0, SAMPLE, ids)
+
+
+def check_parquet(path: PathLike, what: str) -> None:
+    """Refuse a Parquet file whose numbers do not fit in memory; a folder of files is not checked.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or they do not.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    if Path(path).is_dir():
+        return
+    with reading(path, what):
+        described = parquet.read_metadata(path)
+        types = described.schema.to_arrow_schema().types
+    bits = sum(kind.bit_width if pa.types.is_primitive(kind) else 8 for kind in types)
+    check_unpacked(path, what, described.num_rows * bits // 8)
 
 
 def read_frame(path: PathLike, what: str) -> pd.DataFrame:

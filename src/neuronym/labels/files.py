@@ -15,6 +15,7 @@ from neuronym._util.files import kind_of, read_json, reading, writing
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import FileError
+from neuronym.io.tables import check_parquet
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, FromBestFormula, present_value
 from neuronym.types import JsonDict, PathLike
@@ -313,9 +314,9 @@ def _csv_rows(path: PathLike) -> tuple[list[str], list[Row]]:
 
 def _parquet_rows(path: PathLike) -> tuple[list[str], list[Row]]:
     """The column names and rows of a Parquet file."""
-    import pyarrow as pa
     import pyarrow.parquet as parquet
 
+    check_parquet(path, "labels")
     with reading(path, "labels"):
         table = parquet.read_table(path, partitioning=None)
         return list(table.column_names), table.to_pylist()

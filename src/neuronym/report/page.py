@@ -13,6 +13,7 @@ import numpy as np
 from neuronym import inputs
 from neuronym._util.extras import need
 from neuronym._util.files import first_line
+from neuronym._util.limits import SHOWN, TITLE, check_most
 from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_n_jobs, progress_bar
 from neuronym.analysis.circuits import Circuit, open_circuit
@@ -114,6 +115,9 @@ def report(
     for name, value, least in (("n_samples", n_samples, 1), ("seed", seed, 0)):
         if not isinstance(value, int) or value < least:
             raise OptionError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    check_most([("n_samples", n_samples, SHOWN)])
+    if len(title) > TITLE:
+        raise OptionError(f"title must have at most {TITLE:,} characters, not {len(title):,}")
     check_n_jobs(n_jobs)
     target = _check_folder(Path(out), overwrite)
     second = other if isinstance(other, Labels) or other is None else Labels.open(other)

@@ -74,11 +74,7 @@ def _problem(data: Any) -> str | None:
     """Say what is wrong with the contents of a file, or return None if they are a circuit."""
     if not isinstance(data, dict):
         return "it is not a JSON object"
-    if (
-        data.get("directed") is not True
-        or data.get("multigraph")
-        or not isinstance(data.get("graph", {}), dict)
-    ):
+    if data.get("directed") is not True or data.get("multigraph") or not isinstance(data.get("graph", {}), dict):
         return "it is not a directed graph"
     for name in ("nodes", "edges"):
         if not isinstance(data.get(name), list) or not all(isinstance(one, dict) for one in data[name]):

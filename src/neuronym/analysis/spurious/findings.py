@@ -14,6 +14,7 @@ import numpy as np
 
 from neuronym import inputs
 from neuronym._util.files import check_target, reading, writing
+from neuronym._util.limits import PERMUTATIONS, check_most
 from neuronym._util.messages import no_such, some
 from neuronym.analysis.spurious.comparison import SuspectComparison
 from neuronym.data.activations import Activations, as_name
@@ -247,6 +248,7 @@ def find_spurious(
     for name, value in (("permutations", permutations), ("seed", seed)):
         if not isinstance(value, int | np.integer) or value < 0:
             raise OptionError(f"{name} must be a whole number of at least 0, not {value!r}")
+    check_most([("permutations", permutations, PERMUTATIONS)])
     layers = inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align)
     logits = _logits_layer(outputs, [one.layer for one in layers])
     tables, classes = [], []
