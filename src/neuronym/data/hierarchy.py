@@ -76,7 +76,9 @@ class Hierarchy:
             if top in levels or place == len(parents):
                 levels[top] = 1 + max((levels[parent] for parent in parents), default=0)
                 if levels[top] > LEVELS:
-                    raise ConceptsError(f"the hierarchy has more than {LEVELS:,} levels above {name!r}: check its edges")
+                    raise ConceptsError(
+                        f"the hierarchy has more than {LEVELS:,} levels above {name!r}: check its edges"
+                    )
                 trail.pop(top, None)
                 stack.pop()
                 continue

@@ -221,7 +221,9 @@ def _text_numbers(path: PathLike, id_column: str | None) -> pa.Table:
     return table
 
 
-_NUMBER = re.compile(r"(?i)\s*([-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?|[-+]?(nan|inf(inity)?)|null|n/?a|true|false)?\s*")
+_NUMBER = re.compile(
+    r"(?i)\s*+([-+]?(\d++[.,]?\d*|[.,]\d+)(e[-+]?\d+)?|[-+]?(nan|inf(inity)?)|null|n/?a|true|false)?\s*"
+)
 
 
 def save_activations(activations: Activations, path: PathLike, *, overwrite: bool = False) -> None:

@@ -5,6 +5,7 @@ A suspect can be any concept: an alteration made by ``overlay``, a folder of art
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,7 @@ class Findings:
                 table.to_csv(temporary, index=False)
 
 
+_COLUMNS = 1000
 _NEURONS = ("neuron", "rank", "auc", "auc_low", "auc_high", "change", "change_sd", "rises", "q")
 _NUMBERS = (
     "rank", "auc", "auc_low", "auc_high", "change", "change_low", "change_high", "change_sd", "rises", "pairs",
@@ -132,6 +134,10 @@ def open_findings(folder: PathLike) -> Findings:
         path = Path(folder) / name
         if name == "classes.csv" and not path.exists():
             continue
+        with reading(path, "findings"), open(path, encoding="utf-8-sig", newline="") as file:
+            n_columns = len(next(csv.reader(file), []))
+        if n_columns > _COLUMNS:  # pandas takes minutes for tens of thousands
+            raise FileError(f"{str(path)!r} is not a table of findings: it has {n_columns:,} columns")
         with reading(path, "findings"):
             texts = dict.fromkeys(("suspect", "layer", "name", key), str)
             table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=texts)
