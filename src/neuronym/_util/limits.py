@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from neuronym.errors import FileError, OptionError
 
@@ -31,6 +32,7 @@ LENGTH = 1000  # concepts in a formula
 LEVELS = 100_000  # of a hierarchy: a concept may have all that are above it as ancestors
 NARROW = 8  # how often the shorter side of an image may fit into the longer one, before the ends are cut off
 PERMUTATIONS = 10**7
+RATIO, UNPACKED = 200, 2**30  # times its size that a file may take unpacked, if it takes more bytes
 RESAMPLES = 10**5  # bootstrap samples, for the stability of labels
 SHOWN = 1000  # samples of each kind that a report shows for a neuron
 TITLE = 1000  # characters of a report's title
@@ -54,21 +56,25 @@ def check_most(values: Iterable[tuple[str, object, int]]) -> None:
             raise OptionError(f"{name} must be at most {most:,}, not {value:,}")
 
 
-def check_unpacked(path: object, what: str, n_bytes: int) -> None:
-    """Refuse a compressed file whose contents do not fit in this machine's memory.
+def check_unpacked(path: str | Path, what: str, n_bytes: int) -> None:
+    """Refuse a compressed file whose contents do not fit in this machine's memory, or are nearly nothing blown up.
 
     Raises
     ------
     FileError
-        If they do not.
+        If they do not, or are.
     """
-    memory = _memory()
+    memory, packed = _memory(), Path(path).stat().st_size
     if memory and n_bytes > memory:
-        raise FileError(
-            f"cannot read {what} from {str(path)!r}: unpacked, it takes {n_bytes / 2**30:.1f} GiB, but this machine "
-            f"has {memory / 2**30:.1f} GiB of memory: divide it, or save activations as .npy or in a Zarr store, which "
-            "are read in parts"
-        )
+        why = f"this machine has {memory / 2**30:.1f} GiB of memory"
+    elif n_bytes > max(UNPACKED, RATIO * packed):
+        why = f"the file has {packed:,} bytes, and more than {RATIO} times as much is refused"
+    else:
+        return
+    raise FileError(
+        f"cannot read {what} from {str(path)!r}: unpacked, it takes {n_bytes / 2**30:.1f} GiB, but {why}: divide it, "
+        "or save activations as .npy or in a Zarr store, which are read in parts"
+    )
 
 
 def _memory() -> int:

@@ -76,9 +76,7 @@ class Hierarchy:
             if top in levels or place == len(parents):
                 levels[top] = 1 + max((levels[parent] for parent in parents), default=0)
                 if levels[top] > LEVELS:
-                    raise ConceptsError(
-                        f"the hierarchy has more than {LEVELS:,} levels above {name!r}: check its edges"
-                    )
+                    raise self._too_deep(top)
                 trail.pop(top, None)
                 stack.pop()
                 continue
@@ -88,6 +86,11 @@ class Hierarchy:
                 cycle = [*names[names.index(parents[place]) :], parents[place]]
                 raise ConceptsError(f"the hierarchy has a cycle: {' → '.join(cycle)}: remove one of its edges")
             stack.append(parents[place])
+            if len(stack) > LEVELS:
+                raise self._too_deep(name)
+
+    def _too_deep(self, name: str) -> ConceptsError:
+        return ConceptsError(f"the hierarchy has more than {LEVELS:,} levels above {name!r}: check its edges")
 
     def ancestors(self, name: str) -> tuple[str, ...]:
         """List the ancestors of a concept.
