@@ -131,9 +131,7 @@ def test_an_archive_that_does_not_fit_in_memory_is_refused(tmp_path, monkeypatch
     packed(tmp_path / "a.npz", (2**20, 1), "|u1", bytes(2**20))
     assert open_activations(tmp_path / "a.npz").n_samples == 2**20
     monkeypatch.setattr(limits, "UNPACKED", 2**19)
-    with pytest.raises(
-        FileError, match=r"a\.npz': unpacked, it takes .* but the file has 1,\d{3} bytes, and more"
-    ):
+    with pytest.raises(FileError, match=r"a\.npz': unpacked, it takes .* but the file has 1,\d{3} bytes, and more"):
         open_activations(tmp_path / "a.npz")
     monkeypatch.setattr(limits, "_memory", lambda: 2**19)
     with pytest.raises(FileError, match=r"a\.npz': unpacked, it takes 0\.0 GiB, but this machine has"):

@@ -84,7 +84,7 @@ def _problem(data: Any) -> str | None:
         missing = [name for name, kind in types.items() if not isinstance(node.get(name), kind) or node[name] == ""]
         if missing:
             return f"a node lacks {missing[0]}"
-        if ("formula" in node and not _is_number(node.get("auc"))) or abs(node["level"]) > len(data["nodes"]):
+        if ("formula" in node and not _is_number(node.get("auc"))) or abs(node["level"]) >= 2**31:
             return f"the node {node['id']!r} has an odd AUC or level"
     if len({(node["layer"], node["neuron"]) for node in data["nodes"]}) < len({node["id"] for node in data["nodes"]}):
         return "two nodes are of one neuron"
