@@ -166,7 +166,15 @@ def of_layers(name, folder):
 
 def of_findings(**options):
     def back(name, folder):
-        row = {"suspect": name, "layer": name, "neuron": Label(name).neuron, "rank": 1, "auc": -0.5, "q": 0.01}
+        row = {
+            "suspect": name,
+            "layer": name,
+            "neuron": Label(name).neuron,
+            "rank": 1,
+            "pairs": 0,
+            "auc": -0.5,
+            "q": 0.01,
+        }
         classes = {"suspect": name, "class": Label(name).neuron, "name": name, "rank": 1, "q": 0.01}
         made = Findings(pd.DataFrame([row]), pd.DataFrame([classes]))
         made.save(folder, **options)

@@ -115,7 +115,8 @@ class Activations:
             raise ActivationsError(
                 f"{counted(len(self.names), 'name')} for {counted(array.shape[1], 'neuron')}: give one name per neuron"
             )
-        refuse_repeats(self.names, "neuron name", "activations", ActivationsError)
+        if listed_names is not None:
+            refuse_repeats(self.names, "neuron name", "activations", ActivationsError)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, *, id_column: str | None = None) -> Activations:

@@ -376,7 +376,7 @@ _CALLED = re.compile(
 _FILE = re.compile(r".*[^.\s]\.[A-Za-z][A-Za-z0-9]{1,4}")
 _FRACTION = re.compile(r"\s*[-+]?\d*[.,]\d+([eE][-+]?\d+)?\s*")
 _SOME = re.compile(r"(?s).*\S.*")
-_TEXT = re.compile(r"(?s)(?!\s*[-+]?[\d.,]+([eE][-+]?\d+)?\s*$)(?!(?i:\s*(true|false|yes|no|nan)?\s*$)).*\S.*")
+_TEXT = re.compile(r"(?s)(?!\s*[-+]?[\d.,]+([eE][-+]?\d+)?\s*$)(?!(?i:\s*+(true|false|yes|no|nan)?\s*$)).*\S.*")
 
 
 def is_called_like_ids(name: str) -> bool:

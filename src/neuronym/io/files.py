@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import kind_of, reading, writing
+from neuronym._util.limits import check_unpacked
 from neuronym._util.messages import counted, some
 from neuronym._util.text_tables import TextTable
 from neuronym.data.activations import Activations, side_by_side
@@ -104,7 +105,7 @@ def open_activations(
 
 def _mapped(path: PathLike) -> NDArray[Any]:
     """The memory-mapped matrix of an .npy file."""
-    with reading(path, "activations", ValueError):
+    with reading(path, "activations"):
         try:
             return np.lib.format.open_memmap(path, mode="r")
         except ValueError as error:
@@ -133,6 +134,8 @@ def _from_npz(path: PathLike) -> Activations:
                 f"cannot read activations from {str(path)!r}: it must contain an array named activations, "
                 f"but contains {some(known) or 'no array'}"
             )
+        members = archive.zip.infolist() if archive.zip else []
+        check_unpacked(path, "activations", sum(one.file_size for one in members))
         matrix = archive["activations" if "activations" in known else known[0]]
         names = archive["neurons"] if "neurons" in known else None
         ids = archive["sample_ids"] if "sample_ids" in known else None
@@ -152,12 +155,13 @@ def _unpacking(path: PathLike) -> Iterator[None]:
     from zipfile import BadZipFile
     from zlib import error as ZlibError  # noqa: N812
 
-    # The last two are raised for compression or encryption that zipfile does not support.
-    with reading(path, "activations", ValueError, NotImplementedError, RuntimeError):
+    with reading(path, "activations"):
         try:
             yield
         except (BadZipFile, ZlibError) as error:
             raise FileError(f"cannot read activations from {str(path)!r}: the archive is broken ({error})") from error
+        except MemoryError as error:
+            raise FileError(f"cannot read activations from {str(path)!r}: its header is broken ({error})") from error
         except ValueError as error:
             if "pickle" in str(error):
                 raise _python_objects(path) from error
@@ -218,7 +222,9 @@ def _text_numbers(path: PathLike, id_column: str | None) -> pa.Table:
     return table
 
 
-_NUMBER = re.compile(r"(?i)\s*([-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?|[-+]?(nan|inf(inity)?)|null|n/?a|true|false)?\s*")
+_NUMBER = re.compile(
+    r"(?i)\s*+([-+]?(\d++[.,]?\d*|[.,]\d+)(e[-+]?\d+)?|[-+]?(nan|inf(inity)?)|null|n/?a|true|false)?\s*"
+)
 
 
 def save_activations(activations: Activations, path: PathLike, *, overwrite: bool = False) -> None:
@@ -445,13 +451,16 @@ def _from_lists(table: pa.Table, path: PathLike) -> Concepts:
         encoded = encoded.dictionary_decode()
     if encoded.null_count:
         raise ConceptsError(f"{counted(encoded.null_count, 'concept')} in the lists without a name: name each concept")
-    with reading(path, "concepts", pa.ArrowException):  # if names are not text
+    with reading(path, "concepts"):  # if names are not text
         encoded = encoded.cast(pa.string()).dictionary_encode()
     listed = encoded.dictionary.to_pylist()
     described = metadata(table, _METADATA, path, "concepts")
     entries = described.get("concepts") or [{"name": name} for name in sorted(listed)]
     if not isinstance(entries, list) or not all(map(_is_entry, entries)):
         raise FileError(f"cannot read concepts from {str(path)!r}: the table of concepts in its metadata is invalid")
+    origin = described.get("origin") or {}
+    if not isinstance(origin, dict):
+        raise FileError(f"cannot read concepts from {str(path)!r}: the origin in its metadata must be a JSON object")
     place = {entry["name"]: c for c, entry in enumerate(entries)}
     lost = [name for name in listed if name not in place]
     if lost:
@@ -470,7 +479,7 @@ def _from_lists(table: pa.Table, path: PathLike) -> Concepts:
         sample_ids=table[SAMPLE].to_pylist() if SAMPLE in table.column_names else None,
         descriptions={e["name"]: e["description"] for e in entries if "description" in e},
         aliases={e["name"]: e["aliases"] for e in entries if "aliases" in e},
-        origin=described.get("origin"),
+        origin=origin,
     )
 
 

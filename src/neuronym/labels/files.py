@@ -16,6 +16,7 @@ from neuronym._util.files import kind_of, parse_json, read_json, reading, writin
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import FileError, OptionError
+from neuronym.io.tables import check_parquet
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, FromBestFormula, present_value
 from neuronym.types import JsonDict, PathLike
@@ -30,6 +31,7 @@ _KINDS = {one.name: one.kind for one in COLUMNS}
 _NEEDED = [one.name for one in COLUMNS if one.needed]
 _FLOATS = ("number", "p")
 _TEXTS = ("name", "text", "formula", "nested")
+_SHARES = {"auc", "fraction", *(one.name for one in COLUMNS if one.kind == "p")}
 # In a path and among the runners-up a formula is a dict. The best formula's numbers are columns of their own, except
 # those in _STEP_ONLY, which a label does not share with it.
 _OF_FORMULA = ("auc", "fraction", "count", "length", *FORMULA_NUMBERS)
@@ -167,8 +169,13 @@ def _number(name: str, value: Any, whole: bool) -> float | int:
     try:
         found = float(value)
         if not whole:
+            if name in _SHARES and not (0 <= found <= 1 or math.isnan(found)):
+                raise _odd(name, value, "a number from 0 to 1")
             return found
-        return int(value) if isinstance(value, str) or found.is_integer() else int(str(value))
+        count = int(value) if isinstance(value, str) or found.is_integer() else int(str(value))
+        if abs(count) >= 2**63:
+            raise _odd(name, value, expected)
+        return count
     except (ValueError, OverflowError):
         raise _odd(name, value, expected) from None
 
@@ -332,9 +339,9 @@ def _csv_rows(path: PathLike) -> tuple[list[str], list[Row]]:
 
 def _parquet_rows(path: PathLike) -> tuple[list[str], list[Row]]:
     """The column names and rows of a Parquet file."""
-    import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    with reading(path, "labels", pa.ArrowException):
+    check_parquet(path, "labels")
+    with reading(path, "labels"):
         table = parquet.read_table(path, partitioning=None)
         return list(table.column_names), table.to_pylist()

@@ -13,6 +13,7 @@ from neuronym import inputs
 from neuronym._util.characters import refuse_halves
 from neuronym._util.extras import need
 from neuronym._util.folders import check_folder, replacing
+from neuronym._util.limits import SHOWN, TITLE, check_most
 from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_n_jobs, progress_bar
 from neuronym.analysis.circuits import Circuit, open_circuit
@@ -116,6 +117,9 @@ def report(
     for name, value, least in (("n_samples", n_samples, 1), ("seed", seed, 0)):
         if not isinstance(value, int) or value < least:
             raise OptionError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    check_most([("n_samples", n_samples, SHOWN)])
+    if len(title) > TITLE:
+        raise OptionError(f"title must have at most {TITLE:,} characters, not {len(title):,}")
     refuse_halves([title], "title", OptionError)
     check_n_jobs(n_jobs)
     check_folder(out, _KIND, overwrite)  # before the work

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.characters import shortened
-from neuronym._util.files import kind_of, read_json
+from neuronym._util.files import kind_of, read_json, reading
 from neuronym.data.activations import as_name
 from neuronym.errors import FileError
 from neuronym.types import Name, PathLike
@@ -79,7 +80,8 @@ def read(path: PathLike) -> tuple[nx.DiGraph[Node], Node, list[str], int]:
     problem = _problem(data)
     if problem:
         raise FileError(f"{str(path)!r} is not a circuit saved by save_circuit: {problem}")
-    by_id: Any = nx.node_link_graph(data, edges="edges")
+    with reading(path, "a circuit"):  # an attribute may have the name of an argument of networkx
+        by_id: Any = nx.node_link_graph(data, edges="edges")
     nodes = {one: (attributes["layer"], as_name(attributes["neuron"])) for one, attributes in by_id.nodes(data=True)}
     for one, attributes in by_id.nodes(data=True):
         attributes["neuron"] = nodes[one][1]
@@ -92,11 +94,7 @@ def _problem(data: Any) -> str | None:
     """Say what is wrong with the contents of a file, or return None if they are a circuit."""
     if not isinstance(data, dict):
         return "it is not a JSON object"
-    if (
-        data.get("directed") is not True
-        or data.get("multigraph") is True
-        or not isinstance(data.get("graph", {}), dict)
-    ):
+    if data.get("directed") is not True or data.get("multigraph") or not isinstance(data.get("graph", {}), dict):
         return "it is not a directed graph"
     for name in ("nodes", "edges"):
         if not isinstance(data.get(name), list) or not all(isinstance(one, dict) for one in data[name]):
@@ -106,15 +104,25 @@ def _problem(data: Any) -> str | None:
         missing = [name for name, kind in types.items() if not isinstance(node.get(name), kind) or node[name] == ""]
         if missing:
             return f"a node lacks {missing[0]}"
+        if ("formula" in node and not _is_number(node.get("auc"))) or abs(node["level"]) >= 2**31:
+            return f"the node {node['id']!r} has an odd AUC or level"
+    if len({(node["layer"], node["neuron"]) for node in data["nodes"]}) < len({node["id"] for node in data["nodes"]}):
+        return "two nodes are of one neuron"
     known = {node["id"] for node in data["nodes"]}
     for edge in data["edges"]:
         if not all(isinstance(edge.get(end), str) and edge[end] in known for end in ("source", "target")):
             return "an edge refers to a node that is not in the file"
-        if not all(isinstance(edge.get(name), int | float) for name in ("contribution", "share")):
+        if not all(_is_number(edge.get(name)) for name in ("contribution", "share")):
             return "an edge lacks its contribution or share"
     if not isinstance(data.get("target"), str) or data["target"] not in known:
         return "its target is not among the nodes"
-    return None if isinstance(data.get("n_samples"), int) else "it lacks n_samples"
+    n_samples = data.get("n_samples")
+    return None if isinstance(n_samples, int) and 0 <= n_samples < 2**63 else "it lacks n_samples"
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number that a float holds."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _dot(graph: nx.DiGraph[Node]) -> str:

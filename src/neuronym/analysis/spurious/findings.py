@@ -5,6 +5,7 @@ A suspect can be any concept: an alteration made by ``overlay``, a folder of art
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from neuronym import inputs
 from neuronym._util.characters import ESCAPED, from_spreadsheet
 from neuronym._util.files import reading, writing_together
+from neuronym._util.limits import PERMUTATIONS, check_most
 from neuronym._util.messages import no_such, some
 from neuronym.analysis.spurious.comparison import SuspectComparison
 from neuronym.data.activations import Activations, as_name
@@ -108,8 +110,13 @@ class Findings:
                 write_csv(table, temporary, spreadsheet)
 
 
+_COLUMNS = 1000
 _NEURONS = ("neuron", "rank", "auc", "auc_low", "auc_high", "change", "change_sd", "rises", "q")
 _NAMED = ("suspect", "layer", "neuron", "class", "name")  # columns of text
+_NUMBERS = (
+    "rank", "auc", "auc_low", "auc_high", "change", "change_low", "change_high", "change_sd", "rises", "pairs",
+    "probability_before", "probability_after", "predicted_before", "predicted_after", "p", "log10_p", "p_flip", "q",
+)  # fmt: skip
 _CLASSES = ("class", "name", "change", "change_low", "change_high", "rises", "predicted_before", "predicted_after", "q")
 
 
@@ -138,18 +145,38 @@ def open_findings(folder: PathLike) -> Findings:
         path = Path(folder) / name
         if name == "classes.csv" and not path.exists():
             continue
-        with reading(path, "findings", ValueError):
+        with reading(path, "findings"), open(path, encoding="utf-8-sig", newline="") as file:
+            n_columns = len(next(csv.reader(file), []))
+        if n_columns > _COLUMNS:  # pandas takes minutes for tens of thousands
+            raise FileError(f"{str(path)!r} is not a table of findings: it has {n_columns:,} columns")
+        with reading(path, "findings"):
             # Names stay text, such as 1e5 or 007; any other column holds numbers.
             table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(_NAMED, str))
-        missing = {"suspect", key, "rank", "q"} - set(table.columns)
-        if missing:
-            raise FileError(f"{str(path)!r} is not a table of findings: it lacks {some(sorted(missing))}")
+        problem = _problem(table, key)
+        if problem:
+            raise FileError(f"{str(path)!r} is not a table of findings: {problem}")
         if ESCAPED in table:
             names = [name for name in _NAMED if name in table]
             table = table.drop(columns=ESCAPED).assign(**{n: table[n].map(from_spreadsheet, "ignore") for n in names})
         table[key] = [as_name(name) for name in table[key]]
         tables[key] = table
     return Findings(tables["neuron"], tables.get("class"))
+
+
+def _problem(table: pd.DataFrame, key: str) -> str | None:
+    """Say what is wrong with a table that was read, or return None if it is one of findings."""
+    missing = {"suspect", key, "rank", "q", *(["pairs"] if key == "neuron" else [])} - set(table.columns)
+    if missing:
+        return f"it lacks {some(sorted(missing))}"
+    if table.columns.has_duplicates or not len(table):
+        return "it has columns of the same name" if len(table) else "it has no rows"
+    empty = [name for name in ("suspect", key, "pairs") if name in table and table[name].isna().any()]
+    if empty:
+        return f"cells of the column {empty[0]} are empty"
+    odd = [name for name in _NUMBERS if name in table and table[name].dtype.kind not in "iuf"]
+    if odd:
+        return f"the column {odd[0]} must hold numbers"
+    return None
 
 
 def _table_text(table: pd.DataFrame, columns: Sequence[str]) -> str:
@@ -241,6 +268,7 @@ def find_spurious(
     for name, value in (("permutations", permutations), ("seed", seed)):
         if not isinstance(value, int | np.integer) or value < 0:
             raise OptionError(f"{name} must be a whole number of at least 0, not {value!r}")
+    check_most([("permutations", permutations, PERMUTATIONS)])
     layers = inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align)
     logits = _logits_layer(outputs, [one.layer for one in layers])
     tables, classes = [], []
