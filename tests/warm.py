@@ -39,8 +39,8 @@ class Warm:
         return replies if len(commands) > 1 else replies[0]
 
     def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+        with self.process:
+            self.process.stdin.close()
 
 
 class Counter:
