@@ -58,7 +58,7 @@ def test_clusters_add_to_the_variance_what_makes_samples_repeat():
     assert measure(values, inside, ones(values), alone)["variance"] == measure(values, inside, ones(values))["variance"]
     assert measure(values, inside, ones(values), five)["added"] == pytest.approx(1, abs=0.4)
     same = np.repeat(np.arange(80), 5)
-    assert measure(values[same], inside[:, same], ones(values), same)["added"] == pytest.approx(5)
+    assert measure(values[same], inside[:, same], ones(values), same)["added"] == pytest.approx(5 * (80 / 79) ** 4)
     assert measure(values, inside, ones(values))["added"] == 1
 
 

@@ -125,7 +125,9 @@ def _beyond_chance(hashes: NDArray[np.uint64], by_neuron: list[NDArray[np.generi
         counts = np.unique(values, return_counts=True)[1].astype(np.float64)
         return float((counts * (counts - 1)).sum()) / (len(values) * (len(values) - 1))
 
-    by_chance = float(np.prod([agreeing(values) for values in by_neuron]))
+    # Neurons with the same ties, such as copies of each other, are one.
+    ties = {np.unique(values, return_inverse=True)[1].tobytes(): values for values in by_neuron}
+    by_chance = float(np.prod([agreeing(values) for values in ties.values()]))
     return agreeing(hashes) > _BEYOND * by_chance
 
 

@@ -85,8 +85,8 @@ def measure(
         ``gain_idle`` and ``gain_idle_variance`` are its mean and variance if activations are exchangeable among the
         samples inside the previous formula, and among those outside. ``sums`` is twice the sum of midranks inside,
         ``ties`` is Σ t³ − t for the Mann-Whitney test, and ``jump`` is the largest difference of neighbouring midranks:
-        1 without ties. ``units``, ``units_in`` and ``units_out`` are the numbers of clusters (or samples) in all, with samples
-        inside, and with samples outside; ``effective`` is the smaller of the effective numbers (Σ n)² / Σ n² of
+        1 without ties. ``units``, ``units_in`` and ``units_out`` are the numbers of clusters (or samples) in all, with
+        samples inside, and with samples outside; ``effective`` is the smaller of the effective numbers (Σ n)² / Σ n² of
         clusters of n samples inside and outside. ``gain_units`` and ``gain_count`` are the smallest ``effective`` and
         the smallest number of samples of either side of both formulas of a gain. ``sample_variance`` is the variance
         without clusters, and ``added`` the factor by which clusters raise the variance of a rank sum under the null
