@@ -169,9 +169,14 @@ class Label(LabelNumbers):
         return column("p_search").text(self)
 
     @property
+    def refuted(self) -> bool:
+        """Whether the AUC, or that on held-out samples, is below ½: the neuron does the opposite of its formula."""
+        return self.auc < 0.5 or self.auc_heldout < 0.5
+
+    @property
     def p_confirming(self) -> float:
-        """The p as evidence for the label: 1 if the held-out samples contradict it, with an AUC below ½."""
-        return 1.0 if self.held_out and self.auc_heldout < 0.5 else self.p
+        """The p as evidence for the label: 1 if its AUC, or that on held-out samples, is below ½."""
+        return 1.0 if self.refuted else self.p
 
     @property
     def steps(self) -> tuple[Explanation, ...]:
@@ -188,7 +193,8 @@ class Label(LabelNumbers):
     def shortened(self, alpha: float) -> Label:
         """Keep the longest formula of the path whose every step gains on held-out samples with p ≤ alpha.
 
-        Stability and runners-up belong to the original formula and are dropped if the formula changes.
+        Each gain is tested by itself, without adjustment for the number of steps or labels. Stability and runners-up
+        belong to the original formula and are dropped if the formula changes.
 
         Parameters
         ----------
@@ -201,7 +207,7 @@ class Label(LabelNumbers):
             The label, without a formula if not even the first step gains.
         """
         holding = 0
-        while holding < len(self.steps) and self.steps[holding].p_gain <= alpha:
+        while holding < len(self.steps) and self.steps[holding].p_gain <= alpha and self.steps[holding].auc >= 0.5:
             holding += 1
         if self.best is None or holding == len(self.steps):
             return self

@@ -197,8 +197,9 @@ class Labels:
             The accepted false discovery rate: the expected share of false discoveries among the labels kept.
         by : {"p_search", "p"}, default "p_search"
             ``p_search`` accounts for the search and was adjusted over all labels found together. ``p`` is adjusted
-            here, over these labels. It does not account for the search unless it comes from held-out samples; then a
-            label whose held-out AUC is below ½ is refuted and not kept.
+            here, over these labels. It does not account for the search unless it comes from held-out samples. A label
+            whose AUC, or held-out AUC, is below ½ is refuted and never kept. Intervals of labels kept by held-out
+            ``p`` miss the AUC more often than by their level; use ``auc_low_selected`` and ``auc_high_selected``.
 
         Returns
         -------
@@ -227,12 +228,14 @@ class Labels:
                 f"q={q} is out of reach of {most} permutations, whose smallest p is {1 / (most + 1):.2g}: "
                 "find the labels with more permutations, or with tail=True"
             )
-        return Labels(label for label in found if label.q <= q)
+        return Labels(label for label in found if label.q <= q and not label.refuted)
 
     def simplest(self, alpha: float = 0.05) -> Labels:
         """Keep, for each neuron, the longest formula of the path whose every step gains on held-out samples.
 
-        This trades power for formulas without false literals: a real literal that gains little may be lost too.
+        This trades power for formulas without false literals: a real literal that gains little may be lost too. Each
+        literal is tested by itself, without adjustment for how many there are: of the literals that add nothing, about
+        ``alpha`` may stay.
 
         Parameters
         ----------

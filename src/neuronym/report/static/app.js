@@ -321,7 +321,7 @@ const neuronym = (() => {
     for (let i = 0; i < data.n; i++) {
       if (layer !== null && String(layerOf(i)) !== layer) continue;
       if (!minimums.every((one) => one[0][i] !== null && one[0][i] >= one[1])) continue;
-      if (significant && c.q && !(c.q[i] !== null && c.q[i] <= 0.05)) continue;
+      if (significant && c.q && !believed(i)) continue;
       let k = c.formula[i],
         fits = true;
       for (let t = 0; t < words.length && fits; t++) {
@@ -373,6 +373,12 @@ const neuronym = (() => {
     const texts = data.columns[`${name}_text`],
       sign = data.columns[`${name}_sign`];
     return texts?.[i] ? texts[i] : (sign ? sign[i] : "") + numberText(name, value(name, i));
+  }
+  // Whether a label is significant: a neuron that does the opposite of its formula never is.
+  function believed(i) {
+    const c = data.columns;
+    if (c.q[i] === null || c.q[i] > 0.05) return false;
+    return ![c.auc, c.auc_heldout].some((of) => of && of[i] !== null && of[i] < 0.5);
   }
   function numberText(name, v) {
     if (v === null || v === undefined) return "";
@@ -637,7 +643,7 @@ const neuronym = (() => {
       );
     let significance = null;
     if (c.q) {
-      const n = c.q.filter((q) => q !== null && q <= 0.05).length;
+      const n = c.q.filter((_, i) => believed(i)).length;
       const share = `${n} of ${data.n} labels (${Math.round((100 * n) / data.n)}%)`;
       const what = "q ≤ 0.05, which accounts for the search and for the number of labels.";
       significance = h("p", {}, `${share} are significant: ${what}`);
@@ -716,6 +722,7 @@ const neuronym = (() => {
     encoded: encoded,
     numberText: numberText,
     textOf: textOf,
+    believed: believed,
     aboutOf: (name) => data.schema.find((one) => one.name === name)?.about,
     numeric: numeric,
     shownColumns: shownColumns,

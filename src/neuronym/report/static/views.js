@@ -562,7 +562,7 @@
         N.numberText("auc", aucs.length ? aucs[aucs.length >> 1] : null),
         N.numberText("auc", mean(members.map((i) => c.fraction[i]))),
         N.numberText("mean", mean(members.map((i) => (c.formula[i] < 0 ? null : N.data.length[c.formula[i]])))),
-        c.q ? percent(mean(members.map((i) => (c.q[i] !== null && c.q[i] <= 0.05 ? 1 : 0)))) : "",
+        c.q ? percent(mean(members.map((i) => (N.believed(i) ? 1 : 0)))) : "",
       ]);
     });
     N.show(
