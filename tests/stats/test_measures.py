@@ -35,7 +35,8 @@ def test_auc_and_variances_are_those_of_the_slow_reference(samples):
         assert row["variance"] == pytest.approx(delong(values, members), abs=1e-15)
         assert (row["positives"], row["negatives"]) == (members.sum(), (~members).sum())
         doubled = np.rint(2 * rankdata(values)).astype(int)
-        assert row["sums"] == doubled[members].sum()
+        m, n = members.sum(), (~members).sum()
+        assert row["excess"] == doubled[members].sum() / 2 - m * (m + 1) / 2 - m * n / 2
     assert plain["gain"][0] == plain["auc"][0] - 0.5
     assert plain["gain"][1] == plain["auc"][1] - plain["auc"][0]
     assert plain["gain_variance"][1] == pytest.approx(delong(values, inside[1], inside[0]), abs=1e-15)

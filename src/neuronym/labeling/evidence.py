@@ -124,7 +124,7 @@ def add_evidence(
         for run in runs if held_out or options.effects else ():
             (_measure if options.folds is None else _cross_fit)(run)
         if held_out:  # before the steps that take long
-            _check_held_out(labels)
+            _check_held_out(labels, any(run.one.parts.strata is not None for run in runs))
         _check_clusters(runs)
         _add_selected_intervals(runs)
         for requested, step in steps:
@@ -178,11 +178,9 @@ class _Run:
 
 def _measure(run: _Run) -> None:
     """Measure every step of the paths on the held-out rows; without holdout, the best formulas on all rows."""
-    one, held, clusters = run.one, run.one.parts.held, run.one.parts.clusters
-    on = one.searcher
-    if held is not None:
-        on = replace(one.searcher, groups=one.parts.whole.part(held))
-        clusters = None if clusters is None else clusters[held]
+    one, parts, held = run.one, run.one.parts, run.one.parts.held
+    on = one.searcher if held is None else replace(one.searcher, groups=parts.whole.part(held))
+    clusters, strata = parts.of_held(parts.clusters), parts.of_held(parts.strata)
 
     def codes(places: NDArray[np.intp]) -> list[list[list[Code]]]:
         every = [[one.code(j, d) for d in range(len(one.found))] for j in places.tolist()]
@@ -191,7 +189,7 @@ def _measure(run: _Run) -> None:
             for by_direction in every
         ]
 
-    for start, found in run.blocks(measure_formulas, codes, on, clusters):
+    for start, found in run.blocks(measure_formulas, codes, on, clusters, strata):
         flat = [rows for by_direction in found for rows in by_direction]
         numbers = _numbers(np.concatenate(flat), clusters is not None, held is not None)
         ends = np.cumsum([len(rows) for rows in flat]).tolist()
@@ -243,9 +241,9 @@ def _with_steps(label: Label, new: dict[Formula, Explanation]) -> Label:
 
 def _cross_fit(run: _Run) -> None:
     """Add the mean held-out AUC over folds, and how often the folds find the same formula."""
-    one, clusters = run.one, run.one.parts.clusters
+    one, parts = run.one, run.one.parts
     partly_measured: list[Name] = []
-    for start, rows in run.blocks(cross_fit, one.take, one.searcher, one.parts.fold, clusters):
+    for start, rows in run.blocks(cross_fit, one.take, one.searcher, parts.fold, parts.clusters, parts.strata):
         flat = rows.reshape(-1)
         # No unbiased variance of a mean over folds exists, since they share samples: there is no interval.
         numbers = {"auc_heldout": flat["auc"], **{name: flat[name] for name in _EFFECTS}}
@@ -334,18 +332,19 @@ def _check_resolution(labels: Sequence[Label]) -> None:
         )
 
 
-def _check_held_out(labels: Sequence[Label]) -> None:
+def _check_held_out(labels: Sequence[Label], with_strata: bool) -> None:
     """Warn of formulas that the held-out samples cannot test; raise an error if they can test none."""
     found = [label for label in labels if label.best is not None]
     lost = [label for label in found if math.isnan(label.auc_heldout)]
+    of_stratum = " of each stratum" * with_strata
     if lost and len(lost) == len(found):
         raise OptionError(
-            "each formula found is true for none or for all of the held-out samples: hold out more samples, or other "
-            "clusters"
+            f"each formula found is true for none or for all of the held-out samples{of_stratum}: hold out more "
+            f"samples, or other {'clusters or strata' if with_strata else 'clusters'}"
         )
     untested = [label for label in found if label.held_out and math.isnan(label.p)]
     for affected, why, missing in (
-        (lost, "is true for none or for all of the held-out samples", "held-out AUC, interval or p"),
+        (lost, f"is true for none or for all of the held-out samples{of_stratum}", "held-out AUC, interval or p"),
         (untested, "has too few held-out clusters", "p"),
     ):
         if affected:

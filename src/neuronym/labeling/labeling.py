@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym import inputs
-from neuronym._util.messages import warn
+from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
@@ -232,7 +232,9 @@ def label(
                 + ("neurons selects none" if taken.n_neurons else "activations must have at least one column")
             )
         parts = SampleSplit.of(groups, _clusters(one, columns, asked), one.strata, asked)
-        searcher = Searcher(parts.searched, rules, directions)
+        if parts.strata is not None:
+            _check_strata(one.searched, parts.strata)
+        searcher = Searcher(parts.searched, rules, directions, parts.score)
         decoder = FormulaDecoder(one.searched.names)
         done: list[_BlockResult] | None = [] if asked.requested else None
         named = [taken.names[j] for j in columns]
@@ -257,6 +259,29 @@ def _clusters(one: Aligned, columns: NDArray[np.intp], asked: EvidenceOptions) -
         if repeats:
             warn(repeats)
     return one.clusters
+
+
+def _check_strata(concepts: Concepts, strata: NDArray[np.int64]) -> None:
+    """Refuse strata within which no concept varies, and warn of concepts that do not."""
+    from scipy.sparse import csr_array
+
+    n = np.bincount(strata)
+    one_hot = csr_array((np.ones(len(strata)), (np.arange(len(strata)), strata)), shape=(len(strata), len(n)))
+    counts = (concepts.to_sparse().T.astype(np.float64) @ one_hot).tocoo()
+    varying = np.zeros(concepts.n_concepts, np.bool_)
+    varying[counts.row[counts.data < n[counts.col]]] = True
+    fixed = [name for name, varies in zip(concepts.names, varying.tolist(), strict=True) if not varies]
+    if len(fixed) == concepts.n_concepts:
+        raise OptionError(
+            f"no concept differs between samples of one stratum ({len(n)} strata), so nothing can be compared within "
+            "strata: use larger strata, or none"
+        )
+    if fixed:
+        warn(
+            f"{counted(len(fixed), 'concept')} ({some(fixed)}) never {'differs' if len(fixed) == 1 else 'differ'} "
+            "between samples of one stratum, so strata leave nothing to tell of them: what a neuron owes to them is "
+            "not told from what it owes to strata"
+        )
 
 
 def _search_all(

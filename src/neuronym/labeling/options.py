@@ -12,6 +12,7 @@ from neuronym._util.limits import PERMUTATIONS, RESAMPLES, check_most
 from neuronym._util.messages import warn
 from neuronym.data.groups import SampleGroups
 from neuronym.errors import OptionError
+from neuronym.search.scores import AUC, Score, WithinStrata
 from neuronym.stats.exchange import LEVEL, ExchangeBlocks, exchange_blocks
 from neuronym.stats.split import hold_out, into_folds
 
@@ -90,6 +91,8 @@ class SampleSplit:
         Which rows of ``whole`` are held out; None without ``holdout``.
     clusters : int64 array of shape (n_rows,), or None
         The cluster of each row of ``whole``.
+    strata : int64 array of shape (n_rows,), or None
+        The stratum of each row of ``whole``; None if there is one.
     exchange : ExchangeBlocks or None
         Which of the samples searched may be exchanged by a permutation; None without ``permutations``.
     fold : int64 array of shape (n_rows,), or None
@@ -100,6 +103,7 @@ class SampleSplit:
     searched: SampleGroups
     held: Bools | None
     clusters: Ints | None
+    strata: Ints | None
     exchange: ExchangeBlocks | None
     fold: Ints | None
 
@@ -123,16 +127,16 @@ class SampleSplit:
         OptionError
             If a part would be empty, hardly any samples could be permuted, or all samples are in one cluster.
         """
-        if strata is not None and not options.permutations:
-            raise OptionError("strata only restrict permutations: set permutations too")
+        if strata is not None and (strata == strata[0]).all():
+            strata = None
         if options.requested and clusters is not None and (clusters == clusters[0]).all():
             raise OptionError("all samples are in one cluster: evidence needs at least two clusters")
         groups, held, exchange, fold = whole, None, None, None
         if options.holdout is not None:
-            held = hold_out(whole.row_groups, clusters, float(options.holdout), options.seed)
+            held = hold_out(whole.row_groups, clusters, float(options.holdout), options.seed, strata)
             groups = whole.part(~held)
         if options.folds is not None:
-            fold = into_folds(whole.row_groups, clusters, options.folds, options.seed)
+            fold = into_folds(whole.row_groups, clusters, options.folds, options.seed, strata)
         if options.permutations:
             searched = slice(None) if held is None else ~held
             blocks = (None if each is None else each[searched] for each in (clusters, strata))
@@ -142,4 +146,15 @@ class SampleSplit:
                     f"{exchange.fixed:.0%} of the samples cannot be permuted, because no other cluster has the size, "
                     "stratum and weights of theirs: p_search has hardly any power"
                 )
-        return cls(whole, groups, held, clusters, exchange, fold)
+        return cls(whole, groups, held, clusters, strata, exchange, fold)
+
+    @property
+    def score(self) -> Score:
+        """What formulas are ranked by: the AUC, or with strata that of percentiles within them."""
+        if self.strata is None:
+            return AUC()
+        return WithinStrata(self.strata if self.held is None else self.strata[~self.held])
+
+    def of_held(self, values: Ints | None) -> Ints | None:
+        """Select the rows to measure on, those held out or else all, from one value per row; None stays None."""
+        return values if values is None or self.held is None else values[self.held]

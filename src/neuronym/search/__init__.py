@@ -1,7 +1,7 @@
 """The core: the search for the best formula, by counts and sums."""
 
 from neuronym.search.beam import FormulaDecoder, Rules, SearchResult, extension, search
-from neuronym.search.scores import AUC, GroupSums, Score
+from neuronym.search.scores import AUC, GroupSums, Score, WithinStrata
 from neuronym.search.searcher import Searcher
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Score",
     "SearchResult",
     "Searcher",
+    "WithinStrata",
     "extension",
     "search",
 ]

@@ -13,7 +13,7 @@ rounded once, and formulas whose scores are equal as fractions have equal bits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from neuronym.data.groups import SampleGroups
 
-__all__ = ["AUC", "GroupSums", "Score"]
+__all__ = ["AUC", "GroupSums", "Score", "WithinStrata"]
 
 _WIDTH, _KEY_BYTES = 64, 64 * 2**20  # neurons packed at a time by a thread, and the most memory for their keys
 _SORTED = 16  # neurons sorted at a time, which stay in a cache until they are summed
@@ -248,6 +248,135 @@ class AUC:
         table = np.stack([n * (n + 1), 2 * n * (total - n)], axis=1)
         table[[0, -1], 1] = 1  # nothing and everything are no formulas
         return table
+
+
+@dataclass(frozen=True, eq=False)
+class WithinStrata:
+    """The AUC of the within-stratum percentile: each activation is replaced by its midrank / (N + 1) in its stratum.
+
+    A neuron that differs between strata, and not within them, has the percentile ½ everywhere: it is constant. Shuffled
+    within strata, the percentiles of a stratum keep their mean, ½, whatever the stratum. Percentiles are quotients of
+    whole numbers, rounded once: those that are equal as fractions are ties across strata.
+
+    Parameters
+    ----------
+    strata : int64 array of shape (n_rows,)
+        The stratum of each row of the groups that are searched.
+    name : str, default "auc"
+        The name of the score in labels.
+    """
+
+    strata: NDArray[np.int64]
+    name: str = "auc"
+
+    def weigh(self, block: NDArray[Any], groups: SampleGroups) -> GroupSums:
+        """Rank the percentiles of a block and sum twice their midranks by group.
+
+        Parameters
+        ----------
+        block : array of shape (n_samples, n_neurons)
+            Activations.
+        groups : SampleGroups
+            The samples, grouped by equal concepts, one row for each of ``strata``.
+
+        Returns
+        -------
+        GroupSums
+            With ``bad`` where activations are not finite.
+        """
+        values, bare = groups.select_rows(block), replace(groups, rows=None)
+        percentiles = self._percentiles(values, self._orders(values), groups.row_weights)
+        return replace(AUC().weigh(percentiles, bare), bad=_not_finite(values))
+
+    def reweigh(
+        self, block: NDArray[Any], groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
+    ) -> Iterator[GroupSums]:
+        """Sum the weights for each of several sample weights; percentiles are those of the weighted samples.
+
+        Parameters
+        ----------
+        block : array of shape (n_samples, n_neurons)
+            Activations.
+        groups : SampleGroups
+            The samples, grouped by equal concepts; their weights are not used.
+        weightings : iterable of int64 arrays of shape (n_rows,)
+            Sample weights, such as those of bootstrap resamples.
+
+        Yields
+        ------
+        GroupSums
+            Of each weighting in turn.
+        """
+        values, bare = groups.select_rows(block), replace(groups, rows=None)
+        orders, bad = self._orders(values), _not_finite(values)
+        for weights in weightings:
+            percentiles = self._percentiles(values, orders, weights)
+            (sums,) = AUC().reweigh(percentiles, bare, [weights])
+            yield replace(sums, bad=bad)
+
+    def turned(self, sums: NDArray[np.int64], groups: SampleGroups) -> NDArray[np.int64]:
+        """Turn the neurons around, as ``AUC`` does: a percentile p becomes 1 − p.
+
+        Parameters
+        ----------
+        sums : int64 array of shape (n_neurons, n_groups)
+            Those of f.
+        groups : SampleGroups
+            The groups that the weights are summed by.
+
+        Returns
+        -------
+        int64 array of shape (n_neurons, n_groups)
+            Those of −f.
+        """
+        return AUC().turned(sums, groups)
+
+    def table(self, total: int) -> NDArray[np.float64]:
+        """Tabulate n(n + 1) and 2n(N − n) by count n, as for ``AUC``.
+
+        Parameters
+        ----------
+        total : int
+            N, the number of samples.
+
+        Returns
+        -------
+        float64 array of shape (total + 1, 2)
+            Offset and scale for each count 0 … N.
+        """
+        return AUC().table(total)
+
+    def _orders(self, values: NDArray[Any]) -> list[NDArray[np.intp]]:
+        """The rows in ascending order, stratum by stratum, of each neuron."""
+        return [np.lexsort((values[:, j], self.strata)) for j in range(values.shape[1])]
+
+    def _percentiles(
+        self, values: NDArray[Any], orders: list[NDArray[np.intp]], weights: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """The percentile of each row of (n_rows, n_neurons) values in its stratum, NaN being anything."""
+        found = np.empty(values.shape)
+        ordered = np.sort(self.strata)  # the same for each neuron
+        new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+        first = np.flatnonzero(new)
+        of_row = np.cumsum(new) - 1
+        for j, order in enumerate(orders):
+            column, weight = values[order, j], weights[order]
+            totals = np.add.reduceat(weight, first)
+            fresh = new.copy()
+            fresh[1:] |= column[1:] != column[:-1]
+            starts = np.flatnonzero(fresh)
+            of_run = np.add.reduceat(weight, starts)
+            before = (np.cumsum(of_run) - of_run) - (np.cumsum(totals) - totals)[of_row[starts]]
+            twice = (2 * before + of_run + 1)[np.cumsum(fresh) - 1]
+            found[order, j] = twice / (2 * (totals[of_row] + 1))
+        return found
+
+
+def _not_finite(values: NDArray[Any]) -> NDArray[np.int64]:
+    """How many values of each neuron are NaN or infinite."""
+    if values.dtype.kind != "f":
+        return np.zeros(values.shape[1], np.int64)
+    return np.asarray(np.count_nonzero(~np.isfinite(values), axis=0), np.int64)
 
 
 def _rank(

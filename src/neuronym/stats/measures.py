@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuronym.stats.intervals import auc_interval, cluster_interval
-from neuronym.stats.significance import cluster_test, gain_test, mann_whitney
+from neuronym.stats.significance import cluster_test, gain_test, normal_test
 
 __all__ = ["MEASURES", "confidence_intervals", "measure", "p_gains", "p_values"]
 
@@ -21,7 +22,8 @@ Bools = NDArray[np.bool_]
 _NAMES = (
     *("auc", "variance", "sample_variance", "first", "gain", "gain_variance", "gain_units", "gain_count"),
     *("gain_idle", "gain_idle_variance"),
-    *("positives", "negatives", "units", "units_in", "units_out", "effective", "added", "sums", "ties", "jump"),
+    *("positives", "negatives", "units", "units_in", "units_out", "effective", "added"),
+    *("pairs", "excess", "spread", "jump"),
     *("difference", "precision", "recall", "average_precision"),
 )
 MEASURES = np.dtype([(name, np.float64) for name in _NAMES])
@@ -31,28 +33,129 @@ FEWEST_POSITIVES = 10  #: with fewer samples inside or outside, the test of a ga
 
 @dataclass(frozen=True)
 class _Sorted:
-    """Activations in ascending order: samples and values, the run of ties of each, and where runs start."""
+    """Activations in ascending order, stratum by stratum.
+
+    ``order`` and ``values`` are samples and their activations, ``run`` is the run of ties of each and ``starts`` where
+    runs start; ``of_run`` is the stratum of each run, numbered in this order, and ``firsts`` its first run.
+    """
 
     order: NDArray[np.intp]
     values: Floats
     run: NDArray[np.intp]
     starts: NDArray[np.intp]
+    of_run: NDArray[np.intp]
+    firsts: NDArray[np.intp]
 
     @classmethod
-    def of(cls, column: NDArray[np.generic], low: bool) -> _Sorted:
-        order = np.argsort(column, kind="stable")
+    def of(cls, column: NDArray[np.generic], low: bool, strata: Ints | None = None) -> _Sorted:
+        order = np.argsort(column, kind="stable") if strata is None else np.lexsort((column, strata))
         ordered = column[order]
-        fresh = np.ones(len(ordered), np.bool_)
-        fresh[1:] = ordered[1:] != ordered[:-1]
+        fresh, new = np.ones((2, len(ordered)), np.bool_)
+        new[1:] = False if strata is None else np.diff(strata[order]) != 0
+        fresh[1:] = new[1:] | (ordered[1:] != ordered[:-1])
         values = ordered.astype(np.float64)
         if low:  # reversed instead of negated, since the negative of an integer may overflow
             order, values = order[::-1], -values[::-1]
-            fresh = np.concatenate([[True], fresh[:0:-1]])
-        return cls(order, values, np.cumsum(fresh) - 1, np.flatnonzero(fresh))
+            fresh, new = (np.concatenate([[True], changes[:0:-1]]) for changes in (fresh, new))
+        starts = np.flatnonzero(fresh)
+        of_run = np.cumsum(new[starts]) - 1
+        return cls(order, values, np.cumsum(fresh) - 1, starts, of_run, np.flatnonzero(new[starts]))
+
+    @cached_property
+    def stratum(self) -> NDArray[np.intp]:
+        """The stratum of each sample."""
+        return self.of_run[self.run]
+
+    def before(self, by_run: Ints) -> Ints:
+        """Sum what comes before each run in its stratum."""
+        total = np.cumsum(by_run) - by_run
+        return np.asarray(total - total[self.firsts][self.of_run])
+
+    def by_stratum(self, by_run: NDArray[Any]) -> NDArray[Any]:
+        """Sum over the runs of each stratum."""
+        return np.add.reduceat(by_run, self.firsts)
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """The midranks of a neuron within strata, and what else does not depend on the formula.
+
+    ``weight`` is that of each sample, in sorted order, and ``totals`` is N of each stratum. ``scale`` is what ranks of
+    a stratum are multiplied by, van Elteren's 1 / (N + 1) times the largest N + 1: without strata it is 1. ``ranks``
+    are scaled, as are the largest differences ``jumps`` of neighbouring midranks of each stratum; ``ties`` is Σ t³ − t.
+    """
+
+    sort: _Sorted
+    weight: Ints
+    by_run: Ints
+    totals: Ints
+    scale: Floats
+    ranks: Floats
+    ties: Floats
+    jumps: Floats
+
+    @classmethod
+    def of(cls, sort: _Sorted, weight: Ints) -> _Ranked:
+        by_run = np.add.reduceat(weight, sort.starts)
+        totals = sort.by_stratum(by_run)
+        scale = (totals.max() + 1) / (totals + 1)
+        of_runs = (sort.before(by_run) + by_run / 2 + 0.5) * scale[sort.of_run]
+        steps = np.diff(of_runs, prepend=0)
+        steps[sort.firsts] = 0
+        ties = sort.by_stratum(by_run.astype(np.float64) ** 3 - by_run)
+        jumps = np.maximum.reduceat(steps, sort.firsts)
+        return cls(sort, weight, by_run, totals, scale, of_runs[sort.run], ties, jumps)
+
+
+@dataclass(frozen=True)
+class _Units:
+    """What is taken to be independent: the parts that strata cut clusters into, and the clusters of these parts.
+
+    ``part`` is the part of each sample; ``stratum`` and ``cluster`` are those of each part. ``island`` is a number for
+    each cluster that those have in common which share strata, directly or by way of others.
+    """
+
+    part: NDArray[np.intp]
+    stratum: NDArray[np.intp]
+    cluster: NDArray[np.intp]
+    island: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, clusters: Ints, stratum: NDArray[np.intp]) -> _Units:
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        of_cluster = np.unique(clusters, return_inverse=True)[1]
+        n_clusters, n_strata = int(of_cluster.max()) + 1, int(stratum.max()) + 1
+        codes, part = np.unique(stratum * n_clusters + of_cluster, return_inverse=True)
+        own, cluster = np.divmod(codes, n_clusters)
+        size = n_clusters + n_strata
+        meets = coo_array((np.ones(len(codes)), (cluster, n_clusters + own)), shape=(size, size))
+        island = connected_components(meets, directed=False)[1][:n_clusters]
+        return cls(part, own, cluster, island.astype(np.intp))
+
+    def sums(self, values: NDArray[Any]) -> Floats:
+        """Sum values of samples over parts."""
+        return np.asarray(np.bincount(self.part, values, len(self.stratum)), np.float64)
+
+    def by_cluster(self, of_parts: Floats) -> Floats:
+        """Sum values of parts over clusters."""
+        return np.asarray(np.bincount(self.cluster, of_parts), np.float64)
+
+    def split(self, inside: Bools) -> _Units:
+        """Cut each stratum in two: outside and inside a formula."""
+        twice = np.repeat(2 * self.stratum, 2)
+        twice[1::2] += 1
+        return _Units(2 * self.part + inside, twice, np.repeat(self.cluster, 2), self.island)
 
 
 def measure(
-    column: NDArray[np.generic], inside: Bools, weights: Ints, clusters: Ints | None = None, low: bool = False
+    column: NDArray[np.generic],
+    inside: Bools,
+    weights: Ints,
+    clusters: Ints | None = None,
+    low: bool = False,
+    strata: Ints | None = None,
 ) -> NDArray[np.void]:
     """Measure formulas against one neuron.
 
@@ -64,6 +167,12 @@ def measure(
     its own, so its contribution to the class is divided by 1 − h, where h is its share of the class: it is compared
     with the mean of the other clusters. Times √((k − 1) / k) for the k clusters of the class, this is Obuchowski's
     variance with k / (k − 1) where clusters are equal, and DeLong's where each sample is a cluster.
+
+    With strata, samples are compared within their stratum alone. The AUC is Σ w A / Σ w over the AUCs A of strata with
+    van Elteren's weights (1960), w = mn / (N + 1) for m of N samples inside and n outside: those of the rank test with
+    the highest power where strata have the same shift. A stratum without samples on one side has no part in it.
+    Contributions are those within strata, times w / Σ w. In a stratum with a single sample (or cluster) on a side, that
+    one is compared with the AUC of the other strata, and nothing else contributes.
 
     Parameters
     ----------
@@ -77,131 +186,196 @@ def measure(
         The cluster of each sample; None means independent samples.
     low : bool, default False
         Whether the neuron is expected to be low inside.
+    strata : int64 array of shape (n_samples,) or None, default None
+        The stratum of each sample; None means a single stratum.
 
     Returns
     -------
     structured array of dtype ``MEASURES`` and shape (n_formulas,)
         ``gain`` and its variance are relative to the previous formula, and to an AUC of ½ for the ``first``;
-        ``gain_idle`` and ``gain_idle_variance`` are its mean and variance if activations are exchangeable among the
-        samples inside the previous formula, and among those outside. ``sums`` is twice the sum of midranks inside,
-        ``ties`` is Σ t³ − t for the Mann-Whitney test, and ``jump`` is the largest difference of neighbouring midranks:
-        1 without ties. ``units``, ``units_in`` and ``units_out`` are the numbers of clusters (or samples) in all, with
-        samples inside, and with samples outside; ``effective`` is the smaller of the effective numbers (Σ n)² / Σ n² of
-        clusters of n samples inside and outside. ``gain_units`` and ``gain_count`` are the smallest ``effective`` and
-        the smallest number of samples of either side of both formulas of a gain. ``sample_variance`` is the variance
-        without clusters, and ``added`` the factor by which clusters raise the variance of a rank sum under the null
-        hypothesis. ``difference`` is the mean inside minus outside, in standard deviations; ``precision`` and
-        ``recall`` are those at the threshold with the highest F1, in hindsight. NaN if no or every sample is inside.
+        ``gain_idle`` and ``gain_idle_variance`` are its mean and variance if activations are exchangeable, within
+        strata, among the samples inside the previous formula, and among those outside. ``positives`` and ``negatives``
+        are the numbers of samples inside and outside; with strata, the effective numbers (Σ g)² / Σ g² for samples that
+        count g. ``pairs`` is mn, ``excess`` by how much the rank sum inside exceeds its mean under the null hypothesis,
+        ``spread`` its variance there, and ``jump`` the largest difference of neighbouring midranks, 1 without ties;
+        with strata, sums over strata, each scaled by (the largest N + 1) / (N + 1), and the mean jump by variance.
+        ``units``, ``units_in`` and ``units_out`` are the numbers of clusters (or samples) in all, with samples inside,
+        and with samples outside, in strata with both sides; of ``units``, one less for each further stratum that shares
+        no cluster and has several. ``effective`` is the smaller of the effective numbers (Σ n)² / Σ n² of clusters of n
+        samples inside and outside. ``gain_units`` and ``gain_count`` are the smallest ``effective`` and the smallest
+        number of samples of either side of both formulas of a gain. ``sample_variance`` is the variance without
+        clusters, and ``added`` the factor by which clusters raise ``spread``. ``difference`` is the mean inside minus
+        outside, in standard deviations; ``precision`` and ``recall`` are those at the threshold with the highest F1, in
+        hindsight: strata do not matter for these. NaN if no or every sample is inside, or of each stratum for the AUC.
     """
-    sort = _Sorted.of(column, low)
-    weight = weights[sort.order]
-    by_run = np.add.reduceat(weight, sort.starts)
-    of_cluster = None if clusters is None else np.unique(clusters[sort.order], return_inverse=True)[1]
+    sort = _Sorted.of(column, low, strata)
+    ranked = _Ranked.of(sort, weights[sort.order])
+    units = None if clusters is None else _Units.of(clusters[sort.order], sort.stratum)
+    whole = ranked if strata is None else _Ranked.of(_Sorted.of(column, low), weights)
     found = np.full(len(inside), np.nan, MEASURES)
     before: Floats | None = None
     for place, members in enumerate(inside):
         row, chosen = found[place], members[sort.order]
-        into = np.add.reduceat(weight * chosen, sort.starts)
-        m, n = int(into.sum()), int(weight.sum() - into.sum())
-        row["positives"], row["negatives"], row["first"] = m, n, not place
-        adds = None
-        if m and n:
-            _count(row, weight, chosen, of_cluster)
-            by_sample = _placements(row, sort, chosen, into, by_run)
-            row["sample_variance"] = float(weight @ by_sample**2)
-            adds = by_sample * np.sqrt(weight) if of_cluster is None else _sums(by_sample, weight, chosen, of_cluster)
-            row["variance"] = float(adds @ adds)
-            ranks = (np.cumsum(by_run) - by_run / 2 + 0.5)[sort.run]
-            row["jump"] = np.diff(ranks[sort.starts]).max(initial=0)
-            row["added"] = 1.0 if of_cluster is None else _null(ranks, weight, chosen, [slice(None)], of_cluster)[2]
-            _effects(row, sort.values, weight, chosen, into, by_run)
-            if not place:
-                row["gain"], row["gain_variance"] = row["auc"] - 0.5, row["variance"]
-            elif before is not None:
-                others, within = found[place - 1], inside[place - 1][sort.order]
-                row["gain"] = row["auc"] - others["auc"]
-                row["gain_units"] = min(row["effective"], others["effective"])
-                row["gain_count"] = min(row["gain_count"], others["positives"], others["negatives"])
-                row["gain_variance"] = float(np.square(adds - before).sum())
-                mean, null, added = _null(ranks, weight, chosen, [within, ~within], of_cluster)
-                row["gain_idle"] = (mean - m * (m + 1) / 2) / (m * n) - others["auc"]
-                row["gain_idle_variance"] = null * added / (m * n) ** 2
+        row["first"] = not place
+        row["positives"], row["negatives"] = weights @ members, weights @ ~members
+        if row["positives"] and row["negatives"]:
+            _effects(row, whole, weights, members)
+        adds = _contributions(row, ranked, chosen, units)
+        if adds is not None and not place:
+            row["gain"], row["gain_variance"] = row["auc"] - 0.5, row["variance"]
+        elif adds is not None and before is not None:
+            _gain(row, found[place - 1], ranked, chosen, inside[place - 1][sort.order], units)
+            row["gain_variance"] = float(np.square(adds - before).sum())
         before = adds
     return found
 
 
-def _count(row: np.void, weight: Ints, chosen: Bools, of_cluster: NDArray[np.intp] | None) -> None:
-    """Fill in the numbers of samples and clusters on both sides of a formula."""
-    m, n = row["positives"], row["negatives"]
-    units, effective = [m, n], [m, n]
-    if of_cluster is not None:
-        sizes = [np.bincount(of_cluster, weight * side) for side in (chosen, ~chosen)]
-        units = [np.count_nonzero(of_side) for of_side in sizes]
-        effective = [of_side.sum() ** 2 / (of_side @ of_side) for of_side in sizes]
-    row["units_in"], row["units_out"] = units
-    row["units"] = m + n if of_cluster is None else of_cluster.max() + 1
-    row["effective"] = row["gain_units"] = min(effective)
-    row["gain_count"] = min(m, n)
-
-
-def _placements(row: np.void, sort: _Sorted, chosen: Bools, into: Ints, by_run: Ints) -> Floats:
-    """Fill in the AUC, and return what a sample of each kind adds to its deviation."""
-    m, n, out = int(row["positives"]), int(row["negatives"]), by_run - into
-    below = 2 * (np.cumsum(out) - out) + out  # twice the number outside that are lower, ties one half
-    above = 2 * (m - np.cumsum(into)) + into
-    row["auc"] = auc = int(into @ below) / (2 * m * n)
-    row["sums"], row["ties"] = int(into @ below) + m * (m + 1), (by_run.astype(np.float64) ** 3 - by_run).sum()
-    with np.errstate(divide="ignore", invalid="ignore"):  # a single sample has no variance
-        inner = (below / (2 * n) - auc) / np.sqrt(m * (m - 1))
-        outer = (above / (2 * m) - auc) / np.sqrt(n * (n - 1))
-    return np.asarray(np.where(chosen, inner[sort.run], outer[sort.run]))
-
-
-def _sums(adds: Floats, weight: Ints, chosen: Bools, of_cluster: NDArray[np.intp]) -> Floats:
-    """What clusters add to the deviation of an AUC, each compared with the other clusters; NaN for one cluster."""
-    total: Floats = np.zeros(of_cluster.max() + 1)
-    for side in (chosen, ~chosen):
-        sizes = np.bincount(of_cluster, weight * side)
-        n, k = sizes.sum(), np.count_nonzero(sizes)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scale = np.sqrt((n - 1) / n * (k - 1) / k) / (1 - sizes / n)
-            total = total + np.where(sizes > 0, np.bincount(of_cluster, weight * adds * side) * scale, 0)
+def _contributions(row: np.void, ranked: _Ranked, chosen: Bools, units: _Units | None) -> Floats | None:
+    """Fill in the AUC, its variance and test, and return what samples or clusters add to its deviation."""
+    sort, weight = ranked.sort, ranked.weight
+    into = np.add.reduceat(weight * chosen, sort.starts)
+    m = sort.by_stratum(into)
+    n = ranked.totals - m
+    if not (m * n).any():
+        return None
+    out = ranked.by_run - into
+    below = 2 * sort.before(out) + out  # twice the number outside that are lower, ties one half
+    above = 2 * (m[sort.of_run] - sort.before(into)) - into
+    twice = sort.by_stratum(into * below)
+    _test(row, ranked, m, n, twice)
+    share = ranked.scale * m * n / row["pairs"]
+    with np.errstate(divide="ignore", invalid="ignore"):  # a stratum without, or with one sample on, a side
+        aucs = np.where(m * n > 0, twice / (2 * m * n), 0)
+        row["auc"] = float(share @ aucs)
+        # What the AUC of a stratum with a single sample or cluster on a side adds: it is compared with other strata.
+        alone = share * (aucs - row["auc"]) / (1 - share)
+        run = sort.of_run
+        inner = share[run] * (below / (2 * n[run]) - aucs[run]) / np.sqrt(m * (m - 1))[run]
+        outer = share[run] * (above / (2 * m[run]) - aucs[run]) / np.sqrt(n * (n - 1))[run]
+    sides = chosen, ~chosen
+    adds = np.where(chosen, inner[sort.run], outer[sort.run])
+    by_sample = _with_single(adds, sides, sort.stratum, (m, n), alone)
+    _count(row, ranked, sides, units, (m, n))
+    row["sample_variance"] = float(weight @ by_sample**2)
+    total = by_sample * np.sqrt(weight) if units is None else _sums(adds, weight, sides, units, alone)
+    row["variance"] = float(total @ total)
+    row["added"] = 1.0 if units is None else _null(ranked.ranks, weight, chosen, sort.stratum, units)[2]
     return total
 
 
+def _test(row: np.void, ranked: _Ranked, m: Ints, n: Ints, twice: Ints) -> None:
+    """Fill in the parts of the rank test, from twice the won pairs of each stratum."""
+    scale, total = ranked.scale, ranked.totals
+    row["pairs"] = float(scale @ (m * n))
+    row["excess"] = float(scale @ (twice / 2 - m * n / 2))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a single sample
+        spread = m * n / 12 * ((total + 1) - ranked.ties / (total * (total - 1))) * scale**2
+    spread = np.where(m * n > 0, spread, 0)
+    row["spread"] = float(spread.sum())
+    row["jump"] = float((spread / row["spread"]) @ ranked.jumps) if row["spread"] > 0 else 0.0
+
+
+def _with_single(
+    adds: Floats, sides: Sequence[Bools], stratum: NDArray[np.intp], numbers: Sequence[Ints], alone: Floats
+) -> Floats:
+    """Replace what samples (or parts) add in strata with a single one on a side; nothing in those without any."""
+    both, single = np.fmin(*numbers) > 0, np.fmin(*numbers) == 1
+    if both.all() and not single.any():
+        return adds
+    of_side = np.where((numbers[0] == 1)[stratum], *sides)
+    rest: Floats = np.where(single[stratum] & of_side, alone[stratum], 0)
+    return np.where((both & ~single)[stratum], adds, rest)
+
+
+def _count(
+    row: np.void, ranked: _Ranked, sides: Sequence[Bools], units: _Units | None, numbers: Sequence[Ints]
+) -> None:
+    """Fill in the numbers of samples and clusters on both sides of a formula."""
+    sizes, effective, clusters = [], [], []
+    for side, others in zip(sides, reversed(numbers), strict=True):
+        counts = ranked.scale * others  # a sample of each stratum counts in proportion to this
+        of_stratum = counts / counts.max()
+        of_sample = ranked.weight * side * of_stratum[ranked.sort.stratum]
+        sizes.append(float(of_sample.sum() ** 2 / (of_sample @ of_stratum[ranked.sort.stratum])))
+        if units is not None:
+            of_cluster = units.by_cluster(units.sums(of_sample))
+            clusters.append(of_cluster > 0)
+            effective.append(float(of_cluster.sum() ** 2 / (of_cluster @ of_cluster)))
+    row["positives"], row["negatives"] = sizes
+    row["units_in"], row["units_out"] = [of_side.sum() for of_side in clusters] or sizes
+    row["units"] = sum(sizes)
+    if units is not None:
+        used = clusters[0] | clusters[1]
+        of_island = np.unique(units.island[used], return_counts=True)[1]
+        row["units"] = np.maximum(of_island - 1, 1).sum() + 1
+    row["effective"] = row["gain_units"] = min(effective or sizes)
+    row["gain_count"] = min(sizes)
+
+
+def _sums(adds: Floats, weight: Ints, sides: Sequence[Bools], units: _Units, alone: Floats) -> Floats:
+    """What clusters add to the deviation of an AUC, each compared with the other clusters; NaN for one cluster."""
+    total: Floats = np.zeros(len(units.stratum))
+    parts, numbers = [], []
+    for side in sides:
+        sizes = units.sums(weight * side)
+        parts.append(sizes > 0)
+        n = np.bincount(units.stratum, sizes, len(alone))[units.stratum]
+        numbers.append(np.bincount(units.stratum[sizes > 0], minlength=len(alone)))
+        k = numbers[-1][units.stratum]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scale = np.sqrt((n - 1) / n * (k - 1) / k) / (1 - sizes / n)
+            total = total + np.where(sizes > 0, units.sums(weight * adds * side) * scale, 0)
+    return units.by_cluster(_with_single(total, parts, units.stratum, numbers, alone))
+
+
+def _gain(row: np.void, others: np.void, ranked: _Ranked, chosen: Bools, within: Bools, units: _Units | None) -> None:
+    """Fill in the gain over another formula, and what an idle literal would gain."""
+    row["gain"] = row["auc"] - others["auc"]
+    row["gain_units"] = min(row["effective"], others["effective"])
+    row["gain_count"] = min(row["gain_count"], others["positives"], others["negatives"])
+    parts = None if units is None else units.split(within)
+    stratum = ranked.sort.stratum
+    mean, null, added = _null(ranked.ranks, ranked.weight, chosen, 2 * stratum + within, parts)
+    m = np.bincount(stratum, ranked.weight * chosen)
+    row["gain_idle"] = (mean - ranked.scale @ (m * (m + 1) / 2)) / row["pairs"] - others["auc"]
+    row["gain_idle_variance"] = null * added / row["pairs"] ** 2
+
+
 def _null(
-    ranks: Floats, weight: Ints, chosen: Bools, strata: Sequence[Any], of_cluster: NDArray[np.intp] | None
+    ranks: Floats, weight: Ints, chosen: Bools, stratum: NDArray[np.intp], units: _Units | None
 ) -> tuple[float, float, float]:
     """The mean and variance of a rank sum if ranks are exchangeable within strata; the factor that clusters add to it.
 
     The factor is the ratio of Σ u² summed by clusters to that by samples, for u = (φ − its mean) · (rank − its mean),
     where the means are those of the other clusters of the stratum: the mean of all would follow a large cluster.
     """
-    centre = variance = single = 0.0
-    sums = np.zeros(0 if of_cluster is None else of_cluster.max() + 1)
-    for stratum in strata:
-        w, phi, rank = weight[stratum], chosen[stratum], ranks[stratum]
-        total, k, mean = int(w.sum()), int(w @ phi), float(w @ rank) / max(1, int(w.sum()))
-        centre += k * mean
-        if not 0 < k < total:
-            continue  # all or none of the stratum are inside: nothing can change
-        variance += k * (total - k) / (total * (total - 1)) * float(w @ (rank - mean) ** 2)
-        single += float(w @ ((phi - k / total) * (rank - mean)) ** 2)
-        if of_cluster is not None:
-            of_rows, rank = of_cluster[stratum], rank - mean
-            own, inner, outer, both = (
-                np.bincount(of_rows, values, len(sums)) for values in (w, w * phi, w * rank, w * phi * rank)
-            )
-            rest = np.where(own < total, total - own, np.inf)  # a cluster that is the whole stratum has no others
-            phi_mean, rank_mean = (k - inner) / rest, -outer / rest
-            sums += both - phi_mean * outer - rank_mean * inner + own * phi_mean * rank_mean
-    if of_cluster is None or not single:
+    total, k, rank_sum = (np.bincount(stratum, values) for values in (weight, weight * chosen, weight * ranks))
+    mean = rank_sum / np.maximum(total, 1)
+    away, centre = ranks - mean[stratum], float(k @ mean)
+    moving = (k > 0) & (k < total)  # else all or none of the stratum are inside: nothing can change
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_stratum = k * (total - k) / (total * (total - 1)) * np.bincount(stratum, weight * away**2)
+        phi = chosen - (k / total)[stratum]
+    variance = float(by_stratum[moving].sum())
+    single = float(weight @ np.where(moving[stratum], phi * away, 0) ** 2)
+    if units is None or not single:
         return centre, variance, 1.0
+    own, inner, outer, both = (
+        units.sums(values) for values in (weight, weight * chosen, weight * away, weight * chosen * away)
+    )
+    of_part = np.minimum(units.stratum, len(total) - 1)  # parts without samples may be of strata beyond the last
+    rest = np.where(own < total[of_part], total[of_part] - own, np.inf)  # a part that is the stratum has no others
+    phi_mean, rank_mean = (k[of_part] - inner) / rest, -outer / rest
+    parts = both - phi_mean * outer - rank_mean * inner + own * phi_mean * rank_mean
+    sums = units.by_cluster(np.where(moving[of_part] & (own > 0), parts, 0))
     return centre, variance, float(sums @ sums) / single
 
 
-def _effects(row: np.void, values: Floats, weight: Ints, chosen: Bools, into: Ints, by_run: Ints) -> None:
+def _effects(row: np.void, ranked: _Ranked, weights: Ints, inside: Bools) -> None:
     """Fill in the difference of means, and precision and recall over the thresholds between runs."""
+    sort, by_run, chosen = ranked.sort, ranked.by_run, inside[ranked.sort.order]
+    weight, values = weights[sort.order], sort.values
+    into = np.add.reduceat(weight * chosen, sort.starts)
     m, n = int(into.sum()), int(by_run.sum() - into.sum())
     with np.errstate(invalid="ignore"):  # scaled so that squares neither underflow nor overflow
         values = np.nan_to_num(values / np.abs(values[[0, -1]]).max())
@@ -242,14 +416,13 @@ def p_values(rows: NDArray[np.void], clustered: bool) -> tuple[Floats, Floats]:
     log10_p : float64 array
         Their log10, which stays finite if p underflows.
     """
-    m, n = rows["positives"], rows["negatives"]
-    if not clustered:
-        return mann_whitney(rows["sums"], m, m + n, rows["ties"], rows["jump"])
     with np.errstate(divide="ignore", invalid="ignore"):
-        half = (m + n + 1 - rows["ties"] / ((m + n) * (m + n - 1))) / (12 * m * n)
-        away = np.fmax(np.abs(rows["auc"] - 0.5) - rows["jump"] / (2 * m * n), 0)
+        away = np.abs(rows["excess"]) - rows["jump"] / 2
+        sd = np.sqrt(rows["spread"])
+        if not clustered:
+            return normal_test(np.where(sd > 0, away / sd, np.nan))
         enough = (rows["units_in"] > 1) & (rows["units_out"] > 1)
-        t = np.where(enough, away / np.sqrt(half * rows["added"]), np.nan)
+        t = np.where(enough, np.fmax(away, 0) / (sd * np.sqrt(rows["added"])), np.nan)
     return cluster_test(t, rows["units"] - 1)
 
 
@@ -277,7 +450,7 @@ def p_gains(rows: NDArray[np.void], clustered: bool) -> Floats:
     """
     variance = np.fmax(rows["gain_variance"], rows["gain_idle_variance"])
     with np.errstate(divide="ignore", invalid="ignore"):
-        step = rows["jump"] / (2 * rows["positives"] * rows["negatives"])
+        step = rows["jump"] / (2 * rows["pairs"])
         gain = rows["gain"] - np.fmax(rows["gain_idle"], 0) - step
     p = gain_test(np.where(rows["gain"] == 0, 0, gain), variance, rows["gain_units"])
     p = np.where(rows["gain_count"] < FEWEST_POSITIVES, np.nan, p)

@@ -39,6 +39,7 @@ def measure_formulas(
     codes: Sequence[Sequence[Sequence[Code]]],
     searcher: Searcher,
     clusters: Ints | None,
+    strata: Ints | None = None,
 ) -> list[list[NDArray[np.void]]]:
     """Measure formulas on the samples of ``searcher.groups``.
 
@@ -54,6 +55,8 @@ def measure_formulas(
         The search that found the formulas, with the groups to measure on.
     clusters : int64 array of shape (n_rows,) or None
         The cluster of each row; None means independent samples.
+    strata : int64 array of shape (n_rows,) or None, default None
+        The stratum of each row, within which samples are compared; None means a single stratum.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def measure_formulas(
 
     return [
         [
-            measure(block[:, j], inside(chosen), weights, clusters, direction == "low")
+            measure(block[:, j], inside(chosen), weights, clusters, direction == "low", strata)
             for direction, chosen in zip(searcher.directions, codes[j], strict=True)
         ]
         for j in range(len(columns))
@@ -90,6 +93,7 @@ def cross_fit(
     searcher: Searcher,
     fold: Ints,
     clusters: Ints | None,
+    strata: Ints | None = None,
 ) -> NDArray[np.void]:
     """Search without each fold in turn and measure the formula found on that fold.
 
@@ -107,6 +111,8 @@ def cross_fit(
         The fold of each row.
     clusters : int64 array of shape (n_rows,) or None
         The cluster of each row; None means independent samples.
+    strata : int64 array of shape (n_rows,) or None, default None
+        The stratum of each row, within which samples are compared; None means a single stratum.
 
     Returns
     -------
@@ -121,7 +127,7 @@ def cross_fit(
     each = np.full((n_folds, len(columns), len(searcher.directions)), np.nan, MEASURED)
     for k, weighed in enumerate(searcher.score.reweigh(raw, groups, trained)):
         out = np.flatnonzero(fold == k)
-        out_clusters = None if clusters is None else clusters[out]
+        parts = [None if each is None else each[out] for each in (clusters, strata)]
         for d, found in enumerate(_reweighted(searcher, trained[k])(weighed.sums)):
             for j in range(len(columns)):
                 code, row = found.code(j), each[k, j, d]
@@ -129,7 +135,7 @@ def cross_fit(
                 if code[0]:
                     inside = extension(code, groups)[groups.row_groups[out]]
                     low = searcher.directions[d] == "low"
-                    one = measure(block[out, j], inside[np.newaxis], weights[out], out_clusters, low)[0]
+                    one = measure(block[out, j], inside[np.newaxis], weights[out], parts[0], low, parts[1])[0]
                     for name in MEASURES.names or ():
                         row[name] = one[name]
     mean = np.full(each.shape[1:], np.nan, MEASURED)

@@ -16,20 +16,30 @@ Ints = NDArray[np.int64]
 _SPLIT, _BOOTSTRAP = 1, 2  # streams of random numbers
 
 
-def _shuffled(row_groups: Ints, clusters: Ints | None, seed: int) -> tuple[Ints, Ints, np.random.Generator]:
-    """Clusters in random order, but adjacent if their first samples have equal concepts; and each row's cluster."""
+def _shuffled(
+    row_groups: Ints, clusters: Ints | None, seed: int, strata: Ints | None
+) -> tuple[Ints, Ints, np.random.Generator]:
+    """Clusters in random order, but adjacent if their first samples have equal concepts; and each row's cluster.
+
+    Among those of equal concepts, clusters are adjacent if their first samples are of one stratum.
+    """
     rng = np.random.default_rng([_SPLIT, seed])
     of_row = np.arange(len(row_groups)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     first = np.unique(of_row, return_index=True)[1]
     place = rng.permutation(int(row_groups.max()) + 1)  # groups are numbered by appearance, which may carry meaning
-    return np.lexsort((rng.random(len(first)), place[row_groups[first]])), of_row, rng
+    keys = [rng.random(len(first)), place[row_groups[first]]]
+    if strata is not None:
+        keys.insert(1, rng.permutation(int(strata.max()) + 1)[strata[first]])
+    return np.lexsort(keys), of_row, rng
 
 
-def hold_out(row_groups: Ints, clusters: Ints | None, share: float, seed: int) -> NDArray[np.bool_]:
+def hold_out(
+    row_groups: Ints, clusters: Ints | None, share: float, seed: int, strata: Ints | None = None
+) -> NDArray[np.bool_]:
     """Choose a share of the samples to hold out.
 
-    The choice is stratified: of the samples with equal concepts, the share is as close to ``share`` as whole samples
-    (or clusters, by their first sample) allow.
+    The choice is stratified: of the samples with equal concepts, and of those of a stratum among them, the share is as
+    close to ``share`` as whole samples (or clusters, by their first sample) allow.
 
     Parameters
     ----------
@@ -41,6 +51,8 @@ def hold_out(row_groups: Ints, clusters: Ints | None, share: float, seed: int) -
         The share to hold out, between 0 and 1.
     seed : int
         The seed of the random numbers.
+    strata : int64 array of shape (n_rows,) or None, default None
+        The stratum of each row; None means a single stratum.
 
     Returns
     -------
@@ -52,7 +64,7 @@ def hold_out(row_groups: Ints, clusters: Ints | None, share: float, seed: int) -
     OptionError
         If a part would be empty.
     """
-    order, of_row, rng = _shuffled(row_groups, clusters, seed)
+    order, of_row, rng = _shuffled(row_groups, clusters, seed, strata)
     steps = np.floor(np.arange(len(order) + 1) * share + rng.random())
     held_out = np.zeros(len(order), np.bool_)
     held_out[order] = np.diff(steps) > 0
@@ -62,7 +74,7 @@ def hold_out(row_groups: Ints, clusters: Ints | None, share: float, seed: int) -
     return np.asarray(held_out[of_row])
 
 
-def into_folds(row_groups: Ints, clusters: Ints | None, n_folds: int, seed: int) -> Ints:
+def into_folds(row_groups: Ints, clusters: Ints | None, n_folds: int, seed: int, strata: Ints | None = None) -> Ints:
     """Assign samples or whole clusters to folds, stratified as in ``hold_out``.
 
     Parameters
@@ -75,6 +87,8 @@ def into_folds(row_groups: Ints, clusters: Ints | None, n_folds: int, seed: int)
         The number of folds.
     seed : int
         The seed of the random numbers.
+    strata : int64 array of shape (n_rows,) or None, default None
+        The stratum of each row; None means a single stratum.
 
     Returns
     -------
@@ -86,7 +100,7 @@ def into_folds(row_groups: Ints, clusters: Ints | None, n_folds: int, seed: int)
     OptionError
         If there are fewer samples or clusters than folds.
     """
-    order, of_row, _ = _shuffled(row_groups, clusters, seed)
+    order, of_row, _ = _shuffled(row_groups, clusters, seed, strata)
     if len(order) < n_folds:
         unit = "samples" if clusters is None else "clusters"
         raise OptionError(f"folds={n_folds} must not exceed the number of {unit}, {len(order)}")
