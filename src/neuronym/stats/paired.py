@@ -33,8 +33,15 @@ class Pairs:
     inside: Any
     outside: Any
 
+    @property
+    def n_samples(self) -> int:
+        """The number of samples in pairs."""
+        return int(self.inside.nnz + self.outside.nnz)
+
     @classmethod
-    def of(cls, inside: NDArray[np.bool_], clusters: NDArray[np.int64] | None) -> Pairs:
+    def of(
+        cls, inside: NDArray[np.bool_], clusters: NDArray[np.int64] | None, strata: NDArray[np.int64] | None = None
+    ) -> Pairs:
         """Pair the samples of each cluster inside with those outside.
 
         Parameters
@@ -43,26 +50,33 @@ class Pairs:
             Which samples are inside the formula.
         clusters : int64 array of shape (n_samples,) or None
             The cluster of each sample; without clusters there are no pairs.
+        strata : int64 array of shape (n_samples,) or None, default None
+            The stratum of each sample: only samples of one stratum are paired. None means a single stratum.
 
         Returns
         -------
         Pairs
-            One pair per cluster with samples on both sides; several samples on a side count by their mean.
+            One pair per cluster with samples on both sides; several samples on a side count by their mean, and so do
+            the strata in which the cluster has both.
         """
         from scipy.sparse import csr_array
 
         n_rows = len(inside)
         if clusters is None:
             return cls(csr_array((0, n_rows)), csr_array((0, n_rows)))
-        sizes = [np.bincount(clusters[side], minlength=int(clusters.max()) + 1) for side in (inside, ~inside)]
-        both = np.flatnonzero((sizes[0] > 0) & (sizes[1] > 0))
-        place = np.full(len(sizes[0]), -1)
-        place[both] = np.arange(len(both))
+        of_row = np.zeros(n_rows, np.int64) if strata is None else strata
+        codes, part = np.unique(np.stack([clusters, of_row]), axis=1, return_inverse=True)
+        sizes = [np.bincount(part.ravel()[side], minlength=codes.shape[1]) for side in (inside, ~inside)]
+        both = (sizes[0] > 0) & (sizes[1] > 0)
+        _, place, times = np.unique(codes[0, both], return_inverse=True, return_counts=True)
+        pair = np.full(len(both), -1)
+        pair[both] = place
         means = []
         for side, size in zip((inside, ~inside), sizes, strict=True):
-            rows = np.flatnonzero(side & (place[clusters] >= 0))
-            of = clusters[rows]
-            means.append(csr_array((1 / size[of], (place[of], rows)), shape=(len(both), n_rows)))
+            rows = np.flatnonzero(side & both[part.ravel()])
+            of = part.ravel()[rows]
+            shares = 1 / (size[of] * times[pair[of]])
+            means.append(csr_array((shares, (pair[of], rows)), shape=(len(times), n_rows)))
         return cls(*means)
 
     def __len__(self) -> int:

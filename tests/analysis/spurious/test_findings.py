@@ -123,7 +123,10 @@ def test_a_suspect_is_compared_with_samples_that_show_the_same_of_the_others():
     both = find_spurious(taken, shown, names=["a", "b"], suspects=["a", "b"], outputs=True)
     own = both.neurons[both.neurons["suspect"] == "a"].set_index("neuron")
     alone = find_spurious(taken.take(range(2 * n)), shown[: 2 * n], names=["a", "b"], suspects="a", outputs=True)
-    assert own.drop(columns="q").equals(alone.neurons.set_index("neuron").drop(columns="q"))
+    without = ["q", "left_out"]
+    assert own.drop(columns=without).equals(alone.neurons.set_index("neuron").drop(columns=without))
+    assert set(own["left_out"]) == {n}
+    assert "a: 40 pairs; 40 samples left out, since no sample with the same other suspects differs in this" in str(both)
     assert own.loc[1, "auc"] == pytest.approx(0.5, abs=0.1)
     classes = both.classes[both.classes["suspect"] == "a"].reset_index(drop=True)
     assert classes.equals(alone.classes)
@@ -368,9 +371,9 @@ def test_the_command_alters_photos_runs_the_model_and_compares(photos, tmp_path,
     assert (code, "'found' exists" in err) == (2, True)
     # The same, by hand, gives the same.
     save_concepts(overlay("photos", Border(colour="white"), name="frame").concepts(shown), tmp_path / "all.parquet")
-    code, out, err = command("spurious", "found/acts.zarr", "all.parquet", "--suspects", "frame,even", "--json", "-q")
+    code, out, err = command("spurious", "found/acts.zarr", "all.parquet", "--suspects", "frame", "--json", "-q")
     assert code == 0
-    code, out, err = command("spurious", "found/acts.zarr", "all.parquet", "--suspects", "frame,even", "--json")
+    code, out, err = command("spurious", "found/acts.zarr", "all.parquet", "--suspects", "frame", "--json")
     by_hand = [row for row in json.loads(out)["neurons"] if row["suspect"] == "frame"]
     saved = pd.read_csv(tmp_path / "found" / "neurons.csv")
     assert [row["auc"] for row in by_hand] == saved["auc"].tolist()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuronym._util.messages import warn
 from neuronym._util.parallel import progress_bar
 from neuronym.data.activations import Activations
 from neuronym.data.groups import SampleGroups
@@ -38,9 +39,10 @@ class SuspectComparison:
         The suspect concepts.
     inside : bool array of shape (n_suspects, n_rows)
         The samples that have each suspect.
+    patterns : int64 array of shape (n_suspects, n_rows)
+        The pattern of the other suspects that each sample has: samples are compared within equal patterns.
     compared : bool array of shape (n_suspects, n_rows)
-        The samples that enter the comparison: those for which some sample of the other kind agrees on the other
-        suspects.
+        The samples that enter the comparison: those with a pattern in which the suspect differs.
     groups : SampleGroups
         The groups of equal samples, through which activations are read.
     clusters : int64 array of shape (n_rows,), optional
@@ -51,6 +53,7 @@ class SuspectComparison:
 
     suspects: Sequence[str]
     inside: Bools
+    patterns: NDArray[np.int64]
     compared: Bools
     groups: SampleGroups
     clusters: NDArray[np.int64] | None
@@ -59,37 +62,31 @@ class SuspectComparison:
     @classmethod
     def of(cls, aligned: Aligned, suspects: Sequence[str], paired: bool | None) -> SuspectComparison:
         """Find the samples to compare, and the pairs among them."""
-        matched, groups, clusters = aligned.searched, aligned.groups, aligned.clusters
-        for suspect in suspects:
-            aligned.shown.index(suspect)  # raises with the nearest names
-            if suspect not in matched:
+        inside = np.stack([aligned.shown[suspect] for suspect in suspects])  # raises with the nearest names
+        for suspect, members in zip(suspects, inside, strict=True):
+            if members.all() or not members.any():
                 raise ConceptsError(
                     f"no sample or every sample with activations has the suspect {suspect!r}: a comparison needs "
                     "samples with it and without it"
                 )
-        inside = np.stack([matched[suspect] for suspect in suspects])
-        compared, pairs = np.ones_like(inside), []
-        for k, suspect in enumerate(suspects):
-            others = np.unique(np.delete(inside, k, axis=0), axis=1, return_inverse=True)[1].ravel()
-            both = np.intersect1d(others[inside[k]], others[~inside[k]])
-            compared[k] = np.isin(others, both)
-            if not len(both):
-                raise ConceptsError(
-                    f"suspect {suspect!r} never differs between samples that agree on the other suspects: test it on "
-                    "its own"
-                )
-            pair_group = None
-            if paired is not False and clusters is not None:  # a partner agrees on the other suspects
-                pair_group = np.unique(np.stack([clusters, others]), axis=1, return_inverse=True)[1].ravel()
-            pairs.append(Pairs.of(inside[k], pair_group))
-            if paired and len(pairs[k]) < FEWEST:
+        patterns, compared = np.zeros(inside.shape, np.int64), np.zeros_like(inside)
+        for k, members in enumerate(inside):
+            others = np.delete(inside, k, axis=0)
+            patterns[k] = np.unique(others, axis=1, return_inverse=True)[1].ravel()
+            both = np.intersect1d(patterns[k][members], patterns[k][~members])
+            compared[k] = np.isin(patterns[k], both)
+        kept = _kept(suspects, compared)
+        pairs = []
+        for k in kept:
+            found = Pairs.of(inside[k], None if paired is False else aligned.clusters, patterns[k])
+            if paired and len(found) < FEWEST:
                 raise OptionError(
-                    f"suspect {suspect!r} has {len(pairs[k])} pairs and at least {FEWEST} are needed: give clusters "
+                    f"suspect {suspects[k]!r} has {len(found)} pairs and at least {FEWEST} are needed: give clusters "
                     "of samples with it and without it, as overlay makes them, or leave out paired=True (--paired)"
                 )
-            if len(pairs[k]) < FEWEST:
-                pairs[k] = Pairs.of(inside[k], None)
-        return cls(suspects, inside, compared, groups, clusters, pairs)
+            pairs.append(found if len(found) >= FEWEST else Pairs.of(inside[k], None))
+        named = [suspects[k] for k in kept]
+        return cls(named, inside[kept], patterns[kept], compared[kept], aligned.groups, aligned.clusters, pairs)
 
     def neuron_tables(
         self, activations: Activations, columns: NDArray[np.intp], permutations: int, seed: int, progress: bool
@@ -103,7 +100,13 @@ class SuspectComparison:
         tables = []
         for k, suspect in enumerate(self.suspects):
             statistics = {name: np.concatenate([part[k][name] for part in parts]) for name in parts[0][k]}
-            tables.append(_table(suspect, [activations.names[j] for j in columns], statistics, len(self.pairs[k])))
+            compared, pairs = self.compared[k], self.pairs[k]
+            counts = {
+                "pairs": len(pairs),
+                "unpaired": int(compared.sum()) - pairs.n_samples,
+                "left_out": int((~compared).sum()),
+            }
+            tables.append(_table(suspect, [activations.names[j] for j in columns], statistics, counts))
         return tables
 
     def _compare_block(self, block: AnyArray, permutations: int, seed: int) -> list[dict[str, Floats]]:
@@ -115,9 +118,11 @@ class SuspectComparison:
     def _compare(self, k: int, values: AnyArray, permutations: int, seed: int) -> dict[str, Floats]:
         """Compute the statistics of a block of neurons for the suspect k."""
         compared, pairs = self.compared[k], self.pairs[k]
-        inside, block = self.inside[k][compared], values[compared]
+        inside, block, patterns = self.inside[k][compared], values[compared], self.patterns[k][compared]
         ones, clusters = np.ones(len(block), np.int64), None if self.clusters is None else self.clusters[compared]
-        rows = np.concatenate([measure(column, inside[np.newaxis], ones, clusters) for column in block.T])
+        rows = np.concatenate(
+            [measure(column, inside[np.newaxis], ones, clusters, False, patterns) for column in block.T]
+        )
         interval = confidence_intervals(rows, clusters is not None)
         outside = block[~inside].astype(np.float64)
         statistics = {"auc": rows["auc"], "auc_low": interval[0], "auc_high": interval[1]}
@@ -129,7 +134,8 @@ class SuspectComparison:
             p, log10_p = signed_rank(differences)
             statistics["p_flip"] = sign_flips(differences, permutations, seed) if permutations else unknown
         else:
-            statistics["change"] = block[inside].astype(np.float64).mean(axis=0) - outside.mean(axis=0)
+            without, with_suspect = _within(inside, patterns)
+            statistics["change"] = with_suspect @ block.astype(np.float64) - without @ block.astype(np.float64)
             p, log10_p = p_values(rows, self.clusters is not None)
             statistics |= {"rises": unknown, "p_flip": unknown}
         sd = outside.std(axis=0)
@@ -156,16 +162,19 @@ class SuspectComparison:
 
         inside, pairs = self.inside[k], self.pairs[k]
         if len(pairs):
-            means = [pairs.means(numbers) for numbers in shares]
+            before_after = [pairs.means(numbers) for numbers in shares]
+            means = [(before.mean(axis=0), after.mean(axis=0)) for before, after in before_after]
             error, units = pairs.differences(logits).std(axis=0, ddof=1) / np.sqrt(len(pairs)), len(pairs)
         else:
-            without, with_suspect = self.compared[k] & ~inside, self.compared[k] & inside
-            means = [(x[without], x[with_suspect]) for x in shares]
-            error, units = _standard_error(logits, [without, with_suspect], self.clusters)
+            compared, patterns = self.compared[k], self.patterns[k][self.compared[k]]
+            clusters = None if self.clusters is None else self.clusters[compared]
+            weights = _within(inside[compared], patterns)
+            means = [(weights[0] @ x[compared], weights[1] @ x[compared]) for x in shares]
+            error, units = _standard_error(logits[compared], inside[compared], patterns, clusters)
         half = (stdtrit(units - 1, 0.975) if units > 1 else np.nan) * error
         columns = {"change_low": table["change"] - half, "change_high": table["change"] + half}
         for name, (before, after) in zip(("probability", "predicted"), means, strict=True):
-            columns |= {f"{name}_before": before.mean(axis=0), f"{name}_after": after.mean(axis=0)}
+            columns |= {f"{name}_before": before, f"{name}_after": after}
         if names:
             table["name"] = [names.get(neuron, "") for neuron in table["neuron"]]
         table = table.rename(columns={"neuron": "class"}).assign(**columns)
@@ -175,25 +184,72 @@ class SuspectComparison:
         return table[kept].sort_values("change", ascending=False, kind="stable", ignore_index=True)
 
 
-def _standard_error(values: Floats, samples: Sequence[Bools], clusters: NDArray[np.int64] | None) -> tuple[Floats, int]:
-    """Return the standard error of a difference of two means, and the number of units of the smaller set.
+def _kept(suspects: Sequence[str], compared: Bools) -> NDArray[np.intp]:
+    """The places of the suspects that can be compared; warn of the others, or raise an error if there is none."""
+    lost = [suspect for suspect, samples in zip(suspects, compared, strict=True) if not samples.any()]
+    reason = "never differs between samples that agree on the other suspects"
+    if len(lost) == len(suspects):
+        raise ConceptsError(f"suspect {lost[0]!r} {reason}: test it on its own")
+    for suspect in lost:
+        warn(f"suspect {suspect!r} {reason}, so there are no numbers for it: test it on its own")
+    return np.flatnonzero(compared.any(axis=1))
 
-    Each cluster is one unit. The variance of a mean is that of its clusters' sums, times n / (n − 1) for n clusters;
-    twice the covariance is subtracted for clusters with samples in both sets.
+
+def _strata(inside: Bools, patterns: NDArray[np.int64]) -> tuple[NDArray[np.intp], list[NDArray[np.int64]], Floats]:
+    """The stratum of each sample, the numbers without and with the suspect, and van Elteren's share, of each."""
+    stratum = np.unique(patterns, return_inverse=True)[1]
+    numbers = [np.bincount(stratum[side], minlength=int(stratum.max()) + 1) for side in (~inside, inside)]
+    weight = numbers[0] * numbers[1] / (numbers[0] + numbers[1] + 1)
+    return stratum, numbers, weight / weight.sum()
+
+
+def _within(inside: Bools, patterns: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """What each sample counts in the means without and with the suspect, whose difference is within patterns.
+
+    The difference of each pattern counts as its AUC does, by van Elteren's weights.
+    """
+    stratum, numbers, share = _strata(inside, patterns)
+    without, with_suspect = (
+        np.where(side, (share / of_side)[stratum], 0) for side, of_side in zip((~inside, inside), numbers, strict=True)
+    )
+    return without, with_suspect
+
+
+def _standard_error(
+    values: Floats, inside: Bools, patterns: NDArray[np.int64], clusters: NDArray[np.int64] | None
+) -> tuple[Floats, int]:
+    """Return the standard error of a difference of means within patterns, and the number of units of the smaller side.
+
+    Each cluster is one unit. The variance is that of the units' sums, times n / (n − 1) for the n units of a side of a
+    pattern. A pattern with a single unit on a side is compared with the other patterns.
     """
     from scipy.sparse import csr_array
 
+    stratum, _, share = _strata(inside, patterns)
     unit = np.arange(len(values)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
-    n_units, sums, counts = int(unit.max()) + 1, [], []
-    for mask in samples:
-        rows = np.flatnonzero(mask)
-        share = np.full(len(rows), 1 / len(rows))
-        centred = values[rows] - values[rows].mean(axis=0)
-        sums.append(csr_array((share, (unit[rows], np.arange(len(rows)))), shape=(n_units, len(rows))) @ centred)
-        counts.append(len(np.unique(unit[rows])))
-    variance = sum((of_units**2).sum(axis=0) * n / max(n - 1, 1) for of_units, n in zip(sums, counts, strict=True))
-    error: Floats = np.sqrt(np.maximum(variance - 2 * (sums[0] * sums[1]).sum(axis=0), 0))
-    return error, min(counts)
+    codes, part = np.unique(unit * len(share) + stratum, return_inverse=True)
+    own, rows = codes % len(share), np.arange(len(values))
+    sums, difference = np.zeros((len(codes), values.shape[1])), np.zeros((len(share), values.shape[1]))
+    present, numbers = [], []
+    for side, weight, sign in zip((~inside, inside), _within(inside, patterns), (-1, 1), strict=True):
+        averaged = csr_array((weight / share[stratum], (stratum, rows)), shape=(len(share), len(rows)))
+        mean = np.asarray(averaged @ values)
+        difference += sign * mean
+        present.append(np.bincount(part[side], minlength=len(codes)) > 0)
+        numbers.append(np.bincount(own[present[-1]], minlength=len(share)))
+        n = numbers[-1][stratum]
+        scaled = sign * weight * np.sqrt(n / np.maximum(n - 1, 1))
+        by_part = csr_array((scaled, (part, rows)), shape=(len(codes), len(rows)))
+        sums += np.asarray(by_part @ (values - mean[stratum]))
+    single = np.minimum(*numbers) == 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        alone = (share / (1 - share))[:, np.newaxis] * (difference - share @ difference)
+    lone = single[own] & np.where((numbers[0] == 1)[own], *present)
+    sums = np.where(lone[:, np.newaxis], alone[own], np.where(single[own][:, np.newaxis], 0, sums))
+    of_unit = csr_array((np.ones(len(codes)), (codes // len(share), np.arange(len(codes)))))
+    freedom = min(int((of_side - 1)[~single].sum()) for of_side in numbers) + max(int(single.sum()) - 1, 0)
+    error: Floats = np.sqrt((np.asarray(of_unit @ sums) ** 2).sum(axis=0))
+    return error, freedom + 1
 
 
 def _ranks(values: ArrayLike) -> NDArray[np.int64]:
@@ -204,11 +260,14 @@ def _ranks(values: ArrayLike) -> NDArray[np.int64]:
     return ranks
 
 
-def _table(suspect: str, neurons: Sequence[Name], statistics: Mapping[str, Floats], n_pairs: int) -> pd.DataFrame:
+def _table(
+    suspect: str, neurons: Sequence[Name], statistics: Mapping[str, Floats], counts: Mapping[str, int]
+) -> pd.DataFrame:
     """Make a table with one row per neuron, the highest AUC first; its index is the position of the neuron."""
     import pandas as pd
 
     table = pd.DataFrame({"suspect": suspect, "neuron": pd.Series(list(neurons), dtype=object), **statistics})
-    table["pairs"], table["rank"], table["q"] = n_pairs, _ranks(table["auc"]), benjamini_hochberg(table["p"])
-    order = ("suspect", "neuron", "rank", "auc", "auc_low", "auc_high", "change", "change_sd", "rises", "pairs")
-    return table[[*order, "p", "log10_p", "p_flip", "q"]].sort_values("rank")
+    table = table.assign(**counts)
+    table["rank"], table["q"] = _ranks(table["auc"]), benjamini_hochberg(table["p"])
+    order = ("suspect", "neuron", "rank", "auc", "auc_low", "auc_high", "change", "change_sd", "rises")
+    return table[[*order, *counts, "p", "log10_p", "p_flip", "q"]].sort_values("rank")

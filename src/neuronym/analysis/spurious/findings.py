@@ -17,7 +17,7 @@ from neuronym import inputs
 from neuronym._util.characters import ESCAPED, from_spreadsheet
 from neuronym._util.files import reading, writing_together
 from neuronym._util.limits import PERMUTATIONS, check_most
-from neuronym._util.messages import no_such, some
+from neuronym._util.messages import counted, no_such, some
 from neuronym.analysis.spurious.comparison import SuspectComparison
 from neuronym.data.activations import Activations, as_name
 from neuronym.data.labelled import inverted
@@ -45,8 +45,10 @@ class Findings:
         AUC); ``auc`` with its 95% interval ``auc_low, auc_high``; ``change``, the mean difference in activation,
         within pairs if there are any and otherwise between samples with and without the suspect; ``change_sd``, the
         same in standard deviations of the samples without it; ``rises``, the share of pairs in which the activation
-        rises, ties counted one half; ``pairs``, their number; ``p`` and ``log10_p`` of Wilcoxon's signed-rank test if
-        there are pairs, and otherwise of the Mann-Whitney test; ``p_flip`` of the sign-flip permutation test; and
+        rises, ties counted one half; ``pairs``, their number; ``unpaired``, the number of samples that only the AUC
+        compares; ``left_out``, the number of those that nothing compares, since no sample with the same other suspects
+        differs in this one; ``p`` and ``log10_p`` of Wilcoxon's signed-rank test if there are pairs, and otherwise of
+        the Mann-Whitney test, or van Elteren's with several suspects; ``p_flip`` of the sign-flip permutation test; and
         ``q``, p adjusted over the neurons of the layer by Benjamini and Hochberg.
     classes : DataFrame, optional
         One row per suspect and class, with the highest change first: ``class``, and its ``name`` if names are given;
@@ -63,8 +65,7 @@ class Findings:
 
     def _sections(self) -> Iterator[str]:
         for suspect, of_suspect in self.neurons.groupby("suspect", sort=False):
-            n_pairs = int(of_suspect["pairs"].iloc[0])
-            yield f"{suspect}: " + (f"{n_pairs} pairs" if n_pairs else "no pairs; samples are compared unpaired")
+            yield f"{suspect}: {_compared(of_suspect.iloc[0])}"
             for layer, table in (
                 of_suspect.groupby("layer", sort=False) if "layer" in of_suspect else [("", of_suspect)]
             ):
@@ -74,8 +75,9 @@ class Findings:
                 yield f"{heading}\n{_table_text(ends, _NEURONS)}"
             if self.classes is not None:
                 classes = self.classes[self.classes["suspect"] == suspect]
-                yield "classes that gain most\n" + _table_text(classes.head(10), _CLASSES)
-                yield "classes that lose most\n" + _table_text(classes.tail(5).iloc[::-1], _CLASSES)
+                gain, lose = classes[classes["change"] > 0], classes[classes["change"] < 0]
+                yield _classes_text("gain", gain.head(10))
+                yield _classes_text("lose", lose.tail(5).iloc[::-1])
 
     def save(self, folder: PathLike, *, overwrite: bool = False, spreadsheet: bool = False) -> None:
         """Save the tables as ``neurons.csv`` and ``classes.csv`` in an existing folder.
@@ -115,7 +117,8 @@ _NEURONS = ("neuron", "rank", "auc", "auc_low", "auc_high", "change", "change_sd
 _NAMED = ("suspect", "layer", "neuron", "class", "name")  # columns of text
 _NUMBERS = (
     "rank", "auc", "auc_low", "auc_high", "change", "change_low", "change_high", "change_sd", "rises", "pairs",
-    "probability_before", "probability_after", "predicted_before", "predicted_after", "p", "log10_p", "p_flip", "q",
+    "unpaired", "left_out", "probability_before", "probability_after", "predicted_before", "predicted_after", "p",
+    "log10_p", "p_flip", "q",
 )  # fmt: skip
 _CLASSES = ("class", "name", "change", "change_low", "change_high", "rises", "predicted_before", "predicted_after", "q")
 
@@ -179,6 +182,26 @@ def _problem(table: pd.DataFrame, key: str) -> str | None:
     return None
 
 
+def _compared(row: pd.Series[Any]) -> str:
+    """Say which samples were compared for a suspect, from one row of its table."""
+    told = f"{int(row['pairs'])} pairs" if row["pairs"] else "no pairs; samples are compared unpaired"
+    if row["pairs"] and row.get("unpaired", 0):
+        told += f"; {counted(int(row['unpaired']), 'more sample')} in the AUC alone"
+    if row.get("left_out", 0):
+        told += (
+            f"; {counted(int(row['left_out']), 'sample')} left out, since no sample with the same other suspects "
+            "differs in this one"
+        )
+    return told
+
+
+def _classes_text(verb: str, classes: pd.DataFrame) -> str:
+    """The classes that gain (or lose) most, or that none does."""
+    if not len(classes):
+        return f"no class {verb}s"
+    return f"classes that {verb} most\n{_table_text(classes, _CLASSES)}"
+
+
 def _table_text(table: pd.DataFrame, columns: Sequence[str]) -> str:
     kept = table[[name for name in columns if name in table]].dropna(axis="columns", how="all")
     return shown_table(kept)
@@ -204,7 +227,10 @@ def find_spurious(
 
     If clusters hold samples both with and without the suspect, such as a photo and its altered copy, tests and changes
     compare samples within clusters. Confidence intervals of AUCs treat each cluster as one unit. With several suspects,
-    each is compared only between samples that agree on the others.
+    each is compared only between samples that agree on the others: the AUC, its interval and test are those within
+    equal patterns of the others, with van Elteren's weights (as ``strata`` of ``label``), and so is the change; a pair
+    is of samples of one cluster that agree on the others, and a cluster with such samples in several patterns counts by
+    their mean. Samples with a pattern in which the suspect never differs are left out, and counted.
 
     Parameters
     ----------
@@ -245,9 +271,14 @@ def find_spurious(
     UnknownNameError
         If there is no such concept, or no such layer of outputs.
     ConceptsError
-        If no sample or every sample has a suspect.
+        If no sample or every sample has a suspect, or no suspect differs between samples that agree on the others.
     OptionError
         If ``paired=True`` and there are too few pairs, or an option is out of range.
+
+    Warns
+    -----
+    UserWarning
+        If a suspect never differs between samples that agree on the others: there are no rows for it.
 
     Examples
     --------
