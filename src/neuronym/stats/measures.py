@@ -335,19 +335,20 @@ def _gain(row: np.void, others: np.void, ranked: _Ranked, chosen: Bools, within:
     row["gain_count"] = min(row["gain_count"], others["positives"], others["negatives"])
     parts = None if units is None else units.split(within)
     stratum = ranked.sort.stratum
-    mean, null, added = _null(ranked.ranks, ranked.weight, chosen, 2 * stratum + within, parts)
+    mean, null, added = _null(ranked.ranks, ranked.weight, chosen, 2 * stratum + within, parts, 2)
     m = np.bincount(stratum, ranked.weight * chosen)
     row["gain_idle"] = (mean - ranked.scale @ (m * (m + 1) / 2)) / row["pairs"] - others["auc"]
     row["gain_idle_variance"] = null * added / row["pairs"] ** 2
 
 
 def _null(
-    ranks: Floats, weight: Ints, chosen: Bools, stratum: NDArray[np.intp], units: _Units | None
+    ranks: Floats, weight: Ints, chosen: Bools, stratum: NDArray[np.intp], units: _Units | None, n_sides: int = 1
 ) -> tuple[float, float, float]:
     """The mean and variance of a rank sum if ranks are exchangeable within strata; the factor that clusters add to it.
 
     The factor is the ratio of Σ u² summed by clusters to that by samples, for u = (φ − its mean) · (rank − its mean),
     where the means are those of the other clusters of the stratum: the mean of all would follow a large cluster.
+    Strata are numbered so that s and s + ``n_sides`` are of the same side of a formula.
     """
     total, k, rank_sum = (np.bincount(stratum, values) for values in (weight, weight * chosen, weight * ranks))
     mean = rank_sum / np.maximum(total, 1)
@@ -366,9 +367,24 @@ def _null(
     of_part = np.minimum(units.stratum, len(total) - 1)  # parts without samples may be of strata beyond the last
     rest = np.where(own < total[of_part], total[of_part] - own, np.inf)  # a part that is the stratum has no others
     phi_mean, rank_mean = (k[of_part] - inner) / rest, -outer / rest
-    parts = both - phi_mean * outer - rank_mean * inner + own * phi_mean * rank_mean
+    within = both - inner * outer / np.maximum(own, 1)  # what samples add that differ from the mean of their part
+    between = both - phi_mean * outer - rank_mean * inner + own * phi_mean * rank_mean - within
+    parts = within + between * _shrink(units, own > 0, n_sides)
     sums = units.by_cluster(np.where(moving[of_part] & (own > 0), parts, 0))
     return centre, variance, float(sums @ sums) / single
+
+
+def _shrink(units: _Units, used: Bools, n_sides: int) -> Floats:
+    """What the mean of each part adds to a rank sum is multiplied by this, since comparing with others spreads it.
+
+    Where k clusters are equal, the square of what they contribute, each compared with the others, is (k / (k − 1))³
+    times too large. That is little for all clusters, but 8 times for 2 in a stratum, so it is made that of all.
+    """
+    side, strata = units.stratum % n_sides, np.bincount(units.stratum[used], minlength=int(units.stratum.max()) + 1)
+    pairs = np.unique(np.stack([side[used], units.cluster[used]]), axis=1)
+    k, every = strata[units.stratum], np.bincount(pairs[0], minlength=n_sides)[side]
+    shares = (k - 1) / np.maximum(k, 1) / np.maximum((every - 1) / np.maximum(every, 1), 0.5)
+    return np.asarray(np.where(k > 1, np.maximum(shares, 0), 1) ** 1.5)
 
 
 def _effects(row: np.void, ranked: _Ranked, weights: Ints, inside: Bools) -> None:
