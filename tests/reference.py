@@ -246,17 +246,18 @@ def added_by_clusters(activations, inside, clusters):
     return by_cluster / (((inside - inside.mean()) * (ranks - ranks.mean())) ** 2).sum()
 
 
-def idle_gain(activations, before, after):
+def idle_gain(activations, before, after, strata=None):
     """Mean and variance of the gain if activations are shuffled inside ``before``, and outside, over all shuffles."""
     from itertools import permutations
 
-    into, out = np.flatnonzero(before), np.flatnonzero(~before)
-    old, aucs = auc_by_pairs(activations, before), []
-    for one in permutations(into):
-        for other in permutations(out):
-            shuffled = activations.copy()
-            shuffled[into], shuffled[out] = activations[list(one)], activations[list(other)]
-            aucs.append(float(auc_by_pairs(shuffled, after) - old))
+    strata = np.zeros(len(activations), int) if strata is None else strata
+    cells = [np.flatnonzero((strata == s) & side) for s in sorted(set(strata)) for side in (before, ~before)]
+    old, aucs = stratified_auc(activations, before, strata), []
+    for orders in product(*(permutations(cell) for cell in cells)):
+        shuffled = activations.copy()
+        for cell, order in zip(cells, orders, strict=True):
+            shuffled[cell] = activations[list(order)]
+        aucs.append(float(stratified_auc(shuffled, after, strata) - old))
     return np.mean(aucs), np.var(aucs)
 
 
@@ -284,3 +285,90 @@ def newcombe(auc, m, n, z):
 
     low = 0.0 if auc == 0 else brentq(distance, 0, auc - 1e-12, xtol=1e-14)
     return low, 1.0 if auc == 1 else brentq(distance, auc + 1e-12, 1, xtol=1e-14)
+
+
+def percentiles(activations, strata):
+    """The midrank / (N + 1) of each sample in its stratum, as exact fractions."""
+    found = []
+    for value, own in zip(activations, strata, strict=True):
+        others = [x for x, stratum in zip(activations, strata, strict=True) if stratum == own]
+        below, equal = sum(x < value for x in others), sum(x == value for x in others)
+        found.append((below + Fraction(equal + 1, 2)) / (len(others) + 1))
+    return found
+
+
+def of_strata(activations, inside, strata):
+    """Samples, AUC and van Elteren's weight of each stratum with both sides."""
+    for stratum in sorted(set(strata)):
+        own = np.flatnonzero(strata == stratum)
+        m, n = int(inside[own].sum()), int((~inside[own]).sum())
+        if m and n:
+            yield own, auc_by_pairs(activations[own], inside[own]), Fraction(m * n, m + n + 1)
+
+
+def stratified_auc(activations, inside, strata):
+    """Σ w A / Σ w over strata, as an exact fraction."""
+    found = list(of_strata(activations, inside, strata))
+    return sum(weight * auc for _, auc, weight in found) / sum(weight for *_, weight in found)
+
+
+def stratified_delong(activations, inside, strata, other=None, clusters=None):
+    """The variance of a stratified AUC, or of its difference to that of another formula, as ``delong``.
+
+    In a stratum with a single unit on a side, that one is compared with the AUC of the other strata.
+    """
+    units = np.arange(len(activations)) if clusters is None else clusters
+    adds = dict.fromkeys(set(units), 0.0)
+    for formula, sign in ((inside, 1), (other, -1)):
+        found = [] if formula is None else list(of_strata(activations, formula, strata))
+        total = sum(weight for *_, weight in found)
+        for own, auc, weight in found:
+            members, factor = formula[own], sign * float(weight / total)
+            sides = [set(units[own][side]) for side in (members, ~members)]
+            lone = [side for side in sides if len(side) == 1]
+            if lone:
+                if weight == total:
+                    return np.nan
+                rest = sum(w * a for o, a, w in found if o[0] != own[0]) / (total - weight)
+                adds[lone[0].pop()] += factor * float(auc - rest)
+                continue
+            share = placements(activations[own], members)[1]
+            for side, names in zip((members, ~members), sides, strict=True):
+                for name in names:
+                    of_unit = side & (units[own] == name)
+                    away = of_unit.sum() / side.sum() * (share[of_unit].mean() - share[side & ~of_unit].mean())
+                    adds[name] += factor * away * np.sqrt((len(names) - 1) / len(names))
+    return sum(value**2 for value in adds.values())
+
+
+def van_elteren(activations, inside, strata):
+    """Σ W / (N + 1) less its mean, its variance and the largest step, from the rank sums W of strata."""
+    from scipy.stats import rankdata
+
+    excess, variances, steps = 0.0, [], []
+    for own, *_ in of_strata(activations, inside, strata):
+        ranks, m, size = rankdata(activations[own]), inside[own].sum(), len(own)
+        excess += ranks[inside[own]].sum() / (size + 1) - m / 2
+        variances.append(m * (size - m) / size * ranks.var(ddof=1) / (size + 1) ** 2)
+        steps.append(np.diff(np.unique(ranks)).max(initial=0) / (size + 1))
+    total = sum(variances)
+    return excess, total, np.average(steps, weights=variances) if total else 0.0
+
+
+def added_by_clusters_within_strata(activations, inside, strata, clusters):
+    """As ``added_by_clusters``, of ranks / (N + 1): means of parts of k clusters are shrunk as if all were there."""
+    from scipy.stats import rankdata
+
+    every = (len(set(clusters)) - 1) / len(set(clusters))
+    sums, single = dict.fromkeys(clusters, 0.0), 0.0
+    for own, *_ in of_strata(activations, inside, strata):
+        phi, ranks, unit = inside[own].astype(float), rankdata(activations[own]) / (len(own) + 1), clusters[own]
+        single += (((phi - phi.mean()) * (ranks - ranks.mean())) ** 2).sum()
+        k = len(set(unit))
+        for name in set(unit):
+            mine = unit == name
+            sums[name] += ((phi[mine] - phi[mine].mean()) * (ranks[mine] - ranks[mine].mean())).sum()
+            if k > 1:
+                between = (phi[mine].mean() - phi[~mine].mean()) * (ranks[mine].mean() - ranks[~mine].mean())
+                sums[name] += mine.sum() * between * (((k - 1) / k) / every) ** 1.5
+    return sum(value**2 for value in sums.values()) / single

@@ -2,13 +2,23 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu, norm, rankdata
 from scipy.stats import t as student
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from neuronym.labeling.evidence import _numbers
-from neuronym.stats import gain_test, measure, p_gains, p_values
-from reference import added_by_clusters, auc_by_pairs, delong, effective_clusters, idle_gain
+from neuronym.stats import confidence_intervals, gain_test, measure, p_gains, p_values
+from reference import (
+    added_by_clusters,
+    added_by_clusters_within_strata,
+    auc_by_pairs,
+    delong,
+    effective_clusters,
+    idle_gain,
+    stratified_auc,
+    stratified_delong,
+    van_elteren,
+)
 
 VALUES = st.integers(-3, 3) | st.floats(-100, 100, width=32)
 SAMPLES = st.lists(st.tuples(VALUES, st.booleans(), st.booleans(), st.integers(0, 4)), min_size=6, max_size=40)
@@ -225,3 +235,135 @@ def test_what_clusters_add_is_that_of_the_slow_reference(samples):
     assert row["sample_variance"] == pytest.approx(delong(values, inside[0]), abs=1e-15)
     gaps = np.diff(np.unique(rankdata(values)))
     assert row["jump"] == gaps.max()
+
+
+STRATIFIED = st.lists(
+    st.tuples(VALUES, st.booleans(), st.booleans(), st.integers(0, 4), st.integers(0, 2)), min_size=6, max_size=40
+)
+
+
+def with_strata(samples):
+    values, one, other, clusters, strata = (np.array(column) for column in zip(*samples, strict=True))
+    inside = np.array([one, other], bool)
+    for members in inside:
+        assume(any(0 < members[strata == s].sum() < (strata == s).sum() for s in set(strata)))
+    return values.astype(float), inside, clusters, strata
+
+
+@settings(deadline=None)
+@given(STRATIFIED)
+def test_within_strata_all_is_that_of_the_slow_reference(samples):
+    values, inside, clusters, strata = with_strata(samples)
+    rows = measure(values, inside, ones(values), strata=strata)
+    for row, members in zip(rows, inside, strict=True):
+        assert row["auc"] == pytest.approx(float(stratified_auc(values, members, strata)), rel=1e-12)
+        assert row["variance"] == pytest.approx(stratified_delong(values, members, strata), abs=1e-14, nan_ok=True)
+        scale = row["pairs"] * (row["auc"] - 0.5)
+        assert row["excess"] == pytest.approx(scale, abs=1e-9)
+        excess, variance, step = van_elteren(values, members, strata)
+        if variance:
+            z = max(abs(excess) - step / 2, 0) / np.sqrt(variance)
+            p = p_values(row, False)[0]
+            assert p == pytest.approx(min(1, 2 * norm.sf(z)), rel=1e-9)
+    assert rows["gain"][1] == rows["auc"][1] - rows["auc"][0]
+    expected = stratified_delong(values, inside[1], strata, inside[0])
+    assert rows["gain_variance"][1] == pytest.approx(expected, abs=1e-14, nan_ok=True)
+    clustered = measure(values, inside, ones(values), clusters, strata=strata)
+    for row, members in zip(clustered, inside, strict=True):
+        expected = stratified_delong(values, members, strata, None, clusters)
+        assert row["variance"] == pytest.approx(expected, abs=1e-14, nan_ok=True)
+        if row["spread"] > 0 and len(set(clusters)) > 1:
+            expected = added_by_clusters_within_strata(values, members, strata, clusters)
+            assert row["added"] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@settings(deadline=None)
+@given(SAMPLES)
+def test_one_stratum_is_as_none_to_the_last_bit(samples):
+    values, inside, clusters = unpacked(samples)
+    for groups in (None, clusters):
+        none = measure(values, inside, ones(values), groups)
+        one = measure(values, inside, ones(values), groups, strata=np.full(len(values), 7))
+        assert none.tobytes() == one.tobytes()
+    plain = p_values(measure(values, inside, ones(values)), False)[0]
+    for p, members in zip(plain, inside, strict=True):
+        if len(set(values)) == len(values):
+            assert p == pytest.approx(mannwhitneyu(values[members], values[~members], method="asymptotic").pvalue)
+
+
+@settings(deadline=None)
+@given(STRATIFIED, st.data())
+def test_strata_may_be_moved_and_turned_and_samples_weighed(samples, data):
+    values, inside, clusters, strata = with_strata(samples)
+    row = measure(values, inside, ones(values), clusters, strata=strata)
+    drawn = data.draw(st.lists(st.integers(1, 3), min_size=len(values), max_size=len(values)))
+    weights = np.array(drawn, np.int64)
+    effects = {"difference", "precision", "recall", "average_precision"}
+    ranked = [name for name in row.dtype.names if name not in effects]
+    moved = measure(2 * values + 512 * strata, inside, ones(values), clusters, strata=9 - strata)
+    turned = measure(-values, inside, ones(values), clusters, strata=strata)
+    low = measure(values, inside, ones(values), clusters, low=True, strata=strata)
+    for name in ranked:
+        assert low[name] == pytest.approx(turned[name], rel=1e-9, abs=1e-12, nan_ok=True), name
+        if len(set(2 * values + 512 * strata)) == len(set(zip(values, strata, strict=True))):  # none is rounded away
+            assert moved[name] == pytest.approx(row[name], rel=1e-9, abs=1e-12, nan_ok=True), name
+    weighted = measure(values, inside, weights, strata=strata)
+    repeated = (np.repeat(array, weights) for array in (values, strata))
+    again, of_row = repeated
+    rows = measure(again, np.repeat(inside, weights, axis=1), ones(again), strata=of_row)
+    for name in row.dtype.names:
+        assert weighted[name] == pytest.approx(rows[name], rel=1e-9, abs=1e-12, nan_ok=True), name
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.tuples(VALUES, st.booleans(), st.booleans(), st.integers(0, 1)), min_size=4, max_size=7))
+def test_what_an_idle_literal_gains_within_strata_is_that_of_all_shuffles(samples):
+    values, one, other, strata = (np.array(column) for column in zip(*samples, strict=True))
+    inside = np.array([one, other], bool)
+    for members in inside:
+        assume(any(0 < members[strata == s].sum() < (strata == s).sum() for s in set(strata)))
+    row = measure(values.astype(float), inside, ones(values), strata=strata)[1]
+    mean, variance = idle_gain(values.astype(float), *inside, strata)
+    assert row["gain_idle"] == pytest.approx(mean, abs=1e-12)
+    assert row["gain_idle_variance"] == pytest.approx(variance, abs=1e-12)
+
+
+def test_strata_without_both_sides_have_no_part_in_the_auc_and_count_for_nothing():
+    rng = np.random.default_rng(0)
+    values, strata = rng.normal(size=90), np.repeat([0, 1, 2], 30)
+    inside = (rng.random(90) < 0.4) & (strata != 1) | (strata == 2)
+    row, alone = (measure(values[:n], inside[np.newaxis, :n], ones(values[:n]), strata=strata[:n])[0] for n in (90, 30))
+    for name in ("auc", "variance", "positives", "negatives", "excess", "spread", "units"):
+        assert row[name] == pytest.approx(alone[name], rel=1e-12), name
+    assert np.isnan(measure(values[30:], inside[np.newaxis, 30:], ones(values[30:]), strata=strata[30:])["auc"])
+
+
+def noise_in_strata(name, rng):
+    """Strata that shift both concepts and activations, with clusters or None."""
+    sizes = {"two": [300, 300], "unequal": [500, *[5] * 60], "pairs": [2] * 120, "zeros": [300, 100]}.get(
+        name, [40] * 8
+    )
+    strata = np.repeat(np.arange(len(sizes)), sizes)
+    clusters = np.arange(len(strata)) // 4 if "clusters" in name else None
+    share = rng.uniform(0.2, 0.7, len(sizes))[strata]
+    shown = rng.random((2, len(strata)))
+    if name == "clusters by concept":
+        shown = shown[:, clusters]
+    values = rng.normal(size=len(strata)) + (0 if clusters is None else rng.normal(size=len(strata))[clusters])
+    inside = shown[0] < share
+    values = np.maximum(values, 1) * (1 + strata) if name == "zeros" else values + 3 * share
+    return values, np.array([inside, inside & (shown[1] < 0.6)]), clusters, strata
+
+
+@pytest.mark.parametrize("name", ["two", "unequal", "pairs", "zeros", "clusters by concept", "clusters by sample"])
+def test_noise_that_follows_strata_is_seldom_significant(name):
+    rng, rows = np.random.default_rng(1), []
+    for _ in range(400):
+        values, inside, clusters, strata = noise_in_strata(name, rng)
+        rows.append(measure(values, inside, ones(values), clusters, strata=strata))
+    rows, clustered = np.array(rows), clusters is not None
+    assert rows["auc"][:, 0].mean() == pytest.approx(0.5, abs=0.01)
+    assert 0.01 < np.mean(p_values(rows[:, 0], clustered)[0] <= 0.05) < 0.08
+    assert np.mean(p_gains(rows[:, 1], clustered) <= 0.05) < 0.08
+    low, high = confidence_intervals(rows[:, 0], clustered)
+    assert np.mean((low <= 0.5) & (high >= 0.5)) > 0.93

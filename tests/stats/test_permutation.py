@@ -313,7 +313,6 @@ def test_a_p_that_cannot_get_small_enough_warns(data):
             r"almost nothing is left to permute: only clusters of equal size trade places, and 2 clusters in 2 classes "
             r"can be arranged in 1 way .* or clusters=False \(--clusters none\) or no permutations",
         ),
-        ({"strata": np.arange(N) % 2}, "strata only restrict permutations: set permutations too"),
         ({"clusters": np.arange(N) % 2}, "clusters only affect permutations, holdout, folds, stability and effects"),
         ({"permutations": np.array([99, 199])}, "permutations must be a whole number of at least 0 or 'auto'"),
         ({"permutations": 99, "clusters": [1, 2]}, "clusters must be one label per sample"),

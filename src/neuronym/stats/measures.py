@@ -211,7 +211,7 @@ def measure(
     sort = _Sorted.of(column, low, strata)
     ranked = _Ranked.of(sort, weights[sort.order])
     units = None if clusters is None else _Units.of(clusters[sort.order], sort.stratum)
-    whole = ranked if strata is None else _Ranked.of(_Sorted.of(column, low), weights)
+    whole = sort if strata is None else _Sorted.of(column, low)
     found = np.full(len(inside), np.nan, MEASURES)
     before: Floats | None = None
     for place, members in enumerate(inside):
@@ -219,7 +219,7 @@ def measure(
         row["first"] = not place
         row["positives"], row["negatives"] = weights @ members, weights @ ~members
         if row["positives"] and row["negatives"]:
-            _effects(row, whole, weights, members)
+            _effects(row, whole, weights[whole.order], members[whole.order])
         adds = _contributions(row, ranked, chosen, units)
         if adds is not None and not place:
             row["gain"], row["gain_variance"] = row["auc"] - 0.5, row["variance"]
@@ -387,11 +387,10 @@ def _shrink(units: _Units, used: Bools, n_sides: int) -> Floats:
     return np.asarray(np.where(k > 1, np.maximum(shares, 0), 1) ** 1.5)
 
 
-def _effects(row: np.void, ranked: _Ranked, weights: Ints, inside: Bools) -> None:
+def _effects(row: np.void, sort: _Sorted, weight: Ints, chosen: Bools) -> None:
     """Fill in the difference of means, and precision and recall over the thresholds between runs."""
-    sort, by_run, chosen = ranked.sort, ranked.by_run, inside[ranked.sort.order]
-    weight, values = weights[sort.order], sort.values
-    into = np.add.reduceat(weight * chosen, sort.starts)
+    values = sort.values
+    by_run, into = (np.add.reduceat(counts, sort.starts) for counts in (weight, weight * chosen))
     m, n = int(into.sum()), int(by_run.sum() - into.sum())
     with np.errstate(invalid="ignore"):  # scaled so that squares neither underflow nor overflow
         values = np.nan_to_num(values / np.abs(values[[0, -1]]).max())
