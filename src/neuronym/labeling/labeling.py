@@ -279,8 +279,8 @@ def _check_strata(concepts: Concepts, strata: NDArray[np.int64]) -> None:
     if fixed:
         warn(
             f"{counted(len(fixed), 'concept')} ({some(fixed)}) never {'differs' if len(fixed) == 1 else 'differ'} "
-            "between samples of one stratum, so strata leave nothing to tell of them: what a neuron owes to them is "
-            "not told from what it owes to strata"
+            "between samples of one stratum: within strata, nothing shows whether a neuron detects "
+            f"{'it' if len(fixed) == 1 else 'them'}"
         )
 
 

@@ -17,7 +17,7 @@ from neuronym.io.zarr_store import open_layers
 from neuronym.plots import plot_findings
 from neuronym.stats.paired import Pairs, sign_flips, signed_rank
 from neuronym.stats.significance import benjamini_hochberg
-from reference import auc_by_pairs, signed_rank_by_enumeration
+from reference import auc_by_pairs, signed_rank_by_enumeration, stratified_auc, van_elteren
 
 N = 60
 
@@ -132,6 +132,120 @@ def test_a_suspect_is_compared_with_samples_that_show_the_same_of_the_others():
     assert classes.equals(alone.classes)
     with pytest.raises(ConceptsError, match="'a' never differs between samples that agree on the other suspects"):
         find_spurious(taken, shown[:, [0, 0]], names=["a", "b"], suspects=["a", "b"])
+
+
+def test_a_suspect_correlated_with_another_gets_no_credit_for_it():
+    rng = np.random.default_rng(0)
+    a = rng.random(400) < 0.4
+    b = rng.random(400) < np.where(a, 0.8, 0.15)
+    values = rng.normal(size=(400, 600)) + 2 * a[:, None]
+    shown = np.stack([a, b], axis=1)
+    options = {"names": ["a", "b"], "permutations": 0, "outputs": True}
+    alone = find_spurious(values, shown, suspects="b", **options).neurons
+    assert alone["auc"].mean() > 0.7
+    assert alone["p"].max() < 1e-3
+    found = find_spurious(values, shown, suspects=["a", "b"], **options)
+    own = dict(list(found.neurons.groupby("suspect")))
+    assert own["a"]["auc"].min() > 0.8
+    assert own["b"]["auc"].mean() == pytest.approx(0.5, abs=0.01)
+    assert 0.02 < (own["b"]["p"] <= 0.05).mean() < 0.08
+    assert ((own["b"]["auc_low"] <= 0.5) & (own["b"]["auc_high"] >= 0.5)).mean() > 0.93
+    assert own["b"]["change"].mean() == pytest.approx(0, abs=0.02)
+    classes = found.classes[found.classes["suspect"] == "b"]
+    assert 0.92 < ((classes["change_low"] <= 0) & (classes["change_high"] >= 0)).mean() < 0.98
+    # The numbers of one neuron, by hand.
+    row = own["b"].set_index("neuron").loc[7]
+    x, w = values[:, 7], []
+    for side in (a, ~a):
+        m, k = (side & b).sum(), (side & ~b).sum()
+        w.append((m * k / (m + k + 1), x[side & b].mean() - x[side & ~b].mean()))
+    assert row["change"] == pytest.approx(np.average([d for _, d in w], weights=[v for v, _ in w]))
+    assert row["auc"] == pytest.approx(float(stratified_auc(x, b, a.astype(int))))
+    excess, variance, step = van_elteren(x, b, a.astype(int))
+    assert row["p"] == pytest.approx(2 * stats.norm.sf((abs(excess) - step / 2) / np.sqrt(variance)))
+
+
+@pytest.mark.parametrize("paired", [None, False])
+def test_copies_with_several_alterations_are_paired_within_equal_others(paired):
+    rng = np.random.default_rng(0)
+    n = 120  # photos, copies with a, with b and with both, of which some are missing
+    x, kinds = rng.normal(size=(n, 400)), np.array([[0, 0], [1, 0], [0, 1], [1, 1]], bool)
+    photo, kind = np.tile(np.arange(n), 4), np.repeat(np.arange(4), n)
+    kept = (rng.random(4 * n) < np.array([1, 0.4, 0.4, 1])[kind]) & ~((kind == 0) & (photo < 20))
+    photo, kind = photo[kept], kind[kept]
+    shown = kinds[kind]
+    values = x[photo] + 2 * shown[:, :1] + rng.normal(size=(len(photo), 400)) + 0.5 * x[photo][:, ::-1] * shown[:, 1:]
+    taken = Activations(values, clusters=photo)
+    options = {"names": ["a", "b"], "paired": paired, "outputs": True}
+    own = find_spurious(taken, shown, suspects=["a", "b"], **options)
+    b = own.neurons[own.neurons["suspect"] == "b"]
+    units = [set(photo[kind == k]) for k in range(4)]
+    expected = len(units[0] & units[2] | units[1] & units[3])
+    assert set(b["pairs"]) == {expected if paired is None else 0}
+    assert set(b["left_out"]) == {0}
+    assert (b["p"] <= 0.05).mean() < 0.08
+    assert ((b["auc_low"] <= 0.5) & (b["auc_high"] >= 0.5)).mean() > 0.93
+    classes = own.classes[own.classes["suspect"] == "b"]
+    assert ((classes["change_low"] <= 0) & (classes["change_high"] >= 0)).mean() > 0.92
+    if paired is None:
+        used = len(units[0] & units[2]) + len(units[1] & units[3])
+        assert set(b["unpaired"]) == {len(photo) - 2 * used}
+        assert f"b: {expected} pairs; {len(photo) - 2 * used} more samples in the AUC alone" in str(own)
+        photos = sorted(units[0] & units[2] | units[1] & units[3])
+        by_kind = {(i, k): v for i, k, v in zip(photo, kind, values[:, 5], strict=True)}
+        changes = [
+            np.mean([by_kind[i, k + 2] - by_kind[i, k] for k in (0, 1) if {(i, k), (i, k + 2)} <= by_kind.keys()])
+            for i in photos
+        ]
+        assert b.set_index("neuron").loc[5, "change"] == pytest.approx(np.mean(changes))
+        alone = find_spurious(taken, shown, suspects="b", names=["a", "b"]).neurons  # pairs differ in a too
+        assert (alone["p"] <= 0.05).mean() > 0.5
+
+
+def test_a_suspect_that_never_differs_from_the_others_is_left_out_and_named():
+    rng = np.random.default_rng(0)
+    a, c = rng.random((2, 200)) < 0.4
+    shown = np.stack([a, a, c], axis=1)
+    values = rng.normal(size=(200, 4))
+    reason = "'a' never differs between samples that agree on the other suspects, so there are no numbers for it"
+    with pytest.warns(UserWarning, match="never differs") as told:
+        found = find_spurious(values, shown, names=list("abc"), suspects=["a", "b", "c"])
+    assert reason in str(told[0].message)
+    assert len(told) == 2
+    assert set(found.neurons["suspect"]) == {"c"}
+    with pytest.raises(ConceptsError, match="'a' never differs"):
+        find_spurious(values, shown, names=list("abc"), suspects=["a", "b"])
+    only_b = find_spurious(values, shown, names=list("abc"), suspects=["b", "c"]).neurons
+    assert set(only_b["suspect"]) == {"b", "c"}  # an equal concept that is no suspect does not matter
+
+
+def test_a_pattern_with_one_sample_on_a_side_counts_and_one_without_does_not():
+    rng = np.random.default_rng(0)
+    other = np.repeat(np.arange(3), [40, 11, 9])  # two concepts: none, one, both
+    shown = np.stack([other > 0, other > 1, np.zeros(60, bool)], axis=1)
+    shown[:15, 2], shown[40, 2] = True, True  # one of 11 in the second, none of the third
+    values = rng.normal(size=(60, 300)) + 3 * other[:, None]
+    found = find_spurious(values, shown, names=["p", "q", "b"], suspects="b", outputs=True)
+    assert found.neurons["left_out"].eq(0).all()
+    found = find_spurious(values, shown, names=["p", "q", "b"], suspects=["p", "q", "b"], outputs=True)
+    b = found.neurons[found.neurons["suspect"] == "b"]
+    assert set(b["left_out"]) == {9}
+    assert (b["p"] <= 0.05).mean() < 0.08
+    assert b["auc_low"].notna().all()
+    classes = found.classes[found.classes["suspect"] == "b"]
+    assert 0.92 < ((classes["change_low"] <= 0) & (classes["change_high"] >= 0)).mean() < 0.985
+
+
+def test_classes_that_gain_or_lose_are_only_those(data):
+    taken, concepts = data
+    rising = Activations(np.abs(taken.matrix) * 0.01 + 5.0 * concepts["mark"][:, None])
+    told = str(find_spurious(rising, concepts, suspects="mark", outputs=True))
+    assert "classes that gain most\n" in told
+    assert told.endswith("no class loses")
+    falling = Activations(-rising.matrix)
+    told = str(find_spurious(falling, concepts, suspects="mark", outputs=True))
+    assert "no class gains\n\nclasses that lose most\n" in told
+    assert told.count("\n", told.index("classes that lose most")) == 6
 
 
 def test_probabilities_weigh_pairs_and_not_samples():
