@@ -25,6 +25,7 @@ from scipy.special import ndtri
 from scipy.stats import ks_2samp, norm
 
 from neuronym import Concepts, Formula, Labels, label
+from neuronym.analysis.spurious import find_spurious
 from neuronym.search.beam import Rules
 from neuronym.search.scores import AUC
 from neuronym.search.searcher import Searcher
@@ -324,6 +325,81 @@ def table_of_clusters(sizes: Sizes, figures: dict[str, object]) -> Table:
     return "Dependent samples", note, ["", "p_search ≤ 0.05", "held-out AUC", "held-out p ≤ 0.05"], rows
 
 
+def table_of_strata(sizes: Sizes) -> Table:
+    """Noise that follows a site as the concepts do, and a suspect that is correlated with the neuron's own."""
+    rng, n_neurons, n = np.random.default_rng([SEED, 80]), 2 * sizes.noise, 1000
+    site = np.repeat([0, 1], n // 2)
+    shown = rng.random((n, 6)) < np.where(site, 0.4, 0.1)[:, np.newaxis]
+    values = rng.normal(size=(n, n_neurons)) + 2 * site[:, np.newaxis]
+    rows = []
+    for name, strata in (("all samples", None), ("within sites", site)):
+        options = {"permutations": min(999, sizes.permutations), "holdout": 0.5, "seed": SEED, "n_jobs": -1}
+        labels = labelled(values, shown, strata=strata, **options)
+        steps = [step.p_gain for x in labels for step in dict.fromkeys(x.path) if len(step.formula.concepts) > 1]
+        kinds = [x.p_search for x in labels], [x.p for x in labels], steps
+        shares = [f"{np.mean(np.array(p) <= 0.05):.3f}" for p in kinds]
+        rows.append(["noise that follows a site", name, f"{np.nanmean([x.auc_heldout for x in labels]):.3f}", *shares])
+    a = rng.random(n) < 0.4
+    b = rng.random(n) < np.where(a, 0.8, 0.15)
+    for kind in ("normal", "half zeros"):
+        values = rng.normal(size=(n, n_neurons)) + 2 * a[:, np.newaxis]
+        if kind == "half zeros":
+            values = with_zeros(values, 0.5)
+        for name, suspects in (("all samples", ["b"]), ("within equal a", ["a", "b"])):
+            found = find_spurious(values, np.stack([a, b], axis=1), names=["a", "b"], suspects=suspects, permutations=0)
+            own = found.neurons[found.neurons["suspect"] == "b"]
+            share = f"{(own['p'] <= 0.05).mean():.3f}"
+            rows.append([f"suspect b, neuron of a ({kind})", name, f"{own['auc'].mean():.3f}", "", share, ""])
+    note = (
+        f"{n_neurons:,} neurons over {n:,} samples, whose activations are 2 SD higher at one of two sites, where each "
+        "of 6 concepts is shown by 40% instead of 10% of samples, and are noise otherwise: mean held-out AUC (0.5 is "
+        f"correct), and the share of labels with p_search (of {options['permutations']} permutations), held-out p, and "
+        "of steps with p_gain, of at most 0.05. Neurons that are 2 SD higher where suspect a is shown, and suspect b, "
+        "shown by 80% of samples with a and 15% without: mean AUC, and share with p ≤ 0.05."
+    )
+    return "Confounders", note, ["data", "compared", "AUC", "p_search ≤ 0.05", "p ≤ 0.05", "p_gain ≤ 0.05"], rows
+
+
+def stratified_z(values: Floats, inside: NDArray[np.bool_], strata: NDArray[np.int64], by_pairs: bool) -> Floats:
+    """The standardised sum of U over strata, by van Elteren's weights or all alike, of values without ties (n, M)."""
+    excess, variance = np.zeros(values.shape[1]), np.zeros(values.shape[1])
+    for stratum in np.unique(strata):
+        own = strata == stratum
+        ranks = values[own].argsort(axis=0).argsort(axis=0) + 1.0
+        size, m = own.sum(), inside[own].sum(axis=0)
+        weight = 1.0 if by_pairs else 1 / (size + 1)
+        excess += weight * ((ranks * inside[own]).sum(axis=0) - m * (size + 1) / 2)
+        variance += weight**2 * m * (size - m) * (size + 1) / 12
+    return np.asarray(excess / np.sqrt(variance))
+
+
+def table_of_weights(sizes: Sizes) -> Table:
+    """Power of the stratified test by van Elteren's weights, and by all pairs of samples of one stratum alike."""
+    designs = {
+        "2 of 500": ([500, 500], [0.2, 0.6]),
+        "900 and 100": ([900, 100], [0.2, 0.6]),
+        "one of 500, 100 of 5": ([500, *[5] * 100], [0.2, *[0.3, 0.7] * 50]),
+        "one of 200, 200 of 4": ([200, *[4] * 200], [0.2, *[0.3, 0.7] * 100]),
+    }
+    rows = []
+    for place, (name, (of_strata, share)) in enumerate(designs.items()):
+        rng, n_neurons = np.random.default_rng([SEED, 81, place]), 4 * sizes.noise
+        strata = np.repeat(np.arange(len(of_strata)), of_strata)
+        inside = rng.random((len(strata), n_neurons)) < np.array(share)[strata][:, np.newaxis]
+        noisy = rng.normal(size=inside.shape)
+        row = [name]
+        for shift in (0.0, 0.25):
+            z = [stratified_z(noisy + shift * inside, inside, strata, by_pairs) for by_pairs in (False, True)]
+            row += [f"{np.mean(np.abs(one) >= ndtri(0.975)):.3f}" for one in z]
+        rows.append(row)
+    note = (
+        f"{n_neurons:,} neurons per row, a fifth to seven tenths of a stratum inside: share with p ≤ 0.05 for noise, "
+        "and for a shift of 0.25 SD inside, by van Elteren's weights, which are used, and with all pairs of samples alike."
+    )
+    head = ["strata", "noise, van Elteren", "noise, pairs", "shift, van Elteren", "shift, pairs"]
+    return "Weights of strata", note, head, rows
+
+
 def draw(figures: dict[str, dict[str, object]], path: Path) -> None:
     """The figure of the docs."""
     import matplotlib
@@ -439,6 +515,8 @@ def main() -> None:
         "bias": lambda f: table_of_bias(sets, sizes, f),
         "coverage": lambda f: table_of_coverage(sizes, f),
         "clusters": lambda f: table_of_clusters(sizes, f),
+        "strata": lambda _: table_of_strata(sizes),
+        "weights": lambda _: table_of_weights(sizes),
     }
     tables = []
     for name, make in makers.items():
