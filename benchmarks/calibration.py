@@ -394,7 +394,8 @@ def table_of_weights(sizes: Sizes) -> Table:
         rows.append(row)
     note = (
         f"{n_neurons:,} neurons per row, a fifth to seven tenths of a stratum inside: share with p ≤ 0.05 for noise, "
-        "and for a shift of 0.25 SD inside, by van Elteren's weights, which are used, and with all pairs of samples alike."
+        "and for a shift of 0.25 SD inside, by van Elteren's weights, which are used, and with all pairs of samples "
+        "alike."
     )
     head = ["strata", "noise, van Elteren", "noise, pairs", "shift, van Elteren", "shift, pairs"]
     return "Weights of strata", note, head, rows

@@ -98,7 +98,9 @@ _OPTIONS = {
         bool, typer.Option("--effects", help="Add the confidence interval of the AUC, precision, recall and more.")
     ],
     "clusters": CLUSTERS,
-    "strata": Annotated[str | None, typer.Option(help="Permute only within these groups: a table, or FILE:COLUMN.")],
+    "strata": Annotated[
+        str | None, typer.Option(help="Compare and permute only within these groups: a table, or FILE:COLUMN.")
+    ],
     "seed": Annotated[int, typer.Option(help="Seed of all random draws.")],
 }
 

@@ -198,7 +198,7 @@ def align(
     clusters : ClustersLike, default None
         The cluster of each sample; None takes those of the activations, ``False`` means none.
     strata : ClustersLike, default None
-        The stratum of each sample, within which permutations stay.
+        The stratum of each sample, within which samples are compared.
     keep_common : bool or "position", default False
         If the ids of the two sides differ, keep the samples that both have instead of raising; ``"position"`` matches
         rows by position whatever their ids. This is the option ``align`` of ``neuronym.label``.

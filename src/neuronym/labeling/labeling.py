@@ -144,9 +144,12 @@ def label(
         are permuted (with others of equal size), held out and resampled as a whole. By default, they are taken from
         the activations: the tokens of a text form a cluster. False treats all samples as independent.
     strata : ClustersLike, optional
-        The stratum of each sample, in the same forms as ``clusters``: samples are permuted only within their stratum.
+        The stratum of each sample, in the same forms as ``clusters``: samples are compared only within their stratum.
         Use it for a confounder of concepts and activations, such as a recording site; it does not correct for samples
-        that depend on each other.
+        that depend on each other. The search ranks formulas by the AUC of the percentile of each activation in its
+        stratum, and permutes within strata. Held-out AUC, interval, p and gains are those of the mean of the AUCs
+        within strata, with van Elteren's weights mn / (N + 1) for m of N samples inside and n outside. Effect sizes
+        other than the AUC are those of all samples.
     holdout : float, optional
         The fraction of samples (or clusters) to hold out from the search; the held-out AUC, its interval, p and the
         effect sizes are computed on them.
