@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym.analysis import circuits as circuits
     from neuronym.analysis import compose as compose
     from neuronym.analysis import spurious as spurious
+    from neuronym.analysis.compare import compare_layers as compare_layers
     from neuronym.analysis.sweep import sweep as sweep
     from neuronym.data import Activations as Activations
     from neuronym.data import Concepts as Concepts
@@ -59,6 +60,7 @@ _PACKAGES = {
     "neuronym.io": "sources",
 }
 _NAMES = {
+    "neuronym.analysis.compare": "compare_layers",
     "neuronym.analysis.sweep": "sweep",
     "neuronym.data": "Activations Concepts Formula Hierarchy",
     "neuronym.errors": (

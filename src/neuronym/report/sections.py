@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from neuronym.analysis.circuits import Circuit
+from neuronym.analysis.compare import MEASURES, by_layer, compare_layers
 from neuronym.analysis.spurious import Findings
 from neuronym.errors import OptionError
 from neuronym.labels.labels import Labels
@@ -15,7 +16,7 @@ from neuronym.types import JsonDict
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["circuits_data", "compared_data", "findings_data"]
+__all__ = ["baselines_data", "circuits_data", "compared_data", "findings_data"]
 
 _ROWS = 60  # of a table of findings
 
@@ -85,6 +86,14 @@ def _table(table: pd.DataFrame, without: tuple[str, ...]) -> JsonDict:
     listed = table[columns].itertuples(index=False)
     rows = [[cell if isinstance(cell, str) else number(cell) for cell in row] for row in listed]
     return {"columns": columns, "rows": rows}
+
+
+def baselines_data(labels: Labels, baselines: Sequence[Labels]) -> list[JsonDict] | None:
+    """Return the network's measures by layer, each beside the mean, lowest and highest of the baselines'."""
+    if not baselines:
+        return None
+    rows = by_layer(compare_layers(labels, baselines))
+    return [{**row, **{name: [number(value) for value in row[name]] for name in MEASURES}} for row in rows]
 
 
 def compared_data(labels: Labels, other: Labels | None) -> list[list[Any]] | None:
