@@ -178,23 +178,97 @@ def delong(activations, inside, other=None, clusters=None):
     """The variance of an AUC after DeLong et al. (1988), or of its difference to that of another formula.
 
     For two scores on the same classes this is their covariance matrix; here the score stays and the classes differ,
-    so what a sample adds to each AUC is kept as one number per sample. With clusters, those of a cluster are summed.
+    so what a sample adds to each AUC is kept as one number per sample. With clusters, those of a cluster are summed,
+    and each is compared with the mean of the other clusters of its class.
     """
-    adds = np.zeros(len(activations))
-    least = np.inf
+    names = range(len(activations)) if clusters is None else sorted(set(clusters))
+    adds = dict.fromkeys(names, 0.0)
     for formula, sign in ((inside, 1), (other, -1)):
         if formula is None:
             continue
-        auc, share = placements(activations, formula)
+        share = placements(activations, formula)[1]
         for members in (formula, ~formula):
             n = members.sum()
-            adds[members] += sign * (share[members] - auc) / np.sqrt(n * (n - 1))
-            if clusters is not None:
-                least = min(least, len(set(clusters[members])))
-    if clusters is None:
-        return (adds**2).sum()
-    sums = [adds[clusters == c].sum() for c in set(clusters)]
-    return least / (least - 1) * np.square(sums).sum()
+            for name in names:
+                own = members & (np.arange(len(activations)) == name if clusters is None else clusters == name)
+                if own.any():
+                    k = n if clusters is None else len(set(clusters[members]))
+                    if k == 1:
+                        return np.nan
+                    away = own.sum() / n * (share[own].mean() - share[members & ~own].mean())
+                    adds[name] += sign * away * np.sqrt((k - 1) / k)
+    return sum(value**2 for value in adds.values())
+
+
+def beta_ends(auc, variance, units, level):
+    """The interval with half a worst-case positive more, from the moments of a Beta distribution."""
+    from scipy.stats import beta
+
+    def lower(a):
+        if a == 0:
+            return 0.0
+        mean = units * a / (units + 0.5)
+        spread = units * (units - 1) * variance / (units + 0.5) + 0.5 * units * a**2 / (units + 0.5) ** 2
+        spread /= units + 1.5
+        size = mean * (1 - mean) / spread - 1
+        return beta.ppf((1 - level) / 2, mean * size, (1 - mean) * size) if size > 0 else 0.0
+
+    return min(lower(auc), auc), max(1 - lower(1 - auc), auc)
+
+
+def logit_ends(auc, variance, effective, level):
+    """The interval on the logit scale, with Student's t."""
+    from scipy.special import expit, logit
+    from scipy.stats import t
+
+    half = t.ppf((1 + level) / 2, effective - 1) * np.sqrt(variance * effective / (effective - 1)) / (auc * (1 - auc))
+    return expit(logit(auc) - half), expit(logit(auc) + half)
+
+
+def effective_clusters(inside, clusters):
+    """The smaller of (Σ n)² / Σ n² inside and outside."""
+    found = []
+    for members in (inside, ~inside):
+        sizes = [(clusters[members] == c).sum() for c in set(clusters)]
+        found.append(sum(sizes) ** 2 / sum(size**2 for size in sizes))
+    return min(found)
+
+
+def added_by_clusters(activations, inside, clusters):
+    """The ratio of Σ (Σ (φ − mean of other clusters)(rank − mean of other clusters))² to the sum by samples."""
+    from scipy.stats import rankdata
+
+    ranks, by_cluster = rankdata(activations), 0.0
+    for c in set(clusters):
+        own = clusters == c
+        rest = ~own
+        by_cluster += ((inside[own] - inside[rest].mean()) * (ranks[own] - ranks[rest].mean())).sum() ** 2
+    return by_cluster / (((inside - inside.mean()) * (ranks - ranks.mean())) ** 2).sum()
+
+
+def idle_gain(activations, before, after):
+    """Mean and variance of the gain if activations are shuffled inside ``before``, and outside, over all shuffles."""
+    from itertools import permutations
+
+    into, out = np.flatnonzero(before), np.flatnonzero(~before)
+    old, aucs = auc_by_pairs(activations, before), []
+    for one in permutations(into):
+        for other in permutations(out):
+            shuffled = activations.copy()
+            shuffled[into], shuffled[out] = activations[list(one)], activations[list(other)]
+            aucs.append(float(auc_by_pairs(shuffled, after) - old))
+    return np.mean(aucs), np.var(aucs)
+
+
+def signed_rank_by_enumeration(differences):
+    """Wilcoxon's two-sided p over all signs of the pairs that differ."""
+    from scipy.stats import rankdata
+
+    moved = differences[differences != 0]
+    ranks = rankdata(np.abs(moved))
+    sums = np.array([ranks[np.array(signs, bool)].sum() for signs in product((0, 1), repeat=len(moved))])
+    observed = ranks[moved > 0].sum()
+    return min(1.0, 2 * min((sums <= observed + 1e-9).mean(), (sums >= observed - 1e-9).mean()))
 
 
 def newcombe(auc, m, n, z):

@@ -123,3 +123,19 @@ def test_beams_are_compared_with_exact_search(run):
     assert all(loss >= 0 for loss in row["loss"].values())
     assert row["share"][1] < row["share"][100] == 1
     assert row["worst"][1] > 0.1
+
+
+def test_shapes_have_the_aucs_that_they_say():
+    shapes = imported("shapes")
+    rng = np.random.default_rng(0)
+    for shape in shapes.SHAPES.values():
+        for auc in shape.aucs:
+            inside, outside = shape.inside(shape.shift(auc), (4000,), rng), shape.outside((4000,), rng)
+            won = np.searchsorted(np.sort(outside), inside, "left") + np.searchsorted(np.sort(outside), inside, "right")
+            assert won.mean() / 8000 == pytest.approx(auc, abs=0.03)
+    for make in (shapes.table_of_shapes, shapes.table_of_cluster_intervals):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shapes, "SHAPES", {"normal": shapes.Shape((0.7,))})
+            patch.setattr(shapes, "KINDS", ("equal",))
+            patch.setattr(shapes, "designs", lambda *_: [shapes.Clustered("equal", 40, True, 0.3)])
+            assert all(len(row) == len(make(4)[2]) for row in make(4)[3])

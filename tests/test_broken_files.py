@@ -2,191 +2,101 @@
 
 import json
 import re
+import zipfile
 
-import networkx
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zarr
 
-from neuronym import (
-    Activations,
-    Concepts,
-    Explanation,
-    FileError,
-    Formula,
-    Hierarchy,
-    InputError,
-    Label,
-    Labels,
-    open_activations,
-    open_concepts,
-    save_activations,
-    save_concepts,
-)
+from file_kinds import USES, circuit, classes, coco, labels, second_version, store, use_findings, use_labels, write
+from neuronym import Concepts, FileError, FormulaError, Hierarchy, InputError, Labels, open_activations, open_concepts
 from neuronym._util import files
 from neuronym.analysis.circuits import files as circuit_files
-from neuronym.analysis.circuits.graph import Circuit, open_circuit, save_circuit
+from neuronym.analysis.circuits.graph import open_circuit
 from neuronym.analysis.spurious import findings
 from neuronym.analysis.spurious.findings import open_findings
-from neuronym.inputs.samples import Samples
+from neuronym.errors import NeuronymError
+from neuronym.inputs import samples
 from neuronym.io import conll as io_conll
 from neuronym.io import files as io_files
-from neuronym.io import sources, tables, zarr_store
+from neuronym.io import images, sources, tables, zarr_store
 from neuronym.io import texts as io_texts
-from neuronym.io.conll import open_tags
 from neuronym.io.sources import coco as coco_source
 from neuronym.io.sources import tabular
-from neuronym.io.texts import open_class_names, open_texts, open_tokens, save_tokens
+from neuronym.io.texts import open_tokens
 from neuronym.labels import files as label_files
+from neuronym.network import weights
 
-IDS = ["a", "b", "c"]
-MATRIX = np.array([[1.0, 2], [3, 4], [5, 6]])
-
-
-def labels(path):
-    best = Explanation(Formula.parse("dog & ~cat"), 0.9, 0.2, 20, gain=0.1, p_gain=0.01)
-    one = Label(3, "a", "low", best, (None, best), (best,), aliases={"dog": ("pug",)}, alternatives=((None, 0.5),))
-    Labels([one, Label(4, "a", reason="constant")]).save(path)
-
-
-def activations(path):
-    save_activations(Activations(MATRIX, ["x", "y"], sample_ids=IDS), path)
-
-
-def bare(path):
-    np.save(path, MATRIX)
-
-
-def store(path):
-    with zarr_store.LayerWriter(path, ["one"], {}, n_samples=3) as writer:
-        writer.add({"one": MATRIX}, 3, IDS)
-        writer.finish()
-
-
-def concepts(path):
-    save_concepts(Concepts.from_array(np.eye(3, dtype=bool), ["dog", "cat", "sky"], sample_ids=IDS), path)
-
-
-def long(path):
-    pd.DataFrame({"sample": IDS, "concept": ["dog", "cat", "dog"]}).to_csv(path, index=False)
-
-
-def hot(path):
-    pd.DataFrame({"sample": IDS, "dog": [1, 0, 1], "cat": [0, 0, 1]}).to_csv(path, index=False)
-
-
-def attributes(path):
-    frame = pd.DataFrame({"sample": IDS, "colour": ["red", "blue", "red"]})
-    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
-
-
-def texts(path):
-    frame = pd.DataFrame({"sample": IDS, "text": ["one", "two", "three"]})
-    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
-
-
-def tokens(path):
-    table = pd.DataFrame({"sample": ["a#0", "a#1"], "parent": "a", "text": ["one", "two"]})
-    save_tokens(table.assign(word=None, start=[0, 4], end=[3, 7]), path)
-
-
-def tags(path):
-    path.write_text("one NUM B-X\ntwo NUM O\n\nthree NUM O\n")
-
-
-def coco(path):
-    whole = {
-        "images": [{"id": 1, "file_name": "a.jpg"}],
-        "categories": [{"id": 7, "name": "dog", "supercategory": "animal"}],
-        "annotations": [{"image_id": 1, "category_id": 7}],
-    }
-    path.write_text(json.dumps(whole))
-
-
-def annotations(path):
-    path.write_text("a.jpg\tn01\t0\nb.jpg\tn02\t1\n")
-
-
-def class_names(path):
-    path.write_text("dog\ncat\n")
-
-
-def wordnet(path):
-    path.write_text(
-        "  licence\n00001740 03 n 01 entity 0 000 | all\n00001930 03 n 01 thing 0 001 @ 00001740 n 0000 | x\n"
-    )
-
-
-def circuit(path):
-    graph = networkx.DiGraph()
-    graph.add_node(("high", 0), layer="high", neuron=0, level=0)
-    graph.add_node(("low", 1), layer="low", neuron=1, level=1, formula="dog", auc=0.9)
-    graph.add_edge(("low", 1), ("high", 0), contribution=1.5, share=0.5, method="linear")
-    save_circuit(Circuit(graph, ("high", 0), ["high", "low"], 7, {("high", 0): 1.0}), path)
-
-
-def found(path):
-    path.write_text("suspect,layer,neuron,rank,auc,q\nmark,a,1,1,0.9,0.01\n")
-
-
-READERS = {  # the file, what writes it, what reads it, and a part of ours that has to do with what is read
-    "labels.csv": (labels, Labels.open, (label_files, "as_name")),
-    "labels.parquet": (labels, Labels.open, (label_files, "_parsed")),
-    "labels.json": (labels, Labels.open, (label_files, "replace")),
-    "a.npy": (bare, open_activations, (io_files, "Activations")),
-    "a.npz": (activations, open_activations, (io_files, "Activations")),
-    "a.csv": (activations, open_activations, (io_files, "side_by_side")),
-    "a.parquet": (activations, open_activations, (io_files, "is_number")),
-    "a.zarr": (store, open_activations, (zarr_store, "Activations")),
-    "c.parquet": (concepts, open_concepts, (io_files, "columns_of_pairs")),
-    "long.csv": (long, open_concepts, (Concepts, "from_long")),
-    "hot.csv": (hot, open_concepts, (io_files, "as_bool")),
-    "attributes.csv": (attributes, sources.open_attributes, (tabular, "is_missing")),
-    "attributes.parquet": (attributes, sources.open_attributes, (tabular, "is_missing")),
-    "texts.csv": (texts, open_texts, (tables, "split_ids")),
-    "texts.parquet": (texts, open_texts, (tables, "split_ids")),
-    "tokens.csv": (tokens, open_tokens, (io_texts, "complete_tokens")),
-    "tokens.parquet": (tokens, open_tokens, (io_texts, "complete_tokens")),
-    "tags.conll": (tags, open_tags, (io_conll, "_place")),
-    "rows.csv": (hot, Samples.of, None),
-    "coco.json": (coco, sources.from_coco, (coco_source, "_coco_entries")),
-    "annotations.txt": (annotations, sources.from_annotations, (Concepts, "from_long")),
-    "classes.txt": (class_names, open_class_names, (Hierarchy, "readable")),
-    "data.noun": (wordnet, lambda path: Hierarchy.from_wordnet(path.parent), (Hierarchy, "__init__")),
-    "circuit.json": (circuit, open_circuit, (circuit_files, "as_name")),
-    "neurons.csv": (found, lambda path: open_findings(path.parent), (findings, "as_name")),
+OURS = {  # a part of ours that has to do with what is read
+    "labels.csv": (label_files, "as_name"),
+    "labels.parquet": (label_files, "_parsed"),
+    "labels.json": (label_files, "replace"),
+    "a.npy": (io_files, "Activations"),
+    "a.npz": (io_files, "Activations"),
+    "a.csv": (io_files, "side_by_side"),
+    "a.txt": (io_files, "side_by_side"),
+    "a.parquet": (io_files, "is_number"),
+    "a.zarr": (zarr_store, "Activations"),
+    "b.zarr": (zarr_store, "Activations"),
+    "v2.zarr": (zarr_store, "Activations"),
+    "c.parquet": (io_files, "columns_of_pairs"),
+    "long.csv": (Concepts, "from_long"),
+    "long.tsv": (Concepts, "from_long"),
+    "hot.csv": (io_files, "as_bool"),
+    "attributes.csv": (tabular, "is_missing"),
+    "attributes.parquet": (tabular, "is_missing"),
+    "texts.csv": (tables, "split_ids"),
+    "texts.parquet": (tables, "split_ids"),
+    "tokens.csv": (io_texts, "complete_tokens"),
+    "tokens.parquet": (io_texts, "complete_tokens"),
+    "tags.conll": (io_conll, "_place"),
+    "tags.conllu": (io_conll, "_place"),
+    "rows.csv": (samples, "_of_frame"),
+    "coco.json": (coco_source, "_coco_entries"),
+    "annotations.txt": (Concepts, "from_long"),
+    "classes.txt": (Hierarchy, "readable"),
+    "data.noun": (Hierarchy, "__init__"),
+    "hierarchy.csv": (Hierarchy, "__init__"),
+    "circuit.json": (circuit_files, "as_name"),
+    "neurons.csv": (findings, "as_name"),
+    "classes.csv": (findings, "as_name"),
+    "photo.png": (images, "check_names"),
+    "weights.pt": (weights, "_tensors"),
+    "old.pt": (weights, "_tensors"),
+    "weights.safetensors": (weights, "_tensors"),
 }
+# Images are read when they are used.
+READ_AT_ONCE = [name for name in OURS if not name.endswith((".zarr", ".png"))]
 
 
-@pytest.mark.parametrize("name", READERS)
+def read(path):
+    return USES[path.name][1](path)
+
+
+@pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize("kind", [KeyError, ValueError, TypeError])
 def test_a_bug_of_ours_is_no_broken_file(tmp_path, monkeypatch, name, kind):
-    write, read, ours = READERS[name]
-    write(tmp_path / name)
-    read(tmp_path / name)
-    if ours is None:
-        return
+    path = write(name, tmp_path)
+    read(path)
 
     def broken(*_, **__):
         raise kind("a bug")
 
-    monkeypatch.setattr(*ours, broken)
+    monkeypatch.setattr(*OURS[name], broken)
     with pytest.raises(kind, match="a bug") as caught:
-        read(tmp_path / name)
+        read(path)
     assert not isinstance(caught.value, InputError)
 
 
 # Text that is cut off may well be a shorter file that is whole.
-WHOLE_WHEN_CUT = {name for name in READERS if name.endswith((".csv", ".txt", ".noun", ".conll"))}
+WHOLE_WHEN_CUT = {name for name in OURS if name.endswith((".csv", ".tsv", ".txt", ".noun", ".conll", ".conllu"))}
 
 
-@pytest.mark.parametrize("name", [name for name in READERS if name != "a.zarr"])
+@pytest.mark.parametrize("name", READ_AT_ONCE)
 def test_a_file_that_is_cut_off_is_refused(tmp_path, name):
-    write, read, _ = READERS[name]
-    path = tmp_path / name
-    write(path)
+    path = write(name, tmp_path)
     whole = path.read_bytes()
     refused = 0
     for cut in sorted({*range(0, len(whole) - 1, max(1, len(whole) // 40)), len(whole) - 2}):
@@ -200,7 +110,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path, name):
     assert refused
 
 
-@pytest.mark.parametrize("name", [name for name in READERS if name != "a.zarr"])
+@pytest.mark.parametrize("name", READ_AT_ONCE)
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe\x00\x01garbage\x00", b"\x00" * 300, b'"', b"PK\x03\x04", b"\x93NUMPY"]
 )
@@ -212,12 +122,11 @@ def test_garbage_is_refused(tmp_path, name, content):
     if name == "classes.txt" and content == b'"':
         return
     with pytest.raises(InputError):
-        READERS[name][1](path)
+        read(path)
 
 
-@pytest.mark.parametrize("name", [name for name in READERS if name != "a.zarr"])
+@pytest.mark.parametrize("name", [name for name in READ_AT_ONCE if name != "classes.csv"])
 def test_a_file_that_is_missing_or_no_file_is_refused(tmp_path, name):
-    read = READERS[name][1]
     with pytest.raises(FileError, match="there is no file"):
         read(tmp_path / name)
     if name.endswith(".parquet"):
@@ -232,16 +141,18 @@ def test_a_path_with_nul_is_refused():
         Labels.open("a\0.csv")
 
 
-def test_reading_passes_on_what_is_not_the_readers(tmp_path):
-    with pytest.raises(KeyError, match="a"), files.reading(tmp_path, "things", OSError):
-        raise KeyError("a")
-    with (
-        pytest.raises(FileError, match=r"cannot read things from .*: 'a'"),
-        files.reading(tmp_path, "things", KeyError),
-    ):
-        raise KeyError("a")
-    with pytest.raises(MemoryError), files.reading(tmp_path, "things", Exception):
-        raise MemoryError
+def test_reading_turns_errors_of_any_kind_into_one_that_names_the_file(tmp_path):
+    for error, said in (
+        (KeyError("a"), r"it is broken \(KeyError: 'a'\)"), (OSError(5, "x"), "Input/output"),
+        (ValueError("b\nc"), "b"),
+        (RecursionError(), "RecursionError"), (ValueError("d" * 1000), "d{300}…$"),
+    ):  # fmt: skip
+        with pytest.raises(FileError, match=f"cannot read things from .*: {said}"), files.reading(tmp_path, "things"):
+            raise error
+    for passed in (MemoryError(), KeyboardInterrupt(), NeuronymError("ours"), FormulaError("ours")):
+        with pytest.raises(type(passed)) as caught, files.reading(tmp_path, "things"):
+            raise passed
+        assert caught.value is passed
 
 
 GOOD = {"neuron": 1, "formula": "dog", "auc": 0.9, "fraction": 0.1, "count": 10}
@@ -379,3 +290,118 @@ def test_odd_lines_of_wordnet_are_refused(tmp_path, line):
     (tmp_path / "data.noun").write_text("  licence\n" + line + " | gloss\n")
     with pytest.raises(FileError, match="line 2 does not follow its format"):
         Hierarchy.from_wordnet(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "v2.zarr"])
+def test_a_chunk_that_is_cut_off_is_refused_when_it_is_read(tmp_path, name):
+    path = write(name, tmp_path)
+    chunk = next(path.rglob("one/activations/c/0/0" if name == "a.zarr" else "0.0"))
+    chunk.write_bytes(chunk.read_bytes()[:-3])
+    opened = open_activations(path)
+    for read_part in (lambda: opened.block(np.arange(2)), lambda: opened.take([0]), lambda: np.asarray(opened.matrix)):
+        with pytest.raises(FileError, match=f"cannot read activations from .*{name}"):
+            read_part()
+
+
+def test_chunks_of_no_size_are_refused(tmp_path):
+    second_version(tmp_path / "a.zarr")
+    path = tmp_path / "a.zarr/.zarray"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chunks": [0, 2]}))
+    with pytest.raises(FileError, match=r"cannot read activations from .*chunk"):
+        open_activations(tmp_path / "a.zarr")
+
+
+def test_ids_of_a_store_that_are_no_texts_are_refused(tmp_path):
+    store(tmp_path / "a.zarr")
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="r+")
+    group.create_array("sample_ids", data=np.arange(3), overwrite=True)
+    with pytest.raises(FileError, match="its sample_ids are not texts"):
+        open_activations(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("header", ["import os", "1 +", "(" * 300, "{'a': " * 90, "{'descr': 3}"])
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_a_header_that_is_no_python_is_refused(tmp_path, name, header):
+    array = b"\x93NUMPY\x01\x00" + (len(header) + 1).to_bytes(2, "little") + header.encode() + b"\n" + bytes(48)
+    (tmp_path / "a.npy").write_bytes(array)
+    if name == "a.npz":
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("activations.npy", array)
+    with pytest.raises(FileError, match=f"cannot read activations from .*{name}"):
+        open_activations(tmp_path / name)
+
+
+@pytest.mark.parametrize("described", [{"pandas": "[]"}, {"pandas": '{"index_columns": true}'}, {"pandas": '{"a": 1}'}])
+def test_tokens_with_odd_metadata_are_refused(tmp_path, described):
+    made = pa.table({"sample": ["a#0"], "parent": ["a"]}).replace_schema_metadata(described)
+    pq.write_table(made, tmp_path / "t.parquet")
+    with pytest.raises(FileError, match="cannot read tokens from"):
+        open_tokens(tmp_path / "t.parquet")
+
+
+def test_times_that_python_cannot_represent_are_refused(tmp_path):
+    pq.write_table(pa.table({"when": pa.array([2**62], pa.timestamp("ms"))}), tmp_path / "t.parquet")
+    with pytest.raises(FileError, match="cannot read attributes from"):
+        sources.open_attributes(tmp_path / "t.parquet")
+
+
+def test_an_origin_that_is_no_object_is_refused(tmp_path):
+    made = pa.table({"concepts": [["dog"]]}).replace_schema_metadata({"neuronym": '{"origin": "abc"}'})
+    pq.write_table(made, tmp_path / "c.parquet")
+    with pytest.raises(FileError, match="the origin in its metadata must be a JSON object"):
+        open_concepts(tmp_path / "c.parquet")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"share": float("nan")}, "an edge lacks its contribution or share"), ({"contribution": 10**400}, "an edge lacks"),
+     ({"multigraph": "yes"}, "it is not a directed graph"), ({"level": 10**400}, "has an odd AUC or level"),
+     ({"auc": "high"}, "has an odd AUC or level"), ({"layer": "high", "neuron": "0"}, "two nodes are of one neuron"),
+     ({"n_samples": 10**30}, "it lacks n_samples"), ({"node_for_adding": 1}, "cannot read a circuit from")],
+)  # fmt: skip
+def test_odd_values_of_a_circuit_are_refused(tmp_path, change, message):
+    path = tmp_path / "c.json"
+    circuit(path)
+    whole = json.loads(path.read_text())
+    node = next(one for one in whole["nodes"] if "formula" in one)
+    for place in (whole, node, whole["edges"][0]):
+        inside = {name for name in change if name in place or (place is node and name not in ("multigraph", "share"))}
+        place.update({name: change[name] for name in inside if name != "n_samples" or place is whole})
+    path.write_text(json.dumps(whole))
+    with pytest.raises(FileError, match=message):
+        open_circuit(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [("suspect,neuron,rank,q\nm,1,1,0.1\n", "it lacks 'pairs'"), ("suspect,neuron,rank,q,pairs\n", "it has no rows"),
+     ("suspect,neuron,rank,q,pairs\nm,1,1,x,8\n", "the column q must hold numbers"),
+     ("suspect,neuron,rank,q,pairs\nm,1,1,0.1,é\n", "the column pairs must hold numbers"),
+     ("suspect,neuron,rank,q,pairs\nm,1,1,0.1,\n", "cells of the column pairs are empty"),
+     ("suspect,neuron,rank,q,pairs\nm,,1,0.1,8\n", "cells of the column neuron are empty")],
+)  # fmt: skip
+def test_odd_findings_are_refused(tmp_path, table, message):
+    (tmp_path / "neurons.csv").write_text(table)
+    with pytest.raises(FileError, match=f"is not a table of findings: {message}"):
+        open_findings(tmp_path)
+
+
+def test_findings_keep_names_that_look_like_numbers(tmp_path):
+    classes(tmp_path / "classes.csv")
+    for name in ("neurons.csv", "classes.csv"):
+        path = tmp_path / name
+        path.write_text(path.read_text().replace("mark,", "12,"))
+    opened = open_findings(tmp_path)
+    assert opened.neurons["suspect"].tolist() == ["12", "12"]
+    assert opened.neurons["neuron"].tolist() == [1, 2]
+    use_findings(opened)
+
+
+def test_numbers_of_labels_outside_of_their_range_are_refused(tmp_path):
+    path = tmp_path / "l.json"
+    for name, value in (("auc", 1.5), ("fraction", -1), ("q", 2), ("count", 2**63), ("p_search", 1e308)):
+        path.write_text(json.dumps({"labels": [GOOD | {name: value}]}))
+        with pytest.raises(FileError, match=f"label 1 of .* is broken: {name} must be a"):
+            Labels.open(path)
+    labels(tmp_path / "whole.json")
+    use_labels(Labels.open(tmp_path / "whole.json"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.extras import need
+from neuronym._util.folders import MANIFEST, replacing
+from neuronym._util.locks import BusyError
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.errors import FileError
@@ -174,20 +178,23 @@ def demo(out: PathLike = "neuronym-demo", seed: int = 0) -> Labels:
         console.print(str(labels.filter(layer=layer).sort("neuron" if layer == "output" else "auc")), markup=False)
         console.print()
     console.print(_verdict(labels))
-    folder = _new_folder(Path(out))
-    labels.save(folder / "labels.csv")
-    _picture(data, concepts, labels, folder / "neurons.png")
-    save_activations(Activations(data.activations["hidden"]), folder / "hidden.npy")
-    save_concepts(concepts, folder / "concepts.parquet")
-    page = report(
-        labels,
-        folder / "report",
-        activations=data.activations,
-        concepts=concepts,
-        samples=16 - data.images,
-        title="Neurons of a network for handwritten digits",
-    )
-    console.print(f"Saved in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}", markup=False)
+    with ExitStack() as stack:
+        folder, root = _new_folder(Path(out), stack)
+        labels.save(root / "labels.csv")
+        _picture(data, concepts, labels, root / "neurons.png")
+        save_activations(Activations(data.activations["hidden"]), root / "hidden.npy")
+        save_concepts(concepts, root / "concepts.parquet")
+        report(
+            labels,
+            root / "report",
+            activations=data.activations,
+            concepts=concepts,
+            samples=16 - data.images,
+            title="Neurons of a network for handwritten digits",
+        )
+    names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
+    console.print(f"Saved in {folder}: {', '.join(names)}", markup=False)
+    page = folder / "report" / "index.html"
     console.print(f"To browse the neurons, open {page.resolve()} in a browser", markup=False)
     return labels
 
@@ -206,18 +213,19 @@ def _verdict(labels: Labels) -> str:
     )
 
 
-def _new_folder(out: Path) -> Path:
-    """Create the folder, under the next free name."""
-    number = 1
+def _new_folder(out: Path, stack: ExitStack) -> tuple[Path, Path]:
+    """The next free name of a folder, and where it is built until the stack is closed."""
+    try:
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot create the folder {str(out)!r}: {error.strerror}") from error
+    number, folder = 1, out
     while True:
-        folder = out if number == 1 else out.with_name(f"{out.name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise FileError(f"cannot create the folder {str(folder)!r}: {error.strerror}") from error
+        if not os.path.lexists(folder):
+            with suppress(BusyError):  # the folder of a demo that runs now
+                return folder, stack.enter_context(replacing(folder, "demo"))
+        number += 1
+        folder = out.with_name(f"{out.name}-{number}")
 
 
 def _picture(data: Digits, concepts: Concepts, labels: Labels, path: Path) -> None:

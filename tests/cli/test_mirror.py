@@ -49,7 +49,7 @@ SPELLED = {
     ),
 }
 #: Where a table or figure is saved, after the function: by ``Labels.save`` and ``plots.plot_sweep``.
-SAVED = {"label": {"out", "overwrite"}, "sweep": {"out", "plot", "overwrite"}}
+SAVED = {"label": {"out", "overwrite", "spreadsheet"}, "sweep": {"out", "plot", "overwrite", "spreadsheet"}}
 #: What only Python has: objects that no command line can name, and what the command fixes.
 PYTHON_ONLY = {
     "collect": {"data", "forward", "sample_ids", "clusters", "names", "about"},

@@ -82,4 +82,17 @@ def test_repeated_rows_are_named(dtype):
     named = Activations(values, sample_ids=[f"s{i}" for i in range(300)])
     assert "'s100', 's200'" in repeated_rows(named, every, np.arange(90, 300))
     assert repeated_rows(named, every, np.arange(0, 200)) is None
-    assert repeated_rows(named, every[:5], None) is None  # too few neurons to tell
+    for few in (2, 5):
+        assert "in all" in repeated_rows(named, every[:few], None)
+    assert repeated_rows(named, every[:1], None) is None  # a single neuron cannot tell
+
+
+def test_few_neurons_that_agree_by_chance_do_not_repeat():
+    rng = np.random.default_rng(0)
+    digits = rng.integers(0, 10, (1000, 7))
+    zeros = np.maximum(rng.normal(size=(1000, 3)), 1)
+    same = np.repeat(rng.integers(0, 10, (1000, 1)), 4, axis=1)
+    for values in (digits, digits[:, :2], zeros, same, rng.normal(size=(3000, 2)).astype(np.float16)):
+        assert repeated_rows(Activations(values), np.arange(values.shape[1]), None) is None
+    copied = np.tile(rng.normal(size=(100, 2)), (3, 1))
+    assert "200 samples of 300 repeat" in repeated_rows(Activations(copied), np.arange(2), None)

@@ -33,7 +33,8 @@ def labels(data):
 
 def test_columns_stand_in_the_order_of_the_contract(data, labels):
     contract = ["neuron", "direction", "formula", "auc", "fraction", "count", "length", "p", "log10_p", "p_search", "q"]
-    contract += ["auc_heldout", "auc_low", "auc_high", "p_gain", "optimal", "gap", "ceiling"]
+    contract += ["auc_heldout", "auc_low", "auc_high", "auc_low_selected", "auc_high_selected", "p_gain"]
+    contract += ["optimal", "gap", "ceiling"]
     contract += ["average_precision", "stability"]
     columns = list(labels.to_frame().columns)
     assert columns[: len(contract)] == contract

@@ -320,6 +320,13 @@ def test_a_report_is_complete_or_absent_and_overwrites_nothing_unasked(tmp_path,
     with pytest.raises(FileError, match="exists and is not a report"):
         report(labels, tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(FileError, match=r"holds 'notes\.txt', which neuronym did not write"):
+        report(labels, tmp_path / "out", overwrite=True)
+    (tmp_path / "mine" / "data").mkdir()
+    (tmp_path / "mine" / "data" / "index.js").write_text("of another program, or of an early version")
+    with pytest.raises(FileError, match="delete it yourself, or choose another name"):
+        report(labels, tmp_path / "mine", overwrite=True)
     with pytest.raises(FileError, match="there is no folder"):
         report(labels, tmp_path / "none" / "out")
     with pytest.raises(ValueError, match="NaN"):
@@ -730,6 +737,25 @@ def test_hostile_names_are_text_everywhere(browser, hostile):
             page.evaluate("to => { location.hash = to }", "#/concept/" + page.evaluate("encodeURIComponent", name))
             expect(page.locator("h1 bdi")).to_have_text(name)
             assert page.locator("h1 bdi").text_content() == name
+
+
+@in_browser
+def test_half_of_a_character_does_not_stop_the_page(browser, tmp_path):
+    # Names with one are refused where they enter; a formula of one's own may still have it.
+    halves = ["\ud800", "a\udfff", "\\ud800x"]
+    best = [Explanation(Formula.concept(name), 0.9, 0.5, 10) for name in halves]
+    labels = Labels(Label(i, best=one, path=(one,)) for i, one in enumerate(best))
+    folder = report(labels, tmp_path / "out").parent
+    with opened(browser, folder) as page:
+        assert page.locator("#neurons tbody tr").count() == len(labels)
+        for name in halves:
+            link = page.evaluate("name => neuronym.conceptLink(name)", name)
+            page.evaluate("to => { location.hash = to }", link)
+            expect(page.locator("h1 bdi")).to_have_count(1)
+            assert page.evaluate("name => document.querySelector('h1 bdi').textContent === name", name), name
+    with pytest.raises(OptionError, match=r"the title 'a.ud800' contains half of a character"):
+        report(labels, tmp_path / "other", title="a\ud800")
+    assert not (tmp_path / "other").exists()
 
 
 def test_uplot_comes_with_its_licence():

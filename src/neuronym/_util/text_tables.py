@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from neuronym._util.files import reading
+from neuronym._util.limits import COLUMNS
 from neuronym._util.messages import counted, some, warn
 from neuronym.errors import FileError
 
@@ -26,6 +27,7 @@ __all__ = ["TEXT_TABLES", "TextTable"]
 TEXT_TABLES = (".csv", ".tsv", ".txt")
 
 _HEAD_BYTES = 2**18  # the first part of a file, from which its form is found
+_HEAD_LINES, _MOST_BYTES = 3, 2**26  # more is read until it has so many lines, or so many bytes
 _SHOWN_LINES = 100  # the most lines to look at
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -100,6 +102,8 @@ class TextTable:
         self._may_be_spaced = spaced or Path(path).suffix.lower() == ".txt"
         with reading(path, what), open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
+            while head.count(b"\n") < _HEAD_LINES and len(head) < _MOST_BYTES and (more := file.read(len(head))):
+                head += more  # the first lines are long
             whole = not file.read(1)
         self.encoding, self._mark = _encoding(head)
         try:
@@ -111,8 +115,10 @@ class TextTable:
             raise FileError(f"cannot read {what} from {str(path)!r}: it is not text")
         lines = list(io.StringIO(text, newline=""))
         self._lines = lines if whole or len(lines) < 2 else lines[:-1]
-        with reading(path, what):
+        try:
             self._find_form(named)
+        except csv.Error as error:
+            raise self._broken(error) from error
         if named and not self.names:
             raise FileError(f"cannot read {str(path)!r}: its first line must name the columns")
 
@@ -122,6 +128,7 @@ class TextTable:
         first, comments, said = _preamble(lines)
         if re.fullmatch(r"\d+", lines[first].strip() if first < len(lines) else "") and self._spaced(first + 1):
             first += 1  # the number of rows
+        self._check_width("".join(lines[first : first + 1]))
         self.skipped, self._named = first, named
         body = lines[first : first + _SHOWN_LINES]
         self._form = _Form(said) if said else self._separator(body)
@@ -152,6 +159,19 @@ class TextTable:
         )
         numbers = [cell for row in rows[1:] for cell in row if _COMMA_NUMBER.fullmatch(cell)]
         self.decimal = "," if numbers and self._form.separator != "," else "."
+
+    def _check_width(self, line: str) -> None:
+        """Refuse a line of too many cells before they are parsed."""
+        n_columns = 1 + max(line.count(sign) for sign in ",;\t|")
+        if n_columns > COLUMNS:
+            raise FileError(
+                f"cannot read {self.what} from {str(self.path)!r}: its first line has {n_columns:,} cells, and a text "
+                f"table may have at most {COLUMNS:,} columns: save it as .npy or .parquet"
+            )
+
+    def _broken(self, error: Exception) -> FileError:
+        """The error for text that is no table."""
+        return FileError(f"cannot read {self.what} from {str(self.path)!r}: {error}")
 
     def _spaced(self, first: int) -> bool:
         """Whether the lines after a number are of a list separated by white space."""
@@ -201,7 +221,7 @@ class TextTable:
         wrong: list[tuple[int, int]] = []
         number = self.skipped
         rows = self._form.rows(_counting(lines[self.skipped :], counts := [0]))
-        with reading(self.path, self.what):
+        try:
             for row in rows:
                 number = self.skipped + counts[0]
                 if not row and wanted != 1:
@@ -211,6 +231,8 @@ class TextTable:
                     wrong.append((number, len(row)))
                     continue
                 yield number, row[: len(self.names)] if self._dropped else row
+        except csv.Error as error:
+            raise self._broken(error) from error
         if wrong:
             raise FileError(
                 f"cannot read {self.what} from {str(self.path)!r}: line {wrong[0][0]} has "
@@ -246,9 +268,18 @@ class TextTable:
             return io.BytesIO(self._canonical)
         with open(self.path, "rb") as first:
             first.seek(self._mark)
-            next(self._form.rows(iter(lambda: first.readline().decode(errors="replace"), "")), None)
+            lines = iter(lambda: first.readline().decode(errors="replace"), "")
+            try:
+                next(self._form.rows(lines), None)
+            except csv.Error as error:
+                raise self._broken(error) from error
             start = first.tell()
         file = open(self.path, "rb")  # noqa: SIM115 - the caller closes it
+        file.seek(start)
+        if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:  # the first character of a cell, which Arrow would drop
+            file.close()
+            self.reread()
+            return io.BytesIO(self._canonical)
         file.seek(start)
         return file
 
@@ -258,7 +289,7 @@ class TextTable:
             pass
 
     def reread(self) -> None:
-        """Give up the plain form, for text that turned out to be no UTF-8."""
+        """Give up the plain form, for text that turned out to be no UTF-8, or to begin like a mark of an encoding."""
         self._plain = False
 
 

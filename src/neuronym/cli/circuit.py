@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from neuronym._util.extras import need
-from neuronym._util.files import check_target, make_folder
-from neuronym.analysis.circuits.study import circuit
+from neuronym.analysis.circuits.study import circuit, circuit_folder
 from neuronym.cli.memory import keep_memory
 from neuronym.cli.options import (
     AXES,
     HIERARCHY,
     MODEL,
-    OVERWRITE,
+    OVERWRITE_FOLDER,
     QUIET,
     SEARCH,
+    SPREADSHEET,
     WEIGHTS,
     WORDNET,
     axes_of,
@@ -27,7 +28,7 @@ from neuronym.cli.options import (
     neurons_by_layer,
     parsed,
 )
-from neuronym.cli.printing import compiling, new_app
+from neuronym.cli.printing import compiling, new_app, say
 from neuronym.types import Name
 
 __all__ = ["app"]
@@ -104,7 +105,8 @@ def circuit_command(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the graph, its drawing and tables.")] = None,
-    overwrite: OVERWRITE = False,
+    overwrite: OVERWRITE_FOLDER = False,
+    spreadsheet: SPREADSHEET = False,
     quiet: QUIET = False,
     **options: Any,
 ) -> None:
@@ -114,7 +116,6 @@ def circuit_command(
     need("a circuit", "circuits")
     if out is not None:
         need("the figure in --out", "circuits", ["matplotlib"])
-        check_target(make_folder(out) / "circuit.png", overwrite)
     keep_memory()
     hierarchy_of(options)
     options["axes"] = axes_of(options["axes"], [*options["layers"], options["target_layer"]])
@@ -122,9 +123,11 @@ def circuit_command(
     for by_layer in ablate_neurons or []:
         for layer, neurons in by_layer.items():
             ablated.setdefault(layer, []).extend(neurons)
-    with compiling():
-        study = circuit(model, ablate_neurons=ablated, out=out, overwrite=overwrite, progress=not quiet, **options)
-    if out is not None:
-        plot_circuit(study.circuit, out / "circuit.png", overwrite=overwrite)
+    with nullcontext() if out is None else circuit_folder(out, overwrite) as folder:
+        with compiling():
+            saved: Any = {"out": out, "overwrite": overwrite, "spreadsheet": spreadsheet}
+            study = circuit(model, ablate_neurons=ablated, **saved, progress=not quiet, **options)
+        if folder is not None:
+            plot_circuit(study.circuit, folder / "circuit.png")
     if not quiet:
-        print(study, "" if out is None else f"\ngraph and tables saved in {out}", sep="\n")
+        say(study, "" if out is None else f"\ngraph and tables saved in {out}")

@@ -11,7 +11,7 @@ import typer
 from neuronym._util.messages import counted, some
 from neuronym.cli.memory import keep_memory
 from neuronym.cli.options import AXES, MODEL, OVERWRITE, QUIET, WEIGHTS, axes_of, listed, mirrors, parsed
-from neuronym.cli.printing import new_app
+from neuronym.cli.printing import new_app, say
 from neuronym.network.collecting import collect
 
 __all__ = ["app"]
@@ -77,7 +77,7 @@ def collect_command(
     options["axes"] = axes_of(options["axes"], layers)
     found = collect(model, layers=layers, out=out, progress=not quiet, **options)
     for layer, activations in found.items() if not quiet else ():
-        print(f"{out}/{layer}: {counted(activations.n_samples, 'sample')} × {activations.n_neurons} neurons")
+        say(f"{out}/{layer}: {counted(activations.n_samples, 'sample')} × {activations.n_neurons} neurons")
     skipped = next(iter(found.values())).skipped
     if skipped:
         warnings.warn(f"{counted(len(skipped), 'image')} could not be read: {some(skipped, 20)}", stacklevel=1)

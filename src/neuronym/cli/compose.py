@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from neuronym._util.characters import visible
 from neuronym.analysis.compose.detectors import compose
 from neuronym.analysis.compose.fuzzy import NORMS
 from neuronym.cli.options import ACTIVATIONS, ALIGN, BY_POSITION, CLUSTERS, CONCEPTS, JSON, align_of, mirrors
-from neuronym.cli.printing import new_app
+from neuronym.cli.printing import new_app, print_json, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,20 +60,22 @@ def compose_command(
     found = compose(formula, activations, concepts, **options)
     table = found.compare(list(dict.fromkeys([str(found.norm), *NORMS])))
     if as_json:
-        print(json.dumps({"formula": formula, "detectors": table.to_dict("records")}, ensure_ascii=False))
+        print_json(json.dumps({"formula": formula, "detectors": table.to_dict("records")}, ensure_ascii=False))
     else:
-        print(found)
+        say(found)
         _print(table)
 
 
 def _print(table: pd.DataFrame) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     printed = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("detector", "mapping", "AUC", "held out", "95% interval"):
         printed.add_column(title, justify="left" if title in ("detector", "mapping") else "right")
     for row in table.itertuples(index=False):
         interval = f"{row.auc_low:.4f} to {row.auc_high:.4f}"
-        printed.add_row(str(row.detector), str(row.mapping), f"{row.auc:.4f}", f"{row.auc_heldout:.4f}", interval)
+        cells = (str(row.detector), str(row.mapping), f"{row.auc:.4f}", f"{row.auc_heldout:.4f}", interval)
+        printed.add_row(*(Text(visible(cell)) for cell in cells))
     Console(width=100).print(printed)

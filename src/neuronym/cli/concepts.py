@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from neuronym.cli.options import OVERWRITE, WORDNET, hierarchy_of, listed, mirrors, parsed
-from neuronym.cli.printing import new_app
+from neuronym.cli.printing import new_app, say
 from neuronym.data.concepts import Concepts
 from neuronym.errors import OptionError
 from neuronym.io import (
@@ -235,9 +235,8 @@ def tags_command(
 @app.command("show", epilog=_EXAMPLE + "neuronym concepts show concepts.parquet")
 def show_command(file: Annotated[Path, typer.Argument(metavar="FILE", help="Concepts: .csv or .parquet.")]) -> None:
     """Show how many concepts there are, which are most frequent, which are equal, and how many rows are distinct."""
-    print(open_concepts(file).describe())
+    say(open_concepts(file).describe())
 
 
 def _print(concepts: Concepts, out: Path) -> None:
-    print(concepts.describe())
-    print(f"saved in {out}")
+    say(concepts.describe(), f"saved in {out}")

@@ -21,15 +21,16 @@ from neuronym.cli.options import (
     OVERWRITE,
     QUIET,
     SEARCH,
+    SPREADSHEET,
     align_of,
     listed,
     mirrors,
     parsed,
 )
-from neuronym.cli.printing import compiling, new_app, noting_interruption, print_table
+from neuronym.cli.printing import compiling, new_app, noting_interruption, print_json, print_table
 from neuronym.errors import OptionError
 from neuronym.labeling.labeling import label
-from neuronym.labels.files import KINDS
+from neuronym.labels.files import KINDS, check_spreadsheet
 
 __all__ = ["app"]
 
@@ -109,6 +110,7 @@ def label_command(
     concepts: CONCEPTS,
     out: OUT = None,
     overwrite: OVERWRITE = False,
+    spreadsheet: SPREADSHEET = False,
     as_json: JSON = False,
     quiet: QUIET = False,
     **options: Any,
@@ -119,14 +121,14 @@ def label_command(
     """
     align_of(options)
     if out is not None:
-        kind_of(out, KINDS, "labels")
+        check_spreadsheet(out, kind_of(out, KINDS, "labels"), spreadsheet)
         check_target(out, overwrite)  # before the work, so that nothing is lost
     with compiling(), noting_interruption() as interrupted:
         labels = label(activations, concepts, progress=not quiet, **options)
     if out is not None:
-        labels.save(out, overwrite=overwrite)
+        labels.save(out, overwrite=overwrite, spreadsheet=spreadsheet)
     if as_json:
-        print(labels.to_json(), end="")
+        print_json(labels.to_json().rstrip("\n"))
     elif not quiet:
         print_table(labels, "to save all labels, use --out labels.csv" if out is None else f"all labels are in {out}")
         summary = labels.summary()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neuronym.cli.options import JSON, MODEL, WEIGHTS, listed, mirrors, parsed
-from neuronym.cli.printing import new_app
+from neuronym.cli.printing import new_app, say
 from neuronym.errors import OptionError
 from neuronym.network.hooks import ModuleTrace
 from neuronym.network.listing import layers
@@ -59,7 +59,7 @@ def layers_command(model: MODEL, as_json: JSON = False, **options: Any) -> None:
     shapes = max((len(_output(one)) for one in found), default=0)
     for one in found:
         line = f"{one.name:{width}}  {one.kind:{kinds}}  {_output(one):{shapes}}  {one.axes or ''}"
-        print(line.rstrip() + f", {one.calls} calls" * (one.calls > 1))
+        say(line.rstrip() + f", {one.calls} calls" * (one.calls > 1))
 
 
 def _output(one: ModuleTrace) -> str:

@@ -29,8 +29,10 @@ __all__ = [
     "OPTIONS_OF_PRINTING",
     "OUT",
     "OVERWRITE",
+    "OVERWRITE_FOLDER",
     "QUIET",
     "SEARCH",
+    "SPREADSHEET",
     "WEIGHTS",
     "WORDNET",
     "axes_of",
@@ -225,6 +227,15 @@ OPTIONS_OF_PRINTING = frozenset({"as_json", "quiet", "summary", "help"})
 
 OUT = Annotated[Path | None, typer.Option(help="Save the labels as .csv, .parquet or .json.")]
 OVERWRITE = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+SPREADSHEET = Annotated[
+    bool,
+    typer.Option(
+        "--spreadsheet", help="Make the .csv safe to open in a spreadsheet: ' before what would run as a formula."
+    ),
+]
+OVERWRITE_FOLDER = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a folder that this command wrote, if it holds nothing else.")
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no table.")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import warnings
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
+from neuronym._util.characters import visible
 from neuronym._util.parallel import StoppedWarning
 
 if TYPE_CHECKING:
     from neuronym.labels.labels import Labels
 
-__all__ = ["Group", "compiling", "new_app", "noting_interruption", "print_table"]
+__all__ = ["Group", "compiling", "new_app", "noting_interruption", "print_json", "print_table", "say"]
 
 _SHOWN = 20  # rows of a printed table
 _NARROW = 80  # columns of a terminal below which numbers are left out
@@ -83,6 +85,16 @@ def noting_interruption() -> Iterator[list[bool]]:
         yield interrupted
 
 
+def say(*parts: object) -> None:
+    """Print parts on lines of their own, with escapes for characters in names that act on a terminal."""
+    print(*(visible(str(part), keep="\n\t") for part in parts), sep="\n")
+
+
+def print_json(text: str) -> None:
+    """Print JSON; the control characters that JSON allows in texts are written as its escapes."""
+    print(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
 def print_table(labels: Labels, rest: str) -> None:
     """Print labels as a table, only the first if there are many, and say where to find the rest."""
     from rich.console import Console
@@ -104,4 +116,4 @@ def print_table(labels: Labels, rest: str) -> None:
         table.add_row(*(Text(row[place]) for place in kept))
     console.print(table)
     if len(labels) > _SHOWN:
-        console.print(f"… {len(labels) - _SHOWN} more; {rest}", highlight=False)
+        console.print(f"… {len(labels) - _SHOWN} more; {rest}", highlight=False, markup=False)

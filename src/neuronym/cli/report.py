@@ -13,14 +13,14 @@ from neuronym.cli.options import (
     HIERARCHY,
     LABELS,
     N_JOBS,
-    OVERWRITE,
+    OVERWRITE_FOLDER,
     QUIET,
     WORDNET,
     align_of,
     hierarchy_of,
     mirrors,
 )
-from neuronym.cli.printing import new_app
+from neuronym.cli.printing import new_app, say
 from neuronym.report.page import report
 
 __all__ = ["app"]
@@ -54,7 +54,7 @@ _OPTIONS = {
     "seed": Annotated[int, typer.Option(help="Seed of random draws.")],
     "n_jobs": N_JOBS,
     "align": ALIGN,
-    "overwrite": OVERWRITE,
+    "overwrite": OVERWRITE_FOLDER,
 }
 
 
@@ -66,4 +66,4 @@ def report_command(labels: LABELS, quiet: QUIET = False, **options: Any) -> None
     align_of(options)
     page = report(labels, progress=not quiet, **options)
     if not quiet:
-        print(f"open {page} in a browser")
+        say(f"open {page} in a browser")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from neuronym._util.characters import visible
 from neuronym.cli.printing import Group, new_app
 from neuronym.errors import NeuronymError
 
@@ -108,7 +109,7 @@ def main() -> NoReturn:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
-            warnings.showwarning = lambda message, *_, **__: print(f"neuronym: {message}", file=sys.stderr)
+            warnings.showwarning = lambda message, *_, **__: _say(visible(str(message), "\n\t"))
             code = app(standalone_mode=False)
         if code == 130:  # typer's exit code for Ctrl-C
             _fail("interrupted; no file was written; if a store was begun, rerun the same command to resume", 130)
@@ -129,6 +130,10 @@ def main() -> NoReturn:
     sys.exit(code or 0)
 
 
-def _fail(message: str, code: int) -> NoReturn:
+def _say(message: str) -> None:
     print(f"neuronym: {message}", file=sys.stderr)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    _say(visible(message))
     sys.exit(code)

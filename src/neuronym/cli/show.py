@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from neuronym.cli.options import JSON, LABELS, OVERWRITE, mirrors
-from neuronym.cli.printing import new_app, print_table
+from neuronym.cli.options import JSON, LABELS, OVERWRITE, SPREADSHEET, mirrors
+from neuronym.cli.printing import new_app, print_json, print_table
 from neuronym.labels.labels import show
 
 __all__ = ["app"]
@@ -35,6 +35,7 @@ _OPTIONS = {
     ],
     "out": Annotated[Path | None, typer.Option(help="Save the labels shown as .csv, .parquet or .json.")],
     "overwrite": OVERWRITE,
+    "spreadsheet": SPREADSHEET,
 }
 
 
@@ -58,7 +59,7 @@ def show_command(
     elif summary:
         print(found.summary())
     elif as_json:
-        print(found.to_json(), end="")
+        print_json(found.to_json().rstrip("\n"))
     elif neuron is None:
         print_table(found, "--json prints all")
     else:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from neuronym._util.extras import need
-from neuronym._util.files import check_target, make_folder
 from neuronym.analysis.spurious.alterations import Blur, Border, Cast, Jpeg, Patch, Text
 from neuronym.analysis.spurious.overlays import Alteration
-from neuronym.analysis.spurious.study import spurious
+from neuronym.analysis.spurious.study import spurious, study_folder
 from neuronym.cli.memory import keep_memory
-from neuronym.cli.options import CLUSTERS, JSON, QUIET, SEARCH, WEIGHTS, listed, mirrors, parsed
-from neuronym.cli.printing import compiling, new_app
+from neuronym.cli.options import (
+    CLUSTERS,
+    JSON,
+    OVERWRITE_FOLDER,
+    QUIET,
+    SEARCH,
+    SPREADSHEET,
+    WEIGHTS,
+    listed,
+    mirrors,
+    parsed,
+)
+from neuronym.cli.printing import compiling, new_app, print_json, say
 from neuronym.errors import OptionError
 from neuronym.network.models import load_function
 
@@ -101,7 +112,8 @@ def spurious_command(
         typer.Argument(metavar="[CONCEPTS]", help="Samples × concepts: .csv or .parquet; only without --model."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for tables, figure and activations.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    overwrite: OVERWRITE_FOLDER = False,
+    spreadsheet: SPREADSHEET = False,
     as_json: JSON = False,
     quiet: QUIET = False,
     **options: Any,
@@ -115,17 +127,18 @@ def spurious_command(
 
     if out is not None:
         need("the figure in --out", "plots" if options["model"] is None else "spurious", ["matplotlib"])
-        check_target(make_folder(out) / "findings.png", overwrite)
     keep_memory()
     options["alterations"] = _alterations({name: options.pop(name) for name in _ALTERATIONS})
-    with compiling():
-        study = spurious(activations, concepts, out=out, overwrite=overwrite, progress=not quiet, **options)
-    if out is not None:
-        plot_findings(study.findings, out / "findings.png", photos=study.photos, overwrite=overwrite)
+    with nullcontext() if out is None else study_folder(out, overwrite, options["model"], activations) as folder:
+        with compiling():
+            saved: Any = {"out": out, "overwrite": overwrite, "spreadsheet": spreadsheet}
+            study = spurious(activations, concepts, **saved, progress=not quiet, **options)
+        if folder is not None:
+            plot_findings(study.findings, folder / "findings.png", photos=study.photos)
     if as_json:
-        print(json.dumps(study.to_dict(), ensure_ascii=False))
+        print_json(json.dumps(study.to_dict(), ensure_ascii=False))
     elif not quiet:
-        print(study, "" if out is None else f"\ntables and figure saved in {out}", sep="\n")
+        say(study, "" if out is None else f"\ntables and figure saved in {out}")
 
 
 def _alterations(values: dict[str, Any]) -> list[Alteration]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neuronym._util.extras import need
-from neuronym._util.files import check_target, kind_of, writing
+from neuronym._util.files import kind_of, writing_together
 from neuronym.analysis.sweep import sweep
 from neuronym.cli.options import (
     ACTIVATIONS,
@@ -21,6 +21,7 @@ from neuronym.cli.options import (
     OVERWRITE,
     QUIET,
     SEARCH,
+    SPREADSHEET,
     WORDNET,
     align_of,
     hierarchy_of,
@@ -28,8 +29,9 @@ from neuronym.cli.options import (
     mirrors,
     parsed,
 )
-from neuronym.cli.printing import compiling, new_app
+from neuronym.cli.printing import compiling, new_app, say
 from neuronym.errors import OptionError
+from neuronym.io.tables import write_csv
 
 __all__ = ["app"]
 
@@ -77,27 +79,29 @@ def sweep_command(
     out: Annotated[Path | None, typer.Option(help="Save the table as .csv.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Plot the table as .png, .pdf or .svg.")] = None,
     overwrite: OVERWRITE = False,
+    spreadsheet: SPREADSHEET = False,
     quiet: QUIET = False,
     **options: Any,
 ) -> None:
     """Compare formula lengths and minimum fractions by AUC, held-out AUC, fraction and share of hypernyms."""
     align_of(options)
-    from neuronym.plots import plot_sweep
-    from neuronym.plots.figures import FIGURES
+    from neuronym.plots.figures import FIGURES, write_figure
+    from neuronym.plots.sweep import draw_sweep
 
-    for target, kinds in ((out, (".csv",)), (plot, FIGURES)):
+    targets: list[Path] = []
+    for target, kinds in ((plot, FIGURES), (out, (".csv",))):
         if target is not None:
             kind_of(target, kinds, "a sweep")
-            check_target(target, overwrite)
+            targets.append(target)
     if plot is not None:
         need("a plot", "plots")
     hierarchy_of(options)
-    with compiling():
-        table = sweep(activations, concepts, progress=not quiet, **options)
-    if out is not None:
-        with writing(out, overwrite) as temporary:
-            table.to_csv(temporary, index=False)
-    if plot is not None:
-        plot_sweep(table, plot, overwrite=overwrite)
+    with writing_together(targets, overwrite) as temporaries:  # the table last, so that a new one has its plot
+        with compiling():
+            table = sweep(activations, concepts, progress=not quiet, **options)
+        if plot is not None:
+            write_figure(draw_sweep(table), temporaries[0], plot.suffix.lower())
+        if out is not None:
+            write_csv(table, temporaries[-1], spreadsheet)
     if not quiet:
-        print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+        say(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))

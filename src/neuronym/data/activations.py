@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuronym._util.characters import refuse_halves
 from neuronym._util.messages import counted, no_such
 from neuronym.data.ids import as_ids, by_sample, own_or_given, places, refuse_repeats, split_ids
 from neuronym.data.labelled import as_frame, labels_of, listed, named, to_array
@@ -93,6 +94,7 @@ class Activations:
         self.matrix: NDArray[Any] | ZarrMatrix = array
         self.axes = axes
         self.skipped = tuple(str(i) for i in skipped)
+        refuse_halves(self.skipped, "id of a skipped sample", ActivationsError)
         self.sample_ids = as_ids(sample_ids, array.shape[0], "activations", ActivationsError)
         of_samples = (
             None
@@ -113,7 +115,8 @@ class Activations:
             raise ActivationsError(
                 f"{counted(len(self.names), 'name')} for {counted(array.shape[1], 'neuron')}: give one name per neuron"
             )
-        refuse_repeats(self.names, "neuron name", "activations", ActivationsError)
+        if listed_names is not None:
+            refuse_repeats(self.names, "neuron name", "activations", ActivationsError)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, *, id_column: str | None = None) -> Activations:
@@ -401,11 +404,12 @@ def as_name(name: object) -> Name:
     Raises
     ------
     ActivationsError
-        If it is empty.
+        If it is empty, or contains half of a character.
     """
     if isinstance(name, int | np.integer) and not isinstance(name, bool):
         return int(name)
     text = str(name)
     if not text:
         raise ActivationsError("a neuron has an empty name: give it a name")
+    refuse_halves([text], "name of a neuron", ActivationsError)
     return int(text) if _WHOLE.fullmatch(text) else text

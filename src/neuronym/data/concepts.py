@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuronym._util.characters import refuse_halves, visible
 from neuronym._util.messages import counted, no_such, some
 from neuronym.data import binary, yes_no
 from neuronym.data.binary import Ints, stacked
@@ -66,7 +67,7 @@ class Concepts:
     Raises
     ------
     ConceptsError
-        If names or ids are missing, repeated or too few.
+        If names or ids are missing, repeated or too few, or contain half of a character (of a surrogate pair).
 
     Examples
     --------
@@ -100,6 +101,9 @@ class Concepts:
         self.descriptions = {k: v for k, v in (descriptions or {}).items() if k in known}
         self.aliases = {k: tuple(v) for k, v in (aliases or {}).items() if v and k in known}
         self.origin = dict(origin or {})
+        refuse_halves(self.names, "name of a concept", ConceptsError)
+        refuse_halves((a for v in self.aliases.values() for a in v), "alias of a concept", ConceptsError)
+        refuse_halves(map(str, self.descriptions.values()), "description of a concept", ConceptsError)
         self.ptr, self.samples = np.asarray(ptr, np.int64), np.asarray(samples, np.int64)
         if len(self.names) != len(self.ptr) - 1:
             raise ConceptsError(
@@ -491,7 +495,8 @@ class Concepts:
         return name in self._place
 
     def __repr__(self) -> str:
-        listed = [f"{name} {count}" for name, count in zip(self.names[:5], self.counts[:5].tolist(), strict=True)]
+        first = zip(self.names[:5], self.counts[:5].tolist(), strict=True)
+        listed = [f"{visible(name)} {count}" for name, count in first]
         more = ", …" if self.n_concepts > 5 else ""
         return (
             f"{type(self).__name__}({self.n_samples} samples × {self.n_concepts} concepts: {', '.join(listed)}{more})"
@@ -716,11 +721,11 @@ class Concepts:
         head += f"{per_sample:.1f} concepts a sample"
         head += f", {group(self).n_groups:,} distinct rows" if self.n_samples else ""
         order = np.argsort(-self.counts, kind="stable")
-        lines = [head, *(f"{self.counts[c]:8d}  {self.names[c]}" for c in order[:_FREQUENT].tolist())]
+        lines = [head, *(f"{self.counts[c]:8d}  {visible(self.names[c])}" for c in order[:_FREQUENT].tolist())]
         rest = self.counts[order[_FREQUENT:]]
         if len(rest):
             lines.append(f"          and {counted(len(rest), 'other concept')} of {rest.min()} to {rest.max()} samples")
-        equal = [f"equal: {name} = {', '.join(others)}" for name, others in self.merge_equal().aliases.items()]
+        equal = [visible(f"equal: {name} = {', '.join(others)}") for name, others in self.merge_equal().aliases.items()]
         lines += equal[:_EQUAL]
         return "\n".join([*lines, *([f"       and {len(equal) - _EQUAL} more"] if len(equal) > _EQUAL else [])])
 

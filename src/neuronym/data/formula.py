@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 
+from neuronym._util.limits import FORMULA
 from neuronym.errors import FormulaError
 
 if TYPE_CHECKING:
@@ -246,6 +247,8 @@ class _Parser:
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
             raise FormulaError(f"a formula must be text, not {type(text).__name__}")
+        if len(text) > FORMULA:
+            raise FormulaError(f"a formula must have at most {FORMULA:,} characters, not {len(text):,}: {text[:80]!r}…")
         self.text = text
         self.place = 0
         self.depth = 0

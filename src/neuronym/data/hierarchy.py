@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from neuronym._util.files import reading
+from neuronym._util.limits import LEVELS
 from neuronym._util.messages import counted, some, warn
 from neuronym.errors import ConceptsError, FileError, OptionError
 from neuronym.types import PathLike
 
 __all__ = ["Hierarchy", "check_known"]
 
-_HEX, _DECIMAL = re.compile("[0-9a-fA-F]+"), re.compile("[0-9]+")
+_HEX, _DECIMAL = re.compile("[0-9a-fA-F]{1,8}"), re.compile("[0-9]{1,8}")
 _OFFSET = re.compile("[0-9]{8}")  # of a synset
 _EXAMPLES = 3
 
@@ -33,7 +34,7 @@ class Hierarchy:
     Raises
     ------
     ConceptsError
-        If the edges form a cycle; the message shows it.
+        If the edges form a cycle, which the message shows, or the hierarchy has too many levels.
 
     Examples
     --------
@@ -54,23 +55,28 @@ class Hierarchy:
                 known.append(parent)
         self.parents: Mapping[str, tuple[str, ...]] = {child: tuple(p) for child, p in parents.items()}
         self._concepts = {*self.parents, *(parent for above in self.parents.values() for parent in above)}
-        done: set[str] = set()
+        levels: dict[str, int] = {}
         for name in self.parents:
-            self._refuse_cycles(name, done)
+            self._refuse_cycles(name, levels)
 
     def __contains__(self, name: object) -> bool:
         return name in self._concepts
 
-    def _refuse_cycles(self, name: str, done: set[str]) -> None:
-        """Walk up from a name, depth first, without recursion; names in ``done`` are known to be in no cycle."""
+    def _refuse_cycles(self, name: str, levels: dict[str, int]) -> None:
+        """Walk up from a name, depth first, without recursion; names in ``levels`` are known to be in no cycle.
+
+        Their values are the numbers of levels from a concept to the farthest root.
+        """
         trail: dict[str, int] = {}
         stack = [name]
         while stack:
             top = stack[-1]
             parents = self.parents.get(top, ())
             place = trail.get(top, 0)
-            if top in done or place == len(parents):
-                done.add(top)
+            if top in levels or place == len(parents):
+                levels[top] = 1 + max((levels[parent] for parent in parents), default=0)
+                if levels[top] > LEVELS:
+                    raise self._too_deep(top)
                 trail.pop(top, None)
                 stack.pop()
                 continue
@@ -80,6 +86,11 @@ class Hierarchy:
                 cycle = [*names[names.index(parents[place]) :], parents[place]]
                 raise ConceptsError(f"the hierarchy has a cycle: {' → '.join(cycle)}: remove one of its edges")
             stack.append(parents[place])
+            if len(stack) > LEVELS:
+                raise self._too_deep(name)
+
+    def _too_deep(self, name: str) -> ConceptsError:
+        return ConceptsError(f"the hierarchy has more than {LEVELS:,} levels above {name!r}: check its edges")
 
     def ancestors(self, name: str) -> tuple[str, ...]:
         """List the ancestors of a concept.
@@ -244,15 +255,13 @@ class Hierarchy:
         FileError
             If the file cannot be read or has other columns.
         ConceptsError
-            If a parent has no line of its own, or the edges form a cycle; the message names them.
+            If a parent has no line of its own, the edges form a cycle, or there are too many levels; the message names
+            them.
         """
-        try:
-            with open(path, encoding="utf-8-sig", newline="") as file:
-                rows = list(csv.reader(file))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise FileError(f"cannot read the hierarchy {path}: {error}") from error
+        with reading(path, "a hierarchy"), open(path, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file))
         if not rows or rows[0] != ["child", "parent"]:
-            found = ",".join(rows[0]) if rows else "empty"
+            found = repr(",".join(rows[0])) if rows else "empty"
             raise FileError(f"the first line of {path} must be child,parent, not {found}")
         broken = [number for number, row in enumerate(rows[1:], 2) if len(row) != 2]
         if broken:
@@ -265,7 +274,7 @@ class Hierarchy:
         if len(unknown) > (all(parent for _, parent in rows[1:])):
             raise ConceptsError(
                 f"{counted(len(unknown), 'parent')} in {path} without a line as a child ({some(unknown)}): correct "
-                f"the name, or, if it is a root, add the line {unknown[0]},"
+                f"the name, or, if it is a root, add the line " + repr(f"{unknown[0]},")
             )
         hierarchy = cls((child, parent) for child, parent in rows[1:] if parent)
         hierarchy._concepts |= children

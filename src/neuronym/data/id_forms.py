@@ -30,8 +30,8 @@ def _with_slashes(name: str) -> str:
 
 
 def _as_number(name: str) -> str:
-    found = re.fullmatch(r"0*(\d+)(\.0*)?", name)
-    return found[1] if found else name
+    found = re.fullmatch(r"(\d++)(\.0*)?", name)
+    return (found[1].lstrip("0") or "0") if found else name
 
 
 def _without_folder(name: str) -> str:

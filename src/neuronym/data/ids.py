@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.characters import refuse_halves
 from neuronym._util.messages import counted, some, warn
 from neuronym.data.id_forms import difference_in_form
 from neuronym.data.labelled import labels_of, listed
@@ -46,6 +47,7 @@ def as_ids(ids: Iterable[object] | None, n_samples: int, owner: str, error: type
     texts = tuple(i.decode(errors="surrogateescape") if isinstance(i, bytes) else str(i) for i in values)
     if len(texts) != n_samples:
         raise error(f"{owner} has {n_samples} samples but {len(texts)} sample ids: give one id per sample")
+    refuse_halves(texts, f"sample id of {owner}", error)
     refuse_repeats(texts, "sample id", owner, error)
     return texts
 
@@ -307,7 +309,7 @@ def find_id_column(
         The columns that hold neither ids nor the numbers of rows.
     """
     texts = [str(name) for name in names]
-    indexed = len(texts) > 1 and texts[0] in _NAMELESS
+    indexed = len(texts) > 1 and texts[0] in _NAMELESS and bool(cells(0, 1))  # a column of fractions is no index
     counts = indexed and tuple(map(str, cells(0, None))) == counted_ids(len(cells(0, None)))
     place = 0 if texts[:1] == [SAMPLE] else None
     if id_column is not None:
@@ -374,7 +376,7 @@ _CALLED = re.compile(
 _FILE = re.compile(r".*[^.\s]\.[A-Za-z][A-Za-z0-9]{1,4}")
 _FRACTION = re.compile(r"\s*[-+]?\d*[.,]\d+([eE][-+]?\d+)?\s*")
 _SOME = re.compile(r"(?s).*\S.*")
-_TEXT = re.compile(r"(?s)(?!\s*[-+]?[\d.,]+([eE][-+]?\d+)?\s*$)(?!(?i:\s*(true|false|yes|no|nan)?\s*$)).*\S.*")
+_TEXT = re.compile(r"(?s)(?!\s*[-+]?[\d.,]+([eE][-+]?\d+)?\s*$)(?!(?i:\s*+(true|false|yes|no|nan)?\s*$)).*\S.*")
 
 
 def is_called_like_ids(name: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuronym._util.characters import refuse_halves
 from neuronym._util.messages import no_such, warn
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
@@ -296,6 +297,7 @@ def as_layers(activations: ActivationsLike) -> Mapping[str | None, LayerLike]:
         raise ActivationsError("two layers share a name: give each layer its own")
     if "" in by_name:
         raise ActivationsError("a layer has an empty name: give it a name")
+    refuse_halves([layer for layer in by_name if layer is not None], "name of a layer", ActivationsError)
     return by_name
 
 

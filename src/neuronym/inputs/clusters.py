@@ -25,7 +25,8 @@ __all__ = ["codes", "is_by_place", "repeated_rows"]
 
 Ints = NDArray[np.int64]
 
-_ENOUGH = 8  # with fewer neurons, equal activations do not show that a sample is repeated
+_ENOUGH = 8  # with fewer neurons, samples may agree in all of them by chance
+_BEYOND = 50  # how many times as many repeats as by chance show that samples are repeated
 
 
 def codes(given: Any, sample_ids: Sequence[str] | None, n_samples: int, what: str) -> Ints:
@@ -78,18 +79,22 @@ def _of_file(path: PathLike, what: str) -> dict[str, str] | list[str]:
 def repeated_rows(activations: Activations, columns: NDArray[np.intp], rows: Ints | None) -> str | None:
     """Describe, for a warning, samples with the same activations as another in all neurons; None if there are none.
 
-    Samples whose activations are all 0 do not count as repeated. With few neurons, or boolean ones, equal activations
-    are no evidence, and the answer is None.
+    Samples whose activations are all 0 do not count as repeated. With boolean neurons, equal activations are no
+    evidence, and the answer is None. With fewer than 8 neurons, they are only if many more samples agree than would if
+    neurons were unrelated, given how often two samples agree in each.
     """
-    if len(columns) < _ENOUGH or activations.matrix.dtype.kind == "b":
+    if activations.matrix.dtype.kind == "b":
         return None
     used = slice(None) if rows is None else rows
+    few = len(columns) < _ENOUGH
+    by_neuron: list[NDArray[np.generic]] = []
     hashes: NDArray[np.uint64] | None = None
     active: NDArray[np.bool_] | None = None
     rng = np.random.default_rng(20231205)
     for block in activations.blocks(columns):
         values = activations.block(block)[used].astype(np.float64) + 0.0  # turns −0.0 into 0.0
         block_active = np.asarray(values.any(axis=1))
+        by_neuron += list(values.T.copy()) if few else []
         bits = values.view(np.uint64)
         bits ^= bits >> np.uint64(32)  # the low bits of short numbers are all 0
         bits *= np.uint64(0x9E3779B97F4A7C15)
@@ -101,7 +106,7 @@ def repeated_rows(activations: Activations, columns: NDArray[np.intp], rows: Int
         return None
     _, first, times = np.unique(hashes[active], return_index=True, return_counts=True)
     n_repeats = int((times - 1).sum())
-    if not n_repeats:
+    if not n_repeats or (few and not _beyond_chance(hashes[active], [values[active] for values in by_neuron])):
         return None
     example = np.flatnonzero(hashes == hashes[active][first[np.argmax(times)]])[:2]
     places = example if rows is None else rows[example]
@@ -111,6 +116,19 @@ def repeated_rows(activations: Activations, columns: NDArray[np.intp], rows: Int
         f"neurons (such as {some(names)}): repeated samples are not independent and fake significance, so leave them "
         "out, or group them with clusters"
     )
+
+
+def _beyond_chance(hashes: NDArray[np.uint64], by_neuron: list[NDArray[np.generic]]) -> bool:
+    """Whether far more pairs of samples agree than if each neuron's ties were unrelated to those of the others."""
+
+    def agreeing(values: NDArray[np.generic]) -> float:
+        counts = np.unique(values, return_counts=True)[1].astype(np.float64)
+        return float((counts * (counts - 1)).sum()) / (len(values) * (len(values) - 1))
+
+    # Neurons with the same ties, such as copies of each other, are one.
+    ties = {np.unique(values, return_inverse=True)[1].tobytes(): values for values in by_neuron}
+    by_chance = float(np.prod([agreeing(values) for values in ties.values()]))
+    return agreeing(hashes) > _BEYOND * by_chance
 
 
 def is_by_place(given: Any) -> bool:

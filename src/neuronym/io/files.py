@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import kind_of, reading, writing
+from neuronym._util.limits import check_unpacked
 from neuronym._util.messages import counted, some
 from neuronym._util.text_tables import TextTable
 from neuronym.data.activations import Activations, side_by_side
 from neuronym.data.binary import columns_of_pairs
 from neuronym.data.concepts import Concepts
-from neuronym.data.ids import SAMPLE, is_called_like_ids, is_file_name, is_missing, long_columns
+from neuronym.data.ids import SAMPLE, find_id_column, is_called_like_ids, is_file_name, is_missing, long_columns
 from neuronym.data.yes_no import as_bool
 from neuronym.errors import ActivationsError, ConceptsError, FileError
 from neuronym.io.tables import (
@@ -103,7 +105,7 @@ def open_activations(
 
 def _mapped(path: PathLike) -> NDArray[Any]:
     """The memory-mapped matrix of an .npy file."""
-    with reading(path, "activations", ValueError):
+    with reading(path, "activations"):
         try:
             return np.lib.format.open_memmap(path, mode="r")
         except ValueError as error:
@@ -132,6 +134,8 @@ def _from_npz(path: PathLike) -> Activations:
                 f"cannot read activations from {str(path)!r}: it must contain an array named activations, "
                 f"but contains {some(known) or 'no array'}"
             )
+        members = archive.zip.infolist() if archive.zip else []
+        check_unpacked(path, "activations", sum(one.file_size for one in members))
         matrix = archive["activations" if "activations" in known else known[0]]
         names = archive["neurons"] if "neurons" in known else None
         ids = archive["sample_ids"] if "sample_ids" in known else None
@@ -151,12 +155,13 @@ def _unpacking(path: PathLike) -> Iterator[None]:
     from zipfile import BadZipFile
     from zlib import error as ZlibError  # noqa: N812
 
-    # The last two are raised for compression or encryption that zipfile does not support.
-    with reading(path, "activations", ValueError, NotImplementedError, RuntimeError):
+    with reading(path, "activations"):
         try:
             yield
         except (BadZipFile, ZlibError) as error:
             raise FileError(f"cannot read activations from {str(path)!r}: the archive is broken ({error})") from error
+        except MemoryError as error:
+            raise FileError(f"cannot read activations from {str(path)!r}: its header is broken ({error})") from error
         except ValueError as error:
             if "pickle" in str(error):
                 raise _python_objects(path) from error
@@ -200,7 +205,7 @@ def _text_numbers(path: PathLike, id_column: str | None) -> pa.Table:
         columns = [[row[c] for row in table.shown if c < len(row)] for c in range(len(table.names))]
         return [
             pa.string()
-            if name in (SAMPLE, "", id_column)
+            if name in (SAMPLE, "", "Unnamed: 0", id_column)
             or is_called_like_ids(name)
             or any(map(is_file_name, cells))
             or (c == 0 and not all(map(_NUMBER.fullmatch, cells)))
@@ -217,7 +222,9 @@ def _text_numbers(path: PathLike, id_column: str | None) -> pa.Table:
     return table
 
 
-_NUMBER = re.compile(r"(?i)\s*([-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?|[-+]?(nan|inf(inity)?)|null|n/?a|true|false)?\s*")
+_NUMBER = re.compile(
+    r"(?i)\s*+([-+]?(\d++[.,]?\d*|[.,]\d+)(e[-+]?\d+)?|[-+]?(nan|inf(inity)?)|null|n/?a|true|false)?\s*"
+)
 
 
 def save_activations(activations: Activations, path: PathLike, *, overwrite: bool = False) -> None:
@@ -273,11 +280,8 @@ def _save_table(activations: Activations, temporary: Path, kind: str, path: Path
     """Write activations as Parquet or CSV."""
     names = [str(name) for name in activations.names]
     matrix = np.asarray(activations.matrix)
-    if names and names[0] == SAMPLE and activations.sample_ids is None:
-        raise FileError(
-            f"{str(path)!r} cannot store a first neuron named sample, which would be read as sample ids: rename it"
-        )
     ids = activations.sample_ids
+    _refuse_read_as_ids(names, matrix, ids is not None, kind, path)
     if kind == ".parquet":
         import pyarrow as pa
         import pyarrow.parquet as parquet
@@ -296,6 +300,30 @@ def _save_table(activations: Activations, temporary: Path, kind: str, path: Path
         for i in range(len(matrix)):
             row = (matrix[i].astype(np.int64) if whole else matrix[i].astype(np.float64)).tolist()
             writer.writerow(row if ids is None else [ids[i], *row])
+
+
+def _refuse_read_as_ids(names: Sequence[str], matrix: NDArray[Any], has_ids: bool, kind: str, path: PathLike) -> None:
+    """Refuse names of neurons that ``open_activations`` would take for those of a column of sample ids."""
+
+    def cells(c: int, limit: int | None) -> list[object]:
+        called = is_called_like_ids(names[c]) or names[c] == "Unnamed: 0"
+        whole = matrix.dtype.kind in "iu" or kind == ".csv"
+        return list(map(repr, matrix[:limit, c].tolist())) if called and whole else []
+
+    wrong = None
+    if has_ids:
+        wrong = SAMPLE if kind == ".parquet" and SAMPLE in names else None  # Arrow reads no two columns of a name
+    elif names[:1] == [SAMPLE]:
+        wrong = SAMPLE
+    else:
+        with warnings.catch_warnings(action="ignore"):
+            place, others = find_id_column(names, cells, f"the neurons of {str(path)!r}", FileError)
+        wrong = None if place is None and len(others) == len(names) else names[place or 0]
+    if wrong is not None:
+        raise FileError(
+            f"{str(path)!r} cannot store a neuron named {wrong}, which would be read as sample ids: rename it, or save "
+            "as .npz"
+        )
 
 
 def open_concepts(
@@ -423,13 +451,16 @@ def _from_lists(table: pa.Table, path: PathLike) -> Concepts:
         encoded = encoded.dictionary_decode()
     if encoded.null_count:
         raise ConceptsError(f"{counted(encoded.null_count, 'concept')} in the lists without a name: name each concept")
-    with reading(path, "concepts", pa.ArrowException):  # if names are not text
+    with reading(path, "concepts"):  # if names are not text
         encoded = encoded.cast(pa.string()).dictionary_encode()
     listed = encoded.dictionary.to_pylist()
     described = metadata(table, _METADATA, path, "concepts")
     entries = described.get("concepts") or [{"name": name} for name in sorted(listed)]
     if not isinstance(entries, list) or not all(map(_is_entry, entries)):
         raise FileError(f"cannot read concepts from {str(path)!r}: the table of concepts in its metadata is invalid")
+    origin = described.get("origin") or {}
+    if not isinstance(origin, dict):
+        raise FileError(f"cannot read concepts from {str(path)!r}: the origin in its metadata must be a JSON object")
     place = {entry["name"]: c for c, entry in enumerate(entries)}
     lost = [name for name in listed if name not in place]
     if lost:
@@ -448,7 +479,7 @@ def _from_lists(table: pa.Table, path: PathLike) -> Concepts:
         sample_ids=table[SAMPLE].to_pylist() if SAMPLE in table.column_names else None,
         descriptions={e["name"]: e["description"] for e in entries if "description" in e},
         aliases={e["name"]: e["aliases"] for e in entries if "aliases" in e},
-        origin=described.get("origin"),
+        origin=origin,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from neuronym._util.extras import need
 from neuronym._util.files import first_line
+from neuronym._util.limits import NARROW
 from neuronym._util.messages import warn
 from neuronym.errors import FileError, OptionError
 from neuronym.io.sources.folders import check_names, image_files
@@ -164,6 +165,8 @@ def _open(path: PathLike, mode: str) -> tuple[Image, list[str]]:
     try:
         # Warnings are about palettes with transparency and odd metadata: the image is fine.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
+            if opened.format == "EPS":  # Pillow would have Ghostscript run it
+                raise OptionError("it is PostScript, a program, which is never run: save it as an image")
             opened.load()
             image, dark = _to_8_bits(opened)
             turn = _TURNS.get(_orientation(opened))
@@ -249,6 +252,15 @@ def _to_8_bits(image: Image) -> tuple[Image, bool]:
     return fromarray(grey), 0 < 16 * high <= white
 
 
+def _middle(image: Image) -> Image:
+    """Cut off the ends of a long and narrow image, which would be cut off later, but could take all memory enlarged."""
+    width, height = (min(side, NARROW * min(image.size)) for side in image.size)
+    if (width, height) == image.size:
+        return image
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
 @dataclass(frozen=True)
 class Preprocess:
     """Resize an image by bicubic interpolation and normalize each channel: (value in 0 … 255 − mean) / sd.
@@ -275,6 +287,7 @@ class Preprocess:
         if self.margin is None:
             image = image.resize((self.size, self.size), Resampling.BICUBIC)
         else:
+            image = _middle(image)
             scale = self.margin / min(image.size)
             width, height = (max(self.margin, round(side * scale)) for side in image.size)
             left, top = (width - self.size) // 2, (height - self.size) // 2

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import csv
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym._util.files import kind_of, reading
+from neuronym._util.characters import ESCAPED, for_spreadsheet
+from neuronym._util.files import kind_of, parse_json, reading
+from neuronym._util.limits import check_unpacked
 from neuronym._util.messages import counted, some
 from neuronym._util.text_tables import TEXT_TABLES, TextTable
 from neuronym.data.ids import SAMPLE, Recognize, find_id_column, is_called_like_ids
@@ -71,7 +73,7 @@ def _typed_rows(table: TextTable, types: Sequence[Any]) -> pa.Table:
 
     # Columns are read by index, since a name may be repeated; the caller decides whether that is an error.
     places = {str(place): kind for place, kind in enumerate(types)}
-    with reading(table.path, table.what, pa.ArrowException), table.open() as file:
+    with table.open() as file, reading(table.path, table.what):
         start = file.tell()
         if not file.read(4096).strip():
             return pa.table([pa.array([], kind) for kind in types], names=table.names)
@@ -153,9 +155,16 @@ def read_parquet(path: PathLike, what: str) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    with reading(path, what, pa.ArrowException):
+    check_parquet(path, what)
+    with reading(path, what):
         table = parquet.read_table(path, partitioning=None)
+        table.validate(full=True)  # text that is no UTF-8
+        for column in table.columns:
+            if pa.types.is_temporal(column.type):
+                column.to_pylist()  # which fails for times that Python cannot represent
     index = metadata(table, "pandas", path, what).get("index_columns", [])
+    if not isinstance(index, list):
+        raise FileError(f"cannot read {what} from {str(path)!r}: its metadata pandas does not list the index")
     names = table.column_names
     stored = [names.index(name) for name in index if isinstance(name, str) and name in names]
     body = [place for place in range(len(names)) if place not in stored]
@@ -173,23 +182,56 @@ def read_parquet(path: PathLike, what: str) -> pa.Table:
     return table if ids is None else table.select(body).add_column(0, SAMPLE, ids)
 
 
+def check_parquet(path: PathLike, what: str) -> None:
+    """Refuse a Parquet file whose numbers do not fit in memory; a folder of files is not checked.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or they do not.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    if Path(path).is_dir():
+        return
+    with reading(path, what):
+        described = parquet.read_metadata(path)
+        types = described.schema.to_arrow_schema().types
+    bits = sum(kind.bit_width if pa.types.is_primitive(kind) else 8 for kind in types)
+    check_unpacked(path, what, described.num_rows * bits // 8)
+
+
+def read_frame(path: PathLike, what: str) -> pd.DataFrame:
+    """Read a table of ``what`` as a DataFrame.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or its name has another ending.
+    """
+    table = read_table(path, what)
+    with reading(path, what):
+        frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
 def is_of_pandas(path: PathLike) -> bool:
     """Whether a file is a table that pandas wrote with its index: Parquet, or text whose first column has no name."""
-    import pyarrow as pa
     import pyarrow.parquet as parquet
 
     if str(path).lower().endswith(TEXT_TABLES) and Path(path).is_file():
         return TextTable(path, "a table").names[:1] == [""]
     if not str(path).lower().endswith(".parquet") or not Path(path).is_file():
         return False
-    with reading(path, "a table", pa.ArrowException):
+    with reading(path, "a table"):
         return b"pandas" in (parquet.read_schema(path).metadata or {})
 
 
 def metadata(table: pa.Table, key: str, path: PathLike, what: str) -> dict[str, Any]:
     """The JSON object under a key of a Parquet file's metadata; empty if there is none."""
-    with reading(path, what, ValueError, RecursionError):
-        found = json.loads((table.schema.metadata or {}).get(key.encode(), b"{}"))
+    with reading(path, what):
+        found = parse_json((table.schema.metadata or {}).get(key.encode(), b"{}"))
     if not isinstance(found, dict):
         raise FileError(f"cannot read {what} from {str(path)!r}: its metadata {key} must be a JSON object")
     return found
@@ -291,6 +333,16 @@ def text_column(path: PathLike, name: str | None, what: str) -> tuple[list[str] 
         empty = counted(table.num_rows - len(cells), "empty cell")
         raise FileError(f"the column {column} of {str(path)!r} has {empty}: fill in every row")
     return ids, cells
+
+
+def write_csv(table: pd.DataFrame, path: Path, spreadsheet: bool = False) -> None:
+    """Write a table as CSV; for a spreadsheet, cells of text are escaped, and a last column says so."""
+    if spreadsheet:
+        table = table.map(lambda cell: for_spreadsheet(cell) if isinstance(cell, str) else cell)
+        table = table.assign(**{ESCAPED: True})
+    # A carriage return ends a row too, and pandas does not see to that.
+    returns = any("\r" in cell for _, column in table.items() for cell in column if isinstance(cell, str))
+    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL)
 
 
 def shown_table(table: pd.DataFrame) -> str:

@@ -8,15 +8,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from neuronym._util.files import first_line, kind_of, reading, writing
+from neuronym._util.files import check_target, first_line, kind_of, reading, writing
 from neuronym._util.messages import counted, some, warn
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.data.ids import SAMPLE
 from neuronym.errors import FileError, InputError, OptionError
 from neuronym.io.conll import open_tags
-from neuronym.io.tables import read_table, text_column
+from neuronym.io.tables import read_frame, text_column, write_csv
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:
@@ -355,14 +355,14 @@ def open_tokens(path: PathLike) -> pd.DataFrame:
 
 def _read_tokens(path: PathLike) -> tuple[pd.DataFrame, list[str]]:
     """A table of tokens with all columns, and the names of those in the file."""
-    table = read_table(path, "tokens")
-    names = table.column_names
+    table = read_frame(path, "tokens")
+    names = list(table.columns)
     if names[:1] != [SAMPLE] or "parent" not in names or any(names.count(name) > 1 for name in TOKEN_COLUMNS):
         raise FileError(
             f"{str(path)!r} is no table of tokens: it needs a first column sample and a column parent, the ids of each "
             f"token and of its text, but has {some(names)}"
         )
-    return complete_tokens(table.to_pandas(), repr(str(path)), FileError), names
+    return complete_tokens(table, repr(str(path)), FileError), names
 
 
 def complete_tokens(table: pd.DataFrame, owner: str, error: type[InputError]) -> pd.DataFrame:
@@ -375,6 +375,23 @@ def complete_tokens(table: pd.DataFrame, owner: str, error: type[InputError]) ->
     except (ValueError, TypeError, OverflowError) as cause:
         raise error(f"word, start and end of {owner} must be whole numbers or empty: {first_line(cause)}") from cause
     return whole.assign(**places)
+
+
+def check_tokens(tokens: pd.DataFrame, path: PathLike) -> None:
+    """Raise if a file exists with other tokens than these, as ``save_tokens`` would."""
+    if _found(tokens, path) == "other":
+        check_target(path, overwrite=False)
+
+
+def _found(tokens: pd.DataFrame, path: PathLike) -> Literal["same", "older", "other"] | None:
+    """Compare tokens with those in a file, which is older if it lacks their places in the texts; None without one."""
+    if not Path(path).exists():
+        return None
+    saved, names = _read_tokens(path)
+    older = tuple(names) == _NAMED
+    compared = list(_NAMED if older else TOKEN_COLUMNS)
+    same = saved[compared].astype(str).equals(complete_tokens(tokens, "tokens", OptionError)[compared].astype(str))
+    return "other" if not same else "older" if older else "same"
 
 
 def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False) -> None:
@@ -399,16 +416,11 @@ def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False
         If places in the table are not whole numbers.
     """
     kind = kind_of(path, (".csv", ".parquet"), "tokens")
-    if Path(path).exists() and not overwrite:
-        saved, names = _read_tokens(path)
-        older = tuple(names) == _NAMED
-        compared = list(_NAMED if older else TOKEN_COLUMNS)
-        same = saved[compared].astype(str).equals(complete_tokens(tokens, "tokens", OptionError)[compared].astype(str))
-        if same and not older:
-            return
-        overwrite = same
-    with writing(path, overwrite) as temporary:
+    found = None if overwrite else _found(tokens, path)
+    if found == "same":
+        return
+    with writing(path, overwrite or found == "older") as temporary:
         if kind == ".csv":
-            tokens.to_csv(temporary, index=False)
+            write_csv(tokens, temporary)
         else:
             tokens.to_parquet(temporary, index=False)

@@ -25,7 +25,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.characters import half_in, refuse_halves, shortened
 from neuronym._util.files import kind_of, reading
+from neuronym._util.locks import try_lock
 from neuronym._util.messages import counted, no_such, some
 from neuronym.data.activations import Activations
 from neuronym.data.ids import parent
@@ -33,14 +35,15 @@ from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, FileError, OptionError
 from neuronym.types import PathLike
 
-__all__ = ["LayerWriter", "as_finite", "check_widths", "open_layers", "split_path"]
+__all__ = ["LayerWriter", "as_finite", "check_layers", "check_widths", "open_layers", "split_path"]
 
 SUFFIX = ".zarr"
 
 _CHUNK = 4096, 64  # samples, neurons: good to write by samples and to read by neurons
 _PATIENCE, _SHARE = 20.0, 20  # the time between writes: at least these seconds, and this multiple of a write
-_ZARR_ERRORS = ValueError, KeyError, TypeError, NotImplementedError, RuntimeError  # on broken stores
 _KEY, _IDS, _CLUSTERS, _MATRIX = "neuronym", "sample_ids", "clusters", "activations"
+_RESERVED = (_IDS, _CLUSTERS, "zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata")  # in the folder of a store
+_LONGEST_NAME = 255  # bytes of the name of a folder, on any usual file system
 
 
 def split_path(path: PathLike) -> tuple[Path, str | None] | None:
@@ -83,7 +86,7 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
     store, layer = found
     if not store.is_dir():
         raise FileError(f"cannot read activations: there is no folder {str(store)!r}")
-    with reading(store, "activations", *_ZARR_ERRORS):
+    with reading(store, "activations"):
         try:
             node: Any = zarr.open(str(store), mode="r")
         except FileNotFoundError:
@@ -119,23 +122,24 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
 def _matrix(path: Path, store: Path) -> ZarrMatrix:
     """An array of a store, without reading more than its metadata."""
     matrix = ZarrMatrix(path)
-    with reading(store, "activations", *_ZARR_ERRORS):
-        try:
-            _ = matrix.shape
-        except FileNotFoundError:
-            raise FileError(f"cannot read activations from {str(store)!r}: there is no array {str(path)!r}") from None
+    if not path.is_dir():
+        raise FileError(f"cannot read activations from {str(store)!r}: there is no array {str(path)!r}")
+    _ = matrix.shape
     return matrix
 
 
 def _texts(node: Any, name: str, store: Path) -> list[str] | None:
     """The texts in an array of a store; None if there is no such array."""
-    with reading(store, "activations", *_ZARR_ERRORS):
-        return list(node[name][:].tolist()) if name in node else None
+    with reading(store, "activations"):
+        texts = list(node[name][:].tolist()) if name in node else None
+    if texts is not None and not all(isinstance(text, str) for text in texts):
+        raise FileError(f"cannot read activations from {str(store)!r}: its {name} are not texts")
+    return texts
 
 
 def _neurons(node: Any, layer: str, store: Path) -> list[int | str] | None:
     """The names of a layer's neurons; None if they have none."""
-    with reading(store, "activations", *_ZARR_ERRORS):
+    with reading(store, "activations"):
         attributes = node[layer].attrs.get(_KEY)
     names = attributes.get("neurons", ()) if isinstance(attributes, dict) else ()
     if names is not None and not isinstance(names, list):
@@ -145,7 +149,7 @@ def _neurons(node: Any, layer: str, store: Path) -> list[int | str] | None:
 
 def _axes(node: Any, layer: str, store: Path) -> str | None:
     """What the axes of a layer's output mean; None if it is not recorded."""
-    with reading(store, "activations", *_ZARR_ERRORS):
+    with reading(store, "activations"):
         attributes = node[layer].attrs.get(_KEY) if layer in node else None
     axes = attributes.get("axes") if isinstance(attributes, dict) else None
     return axes if isinstance(axes, str) else None
@@ -158,7 +162,7 @@ def _checked(state: Any, store: Path) -> dict[str, Any]:
     if (
         not isinstance(settings, dict)
         or not isinstance(layers, list)
-        or not all(isinstance(layer, str) for layer in layers)
+        or not all(isinstance(layer, str) and _fits(layer) for layer in layers)
         or not isinstance(settings.get("samples"), int | None)
         or not all(isinstance(state.get(name), int) for name in ("complete", "samples", "rows", "batches"))
         or not isinstance(state.get("skipped"), list)
@@ -176,7 +180,7 @@ def _written(state: Mapping[str, Any]) -> str:
 
 def _foreign(node: Any, store: Path, layer: str | None) -> dict[str, Activations]:
     """The arrays of a Zarr group written by another program."""
-    with reading(store, "activations", *_ZARR_ERRORS):
+    with reading(store, "activations"):
         arrays = {name: array.ndim for name, array in node.arrays()}
         exists = layer is None or layer in arrays or (layer in node and hasattr(node[layer], "shape"))
     if layer is not None:
@@ -251,13 +255,10 @@ class LayerWriter:
             raise FileError(
                 f"cannot write {str(path)!r}: there is no folder {str(self.path.parent)!r}, so make it first"
             )
-        for layer in layers:
-            if not layer or layer in (_IDS, _CLUSTERS) or "/" in layer:
-                raise OptionError(
-                    f"a store cannot contain a layer named {layer!r}: wrap the model, as in "
-                    "torch.nn.Sequential(OrderedDict(model=model)), so that its modules have other names"
-                )
+        check_layers(layers)
         self._layers, self._neurons = list(layers), dict(neurons or {})
+        for names in self._neurons.values():
+            refuse_halves(map(str, names), "name of a neuron", ActivationsError)
         self._pending: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
         self._ids: list[str] = []
         self._axes: dict[str, str] = {}
@@ -372,6 +373,7 @@ class LayerWriter:
             If the store cannot be written.
         """
         rows = 0
+        refuse_halves(ids or (), "sample id", ActivationsError)
         check_widths(self._widths, parts)
         finite = as_finite(parts, ids, self.rows)
         for layer in self._layers if parts else ():
@@ -521,6 +523,32 @@ def _odd(values: NDArray[Any]) -> str:
     return " and ".join(kind for kind, found in kinds.items() if found.any())
 
 
+def check_layers(layers: Sequence[str]) -> None:
+    """Refuse names of layers that no folder of a store can have.
+
+    Raises
+    ------
+    OptionError
+        If a name is empty, reserved, made of points, too long, or contains a slash, a backslash, a NUL character or
+        half of a character; the message says how to rename the layer.
+    """
+    for layer in layers:
+        if not _fits(layer):
+            raise OptionError(
+                f"a store cannot contain a layer named {shortened(layer)}: names of layers must be names of folders, "
+                f"at most {_LONGEST_NAME} bytes without / and \\; wrap the model, as in "
+                "torch.nn.Sequential(OrderedDict(model=model)), so that its modules have other names, or rename the "
+                "module, as in parent._modules['new'] = parent._modules.pop('old')"
+            )
+
+
+def _fits(layer: str) -> bool:
+    """Whether a folder of a store can have this name, and lies in the store."""
+    reserved = layer in _RESERVED or layer.startswith("__") or not layer.strip(".")
+    odd = half_in(layer) is not None or any(sign in layer for sign in "/\\\0")
+    return not (reserved or odd) and len(layer.encode()) <= _LONGEST_NAME
+
+
 def _new(group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> Any:
     """Make an uncompressed array."""
     return group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, compressors=None)
@@ -534,7 +562,7 @@ def _known(path: Path) -> dict[str, Any] | None:
         return None
     try:
         state: Any = zarr.open_group(str(path), mode="r").attrs[_KEY]
-    except (OSError, ValueError, KeyError):
+    except Exception:  # zarr raises errors of many kinds on other folders
         raise FileError(
             f"cannot write {str(path)!r}: it exists and is not a store of activations, so choose another name"
         ) from None
@@ -555,19 +583,19 @@ def _refuse_other_settings(path: PathLike, stored: Mapping[str, Any], wanted: Ma
 def _locked(path: Path) -> int | None:
     """Lock a folder for this process until the returned file descriptor is closed; None if that is impossible."""
     try:
-        import fcntl
-    except ImportError:  # Windows has no such lock
-        return None
-    lock = os.open(path, os.O_RDONLY)
+        lock = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if os.name == "nt":  # which opens no folders
+            return None
+        raise
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if try_lock(lock, path):
+            return lock
+    except FileError:
         os.close(lock)
-        raise FileError(f"another run is writing to {str(path)!r}: wait for it, or choose another name") from None
-    except OSError:  # a file system without locks
-        os.close(lock)
-        return None
-    return lock
+        raise
+    os.close(lock)
+    return None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,11 @@ from neuronym.labels.label import Explanation, Label
 from neuronym.search.beam import Code, FormulaDecoder, SearchResult
 from neuronym.search.searcher import Searcher
 from neuronym.stats.exchange import LEVEL
-from neuronym.stats.measures import p_values
+from neuronym.stats.intervals import FEWEST_CLUSTERS
+from neuronym.stats.measures import confidence_intervals, p_gains, p_values
 from neuronym.stats.permutation import Nulls, PermutationTest
 from neuronym.stats.resampling import Stability, cross_fit, measure_formulas, stability
-from neuronym.stats.significance import auc_interval, benjamini_hochberg, gain_test
+from neuronym.stats.significance import benjamini_hochberg
 from neuronym.types import Name
 
 __all__ = ["LayerSearch", "add_evidence"]
@@ -34,6 +35,7 @@ Bools = NDArray[np.bool_]
 _AUTO_SHARED, _AUTO_OWN = 9_999, 999  # permutations
 _AUTO_OPERATIONS = 2 * 10**10  # of exact search, for the nulls that neurons share: minutes
 _BLOCK = 16  # neurons per task
+_EFFECTS = ("difference", "precision", "recall", "average_precision")
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ def add_evidence(
             (_measure if options.folds is None else _cross_fit)(run)
         if held_out:  # before the steps that take long
             _check_held_out(labels)
+        _check_clusters(runs)
+        _add_selected_intervals(runs)
         for requested, step in steps:
             for run in runs if requested else ():
                 step(run)
@@ -151,6 +155,7 @@ class _Run:
     n_jobs: int | None
     progress: bool
     known: dict[int, tuple[float, NDArray[np.float64]]]  # nulls already computed, shared by the layers
+    measured: dict[int, NDArray[np.void]] = field(default_factory=dict)  # of the best formula, by place of the label
 
     def blocks(
         self, function: Callable[..., Any], of_block: Callable[[NDArray[np.intp]], Any], *shared: Any
@@ -193,26 +198,25 @@ def _measure(run: _Run) -> None:
         for i, end, rows in zip(range(start, start + len(flat)), ends, flat, strict=True):
             of_label = {name: values[end - len(rows) : end] for name, values in numbers.items()}
             run.labels[i] = _with_numbers(run.labels[i], of_label)
+            if len(rows):
+                run.measured[i] = rows[-1]
 
 
 def _numbers(rows: NDArray[np.void], clustered: bool, held_out: bool) -> dict[str, NDArray[np.float64]]:
     """Compute the numbers of ``Explanation`` from rows of ``MEASURES``."""
-    low, high = auc_interval(rows["auc"], rows["variance"], rows["units_in"], rows["units_out"])
-    effects = {name: rows[name] for name in ("difference", "precision", "recall", "average_precision")}
+    low, high = confidence_intervals(rows, clustered)
+    effects = {name: rows[name] for name in _EFFECTS}
     if not held_out:
         return {"auc_low": low, "auc_high": high, **effects}
     p, log10_p = p_values(rows, clustered)
-    p_gain = gain_test(rows["gain"], rows["gain_variance"], rows["gain_units"] if clustered else None)
-    # The first step gains over ½, which Mann-Whitney tests better: the variance is 0 where all pairs are won.
-    p_gain = np.where(rows["first"] == 1, np.where(rows["gain"] > 0, p / 2, 1 - p / 2), p_gain)
-    gains = {"gain": rows["gain"], "p_gain": p_gain}
     return {
         "auc_heldout": rows["auc"],
         "auc_low": low,
         "auc_high": high,
         "p": p,
         "log10_p": log10_p,
-        **gains,
+        "gain": rows["gain"],
+        "p_gain": p_gains(rows, clustered),
         **effects,
     }
 
@@ -222,7 +226,7 @@ def _with_numbers(label: Label, numbers: dict[str, NDArray[np.float64]]) -> Labe
     if label.best is None:
         return label
     listed = {name: values.tolist() for name, values in numbers.items()}
-    n_measured = len(numbers["auc_low"])
+    n_measured = len(numbers["precision"])
     old = label.steps if n_measured == len(label.steps) else (label.best,)
     new = {
         step.formula: replace(step, **{name: values[place] for name, values in listed.items()})
@@ -243,7 +247,8 @@ def _cross_fit(run: _Run) -> None:
     partly_measured: list[Name] = []
     for start, rows in run.blocks(cross_fit, one.take, one.searcher, one.parts.fold, clusters):
         flat = rows.reshape(-1)
-        numbers = {"auc_heldout": flat["auc"], **_numbers(flat, clusters is not None, held_out=False)}
+        # No unbiased variance of a mean over folds exists, since they share samples: there is no interval.
+        numbers = {"auc_heldout": flat["auc"], **{name: flat[name] for name in _EFFECTS}}
         for offset, agreement in enumerate(flat["agreement"].tolist()):
             of_label = {name: values[offset : offset + 1] for name, values in numbers.items()}
             label = run.labels[start + offset]
@@ -312,7 +317,7 @@ def _permute(run: _Run, n_tests: int) -> None:
             i = run.first + j * observed.shape[1] + d
             if labels[i].best is not None:
                 fitted = bool(nulls.tail[j, d]) if options.tail else None
-                done = int(nulls.permutations[j]) or None
+                done = int(nulls.permutations[j, d]) or None
                 labels[i] = replace(labels[i], p_search=float(nulls.p[j, d]), permutations=done, tail=fitted)
 
 
@@ -348,3 +353,46 @@ def _check_held_out(labels: Sequence[Label]) -> None:
                 f"the formula of {counted(len(affected), 'label')} (neuron {some([x.neuron for x in affected])}) "
                 f"{why}, so it has no {missing}"
             )
+
+
+def _check_clusters(runs: Sequence[_Run]) -> None:
+    """Warn if numbers rest on few effective clusters, or on one cluster that dominates."""
+    affected, fewest, largest = [], math.inf, 0.0
+    for run in runs:
+        clusters, held = run.one.parts.clusters, run.one.parts.held
+        for i, row in run.measured.items() if clusters is not None else ():
+            if row["effective"] < FEWEST_CLUSTERS:
+                affected.append(run.labels[i].neuron)
+                fewest = min(fewest, float(row["effective"]))
+        if clusters is not None and affected:
+            sizes = np.bincount(clusters if held is None else clusters[held])
+            largest = max(largest, float(sizes.max() / sizes.sum()))
+    if affected:
+        warn(
+            f"the numbers of {counted(len(affected), 'label')} (neuron {some(affected)}) rest on fewer than "
+            f"{FEWEST_CLUSTERS} effective clusters inside or outside their formula, as few as {fewest:.1f} (the "
+            f"largest cluster holds {largest:.0%} of the samples measured): intervals may cover too little, and tests "
+            "find little; more clusters, of more equal sizes, are needed"
+        )
+
+
+def _add_selected_intervals(runs: Sequence[_Run]) -> None:
+    """Add the intervals of the labels that held-out p selects, at the level that keeps their false coverage rate.
+
+    After Benjamini and Yekutieli (2005): the level of each is 1 − q R / m, if R of m are selected by the method of
+    Benjamini and Hochberg at q.
+    """
+    if not runs:
+        return
+    labels = runs[0].labels  # of all layers
+    tested = [i for i, label in enumerate(labels) if label.held_out and not math.isnan(label.p)]
+    small = benjamini_hochberg([labels[i].p_confirming for i in tested]) <= LEVEL
+    selected = {i for i, is_small in zip(tested, small, strict=True) if is_small}
+    for run in runs:
+        for i in selected & run.measured.keys():
+            level = 1 - LEVEL * len(selected) / len(tested)
+            low, high = confidence_intervals(run.measured[i], run.one.parts.clusters is not None, level)
+            best = labels[i].best
+            if best is not None:
+                new = replace(best, auc_low_selected=float(low), auc_high_selected=float(high))
+                labels[i] = _with_steps(labels[i], {best.formula: new})

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.limits import PERMUTATIONS, RESAMPLES, check_most
 from neuronym._util.messages import warn
 from neuronym.data.groups import SampleGroups
 from neuronym.errors import OptionError
@@ -50,6 +51,7 @@ class EvidenceOptions:
                 )
         _check_int("seed", self.seed, 0)
         _check_int("stability", self.stability, 0)
+        check_most([("permutations", self.permutations, PERMUTATIONS), ("stability", self.stability, RESAMPLES)])
         if self.folds is not None:
             _check_int("folds", self.folds, 2)
         share = self.holdout

@@ -11,15 +11,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from neuronym._util.files import kind_of, read_json, reading, writing
+from neuronym._util.characters import ESCAPED, for_spreadsheet, from_spreadsheet
+from neuronym._util.files import kind_of, parse_json, read_json, reading, writing
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
-from neuronym.errors import FileError
+from neuronym.errors import FileError, OptionError
+from neuronym.io.tables import check_parquet
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, FromBestFormula, present_value
 from neuronym.types import JsonDict, PathLike
 
-__all__ = ["as_json", "as_label", "as_row", "columns_of", "read_rows", "write_rows"]
+__all__ = ["as_json", "as_label", "as_row", "check_spreadsheet", "columns_of", "read_rows", "write_rows"]
 
 Row = JsonDict
 
@@ -28,6 +30,8 @@ KINDS = (".csv", ".parquet", ".json")
 _KINDS = {one.name: one.kind for one in COLUMNS}
 _NEEDED = [one.name for one in COLUMNS if one.needed]
 _FLOATS = ("number", "p")
+_TEXTS = ("name", "text", "formula", "nested")
+_SHARES = {"auc", "fraction", *(one.name for one in COLUMNS if one.kind == "p")}
 # In a path and among the runners-up a formula is a dict. The best formula's numbers are columns of their own, except
 # those in _STEP_ONLY, which a label does not share with it.
 _OF_FORMULA = ("auc", "fraction", "count", "length", *FORMULA_NUMBERS)
@@ -165,8 +169,13 @@ def _number(name: str, value: Any, whole: bool) -> float | int:
     try:
         found = float(value)
         if not whole:
+            if name in _SHARES and not (0 <= found <= 1 or math.isnan(found)):
+                raise _odd(name, value, "a number from 0 to 1")
             return found
-        return int(value) if isinstance(value, str) or found.is_integer() else int(str(value))
+        count = int(value) if isinstance(value, str) or found.is_integer() else int(str(value))
+        if abs(count) >= 2**63:
+            raise _odd(name, value, expected)
+        return count
     except (ValueError, OverflowError):
         raise _odd(name, value, expected) from None
 
@@ -174,7 +183,7 @@ def _number(name: str, value: Any, whole: bool) -> float | int:
 def _json(name: str, value: str) -> Any:
     """The contents of a nested cell."""
     try:
-        return json.loads(value)
+        return parse_json(value)
     except (ValueError, RecursionError) as error:
         raise FileError(f"{name} must be JSON, but cannot be parsed: {error}") from error
 
@@ -197,15 +206,19 @@ def _parsed(text: str) -> Formula:
     return Formula.parse(text)
 
 
-def write_rows(path: PathLike, columns: Sequence[str], rows: Sequence[Row], overwrite: bool) -> None:
+def write_rows(
+    path: PathLike, columns: Sequence[str], rows: Sequence[Row], overwrite: bool, spreadsheet: bool = False
+) -> None:
     """Write rows of a table with these columns; the file is complete or absent.
+
+    For a spreadsheet, cells of text are escaped, and a last column says so.
 
     Raises
     ------
     FileError
         If the file exists and ``overwrite`` is off, or cannot be written.
     """
-    kind = kind_of(path, KINDS, "labels")
+    kind = check_spreadsheet(path, kind_of(path, KINDS, "labels"), spreadsheet)
     with writing(path, overwrite) as temporary:
         if kind == ".parquet":
             _write_parquet(temporary, columns, rows)
@@ -215,9 +228,26 @@ def write_rows(path: PathLike, columns: Sequence[str], rows: Sequence[Row], over
                 file.write(as_json(columns, rows))
                 return
             writer = csv.writer(file)
-            writer.writerow(columns)
+            writer.writerow([*columns, ESCAPED] if spreadsheet else columns)
             for row in rows:
-                writer.writerow([_cell(name, row[name]) for name in columns])
+                cells = [_cell(name, row[name]) for name in columns]
+                writer.writerow([*_escaped(columns, cells), str(True)] if spreadsheet else cells)
+
+
+def check_spreadsheet(path: PathLike, kind: str, spreadsheet: bool) -> str:
+    """Refuse a file for a spreadsheet that is no CSV; return its kind."""
+    if spreadsheet and kind != ".csv":
+        raise OptionError(
+            f"spreadsheet=True (--spreadsheet) is for .csv, not {str(path)!r}: other files hold no formulas to run"
+        )
+    return kind
+
+
+def _escaped(columns: Sequence[str], cells: Sequence[str]) -> list[str]:
+    """The cells of a row with those of text escaped for a spreadsheet; numbers are no formulas."""
+    return [
+        for_spreadsheet(cell) if _KINDS[name] in _TEXTS else cell for name, cell in zip(columns, cells, strict=True)
+    ]
 
 
 def as_json(columns: Sequence[str], rows: Sequence[Row]) -> str:
@@ -302,14 +332,16 @@ def _csv_rows(path: PathLike) -> tuple[list[str], list[Row]]:
             f"row {broken[0]} of {str(path)!r} has {len(rows[broken[0] - 1])} cells for {len(columns)} columns: "
             "the file is broken or truncated"
         )
+    if ESCAPED in columns:
+        rows = [[from_spreadsheet(cell) for cell in row] for row in rows]
     return columns, [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _parquet_rows(path: PathLike) -> tuple[list[str], list[Row]]:
     """The column names and rows of a Parquet file."""
-    import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    with reading(path, "labels", pa.ArrowException):
+    check_parquet(path, "labels")
+    with reading(path, "labels"):
         table = parquet.read_table(path, partitioning=None)
         return list(table.column_names), table.to_pylist()

@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from neuronym._util.characters import refuse_halves, visible
+from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
+from neuronym.errors import ActivationsError
 from neuronym.labels.schema import FormulaNumbers, LabelNumbers, column, describe_numbers
 from neuronym.stats.significance import FARTHEST
 from neuronym.types import Name
@@ -51,7 +54,7 @@ class Explanation(FormulaNumbers):
     def __str__(self) -> str:
         p = column("p_gain").text(self) or "unknown"
         gained = "" if math.isnan(self.gain) else f", held-out gain {self.gain:+.4f}, p {p}"
-        return f"{self.formula}  (AUC {column('auc').text(self)}, {self.fraction:.2%} of samples{gained})"
+        return f"{visible(str(self.formula))}  (AUC {column('auc').text(self)}, {self.fraction:.2%} of samples{gained})"
 
 
 @describe_numbers
@@ -94,6 +97,11 @@ class Label(LabelNumbers):
     reason: str | None = None
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     alternatives: tuple[tuple[Formula | None, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "neuron", as_name(self.neuron))
+        refuse_halves([self.layer] if self.layer else [], "name of a layer", ActivationsError)
+        refuse_halves([self.reason] if self.reason else [], "reason of a label", ActivationsError)
 
     @property
     def formula(self) -> Formula | None:
@@ -161,9 +169,14 @@ class Label(LabelNumbers):
         return column("p_search").text(self)
 
     @property
+    def refuted(self) -> bool:
+        """Whether the AUC, or that on held-out samples, is below ½: the neuron does the opposite of its formula."""
+        return self.auc < 0.5 or self.auc_heldout < 0.5
+
+    @property
     def p_confirming(self) -> float:
-        """The p as evidence for the label: 1 if the held-out samples contradict it, with an AUC below ½."""
-        return 1.0 if self.held_out and self.auc_heldout < 0.5 else self.p
+        """The p as evidence for the label: 1 if its AUC, or that on held-out samples, is below ½."""
+        return 1.0 if self.refuted else self.p
 
     @property
     def steps(self) -> tuple[Explanation, ...]:
@@ -180,7 +193,8 @@ class Label(LabelNumbers):
     def shortened(self, alpha: float) -> Label:
         """Keep the longest formula of the path whose every step gains on held-out samples with p ≤ alpha.
 
-        Stability and runners-up belong to the original formula and are dropped if the formula changes.
+        Each gain is tested by itself, without adjustment for the number of steps or labels. Stability and runners-up
+        belong to the original formula and are dropped if the formula changes.
 
         Parameters
         ----------
@@ -193,7 +207,7 @@ class Label(LabelNumbers):
             The label, without a formula if not even the first step gains.
         """
         holding = 0
-        while holding < len(self.steps) and self.steps[holding].p_gain <= alpha:
+        while holding < len(self.steps) and self.steps[holding].p_gain <= alpha and self.steps[holding].auc >= 0.5:
             holding += 1
         if self.best is None or holding == len(self.steps):
             return self
@@ -217,8 +231,9 @@ class Label(LabelNumbers):
         turned = ", low inside" if self.direction == "low" else ""
         head = f"neuron {place}{self.neuron}{turned}: "
         if self.best is None:
-            return head + f"no formula ({self.reason})"
-        return "\n".join([head + str(self.best.formula), *("  " + line for line in self._lines())])
+            return visible(head + f"no formula ({self.reason})")
+        lines = [head + str(self.best.formula), *("  " + line for line in self._lines())]
+        return "\n".join(map(visible, lines))
 
     __repr__ = __str__
 

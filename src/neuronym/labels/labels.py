@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
+from neuronym._util.characters import visible
 from neuronym._util.files import check_target, kind_of
 from neuronym._util.messages import no_such
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import FileError, InputError, OptionError, UnknownNameError
-from neuronym.labels.files import KINDS, as_json, as_label, as_row, columns_of, read_rows, write_rows
+from neuronym.labels.files import KINDS, as_json, as_label, as_row, check_spreadsheet, columns_of, read_rows, write_rows
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, Column, column
 from neuronym.labels.summary import Summary
@@ -196,8 +197,9 @@ class Labels:
             The accepted false discovery rate: the expected share of false discoveries among the labels kept.
         by : {"p_search", "p"}, default "p_search"
             ``p_search`` accounts for the search and was adjusted over all labels found together. ``p`` is adjusted
-            here, over these labels. It does not account for the search unless it comes from held-out samples; then a
-            label whose held-out AUC is below ½ is refuted and not kept.
+            here, over these labels. It does not account for the search unless it comes from held-out samples. A label
+            whose AUC, or held-out AUC, is below ½ is refuted and never kept. Intervals of labels kept by held-out
+            ``p`` miss the AUC more often than by their level; use ``auc_low_selected`` and ``auc_high_selected``.
 
         Returns
         -------
@@ -226,12 +228,14 @@ class Labels:
                 f"q={q} is out of reach of {most} permutations, whose smallest p is {1 / (most + 1):.2g}: "
                 "find the labels with more permutations, or with tail=True"
             )
-        return Labels(label for label in found if label.q <= q)
+        return Labels(label for label in found if label.q <= q and not label.refuted)
 
     def simplest(self, alpha: float = 0.05) -> Labels:
         """Keep, for each neuron, the longest formula of the path whose every step gains on held-out samples.
 
-        This trades power for formulas without false literals: a real literal that gains little may be lost too.
+        This trades power for formulas without false literals: a real literal that gains little may be lost too. Each
+        literal is tested by itself, without adjustment for how many there are: of the literals that add nothing, about
+        ``alpha`` may stay.
 
         Parameters
         ----------
@@ -294,7 +298,7 @@ class Labels:
         frame = pd.DataFrame(list(self._rows()), columns=columns_of(self))
         return frame.astype({one.name: "Int64" for one in COLUMNS if one.kind == "whole" and one.name in frame})
 
-    def save(self, path: PathLike, *, overwrite: bool = False) -> None:
+    def save(self, path: PathLike, *, overwrite: bool = False, spreadsheet: bool = False) -> None:
         """Save the labels to a file that ``open`` reads back without loss.
 
         The write is atomic: the file is complete or absent.
@@ -305,13 +309,18 @@ class Labels:
             A file that ends in ``.csv``, ``.parquet`` or ``.json``.
         overwrite : bool, default False
             Replace the file if it exists.
+        spreadsheet : bool, default False
+            Make a ``.csv`` safe to open in a spreadsheet: an apostrophe is put before what it would run as a formula,
+            such as ``=2+5``, and a last column ``escaped`` says so. ``open`` takes the apostrophes away.
 
         Raises
         ------
         FileError
             If the file exists and ``overwrite`` is off, or cannot be written.
+        OptionError
+            If ``spreadsheet`` is on for a file that is no ``.csv``.
         """
-        write_rows(path, columns_of(self), list(self._rows()), overwrite)
+        write_rows(path, columns_of(self), list(self._rows()), overwrite, spreadsheet)
 
     def to_json(self) -> str:
         """Convert to the text that ``save`` writes to a ``.json`` file.
@@ -380,7 +389,7 @@ class Labels:
 
         def cell(one: Column, label: Label) -> str:
             empty = one.name == "formula" and label.best is None
-            return f"({label.reason})" if empty else one.text(label)
+            return visible(f"({label.reason})" if empty else one.text(label))
 
         return [one.name for one in columns], [[cell(one, label) for one in columns] for label in self]
 
@@ -422,6 +431,7 @@ def show(
     simplest: float | None = None,
     out: PathLike | None = None,
     overwrite: bool = False,
+    spreadsheet: bool = False,
 ) -> Labels:
     """Open labels and select some: those of a neuron or a layer, the significant ones, or their simplest formulas.
 
@@ -442,6 +452,8 @@ def show(
         Save the selected labels to this file, which ends in ``.csv``, ``.parquet`` or ``.json``.
     overwrite : bool, default False
         Replace the file if it exists.
+    spreadsheet : bool, default False
+        Make the ``.csv`` safe to open in a spreadsheet, as ``Labels.save`` does.
 
     Returns
     -------
@@ -453,12 +465,13 @@ def show(
     UnknownNameError
         If there is no such neuron or layer; the message suggests the nearest names.
     OptionError
-        If ``significant`` is given and the labels have no p-values that account for the search.
+        If ``significant`` is given and the labels have no p-values that account for the search, or ``spreadsheet`` is
+        on for a file that is no ``.csv``.
     FileError
         If a file cannot be read or written.
     """
     if out is not None:
-        kind_of(out, KINDS, "labels")
+        check_spreadsheet(out, kind_of(out, KINDS, "labels"), spreadsheet)
         check_target(out, overwrite)
     found = labels if isinstance(labels, Labels) else Labels.open(labels)
     if layer is not None:
@@ -478,7 +491,7 @@ def show(
     if simplest is not None:
         found = found.simplest(simplest)
     if out is not None:
-        found.save(out, overwrite=overwrite)
+        found.save(out, overwrite=overwrite, spreadsheet=spreadsheet)
     return found
 
 

@@ -158,8 +158,21 @@ COLUMNS = (
         "The AUC on samples that were not searched; with folds, the mean over them, each with its own formula.",
         ".4f", printed=True, page=True,
     ),
-    Column("auc_low", "number", "Lower end of the 95% confidence interval of the AUC, given the formula.", ".4f"),
-    Column("auc_high", "number", "Upper end of the 95% confidence interval of the AUC, given the formula.", ".4f"),
+    Column(
+        "auc_low", "number",
+        "Lower end of the 95% confidence interval of the AUC, given the formula; none with folds.", ".4f",
+    ),
+    Column(
+        "auc_high", "number",
+        "Upper end of the 95% confidence interval of the AUC, given the formula; none with folds.", ".4f",
+    ),
+    Column(
+        "auc_low_selected", "number",
+        "Lower end of the interval for labels selected by their held-out p at 0.05: of those, at most 5% of the "
+        "intervals miss the AUC on average (Benjamini and Yekutieli 2005).",
+        ".4f",
+    ),
+    Column("auc_high_selected", "number", "Upper end of the interval for labels selected by their held-out p.", ".4f"),
     Column(
         "p_gain", "p", "The largest p of any step of the path, that of the least certain literal.", ".2g", printed=True
     ),
@@ -201,7 +214,9 @@ COLUMNS = (
     Column("aliases", "nested", "Concepts in the formulas that share their samples with other concepts, and those."),
     Column("optimism", "number", "The difference auc − auc_heldout.", ".4f", stored=False),
     Column("held_out", "bool", "Whether the interval, p and effects come from held-out samples.", stored=False),
-    Column("p_confirming", "p", "The p, or 1 if the AUC on held-out samples is below ½.", ".2g", stored=False),
+    Column(
+        "p_confirming", "p", "The p, or 1 if the AUC, or that on held-out samples, is below ½.", ".2g", stored=False
+    ),
 )  # fmt: skip
 
 
@@ -251,6 +266,8 @@ class FormulaNumbers:
     auc_heldout: float = math.nan
     auc_low: float = math.nan
     auc_high: float = math.nan
+    auc_low_selected: float = math.nan
+    auc_high_selected: float = math.nan
     gain: float = math.nan
     p_gain: float = math.nan
     difference: float = math.nan
@@ -276,6 +293,7 @@ class LabelNumbers:
     stability_overlap: float = math.nan
 
     auc, fraction, p, log10_p, auc_heldout, auc_low, auc_high = (FromBestFormula() for _ in range(7))
+    auc_low_selected, auc_high_selected = (FromBestFormula() for _ in range(2))
     difference, precision, recall, average_precision = (FromBestFormula() for _ in range(4))
 
 

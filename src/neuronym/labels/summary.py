@@ -95,7 +95,8 @@ class Summary:
         held_out = any(label.held_out for label in found)
         testable = any(label.held_out and not math.isnan(label.p) for label in found)
         by_p = [label for label, is_small in zip(found, small, strict=True) if is_small]
-        believed = [label for label in found if label.q <= q] if searched else by_p if testable else None
+        confirmed = [label for label in found if label.q <= q and not label.refuted]
+        believed = confirmed if searched else by_p if testable else None
         values = [
             label.auc if math.isnan(label.auc_heldout) else label.auc_heldout
             for label in (found if believed is None else believed)

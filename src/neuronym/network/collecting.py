@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.characters import refuse_halves
 from neuronym._util.extras import need
 from neuronym._util.files import check_target, kind_of
 from neuronym._util.messages import counted
@@ -18,8 +19,8 @@ from neuronym.data.activations import Activations, as_name
 from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
 from neuronym.errors import ActivationsError, OptionError
-from neuronym.io.texts import Texts, save_tokens
-from neuronym.io.zarr_store import LayerWriter, as_finite, check_widths
+from neuronym.io.texts import Texts, check_tokens, save_tokens
+from neuronym.io.zarr_store import LayerWriter, as_finite, check_layers, check_widths
 from neuronym.network.axes import Axes, find_axes, stated_axes
 from neuronym.network.batches import Batch, attention_mask, batches, feed, home_device, length, moved, taken
 from neuronym.network.failures import on_samples
@@ -172,6 +173,8 @@ def collect(
     """
     need("collect", "torch")
     _check_options(layers, pool, precision, batch_size, workers)
+    if out is not None:
+        check_layers(layers)  # before the model is loaded or run
     files = {"images": images, "texts": texts, "table": table}
     if tokens_out is not None:
         if texts is None:
@@ -209,6 +212,8 @@ def collect(
             if data is not None
             else "a module needs data; images, texts and table need a model given by name"
         )
+    if tokens_out is not None and not overwrite:
+        check_tokens(data.tokens(sample_ids), tokens_out)  # before the work
     activations = _collect(
         model, data, layers, out, pool, axes, tokens, device, precision, batch_size, workers, forward, sample_ids,
         clusters, names, about or {}, overwrite, progress,
@@ -336,6 +341,7 @@ def _clusters_by_id(
         why = "with tokens, the cluster of a token is its text" if tokens else "clusters need sample_ids"
         raise OptionError(f"clusters cannot be used: {why}")
     names = [str(cluster) for cluster in by_sample(clusters, ids, len(ids), "clusters", OptionError)]
+    refuse_halves(names, "cluster", OptionError)
     if len(names) != len(ids):
         raise OptionError(f"{counted(len(names), 'cluster')} for {counted(len(ids), 'sample')}: give one per sample")
     return dict(zip(ids, names, strict=True))

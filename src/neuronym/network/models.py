@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["LoadedModel", "load_function", "load_model", "load_weights", "longest_text", "say_preprocessing"]
 
 _IMAGENET = Preprocess(224, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), margin=256)
+_OWN_CODE = {"trust_remote_code": False}  # run no code that comes with a model, and do not ask whether to
 _LITE = Preprocess(224, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
 
@@ -168,9 +169,9 @@ def _timm(name: str, rest: str, pretrained: bool) -> LoadedModel:
 def _hugging_face(name: str, rest: str, pretrained: bool) -> LoadedModel:
     auto: Any = importlib.import_module("transformers")
     if pretrained:
-        model = auto.AutoModel.from_pretrained(rest)
+        model = auto.AutoModel.from_pretrained(rest, **_OWN_CODE)
     else:
-        model = auto.AutoModel.from_config(auto.AutoConfig.from_pretrained(rest))
+        model = auto.AutoModel.from_config(auto.AutoConfig.from_pretrained(rest, **_OWN_CODE), **_OWN_CODE)
     run = model.forward
     if hasattr(model, "get_text_features") and hasattr(model, "get_image_features"):  # CLIP and its kin
         model.forward = MethodType(_run_tower, model)
@@ -185,14 +186,14 @@ def _hugging_face(name: str, rest: str, pretrained: bool) -> LoadedModel:
             f"it takes {model.main_input_name}, neither texts nor images; call neuronym.collect with the model and "
             "your own batches"
         )
-    return LoadedModel(model, name, _Processed(auto.AutoImageProcessor.from_pretrained(rest)))
+    return LoadedModel(model, name, _Processed(auto.AutoImageProcessor.from_pretrained(rest, **_OWN_CODE)))
 
 
 def _of_images_and_texts(auto: Any, model: torch.nn.Module, name: str, rest: str) -> LoadedModel:
     """Load the image processor and the tokenizer of a model, or one of them if the other was not saved with it."""
     run: Any = model.get_text_features
     try:
-        processor = _Processed(auto.AutoImageProcessor.from_pretrained(rest))
+        processor = _Processed(auto.AutoImageProcessor.from_pretrained(rest, **_OWN_CODE))
     except OSError as error:
         warn(f"{name} takes texts alone, because it has no image processor ({first_line(error)})")
         return LoadedModel(model, name, _tokenizer(auto, rest, run), reads_text=True)
@@ -205,7 +206,7 @@ def _of_images_and_texts(auto: Any, model: torch.nn.Module, name: str, rest: str
 
 def _tokenizer(auto: Any, rest: str, run: Callable[..., Any]) -> Any:
     """Load a tokenizer that returns only what this function takes."""
-    tokenizer = auto.AutoTokenizer.from_pretrained(rest)
+    tokenizer = auto.AutoTokenizer.from_pretrained(rest, **_OWN_CODE)
     if len(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)) < 2:  # made up if there are no files
         raise OptionError("its tokenizer has no vocabulary: save the tokenizer in the folder of the model")
     taken = {"input_ids", "attention_mask", *inspect.signature(run).parameters}

@@ -14,7 +14,7 @@ from neuronym.types import PathLike
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "FIGURES", "MARKERS", "new_figure", "save_figure"]
+__all__ = ["COLOURS", "FIGURES", "MARKERS", "new_figure", "save_figure", "write_figure"]
 
 FIGURES = (".png", ".pdf", ".svg")
 
@@ -65,9 +65,24 @@ def save_figure(figure: Figure, path: PathLike, overwrite: bool) -> None:
         If the file has another suffix, exists and ``overwrite`` is off, or cannot be written.
     """
     kind = kind_of(path, FIGURES, "a figure")
-    _find_glyphs(figure)
     with writing(path, overwrite) as temporary:
-        figure.savefig(temporary, dpi=120, format=kind.lstrip("."))
+        write_figure(figure, temporary, kind)
+
+
+def write_figure(figure: Figure, path: PathLike, kind: str) -> None:
+    """Write a figure to a temporary path.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : str or Path
+        The path, whose name need not say the kind.
+    kind : str
+        The kind of file: ``.png``, ``.pdf`` or ``.svg``.
+    """
+    _find_glyphs(figure)
+    figure.savefig(path, dpi=120, format=kind.lstrip("."))
 
 
 def _find_glyphs(figure: Figure) -> None:

@@ -205,7 +205,7 @@ def auc_histogram(labels: Iterable[Label], *, q: float = 0.05, ax: Axes | None =
     axes.stairs(counts(auc), edges, fill=True, color=INSIDE, alpha=0.4, lw=0, label=name)
     tested = [label for label in listed if not math.isnan(label.q)]
     if tested:
-        kept = [label for label in tested if label.q <= q]
+        kept = [label for label in tested if label.q <= q and not label.refuted]
         share = f"q ≤ {q:g}: {len(kept)} of {len(tested)} ({percent(len(kept) / len(tested))})"
         axes.stairs(counts(_known(kept, "auc")), edges, fill=True, color=INSIDE, lw=0, label=share)
     if len(heldout):

@@ -13,8 +13,9 @@ from neuronym.types import PathLike
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["plot_sweep", "sweep"]
+__all__ = ["draw_sweep", "plot_sweep", "sweep"]
 
 
 def sweep(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -71,8 +72,24 @@ def plot_sweep(table: pd.DataFrame, path: PathLike, *, overwrite: bool = False) 
     OptionError
         If matplotlib is missing.
     """
-    figure = new_figure(9.5, 3.8)
     check_target(path, overwrite)
+    save_figure(draw_sweep(table), path, overwrite)
+
+
+def draw_sweep(table: pd.DataFrame) -> Figure:
+    """Draw the figure that ``plot_sweep`` saves.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The return value of ``neuronym.sweep``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+    """
+    figure = new_figure(9.5, 3.8)
     by_length, by_fraction = figure.subplots(1, 2)
     _draw_lengths(by_length, table)
     for number, (layer, rows) in enumerate(_by_layer(table)):
@@ -90,7 +107,7 @@ def plot_sweep(table: pd.DataFrame, path: PathLike, *, overwrite: bool = False) 
     for axis in (by_length, by_fraction):
         legend(axis)
         axis.spines[["top", "right"]].set_visible(False)
-    save_figure(figure, path, overwrite)
+    return figure
 
 
 def _draw_lengths(axis: Any, table: pd.DataFrame) -> None:

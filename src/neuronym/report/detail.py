@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,11 @@ _SINGLES = 5  # concepts with the highest AUC, and with the lowest
 
 
 def number(value: Any, digits: int = 4) -> float | int | None:
-    """Round a number to a few significant digits, for JSON; None for NaN."""
-    if value is None or value != value:
-        return None
+    """Round a number to a few significant digits, for JSON; None for NaN and infinity."""
     if isinstance(value, int | np.integer):
         return int(value)
+    if value is None or not np.isfinite(value):
+        return None
     return float(f"{float(value):.{digits}g}")
 
 
@@ -67,7 +67,6 @@ class Layer:
     aligned: Aligned
     places: Mapping[Name, int]
     numbers: NDArray[np.int64]
-    _inside: dict[Formula, Bools | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, aligned: Aligned) -> Layer:
@@ -115,10 +114,9 @@ class Layer:
 
     def inside(self, formula: Formula) -> Bools | None:
         """Return where a formula is true; None if one of its concepts is missing."""
-        if formula not in self._inside:
-            known = self.concepts is not None and all(name in self.concepts for name in formula.concepts)
-            self._inside[formula] = formula.evaluate(self.concepts) if known and self.concepts is not None else None
-        return self._inside[formula]
+        if self.concepts is None or not all(name in self.concepts for name in formula.concepts):
+            return None
+        return formula.evaluate(self.concepts)
 
     def concept_aucs(self, columns: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
         """Return the AUC of neurons for single concepts, (n_neurons, n_concepts), and the counts of the concepts."""

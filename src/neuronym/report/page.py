@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -11,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from neuronym import inputs
+from neuronym._util.characters import refuse_halves
 from neuronym._util.extras import need
-from neuronym._util.files import first_line
+from neuronym._util.folders import check_folder, replacing
+from neuronym._util.limits import SHOWN, TITLE, check_most
 from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_n_jobs, progress_bar
 from neuronym.analysis.circuits import Circuit, open_circuit
 from neuronym.analysis.spurious import Findings, open_findings
 from neuronym.data.depths import as_hierarchy
-from neuronym.errors import FileError, OptionError
+from neuronym.errors import OptionError
 from neuronym.labels.labels import Labels
 from neuronym.report.building import Builder, write_piece
 from neuronym.report.detail import Layer
@@ -28,6 +29,7 @@ from neuronym.types import ActivationsLike, Align, ConceptsLike, HierarchyLike, 
 
 __all__ = ["explore", "report"]
 
+_KIND = "report"
 _VENDORED = ("vendor/uPlot.iife.min.js", "vendor/uPlot.min.css", "vendor/uPlot.LICENSE")
 _STATIC = ("app.js", "views.js", "charts.js", "style.css", *_VENDORED)
 
@@ -59,7 +61,7 @@ def report(
     labels : LabelsLike
         The labels, or their file.
     out : str or Path, default "report"
-        The folder to write; it is complete or absent.
+        The folder to write. However the call ends, it is complete, or as it was.
     activations : ActivationsLike, optional
         The activations that the labels were found with, as for ``label``. Without them, the report shows no
         distributions, curves or samples.
@@ -91,7 +93,7 @@ def report(
     align : bool or "position", default False
         If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
     overwrite : bool, default False
-        Whether to replace an existing report.
+        Whether to replace a report. A folder that holds anything else is never replaced.
     progress : bool, default False
         Whether to show a progress bar on standard error.
 
@@ -105,7 +107,8 @@ def report(
     InputError
         If labels, activations, concepts or samples cannot be used, as one of the subclasses in ``neuronym.errors``.
     FileError
-        If the folder exists and ``overwrite`` is off, is not a report, or cannot be written.
+        If the folder exists and ``overwrite`` is off, is not a report, holds a file of another origin, or cannot be
+        written, or another run is writing to it.
     """
     need("a report", "report")
     found = labels if isinstance(labels, Labels) else Labels.open(labels)
@@ -114,8 +117,12 @@ def report(
     for name, value, least in (("n_samples", n_samples, 1), ("seed", seed, 0)):
         if not isinstance(value, int) or value < least:
             raise OptionError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    check_most([("n_samples", n_samples, SHOWN)])
+    if len(title) > TITLE:
+        raise OptionError(f"title must have at most {TITLE:,} characters, not {len(title):,}")
+    refuse_halves([title], "title", OptionError)
     check_n_jobs(n_jobs)
-    target = _check_folder(Path(out), overwrite)
+    check_folder(out, _KIND, overwrite)  # before the work
     second = other if isinstance(other, Labels) or other is None else Labels.open(other)
     layers = _layers(found, activations, concepts, align)
     shown = _samples(layers, samples)
@@ -123,11 +130,8 @@ def report(
     listed: Any = [circuits] if isinstance(circuits, str | Path | Circuit) else circuits
     opened_circuits = [open_circuit(one) if isinstance(one, str | Path) else one for one in listed]
     opened_findings = open_findings(findings) if isinstance(findings, str | Path) else findings
-    scratch = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        scratch.mkdir(parents=False)
-        builder = Builder(found, layers, shown, dict(names or {}), known, n_samples, seed, scratch, n_jobs)
+    with replacing(out, _KIND, overwrite) as folder:
+        builder = Builder(found, layers, shown, dict(names or {}), known, n_samples, seed, folder, n_jobs)
         index = builder.index()
         done = builder.neurons()
         for _ in progress_bar(done, int, "neurons", len(found)) if progress else done:
@@ -145,20 +149,11 @@ def report(
         }
         for name, data in sections.items():
             if data is not None:
-                write_piece(scratch, name, data)
+                write_piece(folder, name, data)
         index |= {"title": title, "sections": [name for name, data in sections.items() if data is not None]}
         index["thumbs"] = shown is not None and shown.pictured
-        write_piece(scratch, "index", index)
-        _static(scratch, title)
-        if target.exists():
-            shutil.rmtree(target)
-        scratch.rename(target)
-    except OSError as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(f"cannot write the report {str(out)!r}: {first_line(error)}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        write_piece(folder, "index", index)
+        _static(folder, title)
     return Path(out) / "index.html"
 
 
@@ -242,22 +237,6 @@ def _samples(layers: Mapping[str | None, Layer], samples: SamplesLike | None) ->
         ids |= dict.fromkeys(layer.ids or ())
     first = next(iter(layers.values()))
     return ShownSamples.of(samples, list(ids) or None, len(ids) or first.activations.n_samples)
-
-
-def _check_folder(out: Path, overwrite: bool) -> Path:
-    """Return the absolute path of the folder to write; only a report or an empty folder may be replaced."""
-    target = out.resolve()
-    if not target.parent.is_dir():
-        raise FileError(f"cannot write {str(out)!r}: there is no folder {str(target.parent)!r}, so create it first")
-    if target.exists():
-        replaceable = target.is_dir() and (not any(target.iterdir()) or (target / "data" / "index.js").is_file())
-        if not replaceable:
-            raise FileError(f"{str(out)!r} exists and is not a report: choose another name")
-        if not overwrite and any(target.iterdir()):
-            raise FileError(
-                f"{str(out)!r} exists: choose another name, or replace it with overwrite=True (--overwrite)"
-            )
-    return target
 
 
 def _static(folder: Path, title: str) -> None:

@@ -24,6 +24,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.limits import BEAM, LENGTH, check_most
 from neuronym.data.formula import Formula
 from neuronym.data.groups import SampleGroups
 from neuronym.errors import OptionError
@@ -92,6 +93,7 @@ class Rules:
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < lowest:
                 raise OptionError(f"{name} must be a whole number of at least {lowest}, not {value!r}")
+        check_most([("length", self.length, LENGTH)])
         for name in ("min_fraction", "max_fraction"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
@@ -167,12 +169,19 @@ class Rules:
         -------
         int
             At least 1.
+
+        Raises
+        ------
+        OptionError
+            If it is still too wide to be searched.
         """
         most = 2 * n_concepts
         for _ in range(self.length - 1):
             if most >= self.beam:
                 break
             most += most * 4 * n_concepts
+        if min(self.beam, most) > BEAM:
+            raise OptionError(f"beam must be at most {BEAM:,} for {n_concepts:,} concepts, not {self.beam:,}")
         return max(1, min(int(self.beam), most))
 
 

@@ -1,18 +1,17 @@
 """Evidence for labels: tests and intervals in closed form, permutations, resampling."""
 
 from neuronym.stats.exchange import ExchangeBlocks, exchange_blocks
-from neuronym.stats.measures import measure
-from neuronym.stats.paired import Pairs, paired_interval, sign_flips, signed_rank
+from neuronym.stats.intervals import auc_interval, beta_interval, cluster_interval, score_interval
+from neuronym.stats.measures import confidence_intervals, measure, p_gains, p_values
+from neuronym.stats.paired import Pairs, sign_flips, signed_rank
 from neuronym.stats.permutation import Nulls, PermutationTest, null_scores
 from neuronym.stats.resampling import Stability, cross_fit, measure_formulas, stability
 from neuronym.stats.significance import (
-    auc_interval,
     benjamini_hochberg,
     cluster_test,
     gain_test,
     mann_whitney,
     pareto_tail,
-    score_interval,
 )
 from neuronym.stats.split import bootstrap, hold_out, into_folds
 
@@ -24,8 +23,11 @@ __all__ = [
     "Stability",
     "auc_interval",
     "benjamini_hochberg",
+    "beta_interval",
     "bootstrap",
+    "cluster_interval",
     "cluster_test",
+    "confidence_intervals",
     "cross_fit",
     "exchange_blocks",
     "gain_test",
@@ -35,7 +37,8 @@ __all__ = [
     "measure",
     "measure_formulas",
     "null_scores",
-    "paired_interval",
+    "p_gains",
+    "p_values",
     "pareto_tail",
     "score_interval",
     "sign_flips",

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym.stats.significance import cluster_test, mann_whitney
+from neuronym.stats.intervals import auc_interval, cluster_interval
+from neuronym.stats.significance import cluster_test, gain_test, mann_whitney
 
-__all__ = ["MEASURES", "measure", "p_values"]
+__all__ = ["MEASURES", "confidence_intervals", "measure", "p_gains", "p_values"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _NAMES = (
-    *("auc", "variance", "first", "gain", "gain_variance", "gain_units", "positives", "negatives"),
-    *("added", "units", "units_in", "units_out", "sums", "ties"),
+    *("auc", "variance", "sample_variance", "first", "gain", "gain_variance", "gain_units", "gain_count"),
+    *("gain_idle", "gain_idle_variance"),
+    *("positives", "negatives", "units", "units_in", "units_out", "effective", "added", "sums", "ties", "jump"),
     *("difference", "precision", "recall", "average_precision"),
 )
 MEASURES = np.dtype([(name, np.float64) for name in _NAMES])
+
+FEWEST_POSITIVES = 10  #: with fewer samples inside or outside, the test of a gain rejects too often
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,10 @@ def measure(
     placement is the share of the other class that it exceeds (that it falls below, for one outside), computed from
     midranks. When two formulas are compared, the classes differ but the neuron is the same: each sample then
     contributes the difference of its contributions to the two AUCs. With clusters, the contributions of a cluster's
-    samples are summed before squaring (Obuchowski 1997), times k / (k − 1) for k clusters in the smaller class, to
-    correct for few clusters.
+    samples are summed before squaring (Obuchowski 1997). A large cluster pulls the mean placement of its class towards
+    its own, so its contribution to the class is divided by 1 − h, where h is its share of the class: it is compared
+    with the mean of the other clusters. Times √((k − 1) / k) for the k clusters of the class, this is Obuchowski's
+    variance with k / (k − 1) where clusters are equal, and DeLong's where each sample is a cluster.
 
     Parameters
     ----------
@@ -73,13 +81,17 @@ def measure(
     Returns
     -------
     structured array of dtype ``MEASURES`` and shape (n_formulas,)
-        ``gain`` and its variance are relative to the previous formula, and to an AUC of ½ for the ``first``. ``sums``
-        is twice the sum of midranks inside and ``ties`` is Σ t³ − t, for the Mann-Whitney test. ``units``,
-        ``units_in`` and ``units_out`` are the numbers of clusters (or samples) in all, with samples inside, and with
-        samples outside; ``gain_units`` is the smallest of the latter two over both formulas of a gain. ``added`` is
-        the factor by which clusters raise the variance of a rank sum under the null hypothesis. ``difference`` is the
-        mean inside minus outside, in standard deviations; ``precision`` and ``recall`` are those at the threshold with
-        the highest F1, in hindsight. NaN if no or every sample is inside.
+        ``gain`` and its variance are relative to the previous formula, and to an AUC of ½ for the ``first``;
+        ``gain_idle`` and ``gain_idle_variance`` are its mean and variance if activations are exchangeable among the
+        samples inside the previous formula, and among those outside. ``sums`` is twice the sum of midranks inside,
+        ``ties`` is Σ t³ − t for the Mann-Whitney test, and ``jump`` is the largest difference of neighbouring midranks:
+        1 without ties. ``units``, ``units_in`` and ``units_out`` are the numbers of clusters (or samples) in all, with
+        samples inside, and with samples outside; ``effective`` is the smaller of the effective numbers (Σ n)² / Σ n² of
+        clusters of n samples inside and outside. ``gain_units`` and ``gain_count`` are the smallest ``effective`` and
+        the smallest number of samples of either side of both formulas of a gain. ``sample_variance`` is the variance
+        without clusters, and ``added`` the factor by which clusters raise the variance of a rank sum under the null
+        hypothesis. ``difference`` is the mean inside minus outside, in standard deviations; ``precision`` and
+        ``recall`` are those at the threshold with the highest F1, in hindsight. NaN if no or every sample is inside.
     """
     sort = _Sorted.of(column, low)
     weight = weights[sort.order]
@@ -94,55 +106,98 @@ def measure(
         row["positives"], row["negatives"], row["first"] = m, n, not place
         adds = None
         if m and n:
-            out = by_run - into
-            below = 2 * (np.cumsum(out) - out) + out  # twice the number outside that are lower, ties one half
-            above = 2 * (m - np.cumsum(into)) + into
-            row["auc"] = auc = int(into @ below) / (2 * m * n)
-            row["sums"], row["ties"] = int(into @ below) + m * (m + 1), (by_run.astype(np.float64) ** 3 - by_run).sum()
-            with np.errstate(divide="ignore", invalid="ignore"):  # a single sample has no variance
-                inner = (below / (2 * n) - auc) / np.sqrt(m * (m - 1))
-                outer = (above / (2 * m) - auc) / np.sqrt(n * (n - 1))
-            adds = np.where(chosen, inner[sort.run], outer[sort.run])
-            row["units_in"] = m if of_cluster is None else len(np.unique(of_cluster[chosen]))
-            row["units_out"] = n if of_cluster is None else len(np.unique(of_cluster[~chosen]))
-            row["units"] = m + n if of_cluster is None else of_cluster.max() + 1
-            row["gain_units"] = min(row["units_in"], row["units_out"])
-            row["variance"] = _squared(adds, weight, of_cluster, row["gain_units"])
-            row["added"] = _added(sort, weight, chosen, by_run, of_cluster)
+            _count(row, weight, chosen, of_cluster)
+            by_sample = _placements(row, sort, chosen, into, by_run)
+            row["sample_variance"] = float(weight @ by_sample**2)
+            adds = by_sample * np.sqrt(weight) if of_cluster is None else _sums(by_sample, weight, chosen, of_cluster)
+            row["variance"] = float(adds @ adds)
+            ranks = (np.cumsum(by_run) - by_run / 2 + 0.5)[sort.run]
+            row["jump"] = np.diff(ranks[sort.starts]).max(initial=0)
+            row["added"] = 1.0 if of_cluster is None else _null(ranks, weight, chosen, [slice(None)], of_cluster)[2]
             _effects(row, sort.values, weight, chosen, into, by_run)
             if not place:
-                row["gain"], row["gain_variance"] = auc - 0.5, row["variance"]
+                row["gain"], row["gain_variance"] = row["auc"] - 0.5, row["variance"]
             elif before is not None:
-                row["gain"] = auc - found["auc"][place - 1]
-                others = found[place - 1]
-                row["gain_units"] = min(row["gain_units"], others["units_in"], others["units_out"])
-                row["gain_variance"] = _squared(adds - before, weight, of_cluster, row["gain_units"])
+                others, within = found[place - 1], inside[place - 1][sort.order]
+                row["gain"] = row["auc"] - others["auc"]
+                row["gain_units"] = min(row["effective"], others["effective"])
+                row["gain_count"] = min(row["gain_count"], others["positives"], others["negatives"])
+                row["gain_variance"] = float(np.square(adds - before).sum())
+                mean, null, added = _null(ranks, weight, chosen, [within, ~within], of_cluster)
+                row["gain_idle"] = (mean - m * (m + 1) / 2) / (m * n) - others["auc"]
+                row["gain_idle_variance"] = null * added / (m * n) ** 2
         before = adds
     return found
 
 
-def _squared(adds: Floats, weight: Ints, of_cluster: NDArray[np.intp] | None, units: float) -> float:
-    """The variance of a sum of contributions of samples, or of clusters."""
-    if of_cluster is None:
-        return float(weight @ adds**2)
-    sums = np.bincount(of_cluster, weight * adds)
-    return float(units / (units - 1) * (sums @ sums)) if units > 1 else np.nan
+def _count(row: np.void, weight: Ints, chosen: Bools, of_cluster: NDArray[np.intp] | None) -> None:
+    """Fill in the numbers of samples and clusters on both sides of a formula."""
+    m, n = row["positives"], row["negatives"]
+    units, effective = [m, n], [m, n]
+    if of_cluster is not None:
+        sizes = [np.bincount(of_cluster, weight * side) for side in (chosen, ~chosen)]
+        units = [np.count_nonzero(of_side) for of_side in sizes]
+        effective = [of_side.sum() ** 2 / (of_side @ of_side) for of_side in sizes]
+    row["units_in"], row["units_out"] = units
+    row["units"] = m + n if of_cluster is None else of_cluster.max() + 1
+    row["effective"] = row["gain_units"] = min(effective)
+    row["gain_count"] = min(m, n)
 
 
-def _added(sort: _Sorted, weight: Ints, chosen: Bools, by_run: Ints, of_cluster: NDArray[np.intp] | None) -> float:
-    """The factor by which clusters raise the variance of a rank sum under the null hypothesis: 1 without any.
+def _placements(row: np.void, sort: _Sorted, chosen: Bools, into: Ints, by_run: Ints) -> Floats:
+    """Fill in the AUC, and return what a sample of each kind adds to its deviation."""
+    m, n, out = int(row["positives"]), int(row["negatives"]), by_run - into
+    below = 2 * (np.cumsum(out) - out) + out  # twice the number outside that are lower, ties one half
+    above = 2 * (m - np.cumsum(into)) + into
+    row["auc"] = auc = int(into @ below) / (2 * m * n)
+    row["sums"], row["ties"] = int(into @ below) + m * (m + 1), (by_run.astype(np.float64) ** 3 - by_run).sum()
+    with np.errstate(divide="ignore", invalid="ignore"):  # a single sample has no variance
+        inner = (below / (2 * n) - auc) / np.sqrt(m * (m - 1))
+        outer = (above / (2 * m) - auc) / np.sqrt(n * (n - 1))
+    return np.asarray(np.where(chosen, inner[sort.run], outer[sort.run]))
 
-    It is the ratio of Σ u² summed by clusters to that by samples, for u = (φ − its mean) · (midrank − its mean),
-    centred.
+
+def _sums(adds: Floats, weight: Ints, chosen: Bools, of_cluster: NDArray[np.intp]) -> Floats:
+    """What clusters add to the deviation of an AUC, each compared with the other clusters; NaN for one cluster."""
+    total: Floats = np.zeros(of_cluster.max() + 1)
+    for side in (chosen, ~chosen):
+        sizes = np.bincount(of_cluster, weight * side)
+        n, k = sizes.sum(), np.count_nonzero(sizes)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scale = np.sqrt((n - 1) / n * (k - 1) / k) / (1 - sizes / n)
+            total = total + np.where(sizes > 0, np.bincount(of_cluster, weight * adds * side) * scale, 0)
+    return total
+
+
+def _null(
+    ranks: Floats, weight: Ints, chosen: Bools, strata: Sequence[Any], of_cluster: NDArray[np.intp] | None
+) -> tuple[float, float, float]:
+    """The mean and variance of a rank sum if ranks are exchangeable within strata; the factor that clusters add to it.
+
+    The factor is the ratio of Σ u² summed by clusters to that by samples, for u = (φ − its mean) · (rank − its mean),
+    where the means are those of the other clusters of the stratum: the mean of all would follow a large cluster.
     """
-    if of_cluster is None:
-        return 1.0
-    ranks = (2 * (np.cumsum(by_run) - by_run) + by_run)[sort.run] / 2
-    total = float(weight.sum())
-    u = (chosen - float(weight @ chosen) / total) * (ranks - float(weight @ ranks) / total)
-    u -= float(weight @ u) / total
-    single = float(weight @ u**2)
-    return float(np.square(np.bincount(of_cluster, weight * u)).sum()) / single if single else 1.0
+    centre = variance = single = 0.0
+    sums = np.zeros(0 if of_cluster is None else of_cluster.max() + 1)
+    for stratum in strata:
+        w, phi, rank = weight[stratum], chosen[stratum], ranks[stratum]
+        total, k, mean = int(w.sum()), int(w @ phi), float(w @ rank) / max(1, int(w.sum()))
+        centre += k * mean
+        if not 0 < k < total:
+            continue  # all or none of the stratum are inside: nothing can change
+        variance += k * (total - k) / (total * (total - 1)) * float(w @ (rank - mean) ** 2)
+        single += float(w @ ((phi - k / total) * (rank - mean)) ** 2)
+        if of_cluster is not None:
+            of_rows, rank = of_cluster[stratum], rank - mean
+            own, inner, outer, both = (
+                np.bincount(of_rows, values, len(sums)) for values in (w, w * phi, w * rank, w * phi * rank)
+            )
+            rest = np.where(own < total, total - own, np.inf)  # a cluster that is the whole stratum has no others
+            phi_mean, rank_mean = (k - inner) / rest, -outer / rest
+            sums += both - phi_mean * outer - rank_mean * inner + own * phi_mean * rank_mean
+    if of_cluster is None or not single:
+        return centre, variance, 1.0
+    return centre, variance, float(sums @ sums) / single
 
 
 def _effects(row: np.void, values: Floats, weight: Ints, chosen: Bools, into: Ints, by_run: Ints) -> None:
@@ -163,20 +218,93 @@ def _effects(row: np.void, values: Floats, weight: Ints, chosen: Bools, into: In
 
 
 def p_values(rows: NDArray[np.void], clustered: bool) -> tuple[Floats, Floats]:
-    """The two-sided p-values of AUCs, and their log10: the Mann-Whitney test, or a rank test by clusters."""
-    if clustered:
-        return cluster_test(_deviation(rows), rows["units"] - 1)
-    return mann_whitney(rows["sums"], rows["positives"], rows["positives"] + rows["negatives"], rows["ties"])
+    """Test AUCs against ½, two-sided: by the Mann-Whitney test, or a rank test by clusters.
 
+    The correction for continuity is half of the largest difference of neighbouring midranks, ½ without ties: where most
+    activations are equal, as after a ReLU, a rank sum moves in steps of about that size. For two values this is Yates's
+    correction.
 
-def _deviation(rows: NDArray[np.void]) -> NDArray[np.float64]:
-    """How many standard deviations AUCs are away from ½, for samples in clusters.
+    With clusters, the variance is that of an AUC of ½, as in the Mann-Whitney test, times the factor that clusters add:
+    the variance of the AUC itself vanishes near 1, and p would with it. Student's t has two degrees of freedom fewer
+    than there are clusters.
 
-    The variance is that of an AUC of ½, as in the Mann-Whitney test, times the factor that clusters add: the variance
-    of the AUC itself vanishes near 1, and p would with it. With two degrees of freedom fewer than clusters, Student's t
-    is valid for as few as six clusters.
+    Parameters
+    ----------
+    rows : structured array of dtype ``MEASURES`` and any shape
+        The measures.
+    clustered : bool
+        Whether they are of samples in clusters.
+
+    Returns
+    -------
+    p : float64 array
+        The p-values; NaN if all activations are equal, or a side has a single cluster.
+    log10_p : float64 array
+        Their log10, which stays finite if p underflows.
     """
     m, n = rows["positives"], rows["negatives"]
+    if not clustered:
+        return mann_whitney(rows["sums"], m, m + n, rows["ties"], rows["jump"])
     with np.errstate(divide="ignore", invalid="ignore"):
         half = (m + n + 1 - rows["ties"] / ((m + n) * (m + n - 1))) / (12 * m * n)
-        return np.asarray((rows["auc"] - 0.5) / np.sqrt(half * np.fmax(rows["added"], 1)))
+        away = np.fmax(np.abs(rows["auc"] - 0.5) - rows["jump"] / (2 * m * n), 0)
+        enough = (rows["units_in"] > 1) & (rows["units_out"] > 1)
+        t = np.where(enough, away / np.sqrt(half * rows["added"]), np.nan)
+    return cluster_test(t, rows["units"] - 1)
+
+
+def p_gains(rows: NDArray[np.void], clustered: bool) -> Floats:
+    """Test the gains of formulas over the ones before them, one-sided.
+
+    A gain must exceed 0 and what an idle literal gains, for which activations are exchangeable among the samples inside
+    the previous formula, and among those outside: an AUC below ½ by chance rises towards ½. The variance is DeLong's
+    or, if it is larger, that of an idle literal, since a gain that rests on few samples may have hardly any by chance.
+    Student's t has one degree of freedom fewer than the smaller side of either formula has samples, or effective
+    clusters. The first formula gains over ½, which ``p_values`` tests better: the variance is 0 where all pairs are
+    won.
+
+    Parameters
+    ----------
+    rows : structured array of dtype ``MEASURES`` and any shape
+        The measures.
+    clustered : bool
+        Whether they are of samples in clusters.
+
+    Returns
+    -------
+    float64 array
+        The p-values; NaN for a gain without variance, or with fewer than 10 samples on a side of either formula.
+    """
+    variance = np.fmax(rows["gain_variance"], rows["gain_idle_variance"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        step = rows["jump"] / (2 * rows["positives"] * rows["negatives"])
+        gain = rows["gain"] - np.fmax(rows["gain_idle"], 0) - step
+    p = gain_test(np.where(rows["gain"] == 0, 0, gain), variance, rows["gain_units"])
+    p = np.where(rows["gain_count"] < FEWEST_POSITIVES, np.nan, p)
+    two_sided = p_values(rows, clustered)[0]
+    return np.where(rows["first"] == 1, np.where(rows["gain"] > 0, two_sided / 2, 1 - two_sided / 2), p)
+
+
+def confidence_intervals(rows: NDArray[np.void], clustered: bool, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Compute the confidence intervals of AUCs, for independent samples or samples in clusters.
+
+    Parameters
+    ----------
+    rows : structured array of dtype ``MEASURES`` and any shape
+        The measures.
+    clustered : bool
+        Whether they are of samples in clusters.
+    level : float, default 0.95
+        The confidence level.
+
+    Returns
+    -------
+    low : float64 array
+        The lower ends of the intervals.
+    high : float64 array
+        The upper ends of the intervals.
+    """
+    smaller = np.fmin(rows["positives"], rows["negatives"])
+    if not clustered:
+        return auc_interval(rows["auc"], rows["variance"], rows["positives"], rows["negatives"], level)
+    return cluster_interval(rows["auc"], rows["variance"], rows["sample_variance"], smaller, rows["effective"], level)

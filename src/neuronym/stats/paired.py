@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +11,12 @@ from numpy.typing import NDArray
 from neuronym.stats.significance import normal_test
 from neuronym.types import AnyArray
 
-__all__ = ["FEWEST", "Pairs", "paired_interval", "sign_flips", "signed_rank"]
+__all__ = ["FEWEST", "Pairs", "sign_flips", "signed_rank"]
 
 Floats = NDArray[np.float64]
 
 FEWEST = 6  # pairs with which a two-sided test can reach 0.05: 2 / 2⁶ = 0.031
-_EXACT = 50  # pairs up to which the distribution of signed ranks is exact, if there are no ties
+_EXACT = 50  # pairs that differ up to which the distribution of signed ranks is exact
 _FLIPS = 512  # permutations at a time
 
 
@@ -104,43 +103,11 @@ class Pairs:
         return after - before
 
 
-def paired_interval(
-    auc: Floats, variance: Floats, n_pairs: int, unpaired: tuple[Floats, Floats]
-) -> tuple[Floats, Floats]:
-    """Compute the 95% confidence interval of an AUC between the sides of pairs, on the logit scale.
-
-    The interval is logit A ± t √variance / (A(1 − A)) with Student's t of n_pairs − 1 degrees of freedom. If the
-    variance is 0, or A is 0 or 1, it is the interval for independent samples.
-
-    Parameters
-    ----------
-    auc, variance : float64 arrays of any shape
-        The AUC, and its variance by pairs.
-    n_pairs : int
-        The number of pairs.
-    unpaired : tuple of (float64 array, float64 array)
-        The ends of the interval for independent samples.
-
-    Returns
-    -------
-    low : float64 array of the shape of ``auc``
-        The lower end of the interval.
-    high : float64 array of the shape of ``auc``
-        The upper end of the interval.
-    """
-    from scipy.special import expit, logit, stdtrit
-
-    with np.errstate(divide="ignore", invalid="ignore"):
-        half = stdtrit(n_pairs - 1, 0.975) * np.sqrt(variance) / (auc * (1 - auc))
-        known = (variance > 0) & (auc > 0) & (auc < 1)
-        low, high = expit(logit(auc) - half), expit(logit(auc) + half)
-    return np.where(known, low, unpaired[0]), np.where(known, high, unpaired[1])
-
-
 def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
     """Run Wilcoxon's signed-rank test on each column, two-sided, without pairs that do not differ.
 
-    By ``scipy.stats.wilcoxon``: exact up to 50 pairs without ties, else by the normal approximation.
+    Exact up to 50 pairs that differ, given their ties, and by the normal approximation of ``scipy.stats.wilcoxon`` for
+    more.
 
     Parameters
     ----------
@@ -154,23 +121,35 @@ def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
     log10_p : float64 array of shape (n_neurons,)
         Their log10, which stays finite if p underflows.
     """
-    from scipy.stats import wilcoxon
+    from scipy.stats import rankdata, wilcoxon
 
-    n_pairs, n_columns = differences.shape
-    p, log10_p = np.ones(n_columns), np.zeros(n_columns)
-    moved = differences.any(axis=0)
-    sizes = np.sort(np.abs(differences), axis=0)
-    plain = moved & (sizes[:1] > 0).all(axis=0) & (np.diff(sizes, axis=0) > 0).all(axis=0) & (n_pairs <= _EXACT)
-    if plain.any():
-        p[plain] = np.asarray(wilcoxon(differences[:, plain], axis=0, method="exact").pvalue)
-        log10_p[plain] = np.log10(p[plain])
-    rest = moved & ~plain
+    p, log10_p = np.ones(differences.shape[1]), np.zeros(differences.shape[1])
+    moved = np.count_nonzero(differences, axis=0)
+    known: dict[bytes, Floats] = {}
+    for j in np.flatnonzero((moved > 0) & (moved <= _EXACT)):
+        column = differences[differences[:, j] != 0, j]
+        doubled = np.rint(2 * rankdata(np.abs(column))).astype(np.int64)
+        key = np.sort(doubled).tobytes()
+        if key not in known:
+            known[key] = _sums_of_signs(doubled)
+        at, law = int(doubled[column > 0].sum()), known[key]
+        p[j] = min(1.0, 2 * min(law[: at + 1].sum(), law[at:].sum()))
+        log10_p[j] = np.log10(p[j])
+    rest = moved > _EXACT
     if rest.any():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # few pairs: the approximation is intended
-            found: Any = wilcoxon(differences[:, rest], axis=0, method="approx")
+        found: Any = wilcoxon(differences[:, rest], axis=0, method="approx")
         p[rest], log10_p[rest] = normal_test(np.abs(np.asarray(found.zstatistic)))
     return p, log10_p
+
+
+def _sums_of_signs(ranks: NDArray[np.int64]) -> Floats:
+    """The probability of each sum of the ranks that are positive, if each is with probability ½."""
+    law = np.zeros(int(ranks.sum()) + 1)
+    law[0] = 1.0
+    for rank in ranks.tolist():
+        law[rank:] = law[rank:] / 2 + law[: len(law) - rank] / 2
+        law[:rank] /= 2
+    return law
 
 
 def sign_flips(differences: Floats, permutations: int, seed: int) -> Floats:

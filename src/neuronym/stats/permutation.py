@@ -52,8 +52,8 @@ class Nulls:
     ----------
     p : float64 array of shape (n_neurons, n_directions)
         The p-values; NaN without a formula, or before the neuron is tested.
-    permutations : int64 array of shape (n_neurons,)
-        The number of permutations searched.
+    permutations : int64 array of shape (n_neurons, n_directions)
+        The number of permutations that p comes from: those searched, or fewer where the test stopped early.
     tail : bool array of shape (n_neurons, n_directions)
         Whether p comes from a fitted tail.
     """
@@ -76,7 +76,7 @@ class Nulls:
         Nulls
             Results with p NaN and no permutations.
         """
-        return cls(np.full(shape, np.nan), np.zeros(shape[0], np.int64), np.zeros(shape, np.bool_))
+        return cls(np.full(shape, np.nan), np.zeros(shape, np.int64), np.zeros(shape, np.bool_))
 
 
 def null_scores(
@@ -405,5 +405,6 @@ def _test_alone(
         for d, auc in enumerate(observed[j]):
             at = np.flatnonzero(scores >= auc)[:_HOPELESS]
             if np.isfinite(auc) and len(at) == _HOPELESS:
-                found.p[j, d] = _HOPELESS / (at[-1] + 1)
+                found.permutations[j, d] = at[-1] + 1
+                found.p[j, d] = _HOPELESS / found.permutations[j, d]
     return found

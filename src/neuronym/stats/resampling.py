@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 MEASURED = np.dtype(
     [*((name, MEASURES[name]) for name in MEASURES.names or ()), ("agreement", np.float64), ("missing", np.float64)]
 )
-_SUMMED = ("positives", "negatives", "units", "units_in", "units_out", "gain_units")
+_SUMMED = ("positives", "negatives")
 _COVERED = 0.9  # the share of resamples that the listed formulas cover
 
 

@@ -1,4 +1,4 @@
-"""Significance in closed form: tests, confidence intervals, and adjustment for many tests."""
+"""Significance in closed form: tests, and adjustment for many tests."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from neuronym.types import AnyArray
 
 __all__ = [
     "FARTHEST",
-    "auc_interval",
     "benjamini_hochberg",
     "cluster_test",
     "gain_test",
     "mann_whitney",
     "normal_test",
     "pareto_tail",
-    "score_interval",
 ]
 
 Floats = NDArray[np.float64]
@@ -28,7 +26,7 @@ FARTHEST = 1e-4
 
 
 def mann_whitney(
-    sums: ArrayLike, counts: ArrayLike, total: ArrayLike, ties: ArrayLike
+    sums: ArrayLike, counts: ArrayLike, total: ArrayLike, ties: ArrayLike, jump: ArrayLike = 1.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Run the two-sided Mann-Whitney U test of activations inside a formula against outside.
 
@@ -46,6 +44,8 @@ def mann_whitney(
         The number of samples, N.
     ties : float array
         Σ t³ − t over the runs of t equal activations.
+    jump : float array, default 1
+        Twice the correction for continuity: the largest difference of neighbouring midranks, where there are ties.
 
     Returns
     -------
@@ -62,10 +62,10 @@ def mann_whitney(
     """
     n, doubled, all_ = (np.asarray(values, np.float64) for values in (counts, sums, total))
     u = doubled / 2 - n * (n + 1) / 2
-    pairs = n * (all_ - n)
+    pairs, step = n * (all_ - n), np.asarray(jump, np.float64) / 2
     with np.errstate(divide="ignore", invalid="ignore"):  # a single sample, or equal activations
         deviation = np.sqrt(pairs / 12 * ((all_ + 1) - np.asarray(ties, np.float64) / (all_ * (all_ - 1))))
-        z = np.where(deviation > 0, (np.maximum(u, pairs - u) - pairs / 2 - 0.5) / deviation, np.nan)
+        z = np.where(deviation > 0, (np.abs(u - pairs / 2) - step) / deviation, np.nan)
     return normal_test(z)
 
 
@@ -132,91 +132,6 @@ def gain_test(gain: ArrayLike, variance: ArrayLike, units: ArrayLike | None = No
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(gained == 0, 0.0, np.where(spread > 0, gained / spread, np.nan))
         return np.asarray(ndtr(-z) if units is None else stdtr(np.asarray(units, np.float64) - 1, -z))
-
-
-def auc_interval(
-    auc: ArrayLike, variance: ArrayLike, positives: ArrayLike, negatives: ArrayLike, level: float = 0.95
-) -> tuple[Floats, Floats]:
-    """Compute a confidence interval for an AUC, conditional on the formula.
-
-    With at least 200 positives and an AUC from 0.05 to 0.95, the interval is DeLong's on the logit scale,
-    logit A ± z √variance / (A(1 − A)); otherwise its coverage is too low, and ``score_interval`` is used.
-
-    Parameters
-    ----------
-    auc, variance : float arrays of any shape
-        The AUC and DeLong's variance.
-    positives, negatives : float arrays
-        The numbers of samples inside and outside, or of clusters if samples come in clusters.
-    level : float, default 0.95
-        The confidence level.
-
-    Returns
-    -------
-    low : float64 array
-        The lower end of the interval.
-    high : float64 array
-        The upper end of the interval.
-    """
-    from scipy.special import expit, logit, ndtri
-
-    a, var, m, n = (np.asarray(values, np.float64) for values in (auc, variance, positives, negatives))
-    low, high = score_interval(a, m, n, level)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        half = ndtri((1 + level) / 2) * np.sqrt(var) / (a * (1 - a))
-        smooth = (m >= 200) & (np.abs(a - 0.5) <= 0.45)
-        return (
-            np.where(smooth, expit(logit(a) - half), low),
-            np.where(smooth, expit(logit(a) + half), high),
-        )
-
-
-def score_interval(
-    auc: ArrayLike, positives: ArrayLike, negatives: ArrayLike, level: float = 0.95
-) -> tuple[Floats, Floats]:
-    """Compute Newcombe's confidence interval for an AUC (2006, part 2, method 5): all θ with (θ − A)² ≤ z² V(θ).
-
-    V(θ) = θ(1 − θ)(2N − 1 − (3N − 3) / ((2 − θ)(1 + θ))) / (mn) for m positives, n negatives and N = (m + n) / 2 is
-    the variance of Hanley and McNeil with both numbers replaced by their mean. The interval is never empty, not even
-    for an AUC of 1.
-
-    Parameters
-    ----------
-    auc : float array of any shape
-        The AUC.
-    positives, negatives : float arrays
-        The numbers of samples inside and outside, or of clusters if samples come in clusters.
-    level : float, default 0.95
-        The confidence level.
-
-    Returns
-    -------
-    low : float64 array
-        The lower end of the interval; NaN if the AUC is.
-    high : float64 array
-        The upper end of the interval; NaN if the AUC is.
-    """
-    from scipy.special import ndtri
-
-    a, m, n = np.broadcast_arrays(*(np.asarray(values, np.float64) for values in (auc, positives, negatives)))
-    z2, mean = ndtri((1 + level) / 2) ** 2, (m + n) / 2
-
-    def beyond(theta: Floats) -> NDArray[np.bool_]:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            spread = 2 * mean - 1 - (3 * mean - 3) / ((2 - theta) * (1 + theta))
-            variance = theta * (1 - theta) * spread / (m * n)
-        return np.asarray((theta - a) ** 2 > z2 * variance)
-
-    ends = []
-    for edge in (0.0, 1.0):
-        outside, inside = np.full(a.shape, edge), a.copy()
-        for _ in range(60):  # bisect down to the precision of a double
-            middle = (outside + inside) / 2
-            far = beyond(middle)
-            outside, inside = np.where(far, middle, outside), np.where(far, inside, middle)
-        # For an AUC of 0 or 1 the interval extends to this edge.
-        ends.append(np.where(np.isnan(a), np.nan, np.where(a == edge, edge, inside)))
-    return ends[0], ends[1]
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:

@@ -17,7 +17,7 @@ from neuronym.io.zarr_store import open_layers
 from neuronym.plots import plot_findings
 from neuronym.stats.paired import Pairs, sign_flips, signed_rank
 from neuronym.stats.significance import benjamini_hochberg
-from reference import auc_by_pairs
+from reference import auc_by_pairs, signed_rank_by_enumeration
 
 N = 60
 
@@ -163,10 +163,29 @@ def test_signed_ranks_agree_with_scipy_column_by_column_and_do_not_underflow():
         for j in (0, 3):
             expected = stats.wilcoxon(d[:, j], method="exact" if n <= 50 else "approx").pvalue
             assert p[j] == pytest.approx(expected, rel=1e-12)
-        assert p[1] == pytest.approx(stats.wilcoxon(d[:, 1], method="approx").pvalue, rel=1e-9)
+        if np.count_nonzero(d[:, 1]) <= 12:
+            assert p[1] == pytest.approx(signed_rank_by_enumeration(d[:, 1]), rel=1e-12)
+        else:
+            exact = np.count_nonzero(d[:, 1]) <= 50
+            expected = stats.wilcoxon(d[:, 1], method="approx").pvalue
+            assert p[1] == pytest.approx(expected, rel=0.1 if exact else 1e-9)
     p, log10_p = signed_rank(np.abs(rng.normal(size=(3000, 1))))
     assert p[0] == 0
     assert log10_p[0] == pytest.approx(-490, abs=5)  # z = √(3n / 4) nearly
+
+
+@pytest.mark.parametrize("moved", [1, 2, 5, 6, 10])
+def test_signed_ranks_of_the_few_pairs_that_move_are_exact(moved):
+    rng = np.random.default_rng(moved)
+    d = np.zeros((40, 4))
+    d[:moved, 0] = np.abs(rng.normal(size=moved))  # all rise: 2 / 2⁵ for five, where the approximation says 0.04
+    d[:moved, 1] = rng.normal(size=moved)
+    d[:moved, 2] = rng.integers(1, 3, moved) * rng.choice([-1, 1], moved)
+    d[:moved, 3] = 1
+    p, log10_p = signed_rank(d)
+    assert p == pytest.approx([signed_rank_by_enumeration(column) for column in d.T], rel=1e-12)
+    assert p[0] == p[3] == min(1, 2 / 2**moved)
+    assert log10_p == pytest.approx(np.log10(p))
 
 
 def test_flips_of_signs_are_exact_where_all_fit_and_else_random():
@@ -263,6 +282,9 @@ def test_a_folder_gets_the_tables_and_the_figure(data, tmp_path):
     assert pd.read_csv(tmp_path / "classes.csv")["class"].tolist() == found.classes["class"].tolist()
     with pytest.raises(FileError, match=r"neurons\.csv' exists"):
         found.save(tmp_path)
+    with pytest.raises(FileError, match=r"has a table classes\.csv and these findings have none"):
+        find_spurious(taken, concepts, suspects="mark").save(tmp_path, overwrite=True)
+    assert pd.read_csv(tmp_path / "neurons.csv")["auc"].tolist() == saved["auc"].tolist()
     plot_findings(found, tmp_path / "f.png")
     with Image.open(tmp_path / "f.png") as figure:
         assert figure.width > figure.height > 300
@@ -339,11 +361,11 @@ def test_the_command_alters_photos_runs_the_model_and_compares(photos, tmp_path,
     assert (code, "frame: 12 pairs" in out) == (0, True), err
     assert "in their formula" in out
     assert {p.name for p in (tmp_path / "found").iterdir()} == {
-        "acts.zarr", "neurons.csv", "classes.csv", "labels.csv", "findings.png"
+        ".neuronym.json", "acts.zarr", "neurons.csv", "classes.csv", "labels.csv", "findings.png"
     }  # fmt: skip
     assert set(pd.read_csv(tmp_path / "found" / "classes.csv")["name"]) == {"box", "b", "c", "d", "e"}
     code, out, err = command(*run)
-    assert (code, "findings.png' exists" in err) == (2, True)
+    assert (code, "'found' exists" in err) == (2, True)
     # The same, by hand, gives the same.
     save_concepts(overlay("photos", Border(colour="white"), name="frame").concepts(shown), tmp_path / "all.parquet")
     code, out, err = command("spurious", "found/acts.zarr", "all.parquet", "--suspects", "frame,even", "--json", "-q")
@@ -485,6 +507,21 @@ def test_a_run_that_is_repeated_takes_its_activations_and_leaves_no_stale_table(
     assert (code, "--skip-unreadable" in err) == (2, True)
     code, out, err = command(*run, "--cast", "red", "--overwrite", "--skip-unreadable")
     assert (code, "altered: 11 pairs" in out) == (0, True), err
+    assert not list(tmp_path.glob(".*"))
+    (tmp_path / "found" / "notes.txt").write_text("mine")
+    code, out, err = command(*run, "--cast", "red", "--overwrite", "--skip-unreadable")
+    assert (code, "'found' exists and holds 'notes.txt', which neuronym did not write" in err) == (2, True)
+    (tmp_path / "found" / "notes.txt").unlink()
+    save_concepts(overlay("photos", Border()).concepts(), tmp_path / "f.parquet")
+    own = ("spurious", "found/acts.zarr", "f.parquet", "--suspects", "altered", "--out", "found", "--overwrite")
+    code, _, err = command(*own)
+    assert (code, (tmp_path / "found" / "acts.zarr").exists()) == (0, True), err
+    np.save(tmp_path / "a.npy", np.arange(8.0).reshape(4, 2))
+    save_concepts(Concepts.from_array(np.arange(4)[:, None] > 1, ["a"]), tmp_path / "c.parquet")
+    code, _, err = command("spurious", "a.npy", "c.parquet", "--suspects", "a", "--out", "found", "--overwrite")
+    assert code == 0, err
+    names = {".neuronym.json", "neurons.csv", "findings.png"}
+    assert {path.name for path in (tmp_path / "found").iterdir()} == names
 
 
 def test_the_figure_shows_photos_above_their_copies_and_names_as_they_are(photos, tmp_path, monkeypatch):
@@ -538,7 +575,8 @@ def test_a_study_in_python_is_that_of_the_command(photos, tmp_path, command, mon
     assert study.suspects == ("frame",)
     assert study.photos.n_copies == 12
     assert set(study.findings.classes["name"]) == set("abcde")
-    assert {path.name for path in (tmp_path / "made").iterdir()} == {"acts.zarr", "neurons.csv", "classes.csv"}
+    names = {"acts.zarr", "neurons.csv", "classes.csv", ".neuronym.json"}
+    assert {path.name for path in (tmp_path / "made").iterdir()} == names
     own = open_layers("made/acts.zarr")
     again = spurious(own, study.photos.concepts(), suspects="frame", outputs="4")
     pd.testing.assert_frame_equal(again.findings.neurons, study.findings.neurons)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym._util.files import kind_of, read_json, writing
+from neuronym._util.characters import shortened
+from neuronym._util.files import kind_of, read_json, reading
 from neuronym.data.activations import as_name
 from neuronym.errors import FileError
 from neuronym.types import Name, PathLike
@@ -13,7 +17,7 @@ from neuronym.types import Name, PathLike
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["GRAPHS", "read", "title", "write"]
+__all__ = ["GRAPHS", "read", "title", "unwritable", "write"]
 
 GRAPHS = (".dot", ".graphml", ".json")
 
@@ -32,22 +36,39 @@ def _id(node: Node) -> str:
     return f"{node[0]}/{node[1]}"
 
 
-def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: PathLike, overwrite: bool) -> None:
-    """Write a graph as ``.dot``, ``.graphml`` or ``.json``, by the ending of the path."""
+def write(graph: nx.DiGraph[Node], target: Node, n_samples: int, path: PathLike, kind: str) -> None:
+    """Write a graph as ``.dot``, ``.graphml`` or ``.json`` to a temporary path, whose name need not say the kind."""
     import networkx as nx
 
-    kind = kind_of(path, GRAPHS, "a circuit")
     by_id: nx.DiGraph[str] = nx.relabel_nodes(graph, {node: _id(node) for node in graph})
     for attributes in by_id.nodes.values():
         attributes["neuron"] = str(attributes["neuron"])  # a GraphML attribute has one type
-    with writing(path, overwrite) as temporary:
-        if kind == ".graphml":
-            nx.write_graphml(by_id, temporary)
-        elif kind == ".json":
-            data = {"target": _id(target), "n_samples": n_samples, **nx.node_link_data(by_id, edges="edges")}
-            temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
-        else:
-            temporary.write_text(_dot(graph), encoding="utf-8")
+    problem = unwritable(graph, kind)
+    if problem:
+        raise FileError(f"cannot write {str(path)!r}: {problem}; nothing was written")
+    if kind == ".graphml":
+        nx.write_graphml(by_id, path)
+    elif kind == ".json":
+        data = {"target": _id(target), "n_samples": n_samples, **nx.node_link_data(by_id, edges="edges")}
+        Path(path).write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
+    else:
+        Path(path).write_text(_dot(graph), encoding="utf-8")
+
+
+def unwritable(graph: nx.DiGraph[Node], kind: str) -> str | None:
+    """Say what a kind of file cannot hold of a graph, or return None if it can hold it all."""
+    if len(set(map(_id, graph))) < len(graph):
+        return "two neurons have the same layer/neuron, such as a/b/c: rename their layers"
+    for node, attributes in graph.nodes(data=True):
+        for text in (*map(str, node), str(attributes.get("name", "")), str(attributes.get("formula", ""))):
+            odd = _UNFIT[kind].search(text) if kind in _UNFIT else None
+            if odd is not None:
+                return f"a {kind} file cannot hold the character {odd[0]!a} of {shortened(text)}: save it as .json"
+    return None
+
+
+#: Characters that XML cannot hold, or changes; and the end of a text in C, which Graphviz reads.
+_UNFIT = {".graphml": re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]"), ".dot": re.compile("\0")}
 
 
 def read(path: PathLike) -> tuple[nx.DiGraph[Node], Node, list[str], int]:
@@ -59,7 +80,8 @@ def read(path: PathLike) -> tuple[nx.DiGraph[Node], Node, list[str], int]:
     problem = _problem(data)
     if problem:
         raise FileError(f"{str(path)!r} is not a circuit saved by save_circuit: {problem}")
-    by_id: Any = nx.node_link_graph(data, edges="edges")
+    with reading(path, "a circuit"):  # an attribute may have the name of an argument of networkx
+        by_id: Any = nx.node_link_graph(data, edges="edges")
     nodes = {one: (attributes["layer"], as_name(attributes["neuron"])) for one, attributes in by_id.nodes(data=True)}
     for one, attributes in by_id.nodes(data=True):
         attributes["neuron"] = nodes[one][1]
@@ -72,11 +94,7 @@ def _problem(data: Any) -> str | None:
     """Say what is wrong with the contents of a file, or return None if they are a circuit."""
     if not isinstance(data, dict):
         return "it is not a JSON object"
-    if (
-        data.get("directed") is not True
-        or data.get("multigraph") is True
-        or not isinstance(data.get("graph", {}), dict)
-    ):
+    if data.get("directed") is not True or data.get("multigraph") or not isinstance(data.get("graph", {}), dict):
         return "it is not a directed graph"
     for name in ("nodes", "edges"):
         if not isinstance(data.get(name), list) or not all(isinstance(one, dict) for one in data[name]):
@@ -86,15 +104,25 @@ def _problem(data: Any) -> str | None:
         missing = [name for name, kind in types.items() if not isinstance(node.get(name), kind) or node[name] == ""]
         if missing:
             return f"a node lacks {missing[0]}"
+        if ("formula" in node and not _is_number(node.get("auc"))) or abs(node["level"]) >= 2**31:
+            return f"the node {node['id']!r} has an odd AUC or level"
+    if len({(node["layer"], node["neuron"]) for node in data["nodes"]}) < len({node["id"] for node in data["nodes"]}):
+        return "two nodes are of one neuron"
     known = {node["id"] for node in data["nodes"]}
     for edge in data["edges"]:
         if not all(isinstance(edge.get(end), str) and edge[end] in known for end in ("source", "target")):
             return "an edge refers to a node that is not in the file"
-        if not all(isinstance(edge.get(name), int | float) for name in ("contribution", "share")):
+        if not all(_is_number(edge.get(name)) for name in ("contribution", "share")):
             return "an edge lacks its contribution or share"
     if not isinstance(data.get("target"), str) or data["target"] not in known:
         return "its target is not among the nodes"
-    return None if isinstance(data.get("n_samples"), int) else "it lacks n_samples"
+    n_samples = data.get("n_samples")
+    return None if isinstance(n_samples, int) and 0 <= n_samples < 2**63 else "it lacks n_samples"
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number that a float holds."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _dot(graph: nx.DiGraph[Node]) -> str:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuronym._util.extras import need
+from neuronym._util.files import kind_of, writing
 from neuronym._util.messages import no_such
 from neuronym.analysis.circuits.ablation import Ablation, ablate
 from neuronym.analysis.circuits.contributing import N_STEPS, Contributions, Method, compare, contributions
-from neuronym.analysis.circuits.files import read, title, write
+from neuronym.analysis.circuits.files import GRAPHS, read, title, write
 from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
 from neuronym.data.depths import as_hierarchy, concept_depths
 from neuronym.errors import OptionError
@@ -269,7 +270,9 @@ def save_circuit(found: Circuit, path: PathLike, *, overwrite: bool = False) -> 
     FileError
         If the path has another ending, the file exists and ``overwrite`` is False, or it cannot be written.
     """
-    write(found.graph, found.target, found.n_samples, path, overwrite)
+    kind = kind_of(path, GRAPHS, "a circuit")
+    with writing(path, overwrite) as temporary:
+        write(found.graph, found.target, found.n_samples, temporary, kind)
 
 
 def open_circuit(path: PathLike) -> Circuit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.extras import need
-from neuronym._util.files import check_target, make_folder, writing
-from neuronym._util.messages import no_such
+from neuronym._util.files import writing_together
+from neuronym._util.folders import check_folder, replacing
+from neuronym._util.messages import no_such, warn
 from neuronym.analysis.circuits.ablation import Ablation
 from neuronym.analysis.circuits.ablation import ablate as _ablate
 from neuronym.analysis.circuits.contributing import N_STEPS, Contributions, Method, compare, contributions
-from neuronym.analysis.circuits.graph import Circuit, by_depth, find_circuit, save_circuit
+from neuronym.analysis.circuits.files import GRAPHS, unwritable, write
+from neuronym.analysis.circuits.graph import Circuit, by_depth, find_circuit
 from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
 from neuronym.data.activations import as_name
 from neuronym.data.concepts import Concepts
@@ -26,7 +29,7 @@ from neuronym.data.formula import Formula
 from neuronym.data.labelled import named
 from neuronym.errors import OptionError
 from neuronym.inputs.alignment import as_concepts
-from neuronym.io.tables import shown_table
+from neuronym.io.tables import shown_table, write_csv
 from neuronym.io.texts import open_class_names
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Labels
@@ -39,8 +42,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-__all__ = ["CircuitStudy", "circuit"]
+__all__ = ["CircuitStudy", "circuit", "circuit_folder"]
 
+_KIND = "circuit"
 _SHOWN = 10  # rows of a printed table
 
 
@@ -81,8 +85,10 @@ class CircuitStudy:
         parts += [str(ablation) for ablation in self.ablations.values()]
         return "\n\n".join([*parts, *([] if self.depths is None else [shown_table(self.depths)])])
 
-    def save(self, folder: PathLike, *, overwrite: bool = False) -> None:
+    def save(self, folder: PathLike, *, overwrite: bool = False, spreadsheet: bool = False) -> None:
         """Save the graph as ``circuit.dot``, ``.graphml`` and ``.json``, and all tables, in an existing folder.
+
+        The files are put into place together, when all are written.
 
         Parameters
         ----------
@@ -90,24 +96,39 @@ class CircuitStudy:
             The folder to write to.
         overwrite : bool, default False
             Replace files that exist.
+        spreadsheet : bool, default False
+            Make the tables safe to open in a spreadsheet, as ``Labels.save`` does.
 
         Raises
         ------
         FileError
             If a file exists and ``overwrite`` is False, or one cannot be written.
         """
-        root = Path(folder)
-        for kind in ("dot", "graphml", "json"):
-            save_circuit(self.circuit, root / f"circuit.{kind}", overwrite=overwrite)
+        graph = self.circuit.graph
+        problems = {kind: unwritable(graph, kind) for kind in GRAPHS if kind != ".json"}
+        for kind, problem in problems.items():
+            if problem is not None:
+                warn(f"circuit{kind} is left out: {problem}")
+        kinds = [kind for kind in GRAPHS if problems.get(kind) is None]
         tables = {"contributions": self.contributions.table(self.labels)}
         tables |= {name: table for name, (_, table) in self.comparisons.items()}
         tables |= {} if self.depths is None else {"depth": self.depths}
-        for name, table in tables.items():
-            with writing(root / f"{name}.csv", overwrite) as temporary:
-                table.to_csv(temporary, index=False)
-        for name, ablation in self.ablations.items():
-            with writing(root / f"{name}.json", overwrite) as temporary:
-                temporary.write_text(json.dumps(ablation.to_dict(), ensure_ascii=False, indent=1), encoding="utf-8")
+        names = [f"circuit{kind}" for kind in kinds] + [f"{name}.csv" for name in tables]
+        names += [f"{name}.json" for name in self.ablations]
+        with writing_together([Path(folder) / name for name in names], overwrite) as temporaries:
+            paths = dict(zip(names, temporaries, strict=True))
+            for kind in kinds:
+                write(graph, self.circuit.target, self.circuit.n_samples, paths[f"circuit{kind}"], kind)
+            for name, table in tables.items():
+                write_csv(table, paths[f"{name}.csv"], spreadsheet)
+            for name, ablation in self.ablations.items():
+                text = json.dumps(ablation.to_dict(), ensure_ascii=False, indent=1)
+                paths[f"{name}.json"].write_text(text, encoding="utf-8")
+
+
+def circuit_folder(path: PathLike, overwrite: bool) -> AbstractContextManager[Path]:
+    """Open the folder of a circuit for writing, as ``replacing`` does."""
+    return replacing(path, _KIND, overwrite)
 
 
 def circuit(
@@ -141,6 +162,7 @@ def circuit(
     seed: int = 0,
     out: PathLike | None = None,
     overwrite: bool = False,
+    spreadsheet: bool = False,
     progress: bool = False,
 ) -> CircuitStudy:
     """Show how a neuron is computed from lower ones: a graph with formulas, contributions, comparisons and ablations.
@@ -199,9 +221,11 @@ def circuit(
     seed : int, default 0
         The seed of the random sets.
     out : str or Path, optional
-        A folder for the graph and tables.
+        A folder for the graph and tables. However the call ends, it is complete, or as it was.
     overwrite : bool, default False
-        Replace files that exist.
+        Whether to replace a folder of a circuit. A folder that holds anything else is never replaced.
+    spreadsheet : bool, default False
+        Make tables safe to open in a spreadsheet, as ``Labels.save`` does.
     progress : bool, default False
         Show progress bars on standard error.
 
@@ -230,10 +254,8 @@ def circuit(
     need("a circuit", "circuits")
     need("a circuit", "torch")
     opened_hierarchy = None if hierarchy is None else as_hierarchy(hierarchy)
-    files = _file_names(lower, versus, right_wrong, ablate, ablate_neurons, hierarchy)
     if out is not None:
-        for name in files:  # before the work, so that nothing is lost
-            check_target(make_folder(out) / name, overwrite)
+        check_folder(out, _KIND, overwrite)  # before the work, so that nothing is lost
     known_concepts = None if concepts is None else as_concepts(concepts)
     known_labels = Labels.open(labels) if isinstance(labels, str | Path) else labels
     observed = _observe(
@@ -269,22 +291,13 @@ def circuit(
     if opened_hierarchy is not None and known_labels is not None and known_concepts is not None:
         study = replace(study, depths=by_depth(known_labels, known_concepts, opened_hierarchy))
     if out is not None:
-        study.save(out, overwrite=overwrite)
+        with circuit_folder(out, overwrite) as folder:
+            study.save(folder, spreadsheet=spreadsheet)
     return study
 
 
 def _ablation_name(layer: str) -> str:
     return f"ablation_{layer.replace('/', '_')}"
-
-
-def _file_names(
-    layers: Sequence[str], versus: object, right_wrong: bool, ablate: int, ablate_neurons: object, hierarchy: object
-) -> list[str]:
-    """Return the names of the files that a study with these options writes."""
-    files = [f"circuit.{kind}" for kind in ("json", "dot", "graphml")] + ["contributions.csv"]
-    files += ["versus.csv"] * (versus is not None) + ["right_wrong.csv"] * right_wrong
-    files += ["depth.csv"] * (hierarchy is not None) + ["ablation.json"] * bool(ablate_neurons)
-    return files + [f"{_ablation_name(layer)}.json" for layer in layers if ablate]
 
 
 def _observe(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym import inputs
-from neuronym._util.messages import no_such, warn
+from neuronym._util.messages import counted, no_such, some, warn
 from neuronym.analysis.compose.fuzzy import NORMS, Membership, TNorm, evaluate_fuzzy
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
@@ -26,8 +26,8 @@ from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.labels import Labels
 from neuronym.search.beam import extension
 from neuronym.search.scores import AUC
-from neuronym.stats.measures import measure
-from neuronym.stats.significance import auc_interval
+from neuronym.stats.intervals import FEWEST_CLUSTERS
+from neuronym.stats.measures import confidence_intervals, measure
 from neuronym.types import ActivationsLike, Align, AnyArray, ClustersLike, ConceptsLike, LabelsLike, Name, Pool
 
 if TYPE_CHECKING:
@@ -223,6 +223,8 @@ class Detector:
     ) -> pd.DataFrame:
         """Compare t-norms with each other and with the best single neuron, for the neurons of this detector.
 
+        The best of several t-norms is chosen on the held-out samples, so its AUC is too high: see ``compare``.
+
         Parameters
         ----------
         norms : str or sequence of str
@@ -405,7 +407,8 @@ def compose(
         The neurons to choose from, by name; all by default.
     labels : LabelsLike, optional
         Choose each concept's neuron from those labelled with the concept alone, in the direction of the label; if
-        there are none, from all labelled neurons.
+        there are none, from all labelled neurons. Label with the same ``holdout``, ``seed``, ``clusters`` and concepts:
+        labels that were found on samples held out here raise a warning.
     norm : str or TNorm, default "product"
         The t-norm: ``"godel"``, ``"product"``, ``"lukasiewicz"``, ``"hamacher"``, ``"yager"`` or ``"yager(p)"``.
     mapping : {"empirical", "logistic"}, default "empirical"
@@ -473,6 +476,9 @@ def compare(
 ) -> pd.DataFrame:
     """Compare t-norms and mappings with each other and with the best single neuron, by their held-out AUC.
 
+    The best of several t-norms is chosen on the held-out samples, so its AUC is too high, and its interval may miss.
+    Choose by the column ``auc``, or measure the chosen detector on other samples with ``Detector.auc``.
+
     Parameters
     ----------
     formula : Formula or str
@@ -520,6 +526,30 @@ def _check_varies(concept: str, concepts: Concepts, held: NDArray[np.bool_]) -> 
         )
     if other.all() or not other.any():
         warn(f"concept {concept!r} is true for no or for every held-out sample, so its neuron has no held-out AUC")
+
+
+def _check_labels(
+    labels: Labels, found: Sequence[tuple[ConceptNeuron, AnyArray]], concepts: Concepts, searched: NDArray[np.bool_]
+) -> None:
+    """Warn if the labels of the chosen neurons were not found on the samples that are not held out."""
+    leaking: list[Name] = []
+    known = set(concepts.names)
+    for part, column in found:
+        same = False
+        for label in labels:
+            if (label.layer, label.neuron, label.direction == "low") != (part.layer, part.neuron, part.low):
+                continue
+            if label.formula is not None and known.issuperset(label.formula.concepts):
+                inside = label.formula.evaluate(concepts)[np.newaxis, searched]
+                row = measure(column[searched], inside, np.ones(inside.shape[1], np.int64), None, part.low)[0]
+                same |= row["positives"] == label.count and abs(row["auc"] - label.auc) <= 1e-9
+        leaking += [part.neuron] * (not same)
+    if leaking:
+        warn(
+            f"the labels of {counted(len(leaking), 'chosen neuron')} ({some(leaking)}) were not found on the samples "
+            "that are not held out here, so the choice may have seen those, and the held-out AUC may be too high: "
+            "label with the same holdout, seed, clusters and concepts, or compose on other samples"
+        )
 
 
 @dataclass(frozen=True)
@@ -589,7 +619,8 @@ class ChosenNeurons:
             The neurons to choose from, by name; all by default.
         labels : LabelsLike, optional
             Choose each concept's neuron from those labelled with the concept alone, in the direction of the label; if
-            there are none, from all labelled neurons.
+            there are none, from all labelled neurons. Label with the same ``holdout``, ``seed``, ``clusters`` and
+            concepts: labels that were found on samples held out here raise a warning.
         direction : {"high", "low", "both"}, default "high"
             Whether neurons are to be high or low where the concept is present, or may be either.
         holdout : float, default 0.5
@@ -650,15 +681,24 @@ class ChosenNeurons:
             )
             for concept, place in places.items()
         }
+        if labels is not None:
+            _check_labels(labels, list(found.values()), first.shown, ~held)
         groups_inside = np.zeros(groups.n_groups, np.bool_)
         groups_inside[groups.row_groups[truth]] = True
         single, column = finder.best(groups_inside, truth, None)
+        heldout = finder.measure(column[held], truth[held], single.low)
+        if row_clusters is not None and heldout["effective"] < FEWEST_CLUSTERS:
+            warn(
+                f"the held-out samples inside or outside {target} come in {heldout['effective']:.1f} effective "
+                f"clusters, fewer than {FEWEST_CLUSTERS}: intervals may cover too little; more clusters, of more equal "
+                "sizes, are needed"
+            )
         return cls(
             target,
             {concept: part for concept, (part, _) in found.items()},
             {concept: column for concept, (_, column) in found.items()},
             single,
-            finder.measure(column[held], truth[held], single.low),
+            heldout,
             truth,
             held,
             row_clusters,
@@ -677,7 +717,7 @@ class ChosenNeurons:
         tuple of float
             The lower and the upper end of the interval.
         """
-        low, high = auc_interval(row["auc"], row["variance"], row["units_in"], row["units_out"])
+        low, high = confidence_intervals(row, self.clusters is not None)
         return float(low), float(high)
 
     def detector(self, norm: str | TNorm, mapping: DegreeMapping) -> Detector:

@@ -14,9 +14,9 @@ from neuronym.data.activations import Activations
 from neuronym.data.groups import SampleGroups
 from neuronym.errors import ActivationsError, ConceptsError, OptionError
 from neuronym.inputs.alignment import Aligned, check_finite
-from neuronym.stats.measures import measure, p_values
-from neuronym.stats.paired import FEWEST, Pairs, paired_interval, sign_flips, signed_rank
-from neuronym.stats.significance import auc_interval, benjamini_hochberg
+from neuronym.stats.measures import confidence_intervals, measure, p_values
+from neuronym.stats.paired import FEWEST, Pairs, sign_flips, signed_rank
+from neuronym.stats.significance import benjamini_hochberg
 from neuronym.types import AnyArray, Name
 
 if TYPE_CHECKING:
@@ -118,9 +118,7 @@ class SuspectComparison:
         inside, block = self.inside[k][compared], values[compared]
         ones, clusters = np.ones(len(block), np.int64), None if self.clusters is None else self.clusters[compared]
         rows = np.concatenate([measure(column, inside[np.newaxis], ones, clusters) for column in block.T])
-        interval = auc_interval(rows["auc"], rows["variance"], rows["units_in"], rows["units_out"])
-        if len(pairs):
-            interval = paired_interval(rows["auc"], rows["variance"], len(pairs), interval)
+        interval = confidence_intervals(rows, clusters is not None)
         outside = block[~inside].astype(np.float64)
         statistics = {"auc": rows["auc"], "auc_low": interval[0], "auc_high": interval[1]}
         unknown = np.full(len(rows), np.nan)

@@ -5,6 +5,7 @@ A suspect can be any concept: an alteration made by ``overlay``, a folder of art
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuronym import inputs
-from neuronym._util.files import check_target, reading, writing
+from neuronym._util.characters import ESCAPED, from_spreadsheet
+from neuronym._util.files import reading, writing_together
+from neuronym._util.limits import PERMUTATIONS, check_most
 from neuronym._util.messages import no_such, some
 from neuronym.analysis.spurious.comparison import SuspectComparison
 from neuronym.data.activations import Activations, as_name
 from neuronym.data.labelled import inverted
 from neuronym.errors import FileError, OptionError
 from neuronym.inputs.alignment import as_concepts
-from neuronym.io.tables import shown_table
+from neuronym.io.tables import shown_table, write_csv
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Label, Labels
 from neuronym.types import ActivationsLike, Align, ClustersLike, ConceptsLike, Name, PathLike
@@ -74,8 +77,10 @@ class Findings:
                 yield "classes that gain most\n" + _table_text(classes.head(10), _CLASSES)
                 yield "classes that lose most\n" + _table_text(classes.tail(5).iloc[::-1], _CLASSES)
 
-    def save(self, folder: PathLike, *, overwrite: bool = False) -> None:
+    def save(self, folder: PathLike, *, overwrite: bool = False, spreadsheet: bool = False) -> None:
         """Save the tables as ``neurons.csv`` and ``classes.csv`` in an existing folder.
+
+        The files are put into place together, when both are written.
 
         Parameters
         ----------
@@ -83,22 +88,35 @@ class Findings:
             The folder to write to.
         overwrite : bool, default False
             Replace files that exist.
+        spreadsheet : bool, default False
+            Make the tables safe to open in a spreadsheet, as ``Labels.save`` does; ``open_findings`` reads
+            them all the same.
 
         Raises
         ------
         FileError
-            If a file exists and ``overwrite`` is False, or it cannot be written.
+            If a file exists and ``overwrite`` is False, one cannot be written, or there is a ``classes.csv`` of other
+            findings and these have no classes.
         """
         tables = {"neurons.csv": self.neurons, "classes.csv": self.classes}
         targets = {Path(folder) / name: table for name, table in tables.items() if table is not None}
-        for target in targets:
-            check_target(target, overwrite)
-        for target, table in targets.items():
-            with writing(target, overwrite) as temporary:
-                table.to_csv(temporary, index=False)
+        if self.classes is None and (Path(folder) / "classes.csv").exists():
+            raise FileError(
+                f"{str(folder)!r} has a table classes.csv and these findings have none: delete it, or choose another "
+                "folder"
+            )
+        with writing_together(list(targets), overwrite) as temporaries:
+            for table, temporary in zip(targets.values(), temporaries, strict=True):
+                write_csv(table, temporary, spreadsheet)
 
 
+_COLUMNS = 1000
 _NEURONS = ("neuron", "rank", "auc", "auc_low", "auc_high", "change", "change_sd", "rises", "q")
+_NAMED = ("suspect", "layer", "neuron", "class", "name")  # columns of text
+_NUMBERS = (
+    "rank", "auc", "auc_low", "auc_high", "change", "change_low", "change_high", "change_sd", "rises", "pairs",
+    "probability_before", "probability_after", "predicted_before", "predicted_after", "p", "log10_p", "p_flip", "q",
+)  # fmt: skip
 _CLASSES = ("class", "name", "change", "change_low", "change_high", "rises", "predicted_before", "predicted_after", "q")
 
 
@@ -127,14 +145,38 @@ def open_findings(folder: PathLike) -> Findings:
         path = Path(folder) / name
         if name == "classes.csv" and not path.exists():
             continue
-        with reading(path, "findings", ValueError):
-            table = pd.read_csv(path, keep_default_na=False, na_values=[""])
-        missing = {"suspect", key, "rank", "q"} - set(table.columns)
-        if missing:
-            raise FileError(f"{str(path)!r} is not a table of findings: it lacks {some(sorted(missing))}")
+        with reading(path, "findings"), open(path, encoding="utf-8-sig", newline="") as file:
+            n_columns = len(next(csv.reader(file), []))
+        if n_columns > _COLUMNS:  # pandas takes minutes for tens of thousands
+            raise FileError(f"{str(path)!r} is not a table of findings: it has {n_columns:,} columns")
+        with reading(path, "findings"):
+            # Names stay text, such as 1e5 or 007; any other column holds numbers.
+            table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(_NAMED, str))
+        problem = _problem(table, key)
+        if problem:
+            raise FileError(f"{str(path)!r} is not a table of findings: {problem}")
+        if ESCAPED in table:
+            names = [name for name in _NAMED if name in table]
+            table = table.drop(columns=ESCAPED).assign(**{n: table[n].map(from_spreadsheet, "ignore") for n in names})
         table[key] = [as_name(name) for name in table[key]]
         tables[key] = table
     return Findings(tables["neuron"], tables.get("class"))
+
+
+def _problem(table: pd.DataFrame, key: str) -> str | None:
+    """Say what is wrong with a table that was read, or return None if it is one of findings."""
+    missing = {"suspect", key, "rank", "q", *(["pairs"] if key == "neuron" else [])} - set(table.columns)
+    if missing:
+        return f"it lacks {some(sorted(missing))}"
+    if table.columns.has_duplicates or not len(table):
+        return "it has columns of the same name" if len(table) else "it has no rows"
+    empty = [name for name in ("suspect", key, "pairs") if name in table and table[name].isna().any()]
+    if empty:
+        return f"cells of the column {empty[0]} are empty"
+    odd = [name for name in _NUMBERS if name in table and table[name].dtype.kind not in "iuf"]
+    if odd:
+        return f"the column {odd[0]} must hold numbers"
+    return None
 
 
 def _table_text(table: pd.DataFrame, columns: Sequence[str]) -> str:
@@ -226,6 +268,7 @@ def find_spurious(
     for name, value in (("permutations", permutations), ("seed", seed)):
         if not isinstance(value, int | np.integer) or value < 0:
             raise OptionError(f"{name} must be a whole number of at least 0, not {value!r}")
+    check_most([("permutations", permutations, PERMUTATIONS)])
     layers = inputs.align(activations, concepts, names=names, clusters=clusters, keep_common=align)
     logits = _logits_layer(outputs, [one.layer for one in layers])
     tables, classes = [], []

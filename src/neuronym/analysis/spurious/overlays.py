@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from neuronym._util.files import first_line
+from neuronym._util.folders import replacing
 from neuronym._util.messages import no_such, some
 from neuronym.analysis.spurious.alterations import Blur, Border, Cast, Jpeg, Patch, Text
 from neuronym.data.concepts import Concepts
@@ -181,16 +181,14 @@ class AlteredSamples:
         Parameters
         ----------
         folder : str or Path
-            The folder to make.
+            The folder to make. However the call ends, it is complete, or absent.
 
         Raises
         ------
         FileError
             If the folder exists, or cannot be written.
         """
-        root = Path(folder)
-        try:
-            root.mkdir()
+        with replacing(folder, "folder of altered photos") as root:
             for place, name in enumerate(self._copies.sample_ids):
                 image = self._copies.image(place)
                 target = (root / name).with_suffix(".png")
@@ -199,10 +197,6 @@ class AlteredSamples:
                     raise FileError(f"two copies would be saved as {str(target)!r}: rename one of the photos")
                 if image is not None:
                     image.save(target)
-        except FileExistsError:
-            raise FileError(f"{str(folder)!r} exists: choose another name") from None
-        except OSError as error:
-            raise FileError(f"cannot write {str(folder)!r}: {first_line(error)}") from error
 
 
 class _AlteredCopies:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.extras import need
-from neuronym._util.files import check_target, make_folder
+from neuronym._util.folders import replacing
 from neuronym.analysis.spurious import findings as _findings
 from neuronym.analysis.spurious.alterations import Text
 from neuronym.analysis.spurious.findings import Findings, find_spurious
@@ -29,9 +31,10 @@ from neuronym.types import ActivationsLike, ClustersLike, ConceptsLike, ImagesLi
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SpuriousStudy", "spurious"]
+__all__ = ["SpuriousStudy", "spurious", "study_folder"]
 
 _SHOWN = 20  # labels printed
+_STORE = "acts.zarr"
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def spurious(
     min_fraction: float = Rules.min_fraction,
     out: PathLike | None = None,
     overwrite: bool = False,
+    spreadsheet: bool = False,
     progress: bool = False,
 ) -> SpuriousStudy:
     """Find neurons and classes that respond to a spurious concept: a watermark, a border, any suspect concept.
@@ -157,10 +161,13 @@ def spurious(
     min_fraction : float, default 0
         The smallest share of samples for which these formulas may be true.
     out : str or Path, optional
-        A folder for ``neurons.csv``, ``classes.csv``, ``labels.csv`` and the activations, ``acts.zarr``. If
-        interrupted, rerun the same call to resume.
+        A folder for ``neurons.csv``, ``classes.csv``, ``labels.csv`` and the activations, ``acts.zarr``. However the
+        call ends, it is complete, or as it was. If interrupted, rerun the same call to resume.
     overwrite : bool, default False
-        Replace files that exist.
+        Whether to replace the folder of a study. Activations collected with the same settings are taken from it. A
+        folder that holds anything else is never replaced.
+    spreadsheet : bool, default False
+        Make tables safe to open in a spreadsheet, as ``Labels.save`` does.
     progress : bool, default False
         Show progress bars on standard error.
 
@@ -200,22 +207,36 @@ def spurious(
             )
         of_photos = None if photo_concepts is None else as_concepts(photo_concepts)
         all_concepts, suspect_names, logits = photos.concepts(of_photos), [name, *suspect_names], outputs
-    targets = _output_files(out, overwrite, relabel, outputs is not None)
     class_names = open_class_names(classes) if isinstance(classes, str | Path) else classes
-    collected: Any = activations if photos is None else _collect(loaded, photos, wanted, out, overwrite, progress)
     options: dict[str, Any] = {"clusters": clusters, "progress": progress}
-    findings = find_spurious(
-        collected, all_concepts, suspects=suspect_names, outputs=logits, class_names=class_names, paired=paired,
-        seed=seed, **options,
-    )  # fmt: skip
-    labels = None
-    if relabel:
-        labels = _findings.relabel(
-            collected, all_concepts, suspect_names, length=length, min_fraction=min_fraction, **options
-        )
-    study = SpuriousStudy(findings, tuple(suspect_names), labels, photos)
-    _save(study, targets, overwrite)
-    return study
+    with nullcontext() if out is None else study_folder(out, overwrite, model, activations) as folder:
+        collected: Any = activations if photos is None else _collect(loaded, photos, wanted, folder, progress)
+        findings = find_spurious(
+            collected, all_concepts, suspects=suspect_names, outputs=logits, class_names=class_names, paired=paired,
+            seed=seed, **options,
+        )  # fmt: skip
+        labels = None
+        if relabel:
+            labels = _findings.relabel(
+                collected, all_concepts, suspect_names, length=length, min_fraction=min_fraction, **options
+            )
+        if folder is not None:
+            findings.save(folder, spreadsheet=spreadsheet)
+            if labels is not None:
+                labels.save(folder / "labels.csv", spreadsheet=spreadsheet)
+    return SpuriousStudy(findings, tuple(suspect_names), labels, photos)
+
+
+def study_folder(
+    path: PathLike, overwrite: bool, model: object, activations: ActivationsLike | None
+) -> AbstractContextManager[Path]:
+    """Open the folder of a study for writing, as ``replacing`` does.
+
+    If the study runs a model, the folder starts with the activations of an earlier run, so that one that is interrupted
+    is resumed, and one that is repeated need not run the model. It keeps them also if they are what is studied.
+    """
+    own = isinstance(activations, str | Path) and Path(path).resolve() in Path(activations).resolve().parents
+    return replacing(path, "study of spurious features", overwrite, keep=[_STORE] if own or model is not None else [])
 
 
 def _check_without_model(
@@ -272,40 +293,14 @@ def _make_copies(
     return overlay(photos, how, 1.0 if fraction is None else fraction, seed, name=name), loaded
 
 
-def _output_files(out: PathLike | None, overwrite: bool, relabel: bool, outputs: bool) -> dict[str, Path]:
-    """Make the folder and return the files to write, which are checked before the work."""
-    if out is None:
-        return {}
-    names = ["neurons.csv", *["classes.csv"] * outputs, *["labels.csv"] * relabel]
-    return {name: check_target(make_folder(out) / name, overwrite) for name in names}
-
-
 def _collect(
-    loaded: LoadedModel,
-    photos: AlteredSamples,
-    layers: list[str],
-    out: PathLike | None,
-    overwrite: bool,
-    progress: bool,
+    loaded: LoadedModel, photos: AlteredSamples, layers: list[str], folder: Path | None, progress: bool
 ) -> dict[str, Activations]:
-    """Collect activations on photos and copies, or open those in the folder if their settings are the same."""
-    store = None if out is None else Path(out) / "acts.zarr"
-    try:
-        return collect(loaded, photos, layers=layers, out=store, progress=progress)
-    except FileError:
-        if not overwrite:
-            raise
-        return collect(loaded, photos, layers=layers, out=store, overwrite=True, progress=progress)
-
-
-def _save(study: SpuriousStudy, targets: dict[str, Path], overwrite: bool) -> None:
-    """Write tables and labels; with ``overwrite``, delete files of an earlier run that this one does not replace."""
-    if not targets:
-        return
-    folder = targets["neurons.csv"].parent
-    for name in ("classes.csv", "labels.csv"):
-        if overwrite and name not in targets:
-            (folder / name).unlink(missing_ok=True)
-    study.findings.save(folder, overwrite=overwrite)
-    if study.labels is not None:
-        study.labels.save(targets["labels.csv"], overwrite=overwrite)
+    """Collect activations on photos and copies, or go on with those in the folder if their settings are the same."""
+    store = None if folder is None else folder / _STORE
+    if store is not None and store.exists():
+        try:
+            return collect(loaded, photos, layers=layers, out=store, progress=progress)
+        except FileError:  # they were collected with other settings
+            shutil.rmtree(store)
+    return collect(loaded, photos, layers=layers, out=store, progress=progress)

@@ -18,8 +18,8 @@ from neuronym.types import HierarchyLike, PathLike
 
 __all__ = ["from_annotations"]
 
-_BOX = re.compile(r"(\S*[^\W\d]\S*)((?:\s+-?\d+(?:\.\d+)?){4})(?=\s|$)")  # a class and the corners of its box
-_NUMBER = re.compile(r"\s*([-+]?\d+(\.\d+)?)?\s*")
+_LETTER, _CORNER = re.compile(r"[^\W\d]"), re.compile(r"-?\d+(\.\d+)?")
+_NUMBER = re.compile(r"\s*+([-+]?\d++(\.\d+)?)?\s*")
 _MANY = 10  # with fewer samples, a class for each is no sign of a mistake
 
 
@@ -175,11 +175,17 @@ def _names_columns(rows: Sequence[Sequence[str]]) -> bool:
 
 def _classes(cell: str, separator: str | None) -> set[str]:
     """The classes in a cell; an empty one is none."""
-    boxes = _BOX.findall(cell)
-    if boxes and not _BOX.sub("", cell).strip():
-        return {name for name, _ in boxes}
+    words = cell.split()
+    boxes = [words[start : start + 5] for start in range(0, len(words), 5)]
+    if all(map(_is_box, boxes)):
+        return {name for name, *_ in boxes}
     parts = cell.split(separator) if separator else [cell]
     return {part.strip() for part in parts if part.strip()}
+
+
+def _is_box(words: Sequence[str]) -> bool:
+    """Whether words are a class and the four corners of its box."""
+    return len(words) == 5 and bool(_LETTER.search(words[0])) and all(map(_CORNER.fullmatch, words[1:]))
 
 
 def _check_classes(classes: set[str], n_samples: int, file: PathLike) -> None:

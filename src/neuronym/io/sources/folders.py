@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from neuronym._util.files import reading
+from neuronym._util.folders import MANIFEST
 from neuronym._util.messages import counted, some, warn
 from neuronym.data.concepts import Concepts
 from neuronym.data.depths import as_hierarchy
@@ -138,6 +139,8 @@ def _kind_of(entry: os.DirEntry[str], endings: tuple[str, ...] | None) -> str:
     """
     name = entry.name.lower()
     try:
+        if name == MANIFEST:  # of copies that we saved
+            return ""
         if name.startswith(".") or name in _SYSTEM:
             return "hidden folder" if entry.is_dir() else "hidden file"
         if entry.is_dir():

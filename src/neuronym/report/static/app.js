@@ -66,7 +66,7 @@ const neuronym = (() => {
     for (let i = 0; i < n; i++) data.key.set(key(i), i);
     data.title = index.title;
     data.named = index.readable || index.concepts;
-    data.place = new Map(index.concepts.map((name, c) => [name, c]));
+    data.place = new Map(index.concepts.map((name, c) => [encoded(name), c]));
     data.words = index.formulas.map((f) => spell(f, 0));
     data.literals = index.formulas.map((f) => {
       const found = { yes: [], no: [] };
@@ -164,8 +164,8 @@ const neuronym = (() => {
   }
   function key(i) {
     const low = data.columns.low?.[i] ? "/low" : "";
-    const layer = encodeURIComponent(layerOf(i) ?? "-");
-    return `${layer}/${encodeURIComponent(data.columns.neuron[i])}${low}`;
+    const layer = encoded(layerOf(i) ?? "-");
+    return `${layer}/${encoded(data.columns.neuron[i])}${low}`;
   }
   function link(i) {
     return `#/neuron/${key(i)}`;
@@ -174,8 +174,14 @@ const neuronym = (() => {
     const low = data.columns.low?.[i] ? ", low" : "";
     return `${layerOf(i) ?? "neuron"} ${data.columns.neuron[i]}${low}`;
   }
+  // A text for an address; half of a surrogate pair, which encodeURIComponent refuses, is written as its escape.
+  function encoded(text) {
+    return encodeURIComponent(
+      String(text).replace(/[\ud800-\udfff]/gu, (half) => `\\u${half.charCodeAt(0).toString(16)}`),
+    );
+  }
   function conceptLink(name) {
-    return `#/concept/${encodeURIComponent(name)}`;
+    return `#/concept/${encoded(name)}`;
   }
 
   // ---- state in the URL
@@ -315,7 +321,7 @@ const neuronym = (() => {
     for (let i = 0; i < data.n; i++) {
       if (layer !== null && String(layerOf(i)) !== layer) continue;
       if (!minimums.every((one) => one[0][i] !== null && one[0][i] >= one[1])) continue;
-      if (significant && c.q && !(c.q[i] !== null && c.q[i] <= 0.05)) continue;
+      if (significant && c.q && !believed(i)) continue;
       let k = c.formula[i],
         fits = true;
       for (let t = 0; t < words.length && fits; t++) {
@@ -367,6 +373,12 @@ const neuronym = (() => {
     const texts = data.columns[`${name}_text`],
       sign = data.columns[`${name}_sign`];
     return texts?.[i] ? texts[i] : (sign ? sign[i] : "") + numberText(name, value(name, i));
+  }
+  // Whether a label is significant: a neuron that does the opposite of its formula never is.
+  function believed(i) {
+    const c = data.columns;
+    if (c.q[i] === null || c.q[i] > 0.05) return false;
+    return ![c.auc, c.auc_heldout].some((of) => of && of[i] !== null && of[i] < 0.5);
   }
   function numberText(name, v) {
     if (v === null || v === undefined) return "";
@@ -631,7 +643,7 @@ const neuronym = (() => {
       );
     let significance = null;
     if (c.q) {
-      const n = c.q.filter((q) => q !== null && q <= 0.05).length;
+      const n = c.q.filter((_, i) => believed(i)).length;
       const share = `${n} of ${data.n} labels (${Math.round((100 * n) / data.n)}%)`;
       const what = "q ≤ 0.05, which accounts for the search and for the number of labels.";
       significance = h("p", {}, `${share} are significant: ${what}`);
@@ -707,8 +719,10 @@ const neuronym = (() => {
     nameOf: nameOf,
     formulaOf: formulaOf,
     conceptLink: conceptLink,
+    encoded: encoded,
     numberText: numberText,
     textOf: textOf,
+    believed: believed,
     aboutOf: (name) => data.schema.find((one) => one.name === name)?.about,
     numeric: numeric,
     shownColumns: shownColumns,
@@ -716,7 +730,7 @@ const neuronym = (() => {
     layerOf: layerOf,
     at: (view, path) => {
       const now = parts().path;
-      return now[0] === view && now.slice(1, 4).map(encodeURIComponent).join("/") === path;
+      return now[0] === view && now.slice(1, 4).map(encoded).join("/") === path;
     },
     rows: () => filtered(new URLSearchParams(remembered)).rows,
     get data() {

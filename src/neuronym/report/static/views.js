@@ -4,7 +4,7 @@
   const N = neuronym;
 
   function readable(name) {
-    const c = N.data.place.get(name);
+    const c = N.data.place.get(N.encoded(name));
     return c === undefined ? name : N.data.named[c];
   }
   function concept(name, negated) {
@@ -12,7 +12,7 @@
       "span",
       {},
       negated ? "not " : "",
-      N.data.place.has(name)
+      N.data.place.has(N.encoded(name))
         ? h("a", { href: N.conceptLink(name) }, h("bdi", {}, readable(name)))
         : h("bdi", {}, readable(name)),
     );
@@ -131,7 +131,7 @@
   }
 
   views.neuron = (path) => {
-    const key = path.slice(0, 3).map(encodeURIComponent).join("/");
+    const key = path.slice(0, 3).map(N.encoded).join("/");
     const i = N.data.key.get(key);
     if (i === undefined)
       return N.show("Not found", [h("h1", {}, "No such neuron"), h("p", {}, h("a", { href: "#/" }, "All neurons"))]);
@@ -469,7 +469,7 @@
 
   views.concept = (path) => {
     const name = path[0],
-      c = N.data.place.get(name);
+      c = N.data.place.get(N.encoded(name));
     if (c === undefined)
       return N.show("Not found", [
         h("h1", {}, "No such concept"),
@@ -497,7 +497,7 @@
             "p",
             { class: "pager" },
             h("a", { href: "#/concepts" }, "All concepts"),
-            h("a", { href: `#/?q=${encodeURIComponent(`"${readable(name)}"`)}` }, "neurons with it in their formula"),
+            h("a", { href: `#/?q=${N.encoded(`"${readable(name)}"`)}` }, "neurons with it in their formula"),
           ),
           h("h1", {}, h("bdi", {}, readable(name))),
           facts([
@@ -557,12 +557,12 @@
         return v.length ? v.reduce((a, b) => a + b) / v.length : null;
       };
       rows.push([
-        h("a", { href: `#/?layer=${encodeURIComponent(String(layer))}` }, h("bdi", {}, String(layer))),
+        h("a", { href: `#/?layer=${N.encoded(String(layer))}` }, h("bdi", {}, String(layer))),
         members.length,
         N.numberText("auc", aucs.length ? aucs[aucs.length >> 1] : null),
         N.numberText("auc", mean(members.map((i) => c.fraction[i]))),
         N.numberText("mean", mean(members.map((i) => (c.formula[i] < 0 ? null : N.data.length[c.formula[i]])))),
-        c.q ? percent(mean(members.map((i) => (c.q[i] !== null && c.q[i] <= 0.05 ? 1 : 0)))) : "",
+        c.q ? percent(mean(members.map((i) => (N.believed(i) ? 1 : 0)))) : "",
       ]);
     });
     N.show(
@@ -636,7 +636,7 @@
         circuit = listed[k];
       const title = (node) => `${node.layer} ${node.neuron}${node.name ? ` ${node.name}` : ""}`;
       const linked = (node) => {
-        const i = N.data.key.get(`${encodeURIComponent(node.layer)}/${encodeURIComponent(node.neuron)}`);
+        const i = N.data.key.get(`${N.encoded(node.layer)}/${N.encoded(node.neuron)}`);
         return i === undefined ? h("bdi", {}, title(node)) : h("a", { href: N.link(i) }, h("bdi", {}, title(node)));
       };
       const rows = circuit.edges
@@ -782,9 +782,7 @@
               part.rows.map((row) =>
                 row.map((v, c) => {
                   if (part.columns[c] !== "neuron") return N.numberText(part.columns[c], v);
-                  const i = N.data.key.get(
-                    `${encodeURIComponent(part.layer === null ? "-" : part.layer)}/${encodeURIComponent(v)}`,
-                  );
+                  const i = N.data.key.get(`${N.encoded(part.layer === null ? "-" : part.layer)}/${N.encoded(v)}`);
                   return i === undefined ? String(v) : h("a", { href: N.link(i) }, String(v));
                 }),
               ),
