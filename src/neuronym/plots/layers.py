@@ -136,7 +136,9 @@ def plot_baselines(table: pd.DataFrame, path: PathLike, *, overwrite: bool = Fal
         for at, row in enumerate(rows):
             own, mean, low, high = row[name]
             axes.plot([low, high], [at, at], color=OUTSIDE, lw=2, solid_capstyle="butt")
-            axes.plot(mean, at, "o", color="white", mec=OUTSIDE, ms=6, label=None if at else "untrained, mean and range")
+            axes.plot(
+                mean, at, "o", color="white", mec=OUTSIDE, ms=6, label=None if at else "untrained, mean and range"
+            )
             axes.plot(own, at, "o", color=INSIDE, ms=6, label=None if at else "network")
         names = [shortened(str(row["layer"] or "all"), 1.2) for row in rows]
         axes.set_yticks(range(len(rows)), [] if place else names, fontsize=SIZE, **PLAIN)
@@ -148,7 +150,9 @@ def plot_baselines(table: pd.DataFrame, path: PathLike, *, overwrite: bool = Fal
             axes.locator_params(axis="x", integer=True)
             axes.set_xlim(left=0)
         if not place:
-            figure.legend(*axes.get_legend_handles_labels(), fontsize=SIZE, frameon=False, loc="outside upper left", ncols=2)
+            figure.legend(
+                *axes.get_legend_handles_labels(), fontsize=SIZE, frameon=False, loc="outside upper left", ncols=2
+            )
     save_figure(figure, path, overwrite)
 
 

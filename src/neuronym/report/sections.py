@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym.analysis.circuits import Circuit
@@ -11,7 +12,7 @@ from neuronym.analysis.spurious import Findings
 from neuronym.errors import OptionError
 from neuronym.labels.labels import Labels
 from neuronym.report.detail import number, tree
-from neuronym.types import JsonDict
+from neuronym.types import JsonDict, LabelsLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,11 +89,18 @@ def _table(table: pd.DataFrame, without: tuple[str, ...]) -> JsonDict:
     return {"columns": columns, "rows": rows}
 
 
-def baselines_data(labels: Labels, baselines: Sequence[Labels]) -> list[JsonDict] | None:
-    """Return the network's measures by layer, each beside the mean, lowest and highest of the baselines'."""
-    if not baselines:
+def baselines_data(labels: Labels, baselines: LabelsLike | Iterable[LabelsLike]) -> list[JsonDict] | None:
+    """Return the network's measures by layer, each beside the mean, lowest and highest of the baselines'.
+
+    Raises
+    ------
+    OptionError
+        If baselines lack a layer, or evidence that the labels have.
+    """
+    given: list[Any] = [baselines] if isinstance(baselines, Labels | str | Path) else list(baselines)
+    if not given:
         return None
-    rows = by_layer(compare_layers(labels, baselines))
+    rows = by_layer(compare_layers(labels, given))
     return [{**row, **{name: [number(value) for value in row[name]] for name in MEASURES}} for row in rows]
 
 
