@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
-import secrets
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from neuronym._util.locks import beside, leftovers, locked
 from neuronym.errors import FileError, InputError
 
-__all__ = ["check_target", "first_line", "kind_of", "make_folder", "read_json", "reading", "writing"]
+__all__ = [
+    "check_target",
+    "first_line",
+    "keep_mode",
+    "kind_of",
+    "make_folder",
+    "read_json",
+    "reading",
+    "sync",
+    "unwritten",
+    "writing",
+    "writing_together",
+]
 
 
 def kind_of(path: str | Path, kinds: Sequence[str], what: str) -> str:
@@ -110,7 +124,7 @@ def check_target(path: str | Path, overwrite: bool) -> Path:
     except (OSError, ValueError) as error:
         if isinstance(error, FileError):
             raise
-        raise _unwritten(path, error) from error
+        raise unwritten(error, path) from error
     return target
 
 
@@ -135,49 +149,115 @@ def _exists(path: str | Path) -> FileError:
     return FileError(f"{str(path)!r} exists: choose another name, or overwrite it with overwrite=True (--overwrite)")
 
 
-def _unwritten(path: str | Path, error: Exception) -> FileError:
-    """The error for a failed write."""
+def unwritten(error: Exception, *paths: str | Path) -> FileError:
+    """The error for a failed write, with the words of the system or of the library that wrote."""
     why = first_line(error)
     if isinstance(error, OSError):
         # without an errno, it is numpy's, which reports how much was written but not why no more
         why = os.strerror(error.errno) if error.errno else f"the disk is full or a size limit is reached ({why})"
-    return FileError(f"cannot write {str(path)!r}: {why}; nothing was written")
+    return FileError(f"cannot write {' and '.join(repr(str(path)) for path in paths)}: {why}; nothing was written")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk."""
+    windows = os.name == "nt"  # which opens no folders, and flushes only what is open for writing
+    if windows and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems cannot do it for folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def keep_mode(old: Path, new: Path) -> None:
+    """Give a file or folder the permissions of the one that it replaces, if there is one."""
+    if old.exists():
+        with suppress(PermissionError):  # of file systems without permissions
+            new.chmod(stat.S_IMODE(old.stat().st_mode))
 
 
 @contextmanager
 def writing(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder to write to; on success it replaces the target, else it is removed.
 
+    The permissions of a file that is replaced are kept.
+
     Raises
     ------
     FileError
-        If the target exists and must not be overwritten, or writing fails.
+        If the target exists and must not be overwritten, another run is writing to it, or writing fails.
     """
-    target = check_target(path, overwrite)
-    temporary = target.parent / f".neuronym-{secrets.token_hex(8)}.tmp"
+    with writing_together([path], overwrite) as temporaries:
+        yield temporaries[0]
+
+
+@contextmanager
+def writing_together(paths: Sequence[str | Path], overwrite: bool = False) -> Iterator[list[Path]]:
+    """Yield a temporary path for each file; when all are on the disk, they replace the targets, one after the other.
+
+    So none is replaced if one cannot be written. If the run is killed in the instant between two of them, each is
+    complete, and the first ones are new.
+
+    Raises
+    ------
+    FileError
+        As for ``writing``.
+    """
+    targets = [check_target(path, overwrite) for path in paths]
+    temporaries = [beside(target, "tmp") for target in targets]
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        _put(temporary, target, overwrite)
+        with ExitStack() as stack:
+            for path, target, temporary in zip(paths, targets, temporaries, strict=True):
+                stack.enter_context(_scratch(path, target, temporary))
+            yield temporaries
+            for path, target, temporary in zip(paths, targets, temporaries, strict=True):
+                check_target(path, overwrite)
+                keep_mode(target, temporary)
+                sync(temporary)
+            for path, target, temporary in zip(paths, targets, temporaries, strict=True):
+                _put(temporary, target, path, overwrite)
+    except BrokenPipeError:  # of what is printed meanwhile
+        raise
+    except (OSError, UnicodeEncodeError) as error:
+        raise unwritten(error, *paths) from error
+
+
+@contextmanager
+def _scratch(path: str | Path, target: Path, temporary: Path) -> Iterator[None]:
+    """Keep other runs away from a file, remove what runs that died left, and remove the temporary file at the end."""
+    with locked(target, path) as alone:
+        for left in leftovers(target, "tmp") if alone else ():
+            left.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _put(temporary: Path, target: Path, path: str | Path, overwrite: bool) -> None:
+    """Move a finished file into place."""
+    try:
+        if overwrite:
+            temporary.replace(target)
+        else:
+            _link(temporary, target)
     except FileExistsError:
         raise _exists(path) from None
-    except (OSError, UnicodeEncodeError) as error:
-        raise _unwritten(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    sync(target.parent)
 
 
-def _put(temporary: Path, target: Path, overwrite: bool) -> None:
-    """Move a finished file into place."""
-    if not overwrite:
-        try:
-            os.link(temporary, target)  # unlike a rename, this fails if a file has appeared in the meantime
-            return
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            if target.exists():
-                raise FileExistsError from None
-    temporary.replace(target)
+def _link(temporary: Path, target: Path) -> None:
+    """Move a finished file to a name that must be free."""
+    try:
+        os.link(temporary, target)  # unlike a rename, this fails if a file has appeared in the meantime
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if target.exists():
+            raise FileExistsError from None
+        temporary.replace(target)

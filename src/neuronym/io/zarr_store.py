@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import kind_of, reading
+from neuronym._util.locks import try_lock
 from neuronym._util.messages import counted, no_such, some
 from neuronym.data.activations import Activations
 from neuronym.data.ids import parent
@@ -555,19 +556,19 @@ def _refuse_other_settings(path: PathLike, stored: Mapping[str, Any], wanted: Ma
 def _locked(path: Path) -> int | None:
     """Lock a folder for this process until the returned file descriptor is closed; None if that is impossible."""
     try:
-        import fcntl
-    except ImportError:  # Windows has no such lock
-        return None
-    lock = os.open(path, os.O_RDONLY)
+        lock = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if os.name == "nt":  # which opens no folders
+            return None
+        raise
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if try_lock(lock, path):
+            return lock
+    except FileError:
         os.close(lock)
-        raise FileError(f"another run is writing to {str(path)!r}: wait for it, or choose another name") from None
-    except OSError:  # a file system without locks
-        os.close(lock)
-        return None
-    return lock
+        raise
+    os.close(lock)
+    return None
 
 
 @contextmanager
