@@ -99,7 +99,7 @@ def test_what_cannot_be_swept_is_refused(data):
         sweep(values, concepts, n_jobs=0)
     with pytest.raises(OptionError, match="min_fraction must lie between 0 and 1, not 'a'"):
         sweep(values, concepts, min_fractions=["a"])
-    with pytest.raises(FileError, match="cannot read the hierarchy"):
+    with pytest.raises(FileError, match="cannot read a hierarchy"):
         sweep(values, concepts, hierarchy="none.csv")
     assert len(sweep(values, concepts, length=1, min_fractions=0.1)) == 1
     with pytest.raises(ActivationsError, match="there is no neuron to label"):

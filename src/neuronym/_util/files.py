@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
 import os
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neuronym._util.locks import beside, leftovers, locked
-from neuronym.errors import FileError, InputError
+from neuronym.errors import FileError, NeuronymError
 
 __all__ = [
     "check_target",
@@ -28,6 +27,8 @@ __all__ = [
     "writing",
     "writing_together",
 ]
+
+_LONGEST = 300  # characters of a reader's message
 
 
 def kind_of(path: str | Path, kinds: Sequence[str], what: str) -> str:
@@ -47,11 +48,11 @@ def kind_of(path: str | Path, kinds: Sequence[str], what: str) -> str:
 
 
 @contextmanager
-def reading(path: str | Path, what: str, *foreign: type[Exception]) -> Iterator[None]:
-    """Turn a reader's errors about a missing or broken file into a ``FileError`` that names the file.
+def reading(path: str | Path, what: str) -> Iterator[None]:
+    """Turn every error of a reader into a ``FileError`` that names the file.
 
-    Put only calls of the reader inside, and check its results outside, so that a bug of ours is not reported as a
-    broken file.
+    Readers raise errors of any type on a broken file. So put only calls of the reader inside, and check its results
+    outside, so that a bug of ours is not reported as a broken file.
 
     Parameters
     ----------
@@ -59,30 +60,26 @@ def reading(path: str | Path, what: str, *foreign: type[Exception]) -> Iterator[
         The file.
     what : str
         What the file should contain, for messages.
-    *foreign : type of Exception
-        Errors of the reader other than ``OSError``, ``EOFError``, ``UnicodeDecodeError`` and ``csv.Error``.
 
     Raises
     ------
     FileError
-        If the file is empty, or one of these errors is raised inside.
+        If the file is empty, or an error other than ours or ``MemoryError`` is raised inside.
     """
-    known: tuple[type[Exception], ...] = (OSError, EOFError, csv.Error, *foreign)
     if "\0" in str(path):
         raise FileError(f"cannot read {what}: the path {str(path)!r} contains a NUL character")
     try:
         if Path(path).is_file() and not Path(path).stat().st_size:
             raise FileError(f"cannot read {what} from {str(path)!r}: the file is empty")
         yield
-    except (InputError, MemoryError):
+    except (NeuronymError, MemoryError):
         raise
     except FileNotFoundError:
         raise FileError(f"cannot read {what}: there is no file {str(path)!r}") from None
     except UnicodeDecodeError as error:
         raise FileError(f"cannot read {what} from {str(path)!r}: it is not UTF-8 text ({error})") from error
-    except known as error:
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else first_line(error)
-        raise FileError(f"cannot read {what} from {str(path)!r}: {why}") from error
+    except Exception as error:
+        raise FileError(f"cannot read {what} from {str(path)!r}: {_why(error)}") from error
 
 
 def read_json(path: str | Path, what: str) -> Any:
@@ -93,9 +90,17 @@ def read_json(path: str | Path, what: str) -> Any:
     FileError
         If it cannot be read or is not JSON.
     """
-    # Besides syntax errors, these are raised for numbers of too many digits and for deep nesting.
-    with reading(path, what, ValueError, RecursionError), open(path, encoding="utf-8-sig") as file:
+    with reading(path, what), open(path, encoding="utf-8-sig") as file:
         return json.load(file)
+
+
+def _why(error: Exception) -> str:
+    """What a reader's error says of a file; with the name of its type if that alone says little."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    said = first_line(error)
+    said = said if len(said) <= _LONGEST else said[:_LONGEST] + "…"
+    return said if isinstance(error, OSError | ValueError) else f"it is broken ({type(error).__name__}: {said})"
 
 
 def first_line(error: Exception) -> str:

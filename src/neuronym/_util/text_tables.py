@@ -111,8 +111,10 @@ class TextTable:
             raise FileError(f"cannot read {what} from {str(path)!r}: it is not text")
         lines = list(io.StringIO(text, newline=""))
         self._lines = lines if whole or len(lines) < 2 else lines[:-1]
-        with reading(path, what):
+        try:
             self._find_form(named)
+        except csv.Error as error:
+            raise self._broken(error) from error
         if named and not self.names:
             raise FileError(f"cannot read {str(path)!r}: its first line must name the columns")
 
@@ -152,6 +154,10 @@ class TextTable:
         )
         numbers = [cell for row in rows[1:] for cell in row if _COMMA_NUMBER.fullmatch(cell)]
         self.decimal = "," if numbers and self._form.separator != "," else "."
+
+    def _broken(self, error: Exception) -> FileError:
+        """The error for text that is no table."""
+        return FileError(f"cannot read {self.what} from {str(self.path)!r}: {error}")
 
     def _spaced(self, first: int) -> bool:
         """Whether the lines after a number are of a list separated by white space."""
@@ -201,7 +207,7 @@ class TextTable:
         wrong: list[tuple[int, int]] = []
         number = self.skipped
         rows = self._form.rows(_counting(lines[self.skipped :], counts := [0]))
-        with reading(self.path, self.what):
+        try:
             for row in rows:
                 number = self.skipped + counts[0]
                 if not row and wanted != 1:
@@ -211,6 +217,8 @@ class TextTable:
                     wrong.append((number, len(row)))
                     continue
                 yield number, row[: len(self.names)] if self._dropped else row
+        except csv.Error as error:
+            raise self._broken(error) from error
         if wrong:
             raise FileError(
                 f"cannot read {self.what} from {str(self.path)!r}: line {wrong[0][0]} has "
@@ -246,7 +254,11 @@ class TextTable:
             return io.BytesIO(self._canonical)
         with open(self.path, "rb") as first:
             first.seek(self._mark)
-            next(self._form.rows(iter(lambda: first.readline().decode(errors="replace"), "")), None)
+            lines = iter(lambda: first.readline().decode(errors="replace"), "")
+            try:
+                next(self._form.rows(lines), None)
+            except csv.Error as error:
+                raise self._broken(error) from error
             start = first.tell()
         file = open(self.path, "rb")  # noqa: SIM115 - the caller closes it
         file.seek(start)

@@ -15,7 +15,7 @@ from neuronym.types import PathLike
 
 __all__ = ["Hierarchy", "check_known"]
 
-_HEX, _DECIMAL = re.compile("[0-9a-fA-F]+"), re.compile("[0-9]+")
+_HEX, _DECIMAL = re.compile("[0-9a-fA-F]{1,8}"), re.compile("[0-9]{1,8}")
 _OFFSET = re.compile("[0-9]{8}")  # of a synset
 _EXAMPLES = 3
 
@@ -246,13 +246,10 @@ class Hierarchy:
         ConceptsError
             If a parent has no line of its own, or the edges form a cycle; the message names them.
         """
-        try:
-            with open(path, encoding="utf-8-sig", newline="") as file:
-                rows = list(csv.reader(file))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise FileError(f"cannot read the hierarchy {path}: {error}") from error
+        with reading(path, "a hierarchy"), open(path, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file))
         if not rows or rows[0] != ["child", "parent"]:
-            found = ",".join(rows[0]) if rows else "empty"
+            found = repr(",".join(rows[0])) if rows else "empty"
             raise FileError(f"the first line of {path} must be child,parent, not {found}")
         broken = [number for number, row in enumerate(rows[1:], 2) if len(row) != 2]
         if broken:
@@ -265,7 +262,7 @@ class Hierarchy:
         if len(unknown) > (all(parent for _, parent in rows[1:])):
             raise ConceptsError(
                 f"{counted(len(unknown), 'parent')} in {path} without a line as a child ({some(unknown)}): correct "
-                f"the name, or, if it is a root, add the line {unknown[0]},"
+                f"the name, or, if it is a root, add the line " + repr(f"{unknown[0]},")
             )
         hierarchy = cls((child, parent) for child, parent in rows[1:] if parent)
         hierarchy._concepts |= children

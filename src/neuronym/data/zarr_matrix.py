@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.files import reading
+from neuronym.errors import FileError
 from neuronym.types import PathLike
 
 __all__ = ["ZarrMatrix"]
@@ -32,7 +34,12 @@ class ZarrMatrix:
     def _array(self) -> Any:
         import zarr
 
-        return zarr.open_array(self.path, mode="r")
+        with reading(self.path, "activations"):
+            array = zarr.open_array(self.path, mode="r")
+            axes = len(array.chunks)
+        if axes != array.ndim or not all(array.chunks):
+            raise FileError(f"cannot read activations from {self.path!r}: its chunks have the shape {array.chunks}")
+        return array
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -62,11 +69,16 @@ class ZarrMatrix:
     def __getitem__(self, key: Any) -> NDArray[Any]:
         """Read rows, or rows and columns, each given by a slice or an array of indices."""
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
-        found: NDArray[Any] = np.asarray(self._array.oindex[rows, columns])
+        array = self._array
+        with reading(self.path, "activations"):
+            found: NDArray[Any] = np.asarray(array.oindex[rows, columns])
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self._array[...], dtype=dtype)
+        array = self._array
+        with reading(self.path, "activations"):
+            found: NDArray[Any] = np.asarray(array[...])
+        return found if dtype is None else found.astype(dtype, copy=False)
 
     def __reduce__(self) -> tuple[type[ZarrMatrix], tuple[str]]:
         return ZarrMatrix, (self.path,)

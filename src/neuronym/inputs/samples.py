@@ -14,7 +14,7 @@ from neuronym.data.ids import check_one_side, is_count, split_ids
 from neuronym.data.labelled import to_pandas
 from neuronym.errors import AlignmentError, FileError, OptionError
 from neuronym.io.images import Images
-from neuronym.io.tables import TABLES, read_table
+from neuronym.io.tables import TABLES, read_frame
 from neuronym.io.texts import TOKEN_COLUMNS, open_texts
 from neuronym.types import PathLike
 
@@ -172,8 +172,7 @@ def _of_path(path: PathLike, skip_unreadable: bool) -> Any:
         if Path(path).suffix and not Path(path).is_dir():
             raise FileError(f"cannot show samples from {str(path)!r}: give a folder of images, or a table such as .csv")
         return Images(path, _unprepared, skip_unreadable=skip_unreadable)
-    table = read_table(path, "samples")
-    frame = table.to_pandas()
+    frame = read_frame(path, "samples")
     return open_texts(path) if list(frame.columns) == ["sample", "text"] else frame
 
 

@@ -103,7 +103,7 @@ def open_activations(
 
 def _mapped(path: PathLike) -> NDArray[Any]:
     """The memory-mapped matrix of an .npy file."""
-    with reading(path, "activations", ValueError):
+    with reading(path, "activations"):
         try:
             return np.lib.format.open_memmap(path, mode="r")
         except ValueError as error:
@@ -151,8 +151,7 @@ def _unpacking(path: PathLike) -> Iterator[None]:
     from zipfile import BadZipFile
     from zlib import error as ZlibError  # noqa: N812
 
-    # The last two are raised for compression or encryption that zipfile does not support.
-    with reading(path, "activations", ValueError, NotImplementedError, RuntimeError):
+    with reading(path, "activations"):
         try:
             yield
         except (BadZipFile, ZlibError) as error:
@@ -423,13 +422,16 @@ def _from_lists(table: pa.Table, path: PathLike) -> Concepts:
         encoded = encoded.dictionary_decode()
     if encoded.null_count:
         raise ConceptsError(f"{counted(encoded.null_count, 'concept')} in the lists without a name: name each concept")
-    with reading(path, "concepts", pa.ArrowException):  # if names are not text
+    with reading(path, "concepts"):  # if names are not text
         encoded = encoded.cast(pa.string()).dictionary_encode()
     listed = encoded.dictionary.to_pylist()
     described = metadata(table, _METADATA, path, "concepts")
     entries = described.get("concepts") or [{"name": name} for name in sorted(listed)]
     if not isinstance(entries, list) or not all(map(_is_entry, entries)):
         raise FileError(f"cannot read concepts from {str(path)!r}: the table of concepts in its metadata is invalid")
+    origin = described.get("origin") or {}
+    if not isinstance(origin, dict):
+        raise FileError(f"cannot read concepts from {str(path)!r}: the origin in its metadata must be a JSON object")
     place = {entry["name"]: c for c, entry in enumerate(entries)}
     lost = [name for name in listed if name not in place]
     if lost:
@@ -448,7 +450,7 @@ def _from_lists(table: pa.Table, path: PathLike) -> Concepts:
         sample_ids=table[SAMPLE].to_pylist() if SAMPLE in table.column_names else None,
         descriptions={e["name"]: e["description"] for e in entries if "description" in e},
         aliases={e["name"]: e["aliases"] for e in entries if "aliases" in e},
-        origin=described.get("origin"),
+        origin=origin,
     )
 
 

@@ -71,7 +71,7 @@ def _typed_rows(table: TextTable, types: Sequence[Any]) -> pa.Table:
 
     # Columns are read by index, since a name may be repeated; the caller decides whether that is an error.
     places = {str(place): kind for place, kind in enumerate(types)}
-    with reading(table.path, table.what, pa.ArrowException), table.open() as file:
+    with table.open() as file, reading(table.path, table.what):
         start = file.tell()
         if not file.read(4096).strip():
             return pa.table([pa.array([], kind) for kind in types], names=table.names)
@@ -153,9 +153,15 @@ def read_parquet(path: PathLike, what: str) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    with reading(path, what, pa.ArrowException):
+    with reading(path, what):
         table = parquet.read_table(path, partitioning=None)
+        table.validate(full=True)  # text that is no UTF-8
+        for column in table.columns:
+            if pa.types.is_temporal(column.type):
+                column.to_pylist()  # which fails for times that Python cannot represent
     index = metadata(table, "pandas", path, what).get("index_columns", [])
+    if not isinstance(index, list):
+        raise FileError(f"cannot read {what} from {str(path)!r}: its metadata pandas does not list the index")
     names = table.column_names
     stored = [names.index(name) for name in index if isinstance(name, str) and name in names]
     body = [place for place in range(len(names)) if place not in stored]
@@ -173,22 +179,35 @@ def read_parquet(path: PathLike, what: str) -> pa.Table:
     return table if ids is None else table.select(body).add_column(0, SAMPLE, ids)
 
 
+def read_frame(path: PathLike, what: str) -> pd.DataFrame:
+    """Read a table of ``what`` as a DataFrame.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or its name has another ending.
+    """
+    table = read_table(path, what)
+    with reading(path, what):
+        frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
 def is_of_pandas(path: PathLike) -> bool:
     """Whether a file is a table that pandas wrote with its index: Parquet, or text whose first column has no name."""
-    import pyarrow as pa
     import pyarrow.parquet as parquet
 
     if str(path).lower().endswith(TEXT_TABLES) and Path(path).is_file():
         return TextTable(path, "a table").names[:1] == [""]
     if not str(path).lower().endswith(".parquet") or not Path(path).is_file():
         return False
-    with reading(path, "a table", pa.ArrowException):
+    with reading(path, "a table"):
         return b"pandas" in (parquet.read_schema(path).metadata or {})
 
 
 def metadata(table: pa.Table, key: str, path: PathLike, what: str) -> dict[str, Any]:
     """The JSON object under a key of a Parquet file's metadata; empty if there is none."""
-    with reading(path, what, ValueError, RecursionError):
+    with reading(path, what):
         found = json.loads((table.schema.metadata or {}).get(key.encode(), b"{}"))
     if not isinstance(found, dict):
         raise FileError(f"cannot read {what} from {str(path)!r}: its metadata {key} must be a JSON object")

@@ -16,7 +16,7 @@ from neuronym.data.hierarchy import Hierarchy
 from neuronym.data.ids import SAMPLE
 from neuronym.errors import FileError, InputError, OptionError
 from neuronym.io.conll import open_tags
-from neuronym.io.tables import read_table, text_column
+from neuronym.io.tables import read_frame, text_column
 from neuronym.types import PathLike
 
 if TYPE_CHECKING:
@@ -355,14 +355,14 @@ def open_tokens(path: PathLike) -> pd.DataFrame:
 
 def _read_tokens(path: PathLike) -> tuple[pd.DataFrame, list[str]]:
     """A table of tokens with all columns, and the names of those in the file."""
-    table = read_table(path, "tokens")
-    names = table.column_names
+    table = read_frame(path, "tokens")
+    names = list(table.columns)
     if names[:1] != [SAMPLE] or "parent" not in names or any(names.count(name) > 1 for name in TOKEN_COLUMNS):
         raise FileError(
             f"{str(path)!r} is no table of tokens: it needs a first column sample and a column parent, the ids of each "
             f"token and of its text, but has {some(names)}"
         )
-    return complete_tokens(table.to_pandas(), repr(str(path)), FileError), names
+    return complete_tokens(table, repr(str(path)), FileError), names
 
 
 def complete_tokens(table: pd.DataFrame, owner: str, error: type[InputError]) -> pd.DataFrame:

@@ -40,7 +40,6 @@ SUFFIX = ".zarr"
 
 _CHUNK = 4096, 64  # samples, neurons: good to write by samples and to read by neurons
 _PATIENCE, _SHARE = 20.0, 20  # the time between writes: at least these seconds, and this multiple of a write
-_ZARR_ERRORS = ValueError, KeyError, TypeError, NotImplementedError, RuntimeError  # on broken stores
 _KEY, _IDS, _CLUSTERS, _MATRIX = "neuronym", "sample_ids", "clusters", "activations"
 
 
@@ -84,7 +83,7 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
     store, layer = found
     if not store.is_dir():
         raise FileError(f"cannot read activations: there is no folder {str(store)!r}")
-    with reading(store, "activations", *_ZARR_ERRORS):
+    with reading(store, "activations"):
         try:
             node: Any = zarr.open(str(store), mode="r")
         except FileNotFoundError:
@@ -120,23 +119,24 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
 def _matrix(path: Path, store: Path) -> ZarrMatrix:
     """An array of a store, without reading more than its metadata."""
     matrix = ZarrMatrix(path)
-    with reading(store, "activations", *_ZARR_ERRORS):
-        try:
-            _ = matrix.shape
-        except FileNotFoundError:
-            raise FileError(f"cannot read activations from {str(store)!r}: there is no array {str(path)!r}") from None
+    if not path.is_dir():
+        raise FileError(f"cannot read activations from {str(store)!r}: there is no array {str(path)!r}")
+    _ = matrix.shape
     return matrix
 
 
 def _texts(node: Any, name: str, store: Path) -> list[str] | None:
     """The texts in an array of a store; None if there is no such array."""
-    with reading(store, "activations", *_ZARR_ERRORS):
-        return list(node[name][:].tolist()) if name in node else None
+    with reading(store, "activations"):
+        texts = list(node[name][:].tolist()) if name in node else None
+    if texts is not None and not all(isinstance(text, str) for text in texts):
+        raise FileError(f"cannot read activations from {str(store)!r}: its {name} are not texts")
+    return texts
 
 
 def _neurons(node: Any, layer: str, store: Path) -> list[int | str] | None:
     """The names of a layer's neurons; None if they have none."""
-    with reading(store, "activations", *_ZARR_ERRORS):
+    with reading(store, "activations"):
         attributes = node[layer].attrs.get(_KEY)
     names = attributes.get("neurons", ()) if isinstance(attributes, dict) else ()
     if names is not None and not isinstance(names, list):
@@ -177,7 +177,7 @@ def _written(state: Mapping[str, Any]) -> str:
 
 def _foreign(node: Any, store: Path, layer: str | None) -> dict[str, Activations]:
     """The arrays of a Zarr group written by another program."""
-    with reading(store, "activations", *_ZARR_ERRORS):
+    with reading(store, "activations"):
         arrays = {name: array.ndim for name, array in node.arrays()}
         exists = layer is None or layer in arrays or (layer in node and hasattr(node[layer], "shape"))
     if layer is not None:
@@ -535,7 +535,7 @@ def _known(path: Path) -> dict[str, Any] | None:
         return None
     try:
         state: Any = zarr.open_group(str(path), mode="r").attrs[_KEY]
-    except (OSError, ValueError, KeyError):
+    except Exception:  # zarr raises errors of many kinds on other folders
         raise FileError(
             f"cannot write {str(path)!r}: it exists and is not a store of activations, so choose another name"
         ) from None

@@ -28,6 +28,7 @@ KINDS = (".csv", ".parquet", ".json")
 _KINDS = {one.name: one.kind for one in COLUMNS}
 _NEEDED = [one.name for one in COLUMNS if one.needed]
 _FLOATS = ("number", "p")
+_SHARES = {"auc", "fraction", *(one.name for one in COLUMNS if one.kind == "p")}
 # In a path and among the runners-up a formula is a dict. The best formula's numbers are columns of their own, except
 # those in _STEP_ONLY, which a label does not share with it.
 _OF_FORMULA = ("auc", "fraction", "count", "length", *FORMULA_NUMBERS)
@@ -165,8 +166,13 @@ def _number(name: str, value: Any, whole: bool) -> float | int:
     try:
         found = float(value)
         if not whole:
+            if name in _SHARES and not (0 <= found <= 1 or math.isnan(found)):
+                raise _odd(name, value, "a number from 0 to 1")
             return found
-        return int(value) if isinstance(value, str) or found.is_integer() else int(str(value))
+        count = int(value) if isinstance(value, str) or found.is_integer() else int(str(value))
+        if abs(count) >= 2**63:
+            raise _odd(name, value, expected)
+        return count
     except (ValueError, OverflowError):
         raise _odd(name, value, expected) from None
 
@@ -310,6 +316,6 @@ def _parquet_rows(path: PathLike) -> tuple[list[str], list[Row]]:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    with reading(path, "labels", pa.ArrowException):
+    with reading(path, "labels"):
         table = parquet.read_table(path, partitioning=None)
         return list(table.column_names), table.to_pylist()

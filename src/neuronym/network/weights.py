@@ -131,7 +131,7 @@ def _objects(path: PathLike) -> list[Any]:
     listed = getattr(torch.serialization, "get_unsafe_globals_in_checkpoint", None)  # since PyTorch 2.6
     try:
         names = [] if listed is None else listed(str(path))
-    except (ValueError, RuntimeError):  # a file of before PyTorch 1.6, TorchScript, or no file of torch's
+    except Exception:  # a file of before PyTorch 1.6, TorchScript, a broken one, or no file of torch's
         return []
     return [(_Dict if "dict" in name.rpartition(".")[2].lower() else _Object, name) for name in names]
 

@@ -30,11 +30,11 @@ _SINGLES = 5  # concepts with the highest AUC, and with the lowest
 
 
 def number(value: Any, digits: int = 4) -> float | int | None:
-    """Round a number to a few significant digits, for JSON; None for NaN."""
-    if value is None or value != value:
-        return None
+    """Round a number to a few significant digits, for JSON; None for NaN and infinity."""
     if isinstance(value, int | np.integer):
         return int(value)
+    if value is None or not np.isfinite(value):
+        return None
     return float(f"{float(value):.{digits}g}")
 
 

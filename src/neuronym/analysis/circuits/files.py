@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
-from neuronym._util.files import kind_of, read_json, writing
+from neuronym._util.files import kind_of, read_json, reading, writing
 from neuronym.data.activations import as_name
 from neuronym.errors import FileError
 from neuronym.types import Name, PathLike
@@ -59,7 +60,8 @@ def read(path: PathLike) -> tuple[nx.DiGraph[Node], Node, list[str], int]:
     problem = _problem(data)
     if problem:
         raise FileError(f"{str(path)!r} is not a circuit saved by save_circuit: {problem}")
-    by_id: Any = nx.node_link_graph(data, edges="edges")
+    with reading(path, "a circuit"):  # an attribute may have the name of an argument of networkx
+        by_id: Any = nx.node_link_graph(data, edges="edges")
     nodes = {one: (attributes["layer"], as_name(attributes["neuron"])) for one, attributes in by_id.nodes(data=True)}
     for one, attributes in by_id.nodes(data=True):
         attributes["neuron"] = nodes[one][1]
@@ -74,7 +76,7 @@ def _problem(data: Any) -> str | None:
         return "it is not a JSON object"
     if (
         data.get("directed") is not True
-        or data.get("multigraph") is True
+        or data.get("multigraph")
         or not isinstance(data.get("graph", {}), dict)
     ):
         return "it is not a directed graph"
@@ -86,15 +88,25 @@ def _problem(data: Any) -> str | None:
         missing = [name for name, kind in types.items() if not isinstance(node.get(name), kind) or node[name] == ""]
         if missing:
             return f"a node lacks {missing[0]}"
+        if ("formula" in node and not _is_number(node.get("auc"))) or abs(node["level"]) > len(data["nodes"]):
+            return f"the node {node['id']!r} has an odd AUC or level"
+    if len({(node["layer"], node["neuron"]) for node in data["nodes"]}) < len({node["id"] for node in data["nodes"]}):
+        return "two nodes are of one neuron"
     known = {node["id"] for node in data["nodes"]}
     for edge in data["edges"]:
         if not all(isinstance(edge.get(end), str) and edge[end] in known for end in ("source", "target")):
             return "an edge refers to a node that is not in the file"
-        if not all(isinstance(edge.get(name), int | float) for name in ("contribution", "share")):
+        if not all(_is_number(edge.get(name)) for name in ("contribution", "share")):
             return "an edge lacks its contribution or share"
     if not isinstance(data.get("target"), str) or data["target"] not in known:
         return "its target is not among the nodes"
-    return None if isinstance(data.get("n_samples"), int) else "it lacks n_samples"
+    n_samples = data.get("n_samples")
+    return None if isinstance(n_samples, int) and 0 <= n_samples < 2**63 else "it lacks n_samples"
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number that a float holds."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def _dot(graph: nx.DiGraph[Node]) -> str:

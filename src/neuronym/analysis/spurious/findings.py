@@ -99,6 +99,10 @@ class Findings:
 
 
 _NEURONS = ("neuron", "rank", "auc", "auc_low", "auc_high", "change", "change_sd", "rises", "q")
+_NUMBERS = (
+    "rank", "auc", "auc_low", "auc_high", "change", "change_low", "change_high", "change_sd", "rises", "pairs",
+    "probability_before", "probability_after", "predicted_before", "predicted_after", "p", "log10_p", "p_flip", "q",
+)  # fmt: skip
 _CLASSES = ("class", "name", "change", "change_low", "change_high", "rises", "predicted_before", "predicted_after", "q")
 
 
@@ -127,14 +131,31 @@ def open_findings(folder: PathLike) -> Findings:
         path = Path(folder) / name
         if name == "classes.csv" and not path.exists():
             continue
-        with reading(path, "findings", ValueError):
-            table = pd.read_csv(path, keep_default_na=False, na_values=[""])
-        missing = {"suspect", key, "rank", "q"} - set(table.columns)
-        if missing:
-            raise FileError(f"{str(path)!r} is not a table of findings: it lacks {some(sorted(missing))}")
+        with reading(path, "findings"):
+            texts = dict.fromkeys(("suspect", "layer", "name", key), str)
+            table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=texts)
+        problem = _problem(table, key)
+        if problem:
+            raise FileError(f"{str(path)!r} is not a table of findings: {problem}")
         table[key] = [as_name(name) for name in table[key]]
         tables[key] = table
     return Findings(tables["neuron"], tables.get("class"))
+
+
+def _problem(table: pd.DataFrame, key: str) -> str | None:
+    """Say what is wrong with a table that was read, or return None if it is one of findings."""
+    missing = {"suspect", key, "rank", "q", *(["pairs"] if key == "neuron" else [])} - set(table.columns)
+    if missing:
+        return f"it lacks {some(sorted(missing))}"
+    if table.columns.has_duplicates or not len(table):
+        return "it has columns of the same name" if len(table) else "it has no rows"
+    empty = [name for name in ("suspect", key, "pairs") if name in table and table[name].isna().any()]
+    if empty:
+        return f"cells of the column {empty[0]} are empty"
+    odd = [name for name in _NUMBERS if name in table and table[name].dtype.kind not in "iuf"]
+    if odd:
+        return f"the column {odd[0]} must hold numbers"
+    return None
 
 
 def _table_text(table: pd.DataFrame, columns: Sequence[str]) -> str:

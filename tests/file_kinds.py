@@ -1,0 +1,304 @@
+"""Every kind of file that is read: a small one of each, what reads it, and what uses what was read."""
+
+import json
+import warnings
+from pathlib import Path
+
+import networkx
+import numpy as np
+import pandas as pd
+import torch
+import zarr
+from PIL import Image
+
+from neuronym import (
+    Activations,
+    Concepts,
+    Explanation,
+    Formula,
+    Hierarchy,
+    Label,
+    Labels,
+    label,
+    open_activations,
+    open_concepts,
+    save_activations,
+    save_concepts,
+)
+from neuronym.analysis.circuits.files import title
+from neuronym.analysis.circuits.graph import Circuit, open_circuit, save_circuit
+from neuronym.analysis.spurious.findings import open_findings
+from neuronym.data.depths import depth
+from neuronym.inputs.samples import Samples
+from neuronym.io import Images, Preprocess, sources, zarr_store
+from neuronym.io.conll import open_tags
+from neuronym.io.texts import open_class_names, open_texts, open_tokens, save_tokens
+from neuronym.network.weights import load_weights
+from neuronym.report.sections import circuits_data, findings_data
+from neuronym.report.shown import ShownSamples
+
+IDS = ["a", "b", "c"]
+MATRIX = np.array([[1.0, 2], [3, 4], [5, 6]])
+
+
+def labels(path):
+    best = Explanation(Formula.parse("dog & ~cat"), 0.9, 0.2, 20, gain=0.1, p_gain=0.01)
+    one = Label(3, "a", "low", best, (None, best), (best,), aliases={"dog": ("pug",)}, alternatives=((None, 0.5),))
+    Labels([one, Label(4, "a", reason="constant")]).save(path)
+
+
+def activations(path):
+    save_activations(Activations(MATRIX, ["x", "y"], sample_ids=IDS), path)
+
+
+def bare(path):
+    np.save(path, MATRIX)
+
+
+def store(path):
+    with zarr_store.LayerWriter(path, ["one"], {}, n_samples=3) as writer:
+        writer.add({"one": MATRIX}, 3, IDS)
+        writer.finish()
+
+
+def concepts(path):
+    save_concepts(Concepts.from_array(np.eye(3, dtype=bool), ["dog", "cat", "sky"], sample_ids=IDS), path)
+
+
+def long(path):
+    pd.DataFrame({"sample": IDS, "concept": ["dog", "cat", "dog"]}).to_csv(path, index=False)
+
+
+def hot(path):
+    pd.DataFrame({"sample": IDS, "dog": [1, 0, 1], "cat": [0, 0, 1]}).to_csv(path, index=False)
+
+
+def attributes(path):
+    frame = pd.DataFrame({"sample": IDS, "colour": ["red", "blue", "red"]})
+    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
+
+
+def texts(path):
+    frame = pd.DataFrame({"sample": IDS, "text": ["one", "two", "three"]})
+    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
+
+
+def tokens(path):
+    table = pd.DataFrame({"sample": ["a#0", "a#1"], "parent": "a", "text": ["one", "two"]})
+    save_tokens(table.assign(word=None, start=[0, 4], end=[3, 7]), path)
+
+
+def tags(path):
+    path.write_text("one NUM B-X\ntwo NUM O\n\nthree NUM O\n")
+
+
+def coco(path):
+    whole = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "categories": [{"id": 7, "name": "dog", "supercategory": "animal"}],
+        "annotations": [{"image_id": 1, "category_id": 7}],
+    }
+    path.write_text(json.dumps(whole))
+
+
+def annotations(path):
+    path.write_text("a.jpg\tn01\t0\nb.jpg\tn02\t1\n")
+
+
+def class_names(path):
+    path.write_text("dog\ncat\n")
+
+
+def wordnet(path):
+    path.write_text(
+        "  licence\n00001740 03 n 01 entity 0 000 | all\n00001930 03 n 01 thing 0 001 @ 00001740 n 0000 | x\n"
+    )
+
+
+def circuit(path):
+    graph = networkx.DiGraph()
+    graph.add_node(("high", 0), layer="high", neuron=0, level=0)
+    graph.add_node(("low", 1), layer="low", neuron=1, level=1, formula="dog", auc=0.9)
+    graph.add_edge(("low", 1), ("high", 0), contribution=1.5, share=0.5, method="linear")
+    save_circuit(Circuit(graph, ("high", 0), ["high", "low"], 7, {("high", 0): 1.0}), path)
+
+
+def found(path):
+    path.write_text("suspect,layer,neuron,rank,auc,pairs,q\nmark,a,1,1,0.9,8,0.01\nmark,a,2,2,0.6,8,0.2\n")
+
+
+def hierarchy(path):
+    path.write_text("child,parent\npug,dog\ndog,animal\ncat,animal\nanimal,\n")
+
+
+def classes(path):
+    neurons = "suspect,layer,neuron,rank,auc,pairs,change,q\nmark,a,1,1,0.9,8,0.5,0.01\nmark,a,2,2,0.6,8,0.1,0.2\n"
+    (path.parent / "neurons.csv").write_text(neurons)
+    path.write_text("suspect,class,name,rank,change,q\nmark,0,dog,1,0.5,0.01\nmark,1,cat,2,-0.5,0.01\n")
+
+
+def numbers(path):
+    path.write_text("sample x y\na 1 2\nb 3 4\nc 5 6\n")
+
+
+def universal(path):
+    line = "{}\t{}\t_\tNUM\tCD\t_\t0\troot\t_\t_\n"
+    path.write_text(f"# sent_id = 1\n{line.format(1, 'one')}{line.format(2, 'two')}\n{line.format(1, 'three')}\n")
+
+
+def photo(path):
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 16, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def foreign(path):
+    array = zarr.create_array(str(path), shape=(3, 2), chunks=(2, 1), dtype="float64")
+    array[:] = MATRIX
+
+
+def second_version(path):
+    array = zarr.create_array(str(path), shape=(3, 2), chunks=(2, 2), dtype="float64", zarr_format=2)
+    array[:] = MATRIX
+
+
+def network():
+    return torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+
+
+def weights(path):
+    torch.save({"epoch": 3, "state_dict": network().state_dict()}, path)
+
+
+def old_weights(path):
+    torch.save(network().state_dict(), path, _use_new_zipfile_serialization=False)
+
+
+def safe_weights(path):
+    from safetensors.torch import save_file
+
+    save_file(network().state_dict(), path)
+
+
+def use_labels(found):
+    for one in (str(found), repr(found), found._repr_html_(), found.to_json(), *map(str, found)):
+        assert isinstance(one, str)
+    found.to_frame()
+    found.sort("auc").sort("neuron").head(1)
+    found.summary()
+
+
+def use_activations(found):
+    found.block(found.indices()[:1])
+    np.asarray(found.matrix)
+    with warnings.catch_warnings(action="ignore"):
+        label(found, np.eye(found.n_samples, 2, dtype=bool), length=1, min_count=1, align="position", n_jobs=1)
+
+
+def use_concepts(found):
+    found.describe()
+    found.to_dense()
+    with warnings.catch_warnings(action="ignore"):
+        label(np.arange(found.n_samples)[:, None], found, length=2, min_count=1, align="position", n_jobs=1)
+
+
+def use_circuit(found):
+    circuits_data(found)
+    for node in found.graph:
+        title(found.graph, node)
+
+
+def use_findings(found):
+    assert str(found)
+    findings_data(found)
+
+
+def use_hierarchy(found):
+    for name in list(found.parents)[:5]:
+        found.ancestors(name)
+        depth(found, name)
+    found.readable(found.parents)
+
+
+def use_tokens(found):
+    sources.from_tags([[("one", "NUM"), ("two", "NUM")]], found)
+
+
+def use_texts(found):
+    ids, listed = found
+    sources.from_regex(listed, {"one": "one"}, sample_ids=ids)
+
+
+def use_samples(found):
+    for place in range(min(found.n_samples, 5)):
+        found.read(place)
+
+
+def use_images(found):
+    ShownSamples.of(found, None, len(found)).thumbnail(0)
+    found[0]
+
+
+def images(path):
+    return Images(path.parent, Preprocess(8, (0, 0, 0), (1, 1, 1), margin=10))
+
+
+def nothing(found):
+    pass
+
+
+USES = {  # the file, what writes it, what reads it, and what uses what was read
+    "labels.csv": (labels, Labels.open, use_labels),
+    "labels.parquet": (labels, Labels.open, use_labels),
+    "labels.json": (labels, Labels.open, use_labels),
+    "a.npy": (bare, open_activations, use_activations),
+    "a.npz": (activations, open_activations, use_activations),
+    "a.csv": (activations, open_activations, use_activations),
+    "a.txt": (numbers, open_activations, use_activations),
+    "a.parquet": (activations, open_activations, use_activations),
+    "a.zarr": (store, open_activations, use_activations),
+    "b.zarr": (foreign, open_activations, use_activations),
+    "c.zarr": (second_version, open_activations, use_activations),
+    "c.parquet": (concepts, open_concepts, use_concepts),
+    "long.csv": (long, open_concepts, use_concepts),
+    "long.tsv": (long, open_concepts, use_concepts),
+    "hot.csv": (hot, open_concepts, use_concepts),
+    "attributes.csv": (attributes, sources.open_attributes, use_concepts),
+    "attributes.parquet": (attributes, sources.open_attributes, use_concepts),
+    "texts.csv": (texts, open_texts, use_texts),
+    "texts.parquet": (texts, open_texts, use_texts),
+    "tokens.csv": (tokens, open_tokens, use_tokens),
+    "tokens.parquet": (tokens, open_tokens, use_tokens),
+    "tags.conll": (tags, open_tags, nothing),
+    "tags.conllu": (universal, open_tags, nothing),
+    "rows.csv": (hot, Samples.of, use_samples),
+    "coco.json": (coco, sources.from_coco, use_concepts),
+    "annotations.txt": (annotations, sources.from_annotations, use_concepts),
+    "classes.txt": (class_names, open_class_names, nothing),
+    "data.noun": (wordnet, lambda path: Hierarchy.from_wordnet(path.parent), use_hierarchy),
+    "hierarchy.csv": (hierarchy, Hierarchy.from_csv, use_hierarchy),
+    "circuit.json": (circuit, open_circuit, use_circuit),
+    "neurons.csv": (found, lambda path: open_findings(path.parent), use_findings),
+    "classes.csv": (classes, lambda path: open_findings(path.parent), use_findings),
+    "photo.png": (photo, images, use_images),
+    "photo.jpg": (photo, images, use_images),
+    "photo.gif": (photo, images, use_images),
+    "photo.tif": (photo, images, use_images),
+    "photo.bmp": (photo, images, use_images),
+    "photo.webp": (photo, images, use_images),
+    "weights.pt": (weights, lambda path: load_weights(network(), path), nothing),
+    "old.pt": (old_weights, lambda path: load_weights(network(), path), nothing),
+    "weights.safetensors": (safe_weights, lambda path: load_weights(network(), path), nothing),
+}
+
+
+def write(name: str, folder: Path) -> Path:
+    """Write the small file of a name into an empty folder."""
+    path = folder / name
+    USES[name][0](path)
+    return path
+
+
+def read_and_use(path: Path) -> None:
+    """Read a file by its name, and use what was read."""
+    _, read, use = USES[path.name]
+    use(read(path))
