@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from neuronym._util.files import first_line, kind_of, reading, writing
+from neuronym._util.files import check_target, first_line, kind_of, reading, writing
 from neuronym._util.messages import counted, some, warn
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.data.ids import SAMPLE
@@ -26,6 +26,7 @@ __all__ = [
     "POOLING_MASK",
     "TOKEN_COLUMNS",
     "Texts",
+    "check_tokens",
     "open_class_names",
     "open_parents",
     "open_texts",
@@ -399,16 +400,46 @@ def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False
         If places in the table are not whole numbers.
     """
     kind = kind_of(path, (".csv", ".parquet"), "tokens")
-    if Path(path).exists() and not overwrite:
-        saved, names = _read_tokens(path)
-        older = tuple(names) == _NAMED
-        compared = list(_NAMED if older else TOKEN_COLUMNS)
-        same = saved[compared].astype(str).equals(complete_tokens(tokens, "tokens", OptionError)[compared].astype(str))
-        if same and not older:
-            return
-        overwrite = same
-    with writing(path, overwrite) as temporary:
+    same = check_tokens(tokens, path, overwrite)
+    if same == "wholly":
+        return
+    with writing(path, overwrite or same == "in part") as temporary:
         if kind == ".csv":
             tokens.to_csv(temporary, index=False)
         else:
             tokens.to_parquet(temporary, index=False)
+
+
+def check_tokens(tokens: pd.DataFrame, path: PathLike, overwrite: bool) -> Literal["wholly", "in part"] | None:
+    """Check that a table of tokens can be saved.
+
+    Parameters
+    ----------
+    tokens : DataFrame
+        The table.
+    path : str or Path
+        The file.
+    overwrite : bool
+        Whether to replace a file that exists.
+
+    Returns
+    -------
+    {"wholly", "in part"} or None
+        Whether the file holds the same tokens, with the columns for their places or without them.
+
+    Raises
+    ------
+    FileError
+        If the file exists with other tokens, or cannot be written.
+    OptionError
+        If places in the table are not whole numbers.
+    """
+    if overwrite or not Path(path).exists():
+        check_target(path, overwrite)
+        return None
+    saved, names = _read_tokens(path)
+    older = tuple(names) == _NAMED
+    compared = list(_NAMED if older else TOKEN_COLUMNS)
+    same = saved[compared].astype(str).equals(complete_tokens(tokens, "tokens", OptionError)[compared].astype(str))
+    check_target(path, same)
+    return None if not same else "in part" if older else "wholly"
