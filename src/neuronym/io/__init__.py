@@ -10,13 +10,15 @@ from neuronym.io.sources.folders import from_imagefolder, image_files
 from neuronym.io.sources.tabular import from_attributes, from_scores, from_table, open_attributes
 from neuronym.io.sources.textual import from_regex, from_tags, from_tokens
 from neuronym.io.texts import Texts, open_class_names, open_parents, open_texts, open_tokens, save_tokens
-from neuronym.io.zarr_store import LayerWriter, open_layers
+from neuronym.io.zarr_store import Checked, LayerWriter, check, open_layers
 
 __all__ = [
+    "Checked",
     "Images",
     "LayerWriter",
     "Preprocess",
     "Texts",
+    "check",
     "convert_image",
     "from_annotations",
     "from_attributes",

@@ -294,28 +294,28 @@ def tidy(store: Path, listed: Iterable[str]) -> None:
         (store / name).unlink()
 
 
-def _known_files(store: Path) -> list[str]:
-    """The files of a store of ours: those that it lists if it is finished, else those that have the names of ours."""
+def _listed(store: Path) -> set[str] | None:
+    """The files that a finished store of ours lists; None if there is no such list."""
     try:
         state = read_root(store)
     except FileError:  # which may be replaced
-        state = None
+        return None
     listed = state.get("files") if isinstance(state, dict) else None
-    if not isinstance(listed, dict):
-        return _own_files(store)
-    return [name for name in (*listed, _PART, ROOT) if (store / name).is_file()]
+    return {*listed, _PART, ROOT} if isinstance(listed, dict) else None
 
 
 def foreign_files(store: Path) -> list[str]:
-    """The names of what is in a store of neuronym's and is not its own."""
-    known = {*_known_files(store)}
+    """The names of what is in a store of neuronym's and is not its own: not listed, or not named as its files are."""
+    listed = _listed(store)
+    known = {*_own_files(store)} if listed is None else listed
     folders = {parent.as_posix() for name in known for parent in Path(name).parents}
     foreign = []
     for root, below, files in os.walk(store):
         for name in [*below, *files]:
             path = Path(root, name)
             inner = path.relative_to(store).as_posix()
-            if path.is_symlink() or inner not in (folders if name in below else known):
+            own = inner in known if name in files else inner in folders or listed is None
+            if path.is_symlink() or not own:
                 foreign.append(inner)
     return sorted(foreign)
 
@@ -324,8 +324,10 @@ def delete_store(store: Path) -> None:
     """Delete the files of a store, its ``zarr.json`` last, and the folders that are empty then."""
     if not store.is_dir():
         return
-    for name in sorted(_known_files(store), key=lambda name: name == ROOT):
-        (store / name).unlink()
+    listed = _listed(store)
+    names = _own_files(store) if listed is None else listed
+    for name in sorted(names, key=lambda name: name == ROOT):
+        (store / name).unlink(missing_ok=True)
     for root, _, _ in os.walk(store, topdown=False):
         if not any(Path(root).iterdir()):
             Path(root).rmdir()

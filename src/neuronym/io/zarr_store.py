@@ -391,7 +391,8 @@ class LayerWriter:
         FileError
             If the store holds activations with other axes.
         """
-        by_number = {3: "BTC", 4: "BCHW", 5: "BCTHW"}  # how outputs were taken before this was recorded
+        # How outputs were taken before this was recorded; a finished store is compared by a batch of activations.
+        by_number = {} if self.complete else {3: "BTC", 4: "BCHW", 5: "BCTHW"}
         recorded = self._recorded or {}
         for layer, now in axes.items() if self._recorded is not None else ():
             then = recorded.get(layer) or by_number.get(len(now), now)

@@ -105,12 +105,9 @@ def batches(
     elif is_indexed(data):
         rest: Any = _Rest(data, range(samples - again, len(data)), ids)
         own = torch.Generator().manual_seed(torch.initial_seed())  # the global one would be advanced
+        places: Any = _places(len(rest), size, again)
         loader: Any = torch.utils.data.DataLoader(
-            rest,
-            batch_sampler=_places(len(rest), size, again),
-            num_workers=workers,
-            collate_fn=rest.collate,
-            generator=own,
+            rest, batch_sampler=places, num_workers=workers, collate_fn=rest.collate, generator=own
         )
         for batch in _each(loader, ids):
             if isinstance(batch, InputError):

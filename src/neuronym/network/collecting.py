@@ -85,8 +85,9 @@ def collect(
     """Run a model over data, and collect the pooled outputs of several modules in one pass.
 
     With ``out``, activations are written to a Zarr store batch by batch, so memory does not grow with the number of
-    samples. If interrupted, rerun the same call to resume; a finished store is opened. The store keeps the settings,
-    including hashes of the model's weights and of the sample ids, and a call with different settings is refused.
+    samples. If interrupted, rerun the same call to resume; a finished store is checked and opened. The store keeps the
+    settings, including hashes of the model, of the code of functions, and of the samples where that is cheap, and a
+    call with different settings is refused. The last batch that is stored is computed again and compared.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ def collect(
     about : mapping of str to object, optional
         Further settings to store and compare, such as a description of the ``preprocessing``.
     overwrite : bool, default False
-        Replace a store that exists.
+        Replace a store that exists, once the new one is finished; if interrupted, the same call resumes the new one.
     progress : bool, default False
         Show a progress bar on standard error.
 
@@ -168,7 +169,8 @@ def collect(
         If an option is out of range, ``axes`` are not letters for axes, the model or ``forward`` raises an error, or a
         DataLoader shuffles, so that samples cannot be identified.
     FileError
-        If the store cannot be written, or holds activations collected with other settings.
+        If the store cannot be written, holds activations collected with other settings or files of yours, is damaged,
+        or another run is writing to it.
 
     Warns
     -----
