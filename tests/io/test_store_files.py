@@ -86,10 +86,9 @@ def test_every_byte_of_the_metadata_counts(whole, tmp_path):
     for name in (name for name in contents(whole) if name.endswith(".json")):
         data = (store / name).read_bytes()
         for place in range(len(data)):
-            for bit in (1, 32, 128):
-                (store / name).write_bytes(data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :])
-                with pytest.raises(FileError):
-                    open_layers(store)
+            (store / name).write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
+            with pytest.raises(FileError):
+                open_layers(store)
         (store / name).write_bytes(data)
     read_all(store)
 
