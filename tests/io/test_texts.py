@@ -79,6 +79,7 @@ def test_tokens_are_labelled_with_concepts_of_tokens_and_of_texts(bert, texts, t
     assert len(label(tmp_path / "t.zarr", both, min_count=5)) == 16
 
 
+@pytest.mark.filterwarnings("ignore:.*are longer than:UserWarning")
 def test_a_store_and_its_tokens_are_replaced_together(bert, texts, tmp_path, monkeypatch):
     loaded = LoadedModel(bert[0], "bert", bert[1], reads_text=True)
     pd.DataFrame({"sample": IDS, "text": texts}).to_csv(tmp_path / "texts.csv", index=False)

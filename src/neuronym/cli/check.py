@@ -9,7 +9,7 @@ import typer
 
 from neuronym.cli.options import QUIET
 from neuronym.cli.printing import new_app
-from neuronym.io.zarr_store import check
+from neuronym.io.checking import check
 
 __all__ = ["app"]
 

@@ -9,21 +9,38 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from neuronym._util.files import read_json, reading
+from neuronym._util.messages import counted
+from neuronym._util.parallel import progress_bar
 from neuronym.errors import FileError
 
-__all__ = ["CLUSTERS", "FORMAT", "IDS", "KEY", "MATRIX", "ROOT", "StoreFiles", "checksum", "damaged", "read_root"]
+__all__ = [
+    "CLUSTERS",
+    "FORMAT",
+    "IDS",
+    "KEY",
+    "MATRIX",
+    "ROOT",
+    "Checked",
+    "StoreFiles",
+    "checksum",
+    "damaged",
+    "read_root",
+    "root_text",
+]
 
 KEY, IDS, CLUSTERS, MATRIX = "neuronym", "sample_ids", "clusters", "activations"
 ROOT = "zarr.json"
 FORMAT = 2  # stores of format 1 list no files
 
 _HEAD, _TAIL = b'"checksum": "', b'"\n  }\n }\n}\n'
+_READERS = 4  # threads
 _CHANGED = "its contents are not those that were written"
 
 
@@ -80,6 +97,32 @@ def read_root(store: Path) -> Any:
     if isinstance(attributes, dict) and KEY in attributes and not isinstance(state, dict):
         raise FileError(f"{str(path)!r} is broken: its attributes must say how the store was made")
     return state
+
+
+class Checked(NamedTuple):
+    """What ``check`` found.
+
+    Parameters
+    ----------
+    n_files : int
+        The number of files that were checked.
+    n_bytes : int
+        Their size.
+    faults : list of str
+        What is wrong, a line for each file; empty if the store is as it was written.
+    summed : bool
+        Whether the store has checksums; otherwise it can only be seen that files exist and have their sizes.
+    """
+
+    n_files: int
+    n_bytes: int
+    faults: list[str]
+    summed: bool
+
+    def __str__(self) -> str:
+        how = "" if self.summed else ", which have no checksums, by their sizes"
+        state = counted(len(self.faults), "fault") if self.faults else "all as they were written"
+        return f"{counted(self.n_files, 'file')} ({self.n_bytes / 2**20:,.1f} MiB) checked{how}: {state}"
 
 
 class StoreFiles:
@@ -179,6 +222,28 @@ class StoreFiles:
                 why = "it is missing" if own not in sizes else self._fault(name, sizes[own])
                 if why is not None:
                     yield name, why
+
+    def read_all(self, progress: bool = False) -> Checked:
+        """Read and check every file, with a progress bar on standard error if ``progress``."""
+        missing = dict(self.faults(self.files))
+        faults = {name: str(damaged(self.store / name, why)) for name, why in missing.items()}
+        names = [name for name in self.files if name not in missing]
+
+        def fault(name: str) -> tuple[int, str | None]:
+            try:
+                return len(self.read(name)), None
+            except FileError as error:
+                return 0, str(error)
+
+        n_bytes = (self.store / ROOT).stat().st_size
+        with ThreadPoolExecutor(_READERS) as pool:
+            found = pool.map(fault, names)
+            bar = progress_bar(found, lambda _: 1, "files", len(names)) if progress else found
+            for name, (size, why) in zip(names, bar, strict=True):
+                n_bytes += size
+                if why is not None:
+                    faults[name] = why
+        return Checked(len(self.files) + 1, n_bytes, [faults[name] for name in sorted(faults)], bool(self.mark))
 
     def _fault(self, name: str, size: int) -> str | None:
         """What is wrong with the size of a file, if anything."""

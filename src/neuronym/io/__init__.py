@@ -1,5 +1,7 @@
 """Files: activations and concepts, the Zarr store, tables, data sets, images, texts."""
 
+from neuronym.data.store_files import Checked
+from neuronym.io.checking import check
 from neuronym.io.conll import open_tags
 from neuronym.io.files import open_activations, open_concepts, save_activations, save_concepts
 from neuronym.io.images import Images, Preprocess, convert_image, open_image
@@ -10,7 +12,7 @@ from neuronym.io.sources.folders import from_imagefolder, image_files
 from neuronym.io.sources.tabular import from_attributes, from_scores, from_table, open_attributes
 from neuronym.io.sources.textual import from_regex, from_tags, from_tokens
 from neuronym.io.texts import Texts, open_class_names, open_parents, open_texts, open_tokens, save_tokens
-from neuronym.io.zarr_store import Checked, LayerWriter, check, open_layers
+from neuronym.io.zarr_store import LayerWriter, open_layers
 
 __all__ = [
     "Checked",

@@ -26,7 +26,6 @@ __all__ = [
     "POOLING_MASK",
     "TOKEN_COLUMNS",
     "Texts",
-    "check_tokens",
     "open_class_names",
     "open_parents",
     "open_texts",
@@ -378,6 +377,23 @@ def complete_tokens(table: pd.DataFrame, owner: str, error: type[InputError]) ->
     return whole.assign(**places)
 
 
+def check_tokens(tokens: pd.DataFrame, path: PathLike) -> None:
+    """Raise if a file exists with other tokens than these, as ``save_tokens`` would."""
+    if _found(tokens, path) == "other":
+        check_target(path, overwrite=False)
+
+
+def _found(tokens: pd.DataFrame, path: PathLike) -> Literal["same", "older", "other"] | None:
+    """Compare tokens with those in a file, which is older if it lacks their places in the texts; None without one."""
+    if not Path(path).exists():
+        return None
+    saved, names = _read_tokens(path)
+    older = tuple(names) == _NAMED
+    compared = list(_NAMED if older else TOKEN_COLUMNS)
+    same = saved[compared].astype(str).equals(complete_tokens(tokens, "tokens", OptionError)[compared].astype(str))
+    return "other" if not same else "older" if older else "same"
+
+
 def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False) -> None:
     """Save a table of tokens.
 
@@ -400,46 +416,11 @@ def save_tokens(tokens: pd.DataFrame, path: PathLike, *, overwrite: bool = False
         If places in the table are not whole numbers.
     """
     kind = kind_of(path, (".csv", ".parquet"), "tokens")
-    same = check_tokens(tokens, path, overwrite)
-    if same == "wholly":
+    found = None if overwrite else _found(tokens, path)
+    if found == "same":
         return
-    with writing(path, overwrite or same == "in part") as temporary:
+    with writing(path, overwrite or found == "older") as temporary:
         if kind == ".csv":
             tokens.to_csv(temporary, index=False)
         else:
             tokens.to_parquet(temporary, index=False)
-
-
-def check_tokens(tokens: pd.DataFrame, path: PathLike, overwrite: bool) -> Literal["wholly", "in part"] | None:
-    """Check that a table of tokens can be saved.
-
-    Parameters
-    ----------
-    tokens : DataFrame
-        The table.
-    path : str or Path
-        The file.
-    overwrite : bool
-        Whether to replace a file that exists.
-
-    Returns
-    -------
-    {"wholly", "in part"} or None
-        Whether the file holds the same tokens, with the columns for their places or without them.
-
-    Raises
-    ------
-    FileError
-        If the file exists with other tokens, or cannot be written.
-    OptionError
-        If places in the table are not whole numbers.
-    """
-    if overwrite or not Path(path).exists():
-        check_target(path, overwrite)
-        return None
-    saved, names = _read_tokens(path)
-    older = tuple(names) == _NAMED
-    compared = list(_NAMED if older else TOKEN_COLUMNS)
-    same = saved[compared].astype(str).equals(complete_tokens(tokens, "tokens", OptionError)[compared].astype(str))
-    check_target(path, same)
-    return None if not same else "in part" if older else "wholly"

@@ -24,10 +24,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,21 +35,19 @@ from neuronym._util.files import keep_mode, kind_of, reading, sync
 from neuronym._util.folders import exchange
 from neuronym._util.locks import beside, leftovers, locked
 from neuronym._util.messages import counted, no_such, some
-from neuronym._util.parallel import progress_bar
 from neuronym.data.activations import Activations
 from neuronym.data.ids import parent
-from neuronym.data.store_files import CLUSTERS, IDS, KEY, MATRIX, ROOT, StoreFiles, damaged, read_root
+from neuronym.data.store_files import CLUSTERS, IDS, KEY, MATRIX, ROOT, StoreFiles, read_root
 from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, FileError, OptionError
 from neuronym.io.store_progress import CHUNK, Progress, delete_store, foreign_files, tidy
 from neuronym.types import PathLike
 
-__all__ = ["Checked", "LayerWriter", "as_finite", "check", "check_widths", "open_layers", "split_path"]
+__all__ = ["LayerWriter", "as_finite", "check_widths", "how_much", "open_layers", "split_path", "state_of"]
 
 SUFFIX = ".zarr"
 
 _PATIENCE, _SHARE = 20.0, 20  # the time between writes: at least these seconds, and this multiple of a write
-_READERS = 4  # threads
 _REPLACE = "choose another name, or replace it with overwrite=True (--overwrite)"
 
 
@@ -96,7 +93,7 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
         raise FileError(f"cannot read activations: there is no folder {str(store)!r}")
     made = read_root(store)
     if made is not None:
-        return _open_own(store, layer, _checked(made, store))
+        return _open_own(store, layer, state_of(made, store))
     with reading(store, "activations"):
         try:
             node: Any = zarr.open(str(store), mode="r")
@@ -117,7 +114,7 @@ def _open_own(store: Path, layer: str | None, state: Mapping[str, Any]) -> dict[
     from neuronym.data.checked_store import CheckedStore
 
     if not state["complete"]:
-        raise FileError(f"{str(store)!r} is incomplete: {_written(state)}; rerun the command that made it to resume")
+        raise FileError(f"{str(store)!r} is incomplete: {how_much(state)}; rerun the command that made it to resume")
     known = state["settings"]["layers"]
     if layer is not None and layer not in known:
         raise no_such("layer", layer, known)
@@ -179,7 +176,7 @@ def _axes(node: Any, layer: str, store: Path) -> str | None:
     return axes if isinstance(axes, str) else None
 
 
-def _checked(state: Any, store: Path) -> dict[str, Any]:
+def state_of(state: Any, store: Path) -> dict[str, Any]:
     """What a store says about itself, checked for completeness."""
     settings = state.get("settings") if isinstance(state, dict) else None
     layers = settings.get("layers") if isinstance(settings, dict) else None
@@ -205,7 +202,7 @@ def _broken(store: Path) -> FileError:
     return FileError(f"{str(store)!r} is broken: its attributes must say how it was made and how much is written")
 
 
-def _written(state: Mapping[str, Any]) -> str:
+def how_much(state: Mapping[str, Any]) -> str:
     """How many samples are written, for messages."""
     total = state["settings"]["samples"]
     share = "" if not total else f" of {total} ({state['samples'] / total:.0%})"
@@ -498,7 +495,7 @@ class LayerWriter:
         if not self.rows:
             raise ActivationsError("there are no samples to store: data must yield at least one")
         if self._finished is not None:
-            faults = check(self.path).faults
+            faults = StoreFiles.of_state(self.path, self._finished).read_all().faults
             if faults:
                 raise FileError(faults[0] + ("" if len(faults) == 1 else f" (and {len(faults) - 1} more files)"))
             with _unbroken(self._given):
@@ -631,7 +628,7 @@ def _known(path: Path, overwrite: bool) -> dict[str, Any] | None:
     try:
         state = read_root(path)
         if state is not None:
-            return _checked(state, path)
+            return state_of(state, path)
     except FileError:
         if not overwrite or b'"neuronym"' not in root.read_bytes():
             raise
@@ -689,95 +686,6 @@ def _of_format_1(store: Path, known: Mapping[str, Any]) -> tuple[dict[str, Any],
         widths = {layer: int(node[layer][MATRIX].shape[1]) for layer in layers if known["rows"]}
     axes = {layer: found for layer in layers if (found := _axes(node, layer, store)) is not None}
     return {**known, "axes": axes, "widths": widths}, (_texts(node, IDS, store) or [])[: known["rows"]]
-
-
-class Checked(NamedTuple):
-    """What ``check`` found.
-
-    Parameters
-    ----------
-    n_files : int
-        The number of files that were checked.
-    n_bytes : int
-        Their size.
-    faults : list of str
-        What is wrong, a line for each file; empty if the store is as it was written.
-    summed : bool
-        Whether the store has checksums; otherwise it can only be seen that files exist and have their sizes.
-    """
-
-    n_files: int
-    n_bytes: int
-    faults: list[str]
-    summed: bool
-
-    def __str__(self) -> str:
-        how = "" if self.summed else ", which have no checksums, by their sizes"
-        state = counted(len(self.faults), "fault") if self.faults else "all as they were written"
-        return f"{counted(self.n_files, 'file')} ({self.n_bytes / 2**20:,.1f} MiB) checked{how}: {state}"
-
-
-def check(store: PathLike, *, progress: bool = False) -> Checked:
-    """Check a Zarr store of activations: whether every file is there, and as it was written.
-
-    Opening a store checks that its files exist and have their sizes, and reading checks what is read; this reads all.
-
-    Parameters
-    ----------
-    store : str or Path
-        The store, ``.zarr``.
-    progress : bool, default False
-        Show a progress bar on standard error.
-
-    Returns
-    -------
-    Checked
-        What was checked, and what is wrong.
-
-    Raises
-    ------
-    FileError
-        If there is no such store, or neuronym did not write it.
-    """
-    kind_of(store, (SUFFIX,), "a store of activations")
-    path = Path(store)
-    if not path.is_dir():
-        raise FileError(f"there is no folder {str(store)!r}")
-    if not (path / ROOT).exists():
-        return Checked(0, 0, [str(damaged(path / ROOT, "it is missing"))], False)
-    try:
-        made = read_root(path)
-        state = None if made is None else _checked(made, path)
-    except FileError as error:
-        return Checked(1, (path / ROOT).stat().st_size, [str(error)], False)
-    if state is None:
-        raise FileError(f"{str(store)!r} was not written by neuronym, so there is nothing to check it by")
-    if not state["complete"]:
-        return Checked(1, (path / ROOT).stat().st_size, [f"{str(store)!r} is incomplete: {_written(state)}"], False)
-    return _check_files(StoreFiles.of_state(path, state), progress)
-
-
-def _check_files(files: StoreFiles, progress: bool) -> Checked:
-    """Read all files of a store."""
-    missing = dict(files.faults(files.files))
-    faults = {name: str(damaged(files.store / name, why)) for name, why in missing.items()}
-    names = [name for name in files.files if name not in missing]
-
-    def fault(name: str) -> tuple[int, str | None]:
-        try:
-            return len(files.read(name)), None
-        except FileError as error:
-            return 0, str(error)
-
-    n_bytes = (files.store / ROOT).stat().st_size
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = pool.map(fault, names)
-        bar = progress_bar(found, lambda _: 1, "files", len(names)) if progress else found
-        for name, (size, why) in zip(names, bar, strict=True):
-            n_bytes += size
-            if why is not None:
-                faults[name] = why
-    return Checked(len(files.files) + 1, n_bytes, [faults[name] for name in sorted(faults)], bool(files.mark))
 
 
 @contextmanager

@@ -232,7 +232,8 @@ def collect(
 
 def _saving(tokens: pd.DataFrame, path: PathLike, overwrite: bool) -> Callable[[], None]:
     """Check that tokens can be saved, before the pass, and return what saves them after it."""
-    check_tokens(tokens, path, overwrite)
+    if not overwrite:
+        check_tokens(tokens, path)
     return lambda: save_tokens(tokens, path, overwrite=overwrite)
 
 
