@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym.errors import NeuronymError as NeuronymError
     from neuronym.errors import OptionError as OptionError
     from neuronym.errors import UnknownNameError as UnknownNameError
+    from neuronym.io import check as check
     from neuronym.io import open_activations as open_activations
     from neuronym.io import open_concepts as open_concepts
     from neuronym.io import save_activations as save_activations
@@ -67,7 +68,7 @@ _NAMES = {
         "ActivationsError AlignmentError ConceptsError FileError FormulaError InputError NeuronymError OptionError "
         "UnknownNameError"
     ),
-    "neuronym.io": "open_activations open_concepts save_activations save_concepts",
+    "neuronym.io": "check open_activations open_concepts save_activations save_concepts",
     "neuronym.labeling": "label",
     "neuronym.labels": "Explanation Label Labels show",
     "neuronym.network": "collect layers",
