@@ -16,7 +16,7 @@ def concepts():
 
 
 def labelled(concepts, shift, seed, **options):
-    """Labels of two layers: the first of noise, the second of neurons that are higher by ``shift`` in a concept each."""
+    """Labels of two layers: neurons of noise, and neurons that are higher by ``shift`` in a concept each."""
     rng = np.random.default_rng(seed)
     noise, signal = rng.normal(size=(N, 8)), rng.normal(size=(N, 8)) + shift * concepts
     signal[:, 7] = 1  # constant

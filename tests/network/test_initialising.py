@@ -1,10 +1,11 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from neuronym import OptionError
+from neuronym import FileError, OptionError, collect
 from neuronym.network.initialising import reinitialised
 
 transformers = pytest.importorskip("transformers")
@@ -126,3 +127,31 @@ def test_an_initialiser_that_fails_is_named():
 
     with pytest.raises(OptionError, match=r"the weights of '0' cannot be drawn anew \(ValueError: no seed\)"):
         fresh(nn.Sequential(Broken()))
+
+
+def test_an_untrained_network_is_collected_and_recorded(tmp_path):
+    model = trained(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()))
+    data = torch.randn(40, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    state = copy.deepcopy(model.state_dict())
+    options = {"layers": ["2"], "out": tmp_path / "a.zarr", "reinitialise": 3}
+    own = collect(model, data, layers=["2"])["2"].matrix
+    one = np.asarray(collect(model, data, **options)["2"].matrix)
+    assert not np.allclose(one, own)
+    assert 0.1 < one.std() < 10  # normalised by statistics of its own
+    assert np.array_equal(np.asarray(collect(model, data, **options)["2"].matrix), one)  # opened again
+    assert np.array_equal(collect(model, data, layers=["2"], reinitialise=3)["2"].matrix, one)
+    assert not np.array_equal(collect(model, data, layers=["2"], reinitialise=4)["2"].matrix, one)
+    with pytest.raises(FileError, match=r"made with other settings .*reinitialised: '3' then, '4' now"):
+        collect(model, data, **{**options, "reinitialise": 4})
+    with pytest.raises(FileError, match="made with other settings"):
+        collect(model, data, layers=["2"], out=tmp_path / "a.zarr")
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+
+
+def test_what_cannot_be_reinitialised_is_refused():
+    model = nn.Sequential(nn.Linear(3, 2))
+    for seed in (-1, 1.5, True, "0"):
+        with pytest.raises(OptionError, match="reinitialise must be a seed"):
+            collect(model, torch.zeros(4, 3), layers=["0"], reinitialise=seed)
+    with pytest.raises(OptionError, match="data can be read once only"):
+        collect(model, (torch.zeros(2, 3) for _ in range(2)), layers=["0"], reinitialise=0)

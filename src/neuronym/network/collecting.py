@@ -36,6 +36,7 @@ from neuronym.network.identity import (
     qualified_name,
     versions,
 )
+from neuronym.network.initialising import reinitialised
 from neuronym.network.models import LoadedModel, load_model, longest_text
 from neuronym.network.outputs import numbers
 from neuronym.network.pooling import POOLS, pool_output
@@ -67,6 +68,7 @@ def collect(
     tokens_out: PathLike | None = None,
     max_length: int | None = None,
     skip_special_tokens: bool = False,
+    reinitialise: int | None = None,
     out: PathLike | None = None,
     pool: Pool | Callable[[torch.Tensor], torch.Tensor] = "mean",
     axes: str | Mapping[str, str] | None = None,
@@ -117,6 +119,10 @@ def collect(
         counts the texts that are cut.
     skip_special_tokens : bool, default False
         Leave the tokens that the tokenizer adds to ``texts`` out of pooling and, with ``tokens``, of the samples.
+    reinitialise : int, optional
+        Collect from a copy of the model whose weights are drawn anew with this seed, by the modules' own initialisers
+        (permuted where there are none), with statistics of batch normalisation estimated from the first samples: a
+        baseline that was never trained, for ``compare_layers``.
     out : str or Path, optional
         A Zarr store, ``.zarr``; without it, activations are kept in memory.
     pool : {"mean", "max", "first", "last"} or function, default "mean"
@@ -226,11 +232,35 @@ def collect(
             if data is not None
             else "a module needs data; images, texts and table need a model given by name"
         )
+    if reinitialise is not None:
+        model = _untrained(model, data, reinitialise, batch_size or _BATCH_ON_CPU, forward)
+        about = {**(about or {}), "reinitialised": str(reinitialise)}
     together = None if tokens_out is None else _saving(data.tokens(sample_ids), tokens_out, overwrite)
     return _collect(
         model, data, layers, out, pool, axes, tokens, device, precision, batch_size, workers, forward, sample_ids,
         clusters, names, about or {}, overwrite, progress, together,
     )  # fmt: skip
+
+
+def _untrained(
+    model: torch.nn.Module,
+    data: Any,
+    seed: int,
+    size: int,
+    forward: Callable[[torch.nn.Module, Any], object] | None,
+) -> torch.nn.Module:
+    """Copy a model and draw its weights anew."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise OptionError(f"reinitialise must be a seed, a whole number of at least 0, not {seed!r}")
+    if isinstance(data, Iterator):
+        raise OptionError("reinitialise reads the first samples twice, and data can be read once only: give a Dataset")
+    home = home_device(model)
+    listed = ((one.inputs, one.n_samples or 0) for one in batches(data, size) if one.kept != [])
+
+    def run(fresh: torch.nn.Module, inputs: Any) -> None:
+        feed(fresh, moved(inputs, home), forward)
+
+    return reinitialised(model, seed, listed, run)
 
 
 def _saving(tokens: pd.DataFrame, path: PathLike, overwrite: bool) -> Callable[[], None]:
