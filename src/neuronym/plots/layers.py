@@ -137,9 +137,16 @@ def plot_baselines(table: pd.DataFrame, path: PathLike, *, overwrite: bool = Fal
             own, mean, low, high = row[name]
             axes.plot([low, high], [at, at], color=OUTSIDE, lw=2, solid_capstyle="butt")
             axes.plot(
-                mean, at, "o", color="white", mec=OUTSIDE, ms=6, label=None if at else "untrained, mean and range"
+                mean,
+                at,
+                "o",
+                color="white",
+                mec=OUTSIDE,
+                ms=6,
+                clip_on=False,
+                label=None if at else "baselines, mean and range",
             )
-            axes.plot(own, at, "o", color=INSIDE, ms=6, label=None if at else "network")
+            axes.plot(own, at, "o", color=INSIDE, ms=6, clip_on=False, label=None if at else "network")
         names = [shortened(str(row["layer"] or "all"), 1.2) for row in rows]
         axes.set_yticks(range(len(rows)), [] if place else names, fontsize=SIZE, **PLAIN)
         axes.set(xlabel=_PANELS[name], ylim=(len(rows) - 0.5, -0.5))
