@@ -586,7 +586,7 @@
 
   views.layers = () => {
     const place = h("div", { class: "charts" }),
-      beside = h("section", {}),
+      beside = h("section", { class: "beside" }),
       c = N.data.columns,
       rows = [];
     N.data.layers.forEach((layer, l) => {
