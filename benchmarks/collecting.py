@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 from run import HERE, Table, as_text, seconds
 
-from neuronym import Concepts, label, open_activations
+from neuronym import Activations, Concepts, check, label, open_activations
+from neuronym.data.zarr_matrix import ZarrMatrix
+from neuronym.io import store_progress
 from neuronym.io.zarr_store import LayerWriter
 
 N_SAMPLES, N_NEURONS, BATCH = 200_000, 2048, 256
@@ -61,6 +63,50 @@ def label_all(path: Path) -> None:
     right = sum(one.formula is not None and str(j % 300) in one.formula.concepts for j, one in enumerate(labels))
     if right < 0.99 * len(labels):
         raise SystemExit(f"only {right} of {len(labels)} neurons have their own class in their formula")
+
+
+def table_of_checks(n_samples: int = N_SAMPLES, n_neurons: int = N_NEURONS, repeats: int = 7) -> Table:
+    """What it costs that a store is checked, and that it is on the disk."""
+
+    def in_blocks(opened: Activations) -> None:
+        for block in opened.blocks(opened.indices()):
+            opened.block(block)
+
+    def bare(path: Path) -> Activations:
+        return Activations(ZarrMatrix(path / "layer/activations"))
+
+    def unsynced(path: Path) -> None:
+        sync, store_progress._sync_all = store_progress._sync_all, lambda _: None
+        try:
+            write(path, n_samples // 10, n_neurons)
+        finally:
+            store_progress._sync_all = sync
+
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "acts.zarr"
+        write(path, n_samples, n_neurons)
+        turn = iter(range(4 * repeats))
+        steps = {
+            "open": (lambda: open_activations(path / "layer"), lambda: bare(path)),
+            "read all in blocks": (lambda: in_blocks(open_activations(path / "layer")), lambda: in_blocks(bare(path))),
+            "neuronym check": (lambda: check(path), lambda: in_blocks(bare(path))),
+            "write a tenth": (
+                lambda: write(Path(folder) / f"{next(turn)}.zarr", n_samples // 10, n_neurons),
+                lambda: unsynced(Path(folder) / f"{next(turn)}.zarr"),
+            ),
+        }
+        for name, (checked, plain) in steps.items():
+            pairs = [(seconds(checked), seconds(plain)) for _ in range(repeats)]
+            ratios = [own / other for own, other in pairs]
+            times = [f"{1000 * statistics.median(times):,.1f}" for times in zip(*pairs, strict=True)]
+            rows.append([name, *times, f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"])
+    note = (
+        f"The same store, in one process, {repeats} rounds of each pair in turn: milliseconds with checks and without "
+        "them (a plain Zarr array; for the whole check, reading all in blocks), and the median and range of the ratio "
+        "in a round. Of writing, with and without waiting until chunks are on the disk."
+    )
+    return "Checks", note, ["", "with", "without", "ratio"], rows
 
 
 STEPS = {"write": write, "read": read, "label": label_all}
@@ -147,7 +193,7 @@ def main() -> None:
         taken = seconds(lambda: STEPS[name](Path(path), *map(int, sizes)))
         print(json.dumps([taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
         return
-    tables = [table_of_store(), *([table_of_overhead(asked.data)] if asked.data else [])]
+    tables = [table_of_store(), table_of_checks(), *([table_of_overhead(asked.data)] if asked.data else [])]
     text = as_text(tables, "collecting.py", ("numpy", "torch", "zarr"))
     print(text)
     (HERE / "COLLECTING.md").write_text(text, encoding="utf-8")

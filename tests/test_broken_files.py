@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 
+import old_stores
 from file_kinds import USES, circuit, classes, coco, labels, second_version, store, use_findings, use_labels, write
 from neuronym import Concepts, FileError, FormulaError, Hierarchy, InputError, Labels, open_activations, open_concepts
 from neuronym._util import files
@@ -292,14 +293,13 @@ def test_odd_lines_of_wordnet_are_refused(tmp_path, line):
         Hierarchy.from_wordnet(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["a.zarr", "v2.zarr"])
-def test_a_chunk_that_is_cut_off_is_refused_when_it_is_read(tmp_path, name):
-    path = write(name, tmp_path)
-    chunk = next(path.rglob("one/activations/c/0/0" if name == "a.zarr" else "0.0"))
+def test_a_chunk_that_is_cut_off_is_refused_when_it_is_read(tmp_path):
+    path = write("v2.zarr", tmp_path)  # of another program; of ours, sizes are checked when it is opened
+    chunk = next(path.rglob("0.0"))
     chunk.write_bytes(chunk.read_bytes()[:-3])
     opened = open_activations(path)
     for read_part in (lambda: opened.block(np.arange(2)), lambda: opened.take([0]), lambda: np.asarray(opened.matrix)):
-        with pytest.raises(FileError, match=f"cannot read activations from .*{name}"):
+        with pytest.raises(FileError, match=r"cannot read activations from .*v2\.zarr"):
             read_part()
 
 
@@ -312,7 +312,7 @@ def test_chunks_of_no_size_are_refused(tmp_path):
 
 
 def test_ids_of_a_store_that_are_no_texts_are_refused(tmp_path):
-    store(tmp_path / "a.zarr")
+    old_stores.write(tmp_path / "a.zarr", {"one": np.zeros((3, 2))}, {})  # a store that lists its files sees it earlier
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="r+")
     group.create_array("sample_ids", data=np.arange(3), overwrite=True)
     with pytest.raises(FileError, match="its sample_ids are not texts"):

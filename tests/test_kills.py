@@ -79,12 +79,8 @@ OUTPUTS = {
         losers=("another run is writing to", "was made with other settings"),
     ),
 }  # fmt: skip
-NOT_YET = pytest.mark.xfail(strict=True, reason="collect --overwrite empties the old store before the new one is made")
 BOTH = [(name, overwrite) for name in OUTPUTS for overwrite in (False, True)]
-CASES = [
-    pytest.param(*one, marks=NOT_YET if one == ("collect", True) else (), id=f"{one[0]}{', overwrite' * one[1]}")
-    for one in BOTH
-]
+CASES = [pytest.param(*one, id=f"{one[0]}{', overwrite' * one[1]}") for one in BOTH]
 cases = pytest.mark.parametrize(("name", "overwrite"), CASES)
 fast = pytest.mark.parametrize(("name", "overwrite"), [one for one in CASES if "of tables" not in one.id])
 pairs = pytest.mark.parametrize(("name", "overwrite"), [one for one in BOTH if "of tables" not in one[0]])

@@ -67,6 +67,7 @@ def test_what_is_public_is_deliberate():
             "compose",
             "sources",
             "spurious",
+            "check",
             "collect",
             "layers",
             "show",

@@ -31,6 +31,7 @@ from neuronym import (
 )
 from neuronym.analysis.circuits.graph import open_circuit
 from neuronym.analysis.spurious.findings import open_findings
+from neuronym.data.store_files import root_text
 from neuronym.errors import InputError
 from neuronym.inputs.samples import Samples
 from neuronym.io import LayerWriter, open_image, open_layers, open_texts, open_tokens
@@ -165,9 +166,9 @@ def test_a_layer_of_a_store_lies_in_the_store(tmp_path):
             writer.finish()
     said = tmp_path / "in.zarr/zarr.json"
     for layer in ("../out.zarr/layer", "..", str(tmp_path / "out.zarr/layer"), "nul\0"):
-        described = json.loads(said.read_text())
-        described["attributes"]["neuronym"]["settings"]["layers"] = [layer]
-        said.write_text(json.dumps(described))
+        described = json.loads(said.read_text())["attributes"]["neuronym"]
+        described["settings"]["layers"] = [layer]
+        said.write_bytes(root_text(described))  # with a checksum that holds
         with pytest.raises(FileError, match="is broken: its attributes must say"):
             open_layers(tmp_path / "in.zarr")
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym.analysis import circuits as circuits
     from neuronym.analysis import compose as compose
     from neuronym.analysis import spurious as spurious
+    from neuronym.analysis.compare import compare_layers as compare_layers
     from neuronym.analysis.sweep import sweep as sweep
     from neuronym.data import Activations as Activations
     from neuronym.data import Concepts as Concepts
@@ -38,6 +39,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym.errors import NeuronymError as NeuronymError
     from neuronym.errors import OptionError as OptionError
     from neuronym.errors import UnknownNameError as UnknownNameError
+    from neuronym.io import check as check
     from neuronym.io import open_activations as open_activations
     from neuronym.io import open_concepts as open_concepts
     from neuronym.io import save_activations as save_activations
@@ -59,13 +61,14 @@ _PACKAGES = {
     "neuronym.io": "sources",
 }
 _NAMES = {
+    "neuronym.analysis.compare": "compare_layers",
     "neuronym.analysis.sweep": "sweep",
     "neuronym.data": "Activations Concepts Formula Hierarchy",
     "neuronym.errors": (
         "ActivationsError AlignmentError ConceptsError FileError FormulaError InputError NeuronymError OptionError "
         "UnknownNameError"
     ),
-    "neuronym.io": "open_activations open_concepts save_activations save_concepts",
+    "neuronym.io": "check open_activations open_concepts save_activations save_concepts",
     "neuronym.labeling": "label",
     "neuronym.labels": "Explanation Label Labels show",
     "neuronym.network": "collect layers",

@@ -194,7 +194,7 @@ def test_even_in_the_last_moment(tmp_path, monkeypatch, linux):
 @pytest.mark.parametrize("linux", [True, False])
 def test_a_file_that_is_put_into_the_old_folder_in_the_last_moment_is_not_lost(tmp_path, monkeypatch, linux):
     made(tmp_path / "out")
-    exchange = folders._exchange
+    exchange = folders.exchange
 
     def late(build, target):
         if (target / "data" / "old.js").exists():
@@ -203,7 +203,7 @@ def test_a_file_that_is_put_into_the_old_folder_in_the_last_moment_is_not_lost(t
 
     if not linux:
         monkeypatch.setattr(folders, "_renameat2", lambda *_: False)
-    monkeypatch.setattr(folders, "_exchange", late)
+    monkeypatch.setattr(folders, "exchange", late)
     with pytest.raises(FileError, match=r"holds 'notes\.txt', which"):
         made(tmp_path / "out", "new", overwrite=True)
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"

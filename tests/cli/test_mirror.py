@@ -19,6 +19,7 @@ from neuronym.report import report
 FUNCTIONS = {
     "demo": demo,
     "collect": neuronym.collect,
+    "check": neuronym.check,
     "layers": neuronym.layers,
     "concepts imagefolder": sources.from_imagefolder,
     "concepts annotations": sources.from_annotations,
@@ -77,7 +78,7 @@ COMMANDS = commands()
 
 
 def test_commands_are_in_the_order_of_the_work():
-    order = "demo collect layers concepts label show report sweep spurious circuit compose"
+    order = "demo collect check layers concepts label show report sweep spurious circuit compose"
     assert list(typer.main.get_command(root.app).commands) == order.split()
     assert list(COMMANDS) == list(FUNCTIONS)
 

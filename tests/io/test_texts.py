@@ -12,6 +12,7 @@ from neuronym.inputs.samples import Samples
 from neuronym.io import from_regex
 from neuronym.io.texts import Texts, open_parents, open_texts, open_tokens, save_tokens
 from neuronym.network.collecting import collect
+from neuronym.network.models import LoadedModel
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sat", "on", "a", "mat"]
 WORDS += ["1", "2", "3", "runs", "bad"]
@@ -76,6 +77,33 @@ def test_tokens_are_labelled_with_concepts_of_tokens_and_of_texts(bert, texts, t
     assert one.formula.concepts == ("animal", "bad")
     assert one.auc == 1
     assert len(label(tmp_path / "t.zarr", both, min_count=5)) == 16
+
+
+@pytest.mark.filterwarnings("ignore:.*are longer than:UserWarning")
+def test_a_store_and_its_tokens_are_replaced_together(bert, texts, tmp_path, monkeypatch):
+    loaded = LoadedModel(bert[0], "bert", bert[1], reads_text=True)
+    pd.DataFrame({"sample": IDS, "text": texts}).to_csv(tmp_path / "texts.csv", index=False)
+    out, tokens = tmp_path / "acts.zarr", tmp_path / "tokens.csv"
+    options = {"layers": ["embeddings"], "out": out, "texts": tmp_path / "texts.csv", "tokens_out": tokens}
+    tokens.write_text("sample,parent,text\na#0,a,x\n")
+    with pytest.raises(FileError, match=r"tokens.csv' exists: choose another name"):
+        collect(loaded, **options, tokens=True)
+    assert not out.exists()  # refused before the pass
+    tokens.unlink()
+    collect(loaded, **options, tokens=True)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neuronym.io.store_progress.Progress.finish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        collect(loaded, **options, tokens=True, max_length=4, overwrite=True)
+    assert before.items() <= {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}.items()
+    monkeypatch.undo()
+    found = collect(loaded, **options, tokens=True, max_length=4, overwrite=True)["embeddings"]
+    assert found.sample_ids == tuple(pd.read_csv(tokens)["sample"])
+    assert {path.name for path in tmp_path.iterdir()} == {"acts.zarr", "texts.csv", "tokens.csv"}
 
 
 def test_from_texts_to_labels_on_the_command_line(bert, texts, tmp_path, monkeypatch, command):

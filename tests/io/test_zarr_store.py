@@ -265,23 +265,6 @@ def test_killed_twice_and_started_again_it_is_the_same_byte_for_byte(tmp_path):
     assert min(third) > min(second)
 
 
-def test_replacing_a_store_first_marks_it_as_unfinished(tmp_path, monkeypatch):
-    write(tmp_path / "acts.zarr")
-
-    def killed(path):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("shutil.rmtree", killed)
-    with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "acts.zarr", overwrite=True)
-    monkeypatch.undo()
-    with pytest.raises(FileError, match="is incomplete: 0 of 9000"):
-        open_layers(tmp_path / "acts.zarr")
-    write(tmp_path / "acts.zarr")
-    write(tmp_path / "whole.zarr")
-    assert contents(tmp_path / "acts.zarr") == contents(tmp_path / "whole.zarr")
-
-
 def test_a_link_of_another_name_is_written_through(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "acts.zarr").symlink_to(tmp_path / "real")

@@ -1,6 +1,5 @@
 """What the axes of layers' outputs mean: in a batch, activations are those of one sample at a time."""
 
-import re
 import warnings
 
 import numpy as np
@@ -8,11 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+import old_stores
 import wide_models
 from neuronym import ActivationsError, FileError, OptionError, UnknownNameError, open_activations
+from neuronym.io.zarr_store import LayerWriter
 from neuronym.network.axes import Axes
 from neuronym.network.collecting import collect
 from neuronym.network.listing import layers
+from old_stores import as_before
 from wide_models import MODELS, Heads, PermutedBlock, Signal, Twisted, padded, whole
 
 
@@ -185,7 +187,7 @@ def test_axes_are_kept_with_activations_and_other_ones_not_mixed_in(tmp_path, mo
     assert collect(model, data, axes="BCT", **options)["act"].n_neurons == 2
     with pytest.raises(FileError, match=r"axes of 'act': 'BCT' then, 'BTC' now"):
         collect(model, data, axes="BTC", **options)
-    without(out)  # as a store of before
+    as_before(out)
     assert collect(model, data, **options)["act"].n_neurons == 2
     assert open_activations(out / "act").axes is None
 
@@ -209,16 +211,20 @@ def test_a_run_goes_on_with_the_axes_that_it_began_with(tmp_path, monkeypatch):
     stop = False
     with pytest.raises(FileError, match="axes of 'conv': 'BTC' then, 'BCT' now"):
         collect(model, batches, **options)
-    without(tmp_path / "a.zarr")  # sequences were taken for BTC before their axes were recorded
-    with pytest.raises(FileError, match="axes of 'conv': 'BTC' then, 'BCT' now"):
-        collect(model, batches, **options)
     assert collect(model, batches, axes="BTC", **options)["conv"].n_samples == 6
 
 
-def without(store):
-    """Remove the axes from the attributes of a store."""
-    for path in store.glob("*/zarr.json"):
-        path.write_text(re.sub(r'"axes": "[A-Z]+",?', "", path.read_text()))
+def test_a_run_of_before_took_sequences_for_btc(tmp_path):
+    data, model = torch.randn(6, 1, 9), Signal()
+    options = {"layers": ["conv"], "out": tmp_path / "a.zarr", "batch_size": 2}
+    collect(model, data, axes="BTC", **options)
+    as_before(tmp_path / "a.zarr")
+    with pytest.raises(FileError, match="holds other activations of layer 'conv'"):
+        collect(model, data, **options)
+    assert collect(model, data, axes="BTC", **options)["conv"].n_samples == 6
+    old_stores.write(tmp_path / "b.zarr", {"conv": np.zeros((9, 2), np.float32)}, {}, samples=4, complete=False)
+    with pytest.raises(FileError, match="axes of 'conv': 'BTC' then, 'BCT' now"):
+        LayerWriter(tmp_path / "b.zarr", ["conv"], {}, axes={"conv": "BCT"})
 
 
 def test_letters_name_axes_and_outputs_are_arranged_by_them():

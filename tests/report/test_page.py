@@ -25,6 +25,7 @@ from neuronym import (
     Label,
     Labels,
     OptionError,
+    compare_layers,
     label,
     save_activations,
     save_concepts,
@@ -81,6 +82,12 @@ def unpacked(column):
     return [x if x is None else x / 10000 for x in column["scaled"]] if "scaled" in column else column["plain"]
 
 
+def untrained(taken, concepts, seed):
+    """Labels of noise instead of the network's activations."""
+    noise = Activations(np.random.default_rng(seed + 9).normal(size=taken.matrix.shape), sample_ids=taken.sample_ids)
+    return label({"low": noise, "high": noise}, concepts, permutations=99, holdout=0.5, min_count=5)
+
+
 @pytest.fixture(scope="module")
 def made(data, tmp_path_factory):
     taken, concepts = data
@@ -99,6 +106,7 @@ def made(data, tmp_path_factory):
             [("wolf_dog", "dog"), ("dog", "animal"), ("sky", "thing"), ("animal", "thing"), ("x", "grass")]
         ),
         other=label({"low": taken, "high": taken}, concepts, length=1, min_count=5),
+        baselines=[untrained(taken, concepts, seed) for seed in range(2)],
         findings=find_spurious({"low": taken}, concepts, suspects=["night"], outputs="low"),
         circuits=[a_circuit()],
         title="Test",
@@ -122,9 +130,22 @@ def test_the_index_holds_every_label(made):
             spelled(index["formulas"][k]) if k >= 0 else None
         )
     assert index["reasons"][str(5)] == list(labels)[5].reason
-    assert set(index["sections"]) == {"findings", "compared", "circuits"}
+    assert set(index["sections"]) == {"findings", "compared", "baselines", "circuits"}
     depth = dict(zip(index["concepts"], index["depth"], strict=True))
     assert (depth["wolf_dog"], depth["sky"], depth["grass"], depth["night"]) == (3, 1, 0, None)
+
+
+def test_layers_stand_beside_those_of_baselines(made, data):
+    folder, labels = made
+    rows = pieces(folder, "baselines")
+    table = compare_layers(labels, [untrained(*data, seed) for seed in range(2)])
+    assert [(row["layer"], row["baselines"]) for row in rows] == [("low", 2), ("high", 2)]
+    for row in rows:
+        of_layer = table[table["layer"] == row["layer"]].set_index("network")
+        for name in ("auc", "auc_heldout", "believable", "concepts"):
+            others = sorted(of_layer.loc[["baseline 1", "baseline 2"], name])
+            expected = [of_layer.loc["network", name], sum(others) / 2, *others]
+            assert row[name] == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_neuron_has_its_distribution_curve_and_samples(made, data):
@@ -656,6 +677,20 @@ def test_every_page_opens_light_and_dark_wide_and_narrow(browser, made, at):
             page.set_viewport_size({"width": 390, "height": 800})
             page.wait_for_timeout(250)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@in_browser
+def test_the_page_of_layers_shows_baselines(browser, made):
+    folder, _ = made
+    rows = pieces(folder, "baselines")
+    with opened(browser, folder, "#/layers") as page:
+        table = page.locator("table", has_text="baselines").last
+        table.wait_for()
+        cells = table.locator("tbody tr").first.locator("td, th").all_inner_texts()
+    auc, of_baselines = rows[0]["auc"][0], rows[0]["auc"][1:]
+    assert cells[:2] == ["low", f"{auc:.4f}"]
+    assert cells[2] == "{:.4f} ({:.4f} to {:.4f})".format(*of_baselines)
+    assert cells[5] == f"{rows[0]['believable'][0]:.1%}"
 
 
 @in_browser

@@ -22,7 +22,7 @@ from neuronym._util.locks import beside, leftovers, locked
 from neuronym._util.messages import some
 from neuronym.errors import FileError
 
-__all__ = ["MANIFEST", "check_folder", "replacing"]
+__all__ = ["MANIFEST", "check_folder", "exchange", "replacing"]
 
 MANIFEST = ".neuronym.json"
 
@@ -311,11 +311,11 @@ def _swap(build: Path, target: Path, path: str | Path, kind: str, overwrite: boo
         elif not any(target.iterdir()):
             build.rename(target)  # fails if it is no longer empty
         else:
-            _exchange(build, target)
+            exchange(build, target)
             try:  # what was put there just now
                 _check_contents(build, path, kind, overwrite)
             except FileError:
-                _exchange(build, target)
+                exchange(build, target)
                 raise
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
@@ -334,7 +334,7 @@ def _rename(build: Path, target: Path) -> None:
         build.rename(target)
 
 
-def _exchange(build: Path, target: Path) -> None:
+def exchange(build: Path, target: Path) -> None:
     """Exchange two folders: at once where the system can, and elsewhere so that the next run can mend it."""
     if _renameat2(build, target, _EXCHANGE):
         return

@@ -44,6 +44,9 @@ _OPTIONS = {
     "skip_special_tokens": Annotated[
         bool, typer.Option("--skip-special-tokens", help="Leave out tokens that the tokenizer adds, such as [CLS].")
     ],
+    "reinitialise": Annotated[
+        int | None, typer.Option(help="Seed to draw all weights anew with: a baseline that was never trained.")
+    ],
     "skip_unreadable": Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read, and list them.")
     ],

@@ -45,6 +45,10 @@ _OPTIONS = {
     "out": Annotated[Path, typer.Option(help="Folder to write.")],
     "hierarchy": HIERARCHY,
     "other": Annotated[Path | None, typer.Option(help="Second set of labels, shown next to the first.")],
+    "baselines": Annotated[
+        list[Path],
+        typer.Option("--baselines", "--baseline", help="Labels of an untrained network; can be repeated."),
+    ],
     "circuits": Annotated[
         list[Path], typer.Option("--circuits", "--circuit", help="A circuit.json to show; can be repeated.")
     ],

@@ -24,6 +24,7 @@ __all__ = ["app", "main"]
 COMMANDS = {
     "demo": "Train a small network on handwritten digits and label its neurons.",
     "collect": "Run a model over images, texts or a table, and store each neuron's activation on every sample.",
+    "check": "Check a Zarr store of activations: whether every file is there, and as it was written.",
     "layers": "List the layers of a model, with the shapes and axes of their outputs for one sample.",
     "concepts": "Make a file of concepts from a data set, or inspect one.",
     "label": "Find the formula of concepts that each neuron detects best.",

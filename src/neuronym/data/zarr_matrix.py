@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neuronym._util.files import reading
 from neuronym._util.limits import AXIS
+from neuronym.data.store_files import StoreFiles
 from neuronym.errors import FileError
 from neuronym.types import PathLike
 
@@ -26,23 +27,35 @@ class ZarrMatrix:
     ----------
     path : str or Path
         The folder of the array, on this machine.
+    files : StoreFiles or None, default None
+        The files of the store that the array is in, by which those that are read are checked; None for an array that
+        another program wrote, where a missing chunk stands for the fill value.
     """
 
-    def __init__(self, path: PathLike) -> None:
-        self.path = str(Path(path).resolve())
+    def __init__(self, path: PathLike, files: StoreFiles | None = None) -> None:
+        self.path, self._files = str(Path(path).resolve()), files
 
     @cached_property
     def _array(self) -> Any:
         import zarr
 
         with reading(self.path, "activations"):
-            array = zarr.open_array(self.path, mode="r")
+            array: Any = zarr.open_array(self.path, mode="r") if self._files is None else self._checked(self._files)
             axes = len(array.chunks)
         if axes != array.ndim or not all(array.chunks):
             raise FileError(f"cannot read activations from {self.path!r}: its chunks have the shape {array.chunks}")
         if max(array.shape, default=0) > AXIS:
             raise FileError(f"cannot read activations from {self.path!r}: the shape {array.shape} is above {AXIS:,}")
         return array
+
+    def _checked(self, files: StoreFiles) -> Any:
+        """The array, read by way of the list of the store's files."""
+        import zarr
+
+        from neuronym.data.checked_store import CheckedStore
+
+        inner = Path(self.path).relative_to(files.store.resolve()).as_posix()
+        return zarr.open_array(store=CheckedStore(files), path=inner, mode="r")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -83,5 +96,10 @@ class ZarrMatrix:
             found: NDArray[Any] = np.asarray(array[...])
         return found if dtype is None else found.astype(dtype, copy=False)
 
-    def __reduce__(self) -> tuple[type[ZarrMatrix], tuple[str]]:
-        return ZarrMatrix, (self.path,)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self.path, *(() if self._files is None else (str(self._files.store), self._files.mark)))
+
+
+def _reopened(path: str, store: str | None = None, mark: str | None = None) -> ZarrMatrix:
+    """A matrix that was sent to this process."""
+    return ZarrMatrix(path, None if store is None else StoreFiles.open(Path(store), mark))

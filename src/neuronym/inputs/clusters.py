@@ -1,7 +1,8 @@
 """Clusters and strata from user input: one label per sample, labels by sample id, or a table.
 
 Frames of a video, tokens of a text, or a photo and its altered copy are not independent samples; treated as if they
-were, they fake significance. A *cluster* is a set of samples that belong together; only samples of one *stratum* are compared.
+were, they fake significance. A *cluster* is a set of samples that belong together; only those of one *stratum* are
+compared.
 """
 
 from __future__ import annotations

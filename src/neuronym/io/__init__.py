@@ -1,5 +1,7 @@
 """Files: activations and concepts, the Zarr store, tables, data sets, images, texts."""
 
+from neuronym.data.store_files import Checked
+from neuronym.io.checking import check
 from neuronym.io.conll import open_tags
 from neuronym.io.files import open_activations, open_concepts, save_activations, save_concepts
 from neuronym.io.images import Images, Preprocess, convert_image, open_image
@@ -13,10 +15,12 @@ from neuronym.io.texts import Texts, open_class_names, open_parents, open_texts,
 from neuronym.io.zarr_store import LayerWriter, open_layers
 
 __all__ = [
+    "Checked",
     "Images",
     "LayerWriter",
     "Preprocess",
     "Texts",
+    "check",
     "convert_image",
     "from_annotations",
     "from_attributes",

@@ -2,23 +2,29 @@
 
 ::
 
-    acts.zarr/            attributes: how it was made, how much is written, whether it is complete
+    acts.zarr/            attributes: how it was made, and the size and checksum of every file
         sample_ids        texts, if samples have ids
         clusters          texts: the cluster of each sample, if known and not implied by token ids
         LAYER/            attributes: names of the neurons, and the meaning of the axes that were pooled
             activations   float32, samples × neurons, in chunks of 4,096 × 64, uncompressed
+        part-0.jsonl      until it is finished: what is written so far
 
-Its contents are the same in every run.
+Its contents are the same in every run, interrupted or not. It is finished when all of it is on the disk: chunks before
+the list of them, ``zarr.json`` last. Opening it checks that every file exists and has its size, and reading checks the
+checksums (CRC-32C) of the chunks that are read; ``check`` reads all. Stores of format 1, which list no files, must have
+every chunk. In a Zarr store of another program, a missing chunk stands for the fill value, as Zarr has it.
+
+A store that is overwritten stays as it is until the new one, which is built beside it under a hidden name, is finished;
+then the two are exchanged and the old one is deleted.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,23 +32,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.characters import half_in, refuse_halves, shortened
-from neuronym._util.files import kind_of, reading
-from neuronym._util.locks import try_lock
+from neuronym._util.files import keep_mode, kind_of, reading, sync
+from neuronym._util.folders import exchange
+from neuronym._util.locks import beside, leftovers, locked
 from neuronym._util.messages import counted, no_such, some
 from neuronym.data.activations import Activations
 from neuronym.data.ids import parent
+from neuronym.data.store_files import CLUSTERS, IDS, KEY, MATRIX, ROOT, StoreFiles, read_root
 from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, FileError, OptionError
+from neuronym.io.store_progress import CHUNK, Progress, delete_store, foreign_files, tidy
 from neuronym.types import PathLike
 
-__all__ = ["LayerWriter", "as_finite", "check_layers", "check_widths", "open_layers", "split_path"]
+__all__ = [
+    "LayerWriter",
+    "as_finite",
+    "check_layers",
+    "check_widths",
+    "how_much",
+    "open_layers",
+    "split_path",
+    "state_of",
+]
 
 SUFFIX = ".zarr"
 
-_CHUNK = 4096, 64  # samples, neurons: good to write by samples and to read by neurons
 _PATIENCE, _SHARE = 20.0, 20  # the time between writes: at least these seconds, and this multiple of a write
-_KEY, _IDS, _CLUSTERS, _MATRIX = "neuronym", "sample_ids", "clusters", "activations"
-_RESERVED = (_IDS, _CLUSTERS, "zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata")  # in the folder of a store
+_REPLACE = "choose another name, or replace it with overwrite=True (--overwrite)"
+_RESERVED = (IDS, CLUSTERS, ROOT, ".zgroup", ".zattrs", ".zarray", ".zmetadata")  # in the folder of a store
 _LONGEST_NAME = 255  # bytes of the name of a folder, on any usual file system
 
 
@@ -86,42 +103,58 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
     store, layer = found
     if not store.is_dir():
         raise FileError(f"cannot read activations: there is no folder {str(store)!r}")
+    made = read_root(store)
+    if made is not None:
+        return _open_own(store, layer, state_of(made, store))
     with reading(store, "activations"):
         try:
             node: Any = zarr.open(str(store), mode="r")
         except FileNotFoundError:
-            raise FileError(f"{str(store)!r} is not a Zarr store: it has no zarr.json") from None
-        made = None if isinstance(node, zarr.Array) else node.attrs.get(_KEY)
+            raise FileError(
+                f"{str(store)!r} is not a Zarr store: there is no file {str(store / ROOT)!r}; if it was one, copy it "
+                "again"
+            ) from None
     if isinstance(node, zarr.Array):
         return {store.stem: Activations(_matrix(store, store))}
-    if made is None:
-        return _foreign(node, store, layer)
-    state = _checked(made, store)
+    return _foreign(node, store, layer)
+
+
+def _open_own(store: Path, layer: str | None, state: Mapping[str, Any]) -> dict[str, Activations]:
+    """Open the layers of a store of neuronym's."""
+    import zarr
+
+    from neuronym.data.checked_store import CheckedStore
+
     if not state["complete"]:
-        raise FileError(f"{str(store)!r} is incomplete: {_written(state)}; rerun the command that made it to resume")
-    layers = state["settings"]["layers"]
-    if layer is not None and layer not in layers:
-        raise no_such("layer", layer, layers)
-    ids = _texts(node, _IDS, store)
-    clusters = _texts(node, _CLUSTERS, store)
+        raise FileError(f"{str(store)!r} is incomplete: {how_much(state)}; rerun the command that made it to resume")
+    known = state["settings"]["layers"]
+    if layer is not None and layer not in known:
+        raise no_such("layer", layer, known)
+    layers = known if layer is None else [layer]
+    files = StoreFiles.of_state(store, state)
+    files.check(*layers, IDS, CLUSTERS)
+    with reading(store, "activations"):
+        node: Any = zarr.open_group(store=CheckedStore(files), mode="r")
+    ids = _texts(node, IDS, store)
+    clusters = _texts(node, CLUSTERS, store)
     if clusters is None and ids is not None and state["settings"].get("tokens"):
         clusters = [parent(i) for i in ids]
     return {
         name: Activations(
-            _matrix(store / name / _MATRIX, store),
+            _matrix(store / name / MATRIX, store, files),
             _neurons(node, name, store),
             sample_ids=ids,
             skipped=state["skipped"],
             clusters=clusters,
             axes=_axes(node, name, store),
         )
-        for name in (layers if layer is None else [layer])
+        for name in layers
     }
 
 
-def _matrix(path: Path, store: Path) -> ZarrMatrix:
+def _matrix(path: Path, store: Path, files: StoreFiles | None = None) -> ZarrMatrix:
     """An array of a store, without reading more than its metadata."""
-    matrix = ZarrMatrix(path)
+    matrix = ZarrMatrix(path, files)
     if not path.is_dir():
         raise FileError(f"cannot read activations from {str(store)!r}: there is no array {str(path)!r}")
     _ = matrix.shape
@@ -140,7 +173,7 @@ def _texts(node: Any, name: str, store: Path) -> list[str] | None:
 def _neurons(node: Any, layer: str, store: Path) -> list[int | str] | None:
     """The names of a layer's neurons; None if they have none."""
     with reading(store, "activations"):
-        attributes = node[layer].attrs.get(_KEY)
+        attributes = node[layer].attrs.get(KEY)
     names = attributes.get("neurons", ()) if isinstance(attributes, dict) else ()
     if names is not None and not isinstance(names, list):
         raise FileError(f"cannot read activations from {str(store)!r}: layer {layer!r} does not list its neurons")
@@ -150,13 +183,13 @@ def _neurons(node: Any, layer: str, store: Path) -> list[int | str] | None:
 def _axes(node: Any, layer: str, store: Path) -> str | None:
     """What the axes of a layer's output mean; None if it is not recorded."""
     with reading(store, "activations"):
-        attributes = node[layer].attrs.get(_KEY) if layer in node else None
+        attributes = node[layer].attrs.get(KEY) if layer in node else None
     axes = attributes.get("axes") if isinstance(attributes, dict) else None
     return axes if isinstance(axes, str) else None
 
 
-def _checked(state: Any, store: Path) -> dict[str, Any]:
-    """The attributes of a store, checked for completeness."""
+def state_of(state: Any, store: Path) -> dict[str, Any]:
+    """What a store says about itself, checked for completeness."""
     settings = state.get("settings") if isinstance(state, dict) else None
     layers = settings.get("layers") if isinstance(settings, dict) else None
     if (
@@ -164,14 +197,24 @@ def _checked(state: Any, store: Path) -> dict[str, Any]:
         or not isinstance(layers, list)
         or not all(isinstance(layer, str) and _fits(layer) for layer in layers)
         or not isinstance(settings.get("samples"), int | None)
-        or not all(isinstance(state.get(name), int) for name in ("complete", "samples", "rows", "batches"))
-        or not isinstance(state.get("skipped"), list)
+        or not isinstance(state.get("complete"), bool)
     ):
-        raise FileError(f"{str(store)!r} is broken: its attributes must say how it was made and how much is written")
+        raise _broken(store)
+    if state.get("format") != 1 and not state["complete"]:
+        progress = Progress.of_store(store, settings)
+        state = {**state, **progress.state, "skipped": progress.skipped}
+    if not all(isinstance(state.get(name), int) for name in ("samples", "rows", "batches")) or not isinstance(
+        state.get("skipped"), list
+    ):
+        raise _broken(store)
     return dict(state)
 
 
-def _written(state: Mapping[str, Any]) -> str:
+def _broken(store: Path) -> FileError:
+    return FileError(f"{str(store)!r} is broken: its attributes must say how it was made and how much is written")
+
+
+def how_much(state: Mapping[str, Any]) -> str:
     """How many samples are written, for messages."""
     total = state["settings"]["samples"]
     share = "" if not total else f" of {total} ({state['samples'] / total:.0%})"
@@ -199,7 +242,8 @@ class LayerWriter:
     """Write a Zarr store batch by batch; if interrupted, rerun to resume.
 
     Samples are kept in memory until a chunk of 4,096 is full or, if they arrive slowly, for 20 seconds. Then they are
-    written, and after them their number. So a run that was killed loses at most what it had in memory.
+    written, and after them their number. So a run that was killed loses at most what it had in memory. Nothing is made
+    before the first write.
 
     Use it as a context manager, which locks the store.
 
@@ -218,7 +262,8 @@ class LayerWriter:
     axes : mapping from str to str or None, default None
         What the axes of the layers' outputs mean, where the user says so; a store with others is not resumed.
     overwrite : bool, default False
-        Replace an existing store of neuronym's.
+        Replace an existing store of neuronym's, which stays whole until the new one is finished. A new one that was
+        begun with the same settings and not finished is resumed.
 
     Attributes
     ----------
@@ -233,7 +278,8 @@ class LayerWriter:
     Raises
     ------
     FileError
-        If the path is taken by something else or by a store with other settings, or another run is writing to it.
+        If the path is taken by something else, by a store with other settings or by one that holds other files; if
+        what is written is damaged; or if another run is writing to it.
     OptionError
         If a layer has a name that a store cannot contain.
     """
@@ -261,54 +307,86 @@ class LayerWriter:
             refuse_halves(map(str, names), "name of a neuron", ActivationsError)
         self._pending: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
         self._ids: list[str] = []
-        self._axes: dict[str, str] = {}
-        self._widths: dict[str, int] = {}
-        self._written, self._cost = time.monotonic(), 0.0
-        wanted = json.loads(json.dumps({**settings, "layers": self._layers, "samples": n_samples}))
-        with _unbroken(path):
-            if not self.path.exists():
-                self.path.mkdir()
-            self._lock = _locked(self.path)
-            try:
-                self._state = self._begun(wanted, overwrite)
-                self.use_axes(axes or {})
-            except BaseException:
-                self.__exit__()
-                raise
-        self.samples, self.rows, self.batches = (self._state[name] for name in ("samples", "rows", "batches"))
-        self.skipped: list[str] = list(self._state["skipped"])
+        self._since, self._cost = time.monotonic(), 0.0
+        self._wanted = json.loads(json.dumps({**settings, "layers": self._layers, "samples": n_samples}))
+        self._overwrite, self._begun, self._stack = overwrite, False, ExitStack()
+        with _unbroken(path), ExitStack() as stack:
+            self._alone = stack.enter_context(locked(self.path, path))
+            self._finished, self._progress = self._found()
+            self._opened = None if self._finished is None else open_layers(self.path)
+            self._recorded = self._recorded_axes()
+            self.use_axes(axes or {})
+            self._stack = stack.pop_all()
+        state = self._progress.state if self._finished is None else self._finished
+        self.samples, self.rows, self.batches = (int(state[name]) for name in ("samples", "rows", "batches"))
+        self.last = int(state.get("last", 0))
+        self.skipped: list[str] = list(self._progress.skipped if self._finished is None else state["skipped"])
+        self._widths: dict[str, int] = dict(self._progress.state["widths"])
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        new = self._progress.folder
+        if new != self.path and not self._progress.state["samples"] and new.is_dir():  # nothing to go on with
+            with suppress(OSError):  # the next run tries again
+                delete_store(new)
+        self._stack.close()
 
-    def _begun(self, wanted: dict[str, Any], overwrite: bool) -> dict[str, Any]:
-        """The state of the existing store if it is to be resumed, else of a new one."""
-        import zarr
+    def _recorded_axes(self) -> dict[str, str | None] | None:
+        """The axes by layer of what is on the disk; None if that is nothing."""
+        if self._opened is not None:
+            return {layer: one.axes for layer, one in self._opened.items()}
+        return dict(self._progress.state["axes"]) if self._progress.state["rows"] else None
 
-        known = _known(self.path)
-        if known is not None and known["samples"] and not overwrite:
-            _refuse_other_settings(self.path, known["settings"], wanted)
-            for partial in self.path.rglob("*.partial"):  # from a write that was killed
-                partial.unlink()
-            if known["rows"]:
-                self._widths = {layer: ZarrMatrix(self.path / layer / _MATRIX).shape[1] for layer in self._layers}
-            return known
-        state: dict[str, Any] = {"format": 1, "complete": False, "samples": 0, "rows": 0, "batches": 0, "skipped": []}
+    def _found(self) -> tuple[dict[str, Any] | None, Progress]:
+        """The finished store that is wanted, if there is one; else what is written of it, if anything."""
+        for left in leftovers(self.path, "old") if self._alone else ():  # from an exchange that was cut short
+            if not self.path.exists():
+                left.rename(self.path)
+        known = _known(self.path, self._overwrite)
         if known is None:
-            zarr.create_group(str(self.path), attributes={_KEY: {**state, "settings": wanted}})
-        else:  # mark it as incomplete before deleting its contents
-            zarr.open_group(str(self.path), mode="r+").attrs.update({_KEY: {**state, "settings": wanted}})
-        for child in self.path.iterdir():
-            if child.is_dir():
-                shutil.rmtree(child)
-            elif child.suffix == ".partial":
-                child.unlink()
-        return {**state, "settings": wanted}
+            return None, Progress(self.path, self._wanted)
+        differ = _differences(known, self._wanted) if known["samples"] else []
+        if differ and not self._overwrite:
+            raise _other_settings(self._given, differ)
+        if self._overwrite and (known["complete"] or differ):
+            self._check_own(self.path)
+            return None, self._beside()
+        return (known, Progress(self.path, self._wanted)) if known["complete"] else (None, self._resumed(known))
+
+    def _resumed(self, known: dict[str, Any]) -> Progress:
+        """What is written of a store that is not finished."""
+        if not known["samples"]:
+            return Progress(self.path, self._wanted)
+        if known.get("format") != 1:
+            progress = Progress.of_store(self.path, known["settings"])
+            progress.check()
+            return progress
+        progress = Progress(self.path, self._wanted)
+        progress.take_over(*_of_format_1(self.path, known))
+        return progress
+
+    def _beside(self) -> Progress:
+        """What is written of the store that is to replace another; what else killed runs have left is deleted."""
+        found = None
+        for left in leftovers(self.path, "new") if self._alone else ():
+            known = None if found is not None else _leftover(left)
+            if known is not None and not _differences(known, self._wanted):
+                found = Progress.of_store(left, known["settings"])
+                found.check()
+            else:
+                delete_store(left)
+        return Progress(beside(self.path, "new"), self._wanted) if found is None else found
+
+    def _check_own(self, store: Path) -> None:
+        """Raise if a store that is to be replaced holds what neuronym did not write."""
+        foreign = foreign_files(store)
+        if foreign:
+            raise FileError(
+                f"{str(self._given)!r} holds {some(foreign)}, which neuronym did not write: move what is yours, or "
+                "choose another name"
+            )
 
     def use_axes(self, axes: Mapping[str, str]) -> None:
         """Record what the axes of the layers' outputs mean.
@@ -323,26 +401,41 @@ class LayerWriter:
         FileError
             If the store holds activations with other axes.
         """
-        import zarr
-
-        self._axes |= axes
-        if not axes or not self._state["rows"]:
-            return
-        with _unbroken(self.path):
-            node = zarr.open_group(str(self.path), mode="r")
-            known = {layer: _axes(node, layer, self.path) for layer in axes}
-        by_number = {3: "BTC", 4: "BCHW", 5: "BCTHW"}  # how outputs were taken before this was recorded
-        before = {layer: was or by_number.get(len(axes[layer]), axes[layer]) for layer, was in known.items()}
-        _refuse_other_settings(
-            self.path,
-            {f"axes of {layer!r}": was for layer, was in before.items()},
-            {f"axes of {layer!r}": now for layer, now in axes.items()},
-        )
+        # How outputs were taken before this was recorded; a finished store is compared by a batch of activations.
+        by_number = {} if self.complete else {3: "BTC", 4: "BCHW", 5: "BCTHW"}
+        recorded = self._recorded or {}
+        for layer, now in axes.items() if self._recorded is not None else ():
+            then = recorded.get(layer) or by_number.get(len(now), now)
+            if then != now:
+                raise _other_settings(self._given, [f"axes of {layer!r}: {then!r} then, {now!r} now"])
+        self._progress.state["axes"] = {**self._progress.state["axes"], **axes}
 
     @property
     def complete(self) -> bool:
         """Whether the store is finished."""
-        return bool(self._state["complete"])
+        return self._finished is not None
+
+    def stored(self, start: int, stop: int) -> dict[str, NDArray[np.float32]]:
+        """Read rows that are on the disk.
+
+        Parameters
+        ----------
+        start, stop : int
+            The first row, and the one after the last.
+
+        Returns
+        -------
+        dict from str to float32 array of shape (stop - start, n_neurons)
+            The rows by layer.
+
+        Raises
+        ------
+        FileError
+            If they are damaged.
+        """
+        if self._opened is not None:
+            return {layer: np.asarray(one.matrix[start:stop], np.float32) for layer, one in self._opened.items()}
+        return {layer: self._progress.rows(layer, start, stop) for layer in self._layers}
 
     def add(
         self,
@@ -382,18 +475,24 @@ class LayerWriter:
         self._ids += ids or ()
         self.skipped += skipped
         self.samples, self.rows, self.batches = self.samples + n_samples, self.rows + rows, self.batches + 1
-        unwritten = max(self.samples - self._state["samples"], self.rows - self._state["rows"])
-        since = time.monotonic() - self._written
-        if unwritten + max(n_samples, rows) > _CHUNK[0] or since > max(_PATIENCE, _SHARE * self._cost):
+        self.last = n_samples
+        on_disk = self._progress.state
+        unwritten = max(self.samples - on_disk["samples"], self.rows - on_disk["rows"])
+        since = time.monotonic() - self._since
+        if unwritten + max(n_samples, rows) > CHUNK[0] or since > max(_PATIENCE, _SHARE * self._cost):
             self._write()
 
-    def finish(self, clusters_of: Mapping[str, str] | None = None) -> dict[str, Activations]:
-        """Write what is left, mark the store as complete, and open it.
+    def finish(
+        self, clusters_of: Mapping[str, str] | None = None, together: Callable[[], object] | None = None
+    ) -> dict[str, Activations]:
+        """Write what is left, mark the store as complete, and open it. One that was complete is checked wholly.
 
         Parameters
         ----------
         clusters_of : mapping from str to str or None, default None
             The cluster of each sample id, to be stored with the samples.
+        together : callable or None, default None
+            What to call just before a finished store takes its place, to write what belongs to it.
 
         Returns
         -------
@@ -405,59 +504,71 @@ class LayerWriter:
         ActivationsError
             If no samples were added.
         FileError
-            If the store cannot be written.
+            If the store cannot be written, or was complete and is damaged.
         """
         if not self.rows:
             raise ActivationsError("there are no samples to store: data must yield at least one")
-        if not self.complete:
-            self._write(complete=True, clusters_of=clusters_of)
+        if self._finished is not None:
+            faults = StoreFiles.of_state(self.path, self._finished).read_all().faults
+            if faults:
+                raise FileError(faults[0] + ("" if len(faults) == 1 else f" (and {len(faults) - 1} more files)"))
+            with _unbroken(self._given):
+                if "files" in self._finished:
+                    tidy(self.path, self._finished["files"])
+        elif self.batches > self._progress.state["batches"] or not self._begun:
+            self._write()
+        with _unbroken(self._given):
+            if self._finished is None:
+                self._progress.finish(self._neurons, clusters_of)
+            if together is not None:
+                together()
+            self._take_place()
         return open_layers(self._given)
 
-    def _write(self, complete: bool = False, clusters_of: Mapping[str, str] | None = None) -> None:
-        """Write the samples in memory, then the new state."""
-        import zarr
-
-        start, first = time.monotonic(), self._state["rows"]
-        # Chunks of zeros are written too, so that the files do not depend on when they were written.
-        with _unbroken(self.path), zarr.config.set({"array.write_empty_chunks": True}):
-            group: Any = zarr.open_group(str(self.path), mode="r+")
-            for layer in self._layers if self.rows > first else ():
+    def _write(self) -> None:
+        """Write the samples in memory, and then that they are there."""
+        start, on_disk = time.monotonic(), self._progress.state
+        for layer, names in self._neurons.items():
+            if layer in self._widths and len(names) != self._widths[layer]:
+                raise ActivationsError(
+                    f"{counted(len(names), 'name')} for {counted(self._widths[layer], 'neuron')} of layer {layer!r}: "
+                    "give one name per neuron"
+                )
+        with _unbroken(self._given):
+            if not self._begun:
+                self._progress.begin()
+                self._begun = True
+            for layer in self._layers if self.rows > on_disk["rows"] else ():
                 values = np.concatenate(self._pending[layer])
                 self._pending[layer].clear()
-                array = self._array(group, layer, values.shape[1])
-                array.resize((self.rows, values.shape[1]))
-                array[first : self.rows] = values
-            if self._ids:
-                array = group[_IDS] if _IDS in group else _new(group, _IDS, (0,), _CHUNK[:1], "string")
-                array.resize((self.rows,))
-                array[first : self.rows] = np.array(self._ids, dtype=object)
-                self._ids.clear()
-            if clusters_of is not None:
-                if _CLUSTERS in group:  # from a write that was killed
-                    del group[_CLUSTERS]
-                parts = np.array([clusters_of[i] for i in group[_IDS][:].tolist()], dtype=object)
-                _new(group, _CLUSTERS, parts.shape, _CHUNK[:1], "string")[:] = parts
-            self._state |= {"samples": self.samples, "rows": self.rows, "batches": self.batches}
-            self._state |= {"skipped": self.skipped, "complete": complete}
-            group.attrs.update({_KEY: self._state})
-        self._written = time.monotonic()
-        self._cost = self._written - start
+                self._progress.add_rows(layer, values)
+            skipped = self.skipped[len(self._progress.skipped) :]
+            written = {"samples": self.samples, "rows": self.rows, "batches": self.batches, "last": self.last}
+            self._progress.commit(self._ids, skipped, **written)
+            self._ids.clear()
+        self._since = time.monotonic()
+        self._cost = self._since - start
 
-    def _array(self, group: Any, layer: str, n_neurons: int) -> Any:
-        """The array of a layer, made if it is missing."""
-        names = self._neurons.get(layer)
-        if names is not None and len(names) != n_neurons:
-            raise ActivationsError(
-                f"{counted(len(names), 'name')} for {counted(n_neurons, 'neuron')} of layer {layer!r}: "
-                "give one name per neuron"
-            )
-        if layer not in group:
-            about: dict[str, Any] = {"axes": self._axes[layer]} if layer in self._axes else {}
-            about["neurons"] = None if names is None else list(names)
-            group.create_group(layer, attributes={_KEY: about})
-        if _MATRIX not in group[layer]:
-            return _new(group[layer], _MATRIX, (0, n_neurons), _CHUNK, "float32")
-        return group[layer][_MATRIX]
+    def _take_place(self) -> None:
+        """Exchange a finished store that was built beside another with that one, and delete what is left over."""
+        new = self._progress.folder
+        if self._finished is None and new != self.path and not self.path.exists():
+            new.rename(self.path)
+        elif self._finished is None and new != self.path:
+            for path in [new, *new.rglob("*")]:
+                keep_mode(self.path / path.relative_to(new), path)
+            self._check_own(self.path)
+            exchange(new, self.path)
+            try:
+                self._check_own(new)
+            except FileError:  # what was put there just now
+                exchange(new, self.path)
+                raise
+        sync(self.path.parent)
+        for ending in ("new", "old") if self._alone else ():
+            for left in leftovers(self.path, ending):
+                if not left.is_symlink():
+                    delete_store(left)
 
 
 def check_widths(widths: dict[str, int], parts: Mapping[str, NDArray[Any]]) -> None:
@@ -544,58 +655,78 @@ def check_layers(layers: Sequence[str]) -> None:
 
 def _fits(layer: str) -> bool:
     """Whether a folder of a store can have this name, and lies in the store."""
-    reserved = layer in _RESERVED or layer.startswith("__") or not layer.strip(".")
+    listing = layer.startswith("part-") and layer.endswith(".jsonl")
+    reserved = listing or layer in _RESERVED or layer.startswith("__") or not layer.strip(".")
     odd = half_in(layer) is not None or any(sign in layer for sign in "/\\\0")
     return not (reserved or odd) and len(layer.encode()) <= _LONGEST_NAME
 
 
-def _new(group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> Any:
-    """Make an uncompressed array."""
-    return group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, compressors=None)
+def _known(path: Path, overwrite: bool) -> dict[str, Any] | None:
+    """What is known of the store that an earlier run left; None if there is no store."""
+    if not path.exists() or (path.is_dir() and all(child.suffix == ".partial" for child in path.iterdir())):
+        return None
+    root = path / ROOT
+    try:
+        state = read_root(path)
+        if state is not None:
+            return state_of(state, path)
+    except FileError:
+        if not overwrite or b'"neuronym"' not in root.read_bytes():
+            raise
+        return {"complete": True, "samples": 1, "settings": {}}  # damaged, but ours
+    raise FileError(f"cannot write {str(path)!r}: it exists and is not a store of activations, so choose another name")
 
 
-def _known(path: Path) -> dict[str, Any] | None:
-    """The state that an earlier run left in a store; None if there is no store."""
+def _leftover(folder: Path) -> dict[str, Any] | None:
+    """What is known of a store that a killed run left unfinished beside its target; None if it cannot be resumed."""
+    try:
+        known = _known(folder, False)
+    except FileError:
+        return None
+    resumable = known is not None and not known["complete"] and known["samples"] and known["format"] != 1
+    return known if resumable else None
+
+
+def _differences(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Describe the settings in which a store differs from the wanted one."""
+    stored, old = known["settings"], known.get("format") == 1
+    differ = []
+    for name in sorted({*stored, *wanted}):
+        then, now = stored.get(name), wanted.get(name)
+        if name == "versions":
+            same = _releases(then) == _releases(now)
+        elif old:  # which had fewer settings, no hashes of some data, and addresses of objects in memory
+            same = name not in stored or then == now or (name == "data" and then is None) or " at 0x" in str(then)
+        else:
+            same = then == now
+        if not same:
+            differ.append(f"{name}: {then!r} then, {now!r} now")
+    return differ
+
+
+def _releases(versions: Any) -> dict[str, str]:
+    """The major and minor versions of what determines activations, which Zarr does not."""
+    listed = versions if isinstance(versions, dict) else {}
+    return {name: ".".join(str(version).split(".")[:2]) for name, version in listed.items() if name != "zarr"}
+
+
+def _other_settings(path: PathLike, differ: Sequence[str]) -> FileError:
+    """The error for a store that was made with other settings."""
+    return FileError(f"{str(path)!r} was made with other settings ({'; '.join(differ[:3])}): {_REPLACE}")
+
+
+def _of_format_1(store: Path, known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The state of an unfinished store of format 1, with the axes and widths of its layers, and its ids."""
     import zarr
 
-    if path.is_dir() and all(child.suffix == ".partial" for child in path.iterdir()):
-        return None
-    try:
-        state: Any = zarr.open_group(str(path), mode="r").attrs[_KEY]
-    except Exception:  # zarr raises errors of many kinds on other folders
-        raise FileError(
-            f"cannot write {str(path)!r}: it exists and is not a store of activations, so choose another name"
-        ) from None
-    return _checked(state, path)
-
-
-def _refuse_other_settings(path: PathLike, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise if a store was made with other settings."""
-    differ = [name for name in sorted({*stored, *wanted}) if stored.get(name) != wanted.get(name)]
-    if differ:
-        changes = "; ".join(f"{name}: {stored.get(name)!r} then, {wanted.get(name)!r} now" for name in differ[:3])
-        raise FileError(
-            f"{str(path)!r} was made with other settings ({changes}): choose another name, or replace it with "
-            "overwrite=True (--overwrite)"
-        )
-
-
-def _locked(path: Path) -> int | None:
-    """Lock a folder for this process until the returned file descriptor is closed; None if that is impossible."""
-    try:
-        lock = os.open(path, os.O_RDONLY)
-    except PermissionError:
-        if os.name == "nt":  # which opens no folders
-            return None
-        raise
-    try:
-        if try_lock(lock, path):
-            return lock
-    except FileError:
-        os.close(lock)
-        raise
-    os.close(lock)
-    return None
+    layers = known["settings"]["layers"]
+    if known["rows"]:
+        StoreFiles.of_state(store, known).check(IDS)
+    with reading(store, "activations"):
+        node: Any = zarr.open_group(str(store), mode="r")
+        widths = {layer: int(node[layer][MATRIX].shape[1]) for layer in layers if known["rows"]}
+    axes = {layer: found for layer in layers if (found := _axes(node, layer, store)) is not None}
+    return {**known, "axes": axes, "widths": widths}, (_texts(node, IDS, store) or [])[: known["rows"]]
 
 
 @contextmanager

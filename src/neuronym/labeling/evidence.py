@@ -367,9 +367,10 @@ def _check_clusters(runs: Sequence[_Run]) -> None:
             sizes = np.bincount(clusters if held is None else clusters[held])
             largest = max(largest, float(sizes.max() / sizes.sum()))
     if affected:
+        rounded = math.floor(10 * fewest) / 10  # down, so that it never reads as enough
         warn(
             f"the numbers of {counted(len(affected), 'label')} (neuron {some(affected)}) rest on fewer than "
-            f"{FEWEST_CLUSTERS} effective clusters inside or outside their formula, as few as {fewest:.1f} (the "
+            f"{FEWEST_CLUSTERS} effective clusters inside or outside their formula, as few as {rounded} (the "
             f"largest cluster holds {largest:.0%} of the samples measured): intervals may cover too little, and tests "
             "find little; more clusters, of more equal sizes, are needed"
         )

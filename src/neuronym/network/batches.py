@@ -16,7 +16,7 @@ from neuronym.network.failures import current_samples, on_samples, users_code
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Batch", "attention_mask", "batches", "feed", "home_device", "length", "moved", "taken"]
+__all__ = ["Batch", "attention_mask", "batches", "feed", "home_device", "is_indexed", "length", "moved", "taken"]
 
 
 class Batch(NamedTuple):
@@ -54,7 +54,14 @@ def length(data: Any) -> int | None:
 
 
 def batches(
-    data: Any, size: int, workers: int = 0, samples: int = 0, done: int = 0, ids: Sequence[str] | None = None
+    data: Any,
+    size: int,
+    workers: int = 0,
+    samples: int = 0,
+    done: int = 0,
+    ids: Sequence[str] | None = None,
+    *,
+    again: int = 0,
 ) -> Iterator[Batch]:
     """Yield batches of samples, from the start or from where an earlier run stopped.
 
@@ -72,6 +79,8 @@ def batches(
         The number of batches to skip, for an iterable whose batches do not say how many samples they have.
     ids : sequence of str, optional
         The ids of all samples, for messages; by default their numbers.
+    again : int, default 0
+        The number of samples in the last batch that was done, to yield it again first.
 
     Yields
     ------
@@ -88,16 +97,17 @@ def batches(
     import torch
 
     if isinstance(data, np.ndarray | torch.Tensor):
-        for start in range(samples, len(data), size):
-            yield _sliced(data, start, size, ids)
+        for start in [*([samples - again] if again else []), *range(samples, len(data), size)]:
+            yield _sliced(data, start, again if start < samples else size, ids)
         return
     if isinstance(data, torch.utils.data.DataLoader):
         _refuse_disorder(data)
-    elif hasattr(data, "__getitem__") and length(data) is not None:
-        rest: Any = _Rest(data, range(samples, len(data)), ids)
+    elif is_indexed(data):
+        rest: Any = _Rest(data, range(samples - again, len(data)), ids)
         own = torch.Generator().manual_seed(torch.initial_seed())  # the global one would be advanced
+        places: Any = _places(len(rest), size, again)
         loader: Any = torch.utils.data.DataLoader(
-            rest, batch_size=size, num_workers=workers, collate_fn=rest.collate, generator=own
+            rest, batch_sampler=places, num_workers=workers, collate_fn=rest.collate, generator=own
         )
         for batch in _each(loader, ids):
             if isinstance(batch, InputError):
@@ -116,6 +126,27 @@ def batches(
                 f"no batch ends at sample {samples}, where the earlier run stopped (the next ends at {passed}): use "
                 "the same batch size to resume it"
             )
+        if again and number + 1 >= done and (passed == samples or batch.n_samples is None):
+            yield batch
+
+
+def _places(n_samples: int, size: int, first: int) -> Iterator[range]:
+    """Yield the places of the samples of each batch, of which the first one may have another size."""
+    if first:
+        yield range(first)
+    for start in range(first, n_samples, size):
+        yield range(start, min(start + size, n_samples))
+
+
+def is_indexed(data: Any) -> bool:
+    """Whether any batch of the data can be had without those before it."""
+    import torch
+
+    if isinstance(data, np.ndarray | torch.Tensor):
+        return True
+    return (
+        not isinstance(data, torch.utils.data.DataLoader) and hasattr(data, "__getitem__") and length(data) is not None
+    )
 
 
 def _refuse_disorder(loader: torch.utils.data.DataLoader[Any]) -> None:

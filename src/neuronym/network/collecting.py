@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -18,21 +18,34 @@ from neuronym._util.parallel import progress_bar
 from neuronym.data.activations import Activations, as_name
 from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
-from neuronym.errors import ActivationsError, OptionError
+from neuronym.errors import ActivationsError, FileError, InputError, OptionError
 from neuronym.io.texts import Texts, check_tokens, save_tokens
 from neuronym.io.zarr_store import LayerWriter, as_finite, check_layers, check_widths
 from neuronym.network.axes import Axes, find_axes, stated_axes
-from neuronym.network.batches import Batch, attention_mask, batches, feed, home_device, length, moved, taken
+from neuronym.network.batches import Batch, attention_mask, batches, feed, home_device, is_indexed, length, moved, taken
 from neuronym.network.failures import on_samples
 from neuronym.network.hooks import capture_outputs, eval_mode, only_output, original
+from neuronym.network.identity import (
+    described,
+    hash_architecture,
+    hash_code,
+    hash_code_of_data,
+    hash_data,
+    hash_texts,
+    hash_weights,
+    qualified_name,
+    versions,
+)
+from neuronym.network.initialising import reinitialised
 from neuronym.network.models import LoadedModel, load_model, longest_text
-from neuronym.network.outputs import numbers, plain
+from neuronym.network.outputs import numbers
 from neuronym.network.pooling import POOLS, pool_output
 from neuronym.network.reading import read_samples
 from neuronym.network.state import global_state
 from neuronym.types import PathLike, Pool
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 
 __all__ = ["collect"]
@@ -55,6 +68,7 @@ def collect(
     tokens_out: PathLike | None = None,
     max_length: int | None = None,
     skip_special_tokens: bool = False,
+    reinitialise: int | None = None,
     out: PathLike | None = None,
     pool: Pool | Callable[[torch.Tensor], torch.Tensor] = "mean",
     axes: str | Mapping[str, str] | None = None,
@@ -74,8 +88,9 @@ def collect(
     """Run a model over data, and collect the pooled outputs of several modules in one pass.
 
     With ``out``, activations are written to a Zarr store batch by batch, so memory does not grow with the number of
-    samples. If interrupted, rerun the same call to resume; a finished store is opened. The store keeps the settings,
-    including hashes of the model's weights and of the sample ids, and a call with different settings is refused.
+    samples. If interrupted, rerun the same call to resume; a finished store is checked and opened. The store keeps the
+    settings, including hashes of the model, of the code of functions, and of the samples where that is cheap, and a
+    call with different settings is refused. The last batch that is stored is computed again and compared.
 
     Parameters
     ----------
@@ -104,6 +119,10 @@ def collect(
         counts the texts that are cut.
     skip_special_tokens : bool, default False
         Leave the tokens that the tokenizer adds to ``texts`` out of pooling and, with ``tokens``, of the samples.
+    reinitialise : int, optional
+        Collect from a copy of the model whose weights are drawn anew with this seed, by the modules' own initialisers
+        (permuted where there are none), with statistics of batch normalisation estimated from the first samples: a
+        baseline that was never trained, for ``compare_layers``.
     out : str or Path, optional
         A Zarr store, ``.zarr``; without it, activations are kept in memory.
     pool : {"mean", "max", "first", "last"} or function, default "mean"
@@ -137,7 +156,7 @@ def collect(
     about : mapping of str to object, optional
         Further settings to store and compare, such as a description of the ``preprocessing``.
     overwrite : bool, default False
-        Replace a store that exists.
+        Replace a store that exists, once the new one is finished; if interrupted, the same call resumes the new one.
     progress : bool, default False
         Show a progress bar on standard error.
 
@@ -157,7 +176,8 @@ def collect(
         If an option is out of range, ``axes`` are not letters for axes, the model or ``forward`` raises an error, or a
         DataLoader shuffles, so that samples cannot be identified.
     FileError
-        If the store cannot be written, or holds activations collected with other settings.
+        If the store cannot be written, holds activations collected with other settings or files of yours, is damaged,
+        or another run is writing to it.
 
     Warns
     -----
@@ -212,15 +232,42 @@ def collect(
             if data is not None
             else "a module needs data; images, texts and table need a model given by name"
         )
-    if tokens_out is not None and not overwrite:
-        check_tokens(data.tokens(sample_ids), tokens_out)  # before the work
-    activations = _collect(
+    if reinitialise is not None:
+        model = _untrained(model, data, reinitialise, batch_size or _BATCH_ON_CPU, forward)
+        about = {**(about or {}), "reinitialised": str(reinitialise)}
+    together = None if tokens_out is None else _saving(data.tokens(sample_ids), tokens_out, overwrite)
+    return _collect(
         model, data, layers, out, pool, axes, tokens, device, precision, batch_size, workers, forward, sample_ids,
-        clusters, names, about or {}, overwrite, progress,
+        clusters, names, about or {}, overwrite, progress, together,
     )  # fmt: skip
-    if tokens_out is not None:
-        save_tokens(data.tokens(sample_ids), tokens_out, overwrite=overwrite)
-    return activations
+
+
+def _untrained(
+    model: torch.nn.Module,
+    data: Any,
+    seed: int,
+    size: int,
+    forward: Callable[[torch.nn.Module, Any], object] | None,
+) -> torch.nn.Module:
+    """Copy a model and draw its weights anew."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise OptionError(f"reinitialise must be a seed, a whole number of at least 0, not {seed!r}")
+    if isinstance(data, Iterator):
+        raise OptionError("reinitialise reads the first samples twice, and data can be read once only: give a Dataset")
+    home = home_device(model)
+    listed = ((one.inputs, one.n_samples or 0) for one in batches(data, size) if one.kept != [])
+
+    def run(fresh: torch.nn.Module, inputs: Any) -> None:
+        feed(fresh, moved(inputs, home), forward)
+
+    return reinitialised(model, seed, listed, run)
+
+
+def _saving(tokens: pd.DataFrame, path: PathLike, overwrite: bool) -> Callable[[], None]:
+    """Check that tokens can be saved, before the pass, and return what saves them after it."""
+    if not overwrite:
+        check_tokens(tokens, path)
+    return lambda: save_tokens(tokens, path, overwrite=overwrite)
 
 
 def _collect(
@@ -242,6 +289,7 @@ def _collect(
     about: Mapping[str, object],
     overwrite: bool,
     progress: bool,
+    together: Callable[[], object] | None,
 ) -> dict[str, Activations]:
     """Run a module over data, and collect activations in memory or in a store."""
     import torch
@@ -273,46 +321,112 @@ def _collect(
     sink: LayerWriter | _InMemory = _InMemory(layers, names, tokens)
     if out is not None:
         settings = {
-            "weights": _hash_weights(model),
-            "pool": pool if isinstance(pool, str) else _qualified_name(pool),
+            **_of_model(model, pool, forward),
+            **_of_data(data, ids, clusters_by_id, names),
             "tokens": tokens,
             "device": target.type,
             "precision": precision,
             "batch_size": getattr(data, "batch_size", None) or size,
-            "forward": None if forward is None else _qualified_name(forward),
-            "sample_ids": None if ids is None else _hash_texts(ids),
-            "data": _hash_data(data),
-            "clusters": None if clusters_by_id is None else _hash_texts(clusters_by_id.values()),
-            "names": {layer: [str(name) for name in of_layer] for layer, of_layer in names.items()},
-            "versions": _versions(),
-            "model": _qualified_name(type(original(model))),
-            **{key: str(value) for key, value in about.items()},
+            "versions": versions(),
+            **{key: value if isinstance(value, str) else described(value) for key, value in about.items()},
+            **{f"code of {key}": hash_code(value) for key, value in about.items() if callable(value)},
         }
         texts = {layer: one.text for layer, one in stated.items()}
         sink = LayerWriter(out, layers, settings, n_samples=n_samples, neurons=names, axes=texts, overwrite=overwrite)
+    run = _Pass(model, layers, pool, stated, tokens, ids, target, precision, forward)
     with global_state(), sink:
-        if sink.complete:
-            return sink.finish(clusters_by_id)
-        cast = nullcontext() if precision == "float32" else torch.autocast(target.type, getattr(torch, precision))
-        remaining = batches(data, size, workers, sink.samples, sink.batches, ids)
-        if progress:
-            remaining = progress_bar(remaining, lambda batch: batch.n_samples or 0, "samples", n_samples, sink.samples)
-        axes: dict[str, Axes] | None = stated if callable(pool) and not tokens else None
+        first = sink.complete and not is_indexed(data)  # the last batch of an iterable would take a whole pass
+        again = sink.last or sink.samples % size or min(size, sink.samples)  # a store of format 1 does not say
+        place = (0, 0, 0) if first else (sink.samples, sink.batches, again if sink.rows else 0)
+        remaining = batches(data, size, 0 if sink.complete else workers, *place[:2], ids, again=place[2])
         with eval_mode(model, None if target == home else (home, target)):
-            for batch in remaining:
-                captured: Mapping[str, list[object]] = {}
-                with on_samples(_fed(batch, sink.samples, ids)):
-                    if batch.kept != []:
-                        with torch.no_grad(), cast, capture_outputs(model, layers) as captured:
-                            feed(model, moved(batch.inputs, target), forward)
-                        if axes is None:
-                            axes = _axes_of_batch(model, batch, captured, layers, stated, target, forward)
-                        sink.use_axes({layer: one.text for layer, one in axes.items()})
-                    _add_batch(sink, batch, captured, layers, pool, axes or {}, tokens, ids)
+            if isinstance(sink, LayerWriter) and sink.rows:
+                _compare(run, sink, remaining, first, out)
+            if progress and not sink.complete:
+                remaining = progress_bar(
+                    remaining, lambda batch: batch.n_samples or 0, "samples", n_samples, sink.samples
+                )
+            for batch in remaining if not sink.complete else ():
+                sink.add(*run.rows(batch, sink.samples, sink.use_axes))
         if n_samples is not None and n_samples != sink.samples:
             expected = "there are ids for" if total is None else "its length is"
             raise ActivationsError(f"data yielded {sink.samples} samples, but {expected} {n_samples}")
-        return sink.finish(clusters_by_id)
+        return sink.finish(clusters_by_id, together)
+
+
+def _of_model(model: torch.nn.Module, pool: Any, forward: Any) -> dict[str, object]:
+    """The settings by which a model and what is done with its outputs are known again."""
+    return {
+        "model": qualified_name(type(original(model))),
+        "weights": hash_weights(model),
+        "architecture": hash_architecture(model),
+        "pool": pool if isinstance(pool, str) else qualified_name(pool),
+        "code of pool": None if isinstance(pool, str) else hash_code(pool),
+        "forward": None if forward is None else qualified_name(forward),
+        "code of forward": None if forward is None else hash_code(forward),
+    }
+
+
+def _of_data(
+    data: Any,
+    ids: Sequence[str] | None,
+    clusters_by_id: Mapping[str, str] | None,
+    names: Mapping[str, Sequence[int | str]],
+) -> dict[str, object]:
+    """The settings by which samples and names are known again."""
+    return {
+        "data": hash_data(data),
+        "code of data": hash_code_of_data(data),
+        "sample_ids": None if ids is None else hash_texts(ids),
+        "clusters": None if clusters_by_id is None else hash_texts(clusters_by_id.values()),
+        "names": {layer: [str(name) for name in of_layer] for layer, of_layer in names.items()},
+    }
+
+
+def _compare(run: _Pass, sink: LayerWriter, again: Iterator[Batch], first: bool, out: PathLike | None) -> None:
+    """Raise unless the model still gives what is stored for the last batch, or for the first one.
+
+    Raises
+    ------
+    FileError
+        If an activation differs by more than a relative 1e-4, measured by the neuron's largest in the batch, or by the
+        unit of half precision.
+    """
+    try:
+        batch = next(again, None)
+    except InputError:
+        if not (sink.complete and sink.skipped):
+            raise
+        return  # a sample that was left out cannot be read now either
+    if batch is None:
+        return
+    n_samples = batch.n_samples or sink.last
+    parts, _, _, _ = run.rows(batch, 0 if first else sink.samples - n_samples, sink.use_axes)
+    tolerance = {"bfloat16": 2**-7, "float16": 2**-10}.get(run.precision, 1e-4)
+    for layer, part in parts.items():
+        n_rows = len(part)
+        start = 0 if first else sink.rows - n_rows
+        then = sink.stored(start, start + n_rows)[layer] if 0 <= start <= sink.rows - n_rows else part[:0]
+        now = np.asarray(part, np.float32)
+        error = np.inf if then.shape != now.shape else _relative(then, now)
+        if not error <= tolerance:
+            which = "first" if first else "last"
+            by = "" if np.isinf(error) else f" by up to {error:.1%}"
+            raise FileError(
+                f"{str(out)!r} holds other activations of layer {layer!r} than this model gives now for the {which} "
+                f"batch that is stored: they differ{by}, so the model, the data or a function has changed since; "
+                "choose another name, or replace it with overwrite=True (--overwrite)"
+            )
+
+
+def _relative(then: NDArray[np.float32], now: NDArray[np.float32]) -> float:
+    """The largest difference relative to the largest activation of the neuron, or to 0.001 of that of the layer."""
+    if not then.size:
+        return 0.0
+    largest = np.abs(then).max(axis=0)
+    scale = np.maximum(largest, 1e-3 * largest.max())
+    difference = np.abs(then - now).max(axis=0)
+    return float(np.divide(difference, scale, out=np.where(difference > 0, np.inf, 0.0), where=scale > 0).max())
 
 
 def _check_options(layers: Sequence[str], pool: object, precision: str, batch_size: int | None, workers: int) -> None:
@@ -353,73 +467,91 @@ def _fed(batch: Batch, start: int, ids: Sequence[str] | None) -> list[object]:
     return [ids[start + i] if ids is not None and start + i < len(ids) else start + i for i in kept]
 
 
-def _axes_of_batch(
-    model: torch.nn.Module,
-    batch: Batch,
-    captured: Mapping[str, list[object]],
-    layers: Sequence[str],
-    stated: Mapping[str, Axes],
-    target: torch.device,
-    forward: Callable[[torch.nn.Module, Any], object] | None,
-) -> dict[str, Axes]:
-    """Find out what the axes of the outputs for a batch mean."""
-    shapes = {layer: tuple(only_output(layer, captured).shape) for layer in layers}
-    n_samples = len(batch.kept) if batch.kept is not None else batch.n_samples or (*shapes[layers[0]], 0)[0]
+@dataclass
+class _Pass:
+    """A pass of a model over data: how the rows of a batch are made."""
 
-    def trial(number: int) -> None:
-        rows = [row % n_samples for row in range(number)]
-        feed(model, moved(taken(batch.inputs, rows, n_samples), target), forward)
+    model: torch.nn.Module
+    layers: Sequence[str]
+    pool: Pool | Callable[[torch.Tensor], torch.Tensor]
+    stated: Mapping[str, Axes]
+    tokens: bool
+    ids: Sequence[str] | None
+    target: torch.device
+    precision: Precision
+    forward: Callable[[torch.nn.Module, Any], object] | None
+    axes: Mapping[str, Axes] | None = None
 
-    return find_axes(model, shapes, n_samples, trial, stated)
+    def rows(
+        self, batch: Batch, start: int, use_axes: Callable[[Mapping[str, str]], None]
+    ) -> tuple[dict[str, NDArray[Any]], int, list[str] | None, list[str]]:
+        """Run the model on a batch whose first sample has the number ``start``, and return what a sink takes."""
+        import torch
 
+        half = self.precision != "float32"
+        cast = torch.autocast(self.target.type, getattr(torch, self.precision)) if half else nullcontext()
+        captured: Mapping[str, list[object]] = {}
+        with on_samples(_fed(batch, start, self.ids)):
+            if batch.kept != []:
+                with torch.no_grad(), cast, capture_outputs(self.model, self.layers) as captured:
+                    feed(self.model, moved(batch.inputs, self.target), self.forward)
+                if self.axes is None:
+                    alone = callable(self.pool) and not self.tokens
+                    self.axes = self.stated if alone else self._find_axes(batch, captured)
+                use_axes({layer: one.text for layer, one in self.axes.items()})
+            return self._pooled(batch, captured, start)
 
-def _add_batch(
-    sink: LayerWriter | _InMemory,
-    batch: Batch,
-    captured: Mapping[str, list[object]],
-    layers: Sequence[str],
-    pool: Pool | Callable[[torch.Tensor], torch.Tensor],
-    axes: Mapping[str, Axes],
-    tokens: bool,
-    ids: Sequence[str] | None,
-) -> None:
-    """Pool the outputs for a batch, and add them with the ids of their rows."""
-    n_samples = batch.n_samples if batch.n_samples is not None else int(only_output(layers[0], captured).shape[0])
-    kept = list(range(n_samples)) if batch.kept is None else batch.kept
-    if ids is not None and sink.samples + n_samples > len(ids):
-        raise ActivationsError(
-            f"{counted(len(ids), 'sample id')} for at least {sink.samples + n_samples} samples: give one per sample"
-        )
-    if ids is None and len(kept) < n_samples:
-        raise ActivationsError("a sample is None, and only sample_ids can say which ones are left: give sample_ids")
-    batch_ids = [str(sink.samples + i) if ids is None else ids[sink.samples + i] for i in range(n_samples)]
-    parts: dict[str, NDArray[Any]] = {}
-    rows: list[tuple[int, int]] = []  # sample and token of each row, for tokens
-    for layer in layers if kept else ():
-        output = only_output(layer, captured)
-        if layer in axes:
-            axes[layer].check(layer, output.shape, len(kept))
-        mask = attention_mask(batch.inputs, layer)
-        pooled, layer_rows = pool_output(
-            output, pool, layer, tokens=tokens, mask=mask, axes=axes.get(layer), n_samples=len(kept)
-        )
-        parts[layer] = numbers(pooled, layer)
-        if layer != layers[0] and layer_rows != rows:
-            raise ActivationsError(f"layers {layers[0]!r} and {layer!r} differ in tokens: collect one at a time")
-        rows = layer_rows
-    if tokens:
-        row_ids: list[str] | None = [f"{batch_ids[kept[sample]]}#{token}" for sample, token in rows]
-    else:
-        row_ids = None if ids is None else [batch_ids[i] for i in kept]
-    present = set(kept)
-    left_out = [batch_ids[i] for i in range(n_samples) if i not in present]
-    sink.add(parts, n_samples, row_ids, left_out)
+    def _find_axes(self, batch: Batch, captured: Mapping[str, list[object]]) -> dict[str, Axes]:
+        """Find out what the axes of the outputs for a batch mean."""
+        shapes = {layer: tuple(only_output(layer, captured).shape) for layer in self.layers}
+        n_samples = len(batch.kept) if batch.kept is not None else batch.n_samples or (*shapes[self.layers[0]], 0)[0]
+
+        def trial(number: int) -> None:
+            rows = [row % n_samples for row in range(number)]
+            feed(self.model, moved(taken(batch.inputs, rows, n_samples), self.target), self.forward)
+
+        return find_axes(self.model, shapes, n_samples, trial, self.stated)
+
+    def _pooled(
+        self, batch: Batch, captured: Mapping[str, list[object]], start: int
+    ) -> tuple[dict[str, NDArray[Any]], int, list[str] | None, list[str]]:
+        """Pool the outputs for a batch; return them with the number of samples, ids of rows, and ids left out."""
+        layers, ids, axes = self.layers, self.ids, self.axes or {}
+        n_samples = batch.n_samples if batch.n_samples is not None else int(only_output(layers[0], captured).shape[0])
+        kept = list(range(n_samples)) if batch.kept is None else batch.kept
+        if ids is not None and start + n_samples > len(ids):
+            raise ActivationsError(
+                f"{counted(len(ids), 'sample id')} for at least {start + n_samples} samples: give one per sample"
+            )
+        if ids is None and len(kept) < n_samples:
+            raise ActivationsError("a sample is None, and only sample_ids can say which ones are left: give sample_ids")
+        batch_ids = [str(start + i) if ids is None else ids[start + i] for i in range(n_samples)]
+        parts: dict[str, NDArray[Any]] = {}
+        rows: list[tuple[int, int]] = []  # sample and token of each row, for tokens
+        for layer in layers if kept else ():
+            output = only_output(layer, captured)
+            if layer in axes:
+                axes[layer].check(layer, output.shape, len(kept))
+            mask = attention_mask(batch.inputs, layer)
+            pooled, layer_rows = pool_output(
+                output, self.pool, layer, tokens=self.tokens, mask=mask, axes=axes.get(layer), n_samples=len(kept)
+            )
+            parts[layer] = numbers(pooled, layer)
+            if layer != layers[0] and layer_rows != rows:
+                raise ActivationsError(f"layers {layers[0]!r} and {layer!r} differ in tokens: collect one at a time")
+            rows = layer_rows
+        if self.tokens:
+            row_ids: list[str] | None = [f"{batch_ids[kept[sample]]}#{token}" for sample, token in rows]
+        else:
+            row_ids = None if ids is None else [batch_ids[i] for i in kept]
+        present = set(kept)
+        return parts, n_samples, row_ids, [batch_ids[i] for i in range(n_samples) if i not in present]
 
 
 class _InMemory:
     """Collects layers in memory, with the interface of ``LayerWriter``."""
 
-    complete, batches = False, 0
+    complete, rows, batches, last = False, 0, 0, 0
 
     def __init__(self, layers: Sequence[str], names: Mapping[str, Sequence[int | str]] | None, tokens: bool) -> None:
         self._parts: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
@@ -454,13 +586,17 @@ class _InMemory:
     def use_axes(self, axes: Mapping[str, str]) -> None:
         self._axes |= axes
 
-    def finish(self, clusters_of: Mapping[str, str] | None = None) -> dict[str, Activations]:
+    def finish(
+        self, clusters_of: Mapping[str, str] | None = None, together: Callable[[], object] | None = None
+    ) -> dict[str, Activations]:
         if not any(self._parts.values()):
             raise ActivationsError("there are no samples: data is empty")
         ids = self._ids or None
         clusters = [parent(i) for i in self._ids] if self._tokens else None
         if clusters_of is not None:
             clusters = [clusters_of[i] for i in self._ids]
+        if together is not None:
+            together()
         return {
             layer: Activations(
                 np.concatenate(parts),
@@ -472,54 +608,3 @@ class _InMemory:
             )
             for layer, parts in self._parts.items()
         }
-
-
-def _qualified_name(thing: object) -> str:
-    name = getattr(thing, "__qualname__", type(thing).__qualname__)
-    return f"{getattr(thing, '__module__', '?')}.{name}"
-
-
-def _hash_weights(model: torch.nn.Module) -> str:
-    """Hash every parameter and buffer of a model."""
-    import torch
-
-    content_hash = hashlib.blake2b(digest_size=16)
-    for name, value in original(model).state_dict().items():
-        for tensor in value if isinstance(value, tuple) else (value,):  # quantised weights come with their biases
-            if isinstance(tensor, torch.Tensor):
-                content_hash.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                content_hash.update(_bytes(tensor))
-    return content_hash.hexdigest()
-
-
-def _hash_data(data: Any) -> str | None:
-    """Hash data if that is cheap: arrays, tensors, and objects with a ``digest`` method."""
-    import torch
-
-    if hasattr(data, "digest"):
-        return str(data.digest())
-    if not isinstance(data, np.ndarray | torch.Tensor):
-        return None
-    content_hash = hashlib.blake2b(f"{data.dtype} {tuple(data.shape)}".encode(), digest_size=16)
-    for batch in batches(data, 1024):  # a memory-mapped array may not fit in memory
-        content_hash.update(_bytes(batch.inputs))
-    return content_hash.hexdigest()
-
-
-def _hash_texts(texts: Iterable[str]) -> str:
-    return hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-
-
-def _bytes(tensor: torch.Tensor) -> memoryview:
-    import torch
-
-    if tensor.is_meta:
-        return memoryview(b"")
-    tensor = plain(tensor, "").resolve_conj().resolve_neg()
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {package: version(package) for package in ("neuronym", "torch", "zarr")}

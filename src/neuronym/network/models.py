@@ -19,6 +19,7 @@ from neuronym._util.files import first_line
 from neuronym._util.messages import some, warn
 from neuronym.errors import OptionError
 from neuronym.io.images import Preprocess
+from neuronym.network.identity import described
 from neuronym.network.weights import load_weights
 from neuronym.types import PathLike
 
@@ -74,7 +75,7 @@ class LoadedModel:
     @property
     def preprocessing(self) -> str:
         """A description of the preprocessing."""
-        return " ".join(str(self.prepare).split()) if not self.reads_text else type(self.prepare).__name__
+        return described(self.prepare) if not self.reads_text else type(self.prepare).__name__
 
 
 def load_model(name: str, weights: PathLike | None = None) -> LoadedModel:

@@ -2,7 +2,7 @@
 
 from neuronym.plots.circuit import plot_circuit
 from neuronym.plots.findings import plot_findings
-from neuronym.plots.layers import auc_histogram, layer_overview
+from neuronym.plots.layers import auc_histogram, layer_overview, plot_baselines
 from neuronym.plots.pictures import concept_bars, distribution, formula_steps, roc, top_samples
 from neuronym.plots.sweep import plot_sweep, sweep
 
@@ -12,6 +12,7 @@ __all__ = [
     "distribution",
     "formula_steps",
     "layer_overview",
+    "plot_baselines",
     "plot_circuit",
     "plot_findings",
     "plot_sweep",

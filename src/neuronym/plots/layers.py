@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.files import check_target
 from neuronym._util.messages import counted
+from neuronym.analysis.compare import MEASURES, by_layer
 from neuronym.errors import OptionError
 from neuronym.labels.labels import Label
 from neuronym.plots.drawing import (
@@ -24,11 +26,14 @@ from neuronym.plots.drawing import (
     percent,
     shortened,
 )
+from neuronym.plots.figures import new_figure, save_figure
+from neuronym.types import PathLike
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["auc_histogram", "layer_overview"]
+__all__ = ["auc_histogram", "layer_overview", "plot_baselines"]
 
 Floats = NDArray[np.float64]
 
@@ -96,6 +101,79 @@ def _draw_range(axes: Axes, values: Floats, place: float, colour: str, name: str
     axes.plot(middle, place, "o", color="white", mec=colour, ms=5, zorder=3)
     if len(values) <= _MOST:
         axes.plot(values, np.full(len(values), place + 0.14), "|", color=colour, ms=4, mew=0.6, alpha=0.7)
+
+
+def plot_baselines(table: pd.DataFrame, path: PathLike, *, overwrite: bool = False) -> None:
+    """Draw a network beside its baselines, layer by layer, and save the figure.
+
+    There is a panel for each measure that is known. A filled dot is the network; a ring is the mean of the baselines,
+    and the line their range.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The return value of ``neuronym.compare_layers``.
+    path : str or Path
+        The file to write: ``.png``, ``.pdf`` or ``.svg``.
+    overwrite : bool, default False
+        Whether to replace an existing file.
+
+    Raises
+    ------
+    FileError
+        If the file exists and ``overwrite`` is off, or cannot be written.
+    OptionError
+        If the table is another one, or matplotlib is missing.
+    """
+    lacking = [name for name in ("layer", "network", *MEASURES) if name not in getattr(table, "columns", ())]
+    if lacking:
+        raise OptionError(f"the table lacks {', '.join(lacking)}: give the return value of neuronym.compare_layers")
+    check_target(path, overwrite)
+    rows = by_layer(table)
+    known = [name for name in MEASURES if not math.isnan(rows[0][name][0]) and (name != "auc" or _no_heldout(rows))]
+    figure = new_figure(1.2 + 2.4 * len(known), 1.1 + 0.42 * len(rows))
+    for place, (name, axes) in enumerate(zip(known, np.atleast_1d(figure.subplots(1, len(known))), strict=True)):
+        for at, row in enumerate(rows):
+            own, mean, low, high = row[name]
+            axes.plot([low, high], [at, at], color=OUTSIDE, lw=2, solid_capstyle="butt")
+            axes.plot(
+                mean,
+                at,
+                "o",
+                color="white",
+                mec=OUTSIDE,
+                ms=6,
+                clip_on=False,
+                label=None if at else "baselines, mean and range",
+            )
+            axes.plot(own, at, "o", color=INSIDE, ms=6, clip_on=False, label=None if at else "network")
+        names = [shortened(str(row["layer"] or "all"), 1.2) for row in rows]
+        axes.set_yticks(range(len(rows)), [] if place else names, fontsize=SIZE, **PLAIN)
+        axes.set(xlabel=_PANELS[name], ylim=(len(rows) - 0.5, -0.5))
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", lw=0.4, alpha=0.5)
+        if name == "concepts":
+            axes.locator_params(axis="x", integer=True)
+            axes.set_xlim(left=0)
+        if not place:
+            figure.legend(
+                *axes.get_legend_handles_labels(), fontsize=SIZE, frameon=False, loc="outside upper left", ncols=2
+            )
+    save_figure(figure, path, overwrite)
+
+
+_PANELS = {
+    "auc": "median AUC",
+    "auc_heldout": "median held-out AUC",
+    "believable": "share of believable labels",
+    "concepts": "concepts covered",
+}
+
+
+def _no_heldout(rows: list[dict[str, Any]]) -> bool:
+    """Return whether no held-out AUC is known."""
+    return math.isnan(rows[0]["auc_heldout"][0])
 
 
 def auc_histogram(labels: Iterable[Label], *, q: float = 0.05, ax: Axes | None = None) -> Axes:

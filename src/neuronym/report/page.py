@@ -23,7 +23,7 @@ from neuronym.errors import OptionError
 from neuronym.labels.labels import Labels
 from neuronym.report.building import Builder, write_piece
 from neuronym.report.detail import Layer
-from neuronym.report.sections import circuits_data, compared_data, findings_data
+from neuronym.report.sections import baselines_data, circuits_data, compared_data, findings_data
 from neuronym.report.shown import ShownSamples
 from neuronym.types import ActivationsLike, Align, ConceptsLike, HierarchyLike, LabelsLike, PathLike, SamplesLike
 
@@ -44,6 +44,7 @@ def report(
     names: Mapping[str, str] | None = None,
     hierarchy: HierarchyLike | None = None,
     other: LabelsLike | None = None,
+    baselines: LabelsLike | Iterable[LabelsLike] = (),
     circuits: Circuit | PathLike | Iterable[Circuit | PathLike] = (),
     findings: Findings | PathLike | None = None,
     title: str = "Neurons",
@@ -78,6 +79,8 @@ def report(
         A hierarchy of the concepts, to show parents, children and depth.
     other : LabelsLike, optional
         A second set of labels to compare with the first.
+    baselines : LabelsLike, or iterable of LabelsLike, optional
+        The labels of baselines, such as untrained networks, to compare layers with, as for ``compare_layers``.
     circuits : Circuit, str, Path, or iterable of these, optional
         Circuits, or their ``.json`` files.
     findings : Findings, str or Path, optional
@@ -124,6 +127,7 @@ def report(
     check_n_jobs(n_jobs)
     check_folder(out, _KIND, overwrite)  # before the work
     second = other if isinstance(other, Labels) or other is None else Labels.open(other)
+    compared_layers = baselines_data(found, baselines)
     layers = _layers(found, activations, concepts, align)
     shown = _samples(layers, samples)
     known = None if hierarchy is None else as_hierarchy(hierarchy)
@@ -146,6 +150,7 @@ def report(
             "circuits": circuits_data(opened_circuits),
             "findings": findings_data(opened_findings),
             "compared": compared_data(found, second),
+            "baselines": compared_layers,
         }
         for name, data in sections.items():
             if data is not None:

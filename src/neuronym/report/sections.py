@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuronym.analysis.circuits import Circuit
+from neuronym.analysis.compare import MEASURES, by_layer, compare_layers
 from neuronym.analysis.spurious import Findings
 from neuronym.errors import OptionError
 from neuronym.labels.labels import Labels
 from neuronym.report.detail import number, tree
-from neuronym.types import JsonDict
+from neuronym.types import JsonDict, LabelsLike
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["circuits_data", "compared_data", "findings_data"]
+__all__ = ["baselines_data", "circuits_data", "compared_data", "findings_data"]
 
 _ROWS = 60  # of a table of findings
 
@@ -85,6 +87,21 @@ def _table(table: pd.DataFrame, without: tuple[str, ...]) -> JsonDict:
     listed = table[columns].itertuples(index=False)
     rows = [[cell if isinstance(cell, str) else number(cell) for cell in row] for row in listed]
     return {"columns": columns, "rows": rows}
+
+
+def baselines_data(labels: Labels, baselines: LabelsLike | Iterable[LabelsLike]) -> list[JsonDict] | None:
+    """Return the network's measures by layer, each beside the mean, lowest and highest of the baselines'.
+
+    Raises
+    ------
+    OptionError
+        If baselines lack a layer, or evidence that the labels have.
+    """
+    given: list[Any] = [baselines] if isinstance(baselines, Labels | str | Path) else list(baselines)
+    if not given:
+        return None
+    rows = by_layer(compare_layers(labels, given))
+    return [{**row, **{name: [number(value) for value in row[name]] for name in MEASURES}} for row in rows]
 
 
 def compared_data(labels: Labels, other: Labels | None) -> list[list[Any]] | None:

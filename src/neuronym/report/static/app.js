@@ -231,7 +231,7 @@ const neuronym = (() => {
       ["", "Neurons"],
       ["concepts", "Concepts"],
     ];
-    if (data.layers.length > 1) links.push(["layers", "Layers"]);
+    if (data.layers.length > 1 || data.sections.includes("baselines")) links.push(["layers", "Layers"]);
     if (data.sections.includes("compared")) links.push(["compare", "Comparison"]);
     if (data.sections.includes("circuits")) links.push(["circuits", "Circuits"]);
     if (data.sections.includes("findings")) links.push(["spurious", "Spurious"]);

@@ -541,8 +541,52 @@
     });
   };
 
+  // The network beside baselines, such as untrained networks: what training adds.
+  const baselines = (listed) => {
+    const text = { auc: "auc", auc_heldout: "auc", concepts: "count" },
+      measures = [
+        ["auc", "median AUC"],
+        ["auc_heldout", "median held-out AUC"],
+        ["believable", "believable labels"],
+        ["concepts", "concepts covered"],
+      ].filter(([name]) => listed.some((row) => row[name][0] !== null));
+    const shown = (name, value) =>
+      value === null
+        ? ""
+        : name === "believable"
+          ? percent(value)
+          : name === "concepts"
+            ? `${Math.round(value)}`
+            : N.numberText(text[name], value);
+    const range = (name, [, mean, low, high]) =>
+      low === high ? shown(name, mean) : `${shown(name, mean)} (${shown(name, low)} to ${shown(name, high)})`;
+    return [
+      h("h2", {}, "Beside baselines"),
+      h(
+        "p",
+        { class: "quiet" },
+        `The network beside ${listed[0].baselines} ${listed[0].baselines === 1 ? "baseline" : "baselines"}, such as the same network untrained: mean, and range in brackets.`,
+      ),
+      table(
+        [
+          ["layer"],
+          ...measures.flatMap(([, title]) => [
+            [title, 1],
+            ["baselines", 1],
+          ]),
+        ],
+        listed.map((row) => [
+          h("bdi", {}, row.layer === null ? "all" : String(row.layer)),
+          ...measures.flatMap(([name]) => [shown(name, row[name][0]), range(name, row[name])]),
+        ]),
+        "The network beside baselines",
+      ),
+    ];
+  };
+
   views.layers = () => {
     const place = h("div", { class: "charts" }),
+      beside = h("section", { class: "beside" }),
       c = N.data.columns,
       rows = [];
     N.data.layers.forEach((layer, l) => {
@@ -574,10 +618,12 @@
           rows,
           "Layers",
         ),
+        beside,
         place,
       ],
       "layers",
     );
+    if (N.data.sections.includes("baselines")) N.load("baselines", (listed) => beside.append(...baselines(listed)));
     N.data.layers.forEach((layer, l) => {
       const bins = 30,
         counts = new Array(bins).fill(0);
