@@ -127,6 +127,9 @@ class _Units:
 
         of_cluster = np.unique(clusters, return_inverse=True)[1]
         n_clusters, n_strata = int(of_cluster.max()) + 1, int(stratum.max()) + 1
+        if n_strata == 1:
+            zeros = np.zeros(n_clusters, np.intp)
+            return cls(of_cluster, zeros, np.arange(n_clusters), zeros)
         codes, part = np.unique(stratum * n_clusters + of_cluster, return_inverse=True)
         own, cluster = np.divmod(codes, n_clusters)
         size = n_clusters + n_strata
@@ -380,9 +383,13 @@ def _shrink(units: _Units, used: Bools, n_sides: int) -> Floats:
     Where k clusters are equal, the square of what they contribute, each compared with the others, is (k / (k − 1))³
     times too large. That is little for all clusters, but 8 times for 2 in a stratum, so it is made that of all.
     """
-    side, strata = units.stratum % n_sides, np.bincount(units.stratum[used], minlength=int(units.stratum.max()) + 1)
-    pairs = np.unique(np.stack([side[used], units.cluster[used]]), axis=1)
-    k, every = strata[units.stratum], np.bincount(pairs[0], minlength=n_sides)[side]
+    n_strata = int(units.stratum.max()) + 1
+    if n_strata <= n_sides:
+        return np.ones(len(units.stratum))
+    side = units.stratum % n_sides
+    distinct = np.unique(side[used] + n_sides * units.cluster[used])  # a cluster may have parts in several strata
+    every = np.bincount(distinct % n_sides, minlength=n_sides)[side]
+    k = np.bincount(units.stratum[used], minlength=n_strata)[units.stratum]
     shares = (k - 1) / np.maximum(k, 1) / np.maximum((every - 1) / np.maximum(every, 1), 0.5)
     return np.asarray(np.where(k > 1, np.maximum(shares, 0), 1) ** 1.5)
 

@@ -548,7 +548,7 @@ def _check_labels(
         warn(
             f"the labels of {counted(len(leaking), 'chosen neuron')} ({some(leaking)}) were not found on the samples "
             "that are not held out here, so the choice may have seen those, and the held-out AUC may be too high: "
-            "label with the same holdout, seed, clusters and concepts, or compose on other samples"
+            "label with the same holdout, seed, clusters and concepts, without strata, or compose on other samples"
         )
 
 
