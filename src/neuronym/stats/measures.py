@@ -215,6 +215,8 @@ def measure(
     ranked = _Ranked.of(sort, weights[sort.order])
     units = None if clusters is None else _Units.of(clusters[sort.order], sort.stratum)
     whole = sort if strata is None else _Sorted.of(column, low)
+    weight = weights[whole.order]
+    by_run = np.add.reduceat(weight, whole.starts)
     found = np.full(len(inside), np.nan, MEASURES)
     before: Floats | None = None
     for place, members in enumerate(inside):
@@ -222,7 +224,7 @@ def measure(
         row["first"] = not place
         row["positives"], row["negatives"] = weights @ members, weights @ ~members
         if row["positives"] and row["negatives"]:
-            _effects(row, whole, weights[whole.order], members[whole.order])
+            _effects(row, whole, weight, chosen if strata is None else members[whole.order], by_run)
         adds = _contributions(row, ranked, chosen, units)
         if adds is not None and not place:
             row["gain"], row["gain_variance"] = row["auc"] - 0.5, row["variance"]
@@ -295,13 +297,11 @@ def _count(
 ) -> None:
     """Fill in the numbers of samples and clusters on both sides of a formula."""
     sizes, effective, clusters = [], [], []
-    for side, others in zip(sides, reversed(numbers), strict=True):
-        counts = ranked.scale * others  # a sample of each stratum counts in proportion to this
-        of_stratum = counts / counts.max()
-        of_sample = ranked.weight * side * of_stratum[ranked.sort.stratum]
-        sizes.append(float(of_sample.sum() ** 2 / (of_sample @ of_stratum[ranked.sort.stratum])))
+    for side, own, others in zip(sides, numbers, reversed(numbers), strict=True):
+        counts = ranked.scale * others / (ranked.scale * others).max()  # how much a sample of each stratum counts
+        sizes.append(float((counts @ own) ** 2 / (counts**2 @ own)))
         if units is not None:
-            of_cluster = units.by_cluster(units.sums(of_sample))
+            of_cluster = units.by_cluster(units.sums(ranked.weight * side) * counts[units.stratum])
             clusters.append(of_cluster > 0)
             effective.append(float(of_cluster.sum() ** 2 / (of_cluster @ of_cluster)))
     row["positives"], row["negatives"] = sizes
@@ -394,10 +394,9 @@ def _shrink(units: _Units, used: Bools, n_sides: int) -> Floats:
     return np.asarray(np.where(k > 1, np.maximum(shares, 0), 1) ** 1.5)
 
 
-def _effects(row: np.void, sort: _Sorted, weight: Ints, chosen: Bools) -> None:
+def _effects(row: np.void, sort: _Sorted, weight: Ints, chosen: Bools, by_run: Ints) -> None:
     """Fill in the difference of means, and precision and recall over the thresholds between runs."""
-    values = sort.values
-    by_run, into = (np.add.reduceat(counts, sort.starts) for counts in (weight, weight * chosen))
+    values, into = sort.values, np.add.reduceat(weight * chosen, sort.starts)
     m, n = int(into.sum()), int(by_run.sum() - into.sum())
     with np.errstate(invalid="ignore"):  # scaled so that squares neither underflow nor overflow
         values = np.nan_to_num(values / np.abs(values[[0, -1]]).max())
