@@ -25,6 +25,7 @@ EVERY = 5  # of 10,000 photos
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
+    parser.add_argument("--stores", type=Path, help="a folder to keep activations in, for another run")
     parser.add_argument("--figure", type=Path, default=HERE.parent / "docs/baselines.png")
     asked = parser.parse_args()
     root = asked.data / "tiny-imagenet-200/val"
@@ -40,9 +41,10 @@ def main() -> None:
         for seed in SEEDS:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                acts = collect(model, photos, layers=LAYERS, reinitialise=seed, progress=True)
                 name = "network" if seed is None else f"seed {seed}"
-                found[name] = label(acts, concepts, min_count=10, holdout=0.5, permutations=999, n_jobs=-1)
+                out = None if asked.stores is None else asked.stores / f"{name}.zarr"
+                acts = collect(model, photos, layers=LAYERS, reinitialise=seed, out=out, progress=True)
+                found[name] = label(acts, concepts, min_count=10, holdout=0.5, permutations="auto", n_jobs=-1)
     own = found.pop("network")
     table = compare_layers(own, found)
     plot_baselines(table, asked.figure, overwrite=True)

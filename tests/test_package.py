@@ -68,6 +68,7 @@ def test_what_is_public_is_deliberate():
             "sources",
             "spurious",
             "check",
+            "compare_layers",
             "collect",
             "layers",
             "show",
