@@ -292,6 +292,27 @@ def test_the_command_checks_a_store(whole, tmp_path, capsys):
     ]
 
 
+def test_links_and_folders_in_place_of_files_are_faults(whole, tmp_path, capsys):
+    from neuronym.cli.root import app
+
+    store = tmp_path / "acts.zarr"
+    shutil.copytree(whole, store)
+    places = [store / "a/activations/c/0/0", store / "a/activations/c/0/1", store / "b/zarr.json"]
+    for path in places:
+        path.unlink()
+    places[0].symlink_to(places[0].name)  # itself
+    places[1].symlink_to("nowhere")
+    places[2].mkdir()
+    assert app(["check", str(store), "--quiet"], standalone_mode=False) == 1
+    assert [line.split("'")[1] for line in capsys.readouterr().out.splitlines()] == list(map(str, places))
+    with pytest.raises(FileError, match="acts.zarr/a/activations/c/0/0' is damaged: it is missing"):
+        open_activations(store / "a")
+    (store / "zarr.json").unlink()
+    (store / "zarr.json").mkdir()
+    assert app(["check", str(store), "--quiet"], standalone_mode=False) == 1
+    assert "zarr.json' is damaged: it is missing" in capsys.readouterr().out
+
+
 def test_an_unfinished_store_is_no_whole_one(tmp_path):
     write(tmp_path / "acts.zarr", stop=4100)
     (fault,) = neuronym.check(tmp_path / "acts.zarr").faults

@@ -154,6 +154,20 @@ def test_another_activation_function_is_another_model(tmp_path):
     assert hash_architecture(encoders[0]) != hash_architecture(encoders[1])
 
 
+@pytest.mark.parametrize("held", [lambda act: [act], lambda act: {"first": act}, lambda act: {"all": (None, [act])}])
+def test_functions_in_containers_are_part_of_a_model(held):
+    nets = [Net(held(act)) for act in (torch.tanh, torch.tanh, torch.sigmoid, lambda x: x * 2, lambda x: x * 3)]
+    tanh, again, *others = map(hash_architecture, nets)
+    assert tanh == again
+    assert len({tanh, *others}) == 4
+
+
+def test_a_container_of_a_model_may_hold_itself():
+    loop = [torch.tanh]
+    loop.append(loop)
+    assert hash_architecture(Net(loop)) != hash_architecture(Net([loop, torch.sin]))
+
+
 def test_changed_data_of_any_kind_is_other_data(tmp_path):
     def images(change):
         changed = IMAGES.clone()

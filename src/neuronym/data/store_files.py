@@ -6,6 +6,7 @@ list holds no times, hosts or paths, so equal runs write equal bytes.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -256,9 +257,19 @@ def _sizes(folder: Path) -> dict[str, int]:
     with reading(folder, "activations"):
         try:
             with os.scandir(folder) as entries:
-                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+                return {entry.name: entry.stat().st_size for entry in entries if _is_file(entry)}
         except (FileNotFoundError, NotADirectoryError):
             return {}
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether a name leads to a file; a link that leads to itself does not."""
+    try:
+        return entry.is_file()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False
 
 
 def _unlisted(store: Path, layers: Iterable[str]) -> Iterator[tuple[str, tuple[int | None, str | None]]]:

@@ -39,7 +39,7 @@ def check(store: PathLike, *, progress: bool = False) -> Checked:
     path = Path(store)
     if not path.is_dir():
         raise FileError(f"there is no folder {str(store)!r}")
-    if not (path / ROOT).exists():
+    if not (path / ROOT).is_file():
         return Checked(0, 0, [str(damaged(path / ROOT, "it is missing"))], False)
     try:
         made = read_root(path)

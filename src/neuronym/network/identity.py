@@ -109,11 +109,12 @@ def hash_architecture(model: torch.nn.Module) -> str:
     return hash_texts(parts)
 
 
-def _of_called(value: object) -> Iterator[str]:
-    """Describe functions that a module holds: its activation function, say, or those registered as hooks."""
-    if isinstance(value, Mapping) and all(isinstance(key, int) for key in value):
-        for one in value.values():  # hooks
-            yield from _of_called(one)
+def _of_called(value: object, above: tuple[int, ...] = ()) -> Iterator[str]:
+    """Describe functions that a module holds, in containers too: its activation function, or those that are hooks."""
+    if isinstance(value, Mapping | list | tuple):
+        if id(value) not in above:  # a container may hold itself
+            for one in value.values() if isinstance(value, Mapping) else value:
+                yield from _of_called(one, (*above, id(value)))
     elif _is_function(value):
         yield hash_code(value)
 
