@@ -285,7 +285,7 @@ def hash_data(data: Any) -> str | None:
     Parameters
     ----------
     data : object
-        Arrays and tensors, Datasets that hold them, DataLoaders and lists of them, and objects with a ``digest`` method.
+        Arrays, tensors, Datasets that hold them, DataLoaders and lists of them, and objects with a ``digest`` method.
 
     Returns
     -------
