@@ -372,6 +372,14 @@ def test_odd_values_of_a_circuit_are_refused(tmp_path, change, message):
         open_circuit(path)
 
 
+def test_a_circuit_that_does_not_say_whether_it_is_a_multigraph_is_none(tmp_path):
+    circuit(tmp_path / "c.json")
+    whole = json.loads((tmp_path / "c.json").read_text())
+    del whole["multigraph"]
+    (tmp_path / "d.json").write_text(json.dumps(whole))
+    assert open_circuit(tmp_path / "d.json").graph.edges == open_circuit(tmp_path / "c.json").graph.edges
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [("suspect,neuron,rank,q\nm,1,1,0.1\n", "it lacks 'pairs'"), ("suspect,neuron,rank,q,pairs\n", "it has no rows"),

@@ -33,6 +33,7 @@ from neuronym.analysis.spurious import find_spurious, open_findings
 from neuronym.data import hierarchy
 from neuronym.io import Images, Preprocess
 from neuronym.io.sources import from_annotations
+from neuronym.io.texts import open_texts
 from neuronym.labels.files import read_rows
 from neuronym.report import report
 from neuronym.report.detail import Layer
@@ -107,6 +108,22 @@ def test_a_table_whose_names_are_long_is_read(tmp_path):
     names = [f"{'n' * 500}{i}" for i in range(2000)]  # a first line of a megabyte
     (tmp_path / "a.csv").write_text(",".join(names) + "\n" + ",".join(["1.5"] * 2000) + "\n")
     assert list(open_activations(tmp_path / "a.csv").names) == names
+
+
+def test_texts_in_a_wide_table_take_no_time(tmp_path):
+    (tmp_path / "w.csv").write_text("sample,text," + ",".join(f"c{i}" for i in range(40_000)) + "\na" + ",1" * 40_001)
+    start = time.monotonic()
+    assert open_texts(tmp_path / "w.csv") == (["a"], ["1"])
+    assert time.monotonic() - start < 8
+
+
+def test_names_in_messages_are_cut(tmp_path):
+    (tmp_path / "w.csv").write_text("n" * 100_000 + ",b\n1,2\n")
+    for read in (open_texts, Hierarchy.from_csv):
+        with pytest.raises(FileError) as raised:
+            read(tmp_path / "w.csv")
+        assert "n'…" in str(raised.value)
+        assert len(str(raised.value)) < 2000
 
 
 def test_a_formula_that_is_too_long_is_refused(tmp_path):

@@ -305,7 +305,7 @@ def test_links_and_folders_in_place_of_files_are_faults(whole, tmp_path, capsys)
     places[2].mkdir()
     assert app(["check", str(store), "--quiet"], standalone_mode=False) == 1
     assert [line.split("'")[1] for line in capsys.readouterr().out.splitlines()] == list(map(str, places))
-    with pytest.raises(FileError, match="acts.zarr/a/activations/c/0/0' is damaged: it is missing"):
+    with pytest.raises(FileError, match=r"acts\.zarr/a/activations/c/0/0' is damaged: it is missing"):
         open_activations(store / "a")
     (store / "zarr.json").unlink()
     (store / "zarr.json").mkdir()

@@ -182,7 +182,8 @@ def test_changed_data_of_any_kind_is_other_data(tmp_path):
         "loader": (lambda x: torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x), 4), "data: "),
         "batches": (lambda x: [x[:4], x[4:8], x[8:]], "data: "),
         "dicts": (lambda x: [{"x": x[:6]}, {"x": x[6:]}], "data: "),
-        "own dataset": (lambda x: Stopped(plainly, x), "other activations of layer 'conv' than this model gives now"),
+        "own dataset": (lambda x: Stopped(plainly, x), "data: "),
+        "own dataset of a list": (lambda x: Stopped(plainly, list(x)), "other activations of layer 'conv' than this"),
     }
     for name, (way, message) in ways.items():
         options = {"layers": ["conv"], "out": tmp_path / f"{name}.zarr", "batch_size": 4}
@@ -192,6 +193,15 @@ def test_changed_data_of_any_kind_is_other_data(tmp_path):
         collect(Net(nn.ReLU()), way(images(0)), **options)
         with pytest.raises(FileError, match=message):
             collect(Net(nn.ReLU()), way(images(1)), **options)
+
+
+@pytest.mark.parametrize("kind", [torch.Tensor.clone, torch.Tensor.numpy])
+def test_a_sample_that_a_dataset_holds_counts_wherever_it_is(kind):
+    changed = IMAGES.clone()
+    changed[0] += 1
+    same, again, other = (hash_data(Stopped(plainly, kind(x))) for x in (IMAGES, IMAGES, changed))
+    assert same == again != other
+    assert hash_data(Stopped(plainly, list(IMAGES))) is None
 
 
 def test_an_iterable_that_yields_other_samples_is_refused(tmp_path):

@@ -569,6 +569,13 @@ def opened(browser, folder, at="", **options):
 
 
 @in_browser
+@pytest.mark.parametrize("name", ["constructor", "toString", "__proto__"])
+def test_an_address_that_is_no_view_is_not_found(browser, made, name):
+    with opened(browser, made[0], f"#/{name}") as page:
+        assert page.locator("h1").inner_text() == "Not found"
+
+
+@in_browser
 def test_search_sort_and_filter(browser, made):
     folder, labels = made
     with opened(browser, folder) as page:

@@ -7,11 +7,13 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from neuronym._util.characters import shortened
 from neuronym.errors import UnknownNameError
 
 __all__ = ["counted", "no_such", "some", "warn"]
 
 _PACKAGE = str(Path(__file__).parents[1])
+_LONGEST = 1000  # characters of a name in a message, which leaves paths whole
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -29,7 +31,7 @@ def no_such(kind: str, name: object, known: Sequence[object]) -> UnknownNameErro
 
     near = get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.5)
     hint = f"; near it: {some(near)}" if near else f"; there are {len(known)}, such as {some(known)}" if known else ""
-    return UnknownNameError(f"no {kind} {str(name)!r}{hint}")
+    return UnknownNameError(f"no {kind} {shortened(str(name), _LONGEST)}{hint}")
 
 
 def counted(n: int, noun: str) -> str:
@@ -40,5 +42,5 @@ def counted(n: int, noun: str) -> str:
 def some(items: Iterable[object], limit: int = 3) -> str:
     """List the first few items for a message: ``'a', 'b', 'c' and 7 more``."""
     listed = list(items)
-    text = ", ".join(repr(i) if isinstance(i, str) else str(i) for i in listed[:limit])
+    text = ", ".join(shortened(i, _LONGEST) if isinstance(i, str) else str(i) for i in listed[:limit])
     return text + (f" and {len(listed) - limit} more" if len(listed) > limit else "")

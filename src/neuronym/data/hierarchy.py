@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from neuronym._util.characters import shortened
 from neuronym._util.files import reading
 from neuronym._util.limits import LEVELS
 from neuronym._util.messages import counted, some, warn
@@ -261,7 +262,7 @@ class Hierarchy:
         with reading(path, "a hierarchy"), open(path, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))
         if not rows or rows[0] != ["child", "parent"]:
-            found = repr(",".join(rows[0])) if rows else "empty"
+            found = shortened(",".join(rows[0])) if rows else "empty"
             raise FileError(f"the first line of {path} must be child,parent, not {found}")
         broken = [number for number, row in enumerate(rows[1:], 2) if len(row) != 2]
         if broken:

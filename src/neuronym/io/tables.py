@@ -320,10 +320,11 @@ def text_column(path: PathLike, name: str | None, what: str) -> tuple[list[str] 
         If the file cannot be read or has no such column.
     """
     table = read_table(path, what)
-    known = [place for place, one in enumerate(table.column_names) if one != name]  # the column wanted holds no ids
+    all_names = table.column_names  # which is built anew at every access
+    known = [place for place, one in enumerate(all_names) if one != name]  # the column wanted holds no ids
     ids, rest = split_ids(table.select(known), what, FileError, recognize="all" if name is None else "called")
     places = sorted([*(known[place] for place in rest), *set(range(table.num_columns)).difference(known)])
-    names = [table.column_names[place] for place in places]
+    names = [all_names[place] for place in places]
     column = names[0] if name is None and len(names) == 1 else name
     if column is None or names.count(column) != 1:
         wanted = "one column" if name is None else f"a column {name}"

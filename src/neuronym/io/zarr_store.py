@@ -647,7 +647,7 @@ def check_layers(layers: Sequence[str]) -> None:
         if not _fits(layer):
             raise OptionError(
                 f"a store cannot contain a layer named {shortened(layer)}: names of layers must be names of folders, "
-                f"at most {_LONGEST_NAME} bytes without / and \\; wrap the model, as in "
+                f"at most {_LONGEST_NAME} bytes without / and \\, that do not begin with __; wrap the model, as in "
                 "torch.nn.Sequential(OrderedDict(model=model)), so that its modules have other names, or rename the "
                 "module, as in parent._modules['new'] = parent._modules.pop('old')"
             )

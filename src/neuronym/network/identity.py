@@ -2,7 +2,8 @@
 
 Code is compared as bytecode, without its place, comments and docstring, with that of the functions that it calls, apart
 from those of installed packages. Values that code holds, such as a counter in a closure or an attribute of an object,
-are not compared, since they may change without effect: ``collect`` compares a batch of activations for that.
+are not compared, since they may change without effect: ``collect`` compares a batch of activations for that. Only the
+arrays and tensors that a Dataset holds are taken for its samples.
 """
 
 from __future__ import annotations
@@ -284,7 +285,7 @@ def hash_data(data: Any) -> str | None:
     Parameters
     ----------
     data : object
-        Arrays and tensors, Datasets, DataLoaders and lists of them, and objects with a ``digest`` method.
+        Arrays, tensors, Datasets that hold them, DataLoaders and lists of them, and objects with a ``digest`` method.
 
     Returns
     -------
@@ -308,7 +309,21 @@ def hash_data(data: Any) -> str | None:
         return _joined(map(hash_data, data.datasets))
     if isinstance(data, torch.utils.data.DataLoader):
         return hash_data(data.dataset)
+    if isinstance(data, torch.utils.data.Dataset):
+        return _hash_held(data)
     return _hash_batches(data) if isinstance(data, list | tuple) else None
+
+
+def _hash_held(data: object) -> str | None:
+    """Hash the arrays and tensors that a Dataset holds in memory; None if there are none."""
+    import torch
+
+    parts = []
+    for name, value in sorted(vars(data).items()):
+        numeric = isinstance(value, np.ndarray) and value.dtype.kind in "biufc" and not isinstance(value, np.memmap)
+        if (numeric or isinstance(value, torch.Tensor)) and value.ndim:
+            parts.append(f"{name} {hash_data(value)}")
+    return hash_texts(parts) if parts else None
 
 
 def _joined(hashes: Iterable[str | None]) -> str | None:

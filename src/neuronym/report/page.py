@@ -215,8 +215,8 @@ def _layers(
             raise OptionError(f"none of the neurons labelled in {name or 'the labels'} is in these activations")
     if not layers:
         raise OptionError(
-            f"the labels belong to the layers {', '.join(map(str, labelled))} but the activations to "
-            f"{', '.join(map(str, available))}: give the activations that were labelled"
+            f"the labels belong to the layers {some(labelled)} but the activations to "
+            f"{some(available)}: give the activations that were labelled"
         )
     known: dict[str, int] = {}
     first = next(iter(layers.values()))

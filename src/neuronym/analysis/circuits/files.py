@@ -81,7 +81,7 @@ def read(path: PathLike) -> tuple[nx.DiGraph[Node], Node, list[str], int]:
     if problem:
         raise FileError(f"{str(path)!r} is not a circuit saved by save_circuit: {problem}")
     with reading(path, "a circuit"):  # an attribute may have the name of an argument of networkx
-        by_id: Any = nx.node_link_graph(data, edges="edges")
+        by_id: Any = nx.node_link_graph(data, multigraph=False, edges="edges")
     nodes = {one: (attributes["layer"], as_name(attributes["neuron"])) for one, attributes in by_id.nodes(data=True)}
     for one, attributes in by_id.nodes(data=True):
         attributes["neuron"] = nodes[one][1]

@@ -738,4 +738,4 @@ const neuronym = (() => {
     },
   };
 })();
-const views = {};
+const views = Object.create(null); // so that it has no names but those of views
