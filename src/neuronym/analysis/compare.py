@@ -17,7 +17,7 @@ from neuronym.types import LabelsLike
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MEASURES", "by_layer", "compare_layers"]
+__all__ = ["compare_layers"]
 
 #: The measures of a layer, by which a network and its baselines are compared.
 MEASURES = ("auc", "auc_heldout", "believable", "concepts")
