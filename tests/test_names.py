@@ -175,7 +175,7 @@ def of_findings(**options):
             "auc": -0.5,
             "q": 0.01,
         }
-        classes = {"suspect": name, "class": Label(name).neuron, "name": name, "rank": 1, "q": 0.01}
+        classes = {"suspect": name, "class": Label(name).neuron, "name": name, "rank": 1, "change": 0.5, "q": 0.01}
         made = Findings(pd.DataFrame([row]), pd.DataFrame([classes]))
         made.save(folder, **options)
         read = open_findings(folder)

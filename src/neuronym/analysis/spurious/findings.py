@@ -168,7 +168,7 @@ def open_findings(folder: PathLike) -> Findings:
 
 def _problem(table: pd.DataFrame, key: str) -> str | None:
     """Say what is wrong with a table that was read, or return None if it is one of findings."""
-    missing = {"suspect", key, "rank", "q", *(["pairs"] if key == "neuron" else [])} - set(table.columns)
+    missing = {"suspect", key, "rank", "q", "pairs" if key == "neuron" else "change"} - set(table.columns)
     if missing:
         return f"it lacks {some(sorted(missing))}"
     if table.columns.has_duplicates or not len(table):

@@ -560,13 +560,11 @@
             : N.numberText(text[name], value);
     const range = (name, [, mean, low, high]) =>
       low === high ? shown(name, mean) : `${shown(name, mean)} (${shown(name, low)} to ${shown(name, high)})`;
+    const n = listed[0].baselines,
+      beside = `The network beside ${n} ${n === 1 ? "baseline" : "baselines"}, such as the same network untrained`;
     return [
       h("h2", {}, "Beside baselines"),
-      h(
-        "p",
-        { class: "quiet" },
-        `The network beside ${listed[0].baselines} ${listed[0].baselines === 1 ? "baseline" : "baselines"}, such as the same network untrained: mean, and range in brackets.`,
-      ),
+      h("p", { class: "quiet" }, `${beside}: mean, and range in brackets.`),
       table(
         [
           ["layer"],
