@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from neuronym._util.messages import counted, no_such, warn
 from neuronym.errors import ActivationsError, OptionError
-from neuronym.network.hooks import eval_mode, find_module, main_tensor, with_main_tensor
+from neuronym.network.hooks import eval_mode, main_tensor, modules_by_name, named_module, with_main_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -280,16 +280,21 @@ def _found(
     model: torch.nn.Module, shapes: Mapping[str, tuple[int, ...]], n_samples: int, trial: Callable[[int], object]
 ) -> dict[str, Axes]:
     """Find the axes of layers by the evidence of their kinds or, where these say nothing, of a trial."""
+    modules = modules_by_name(model)
+    turned = any(_batch_first(one) is False for one in modules.values())
     found: dict[str, Axes | None] = {}
     unclear = []
     for layer, shape in shapes.items():
         plain = len(shape) in (1, 2)
-        found[layer] = Axes.by_number(len(shape)) if plain else _by_kind(model, layer, shape, n_samples)
+        found[layer] = Axes.by_number(len(shape)) if plain else _by_kind(modules, layer, shape, n_samples, turned)
         if found[layer] is None and shape:
             unclear.append(layer)
     if unclear:
         number = 4 if n_samples > 4 else n_samples + 1  # not n_samples: so the axis of the samples shows
-        traced = _traced(model, unclear, lambda: trial(number))
+        wanted: dict[torch.nn.Module, list[str]] = {}
+        for layer in unclear:
+            wanted.setdefault(named_module(modules, layer), []).append(layer)
+        traced = _traced(model, wanted, lambda: trial(number))
         for layer in unclear:
             shape = shapes[layer]
             shown = _by_trace(shape, n_samples, number, traced.get(layer))
@@ -297,23 +302,26 @@ def _found(
     return {layer: axes for layer, axes in found.items() if axes is not None}
 
 
-def _by_kind(model: torch.nn.Module, layer: str, shape: tuple[int, ...], n_samples: int) -> Axes | None:
-    """Return the axes that the kind of a module, or of the module before it in a ``Sequential``, says; None if none."""
-    module = find_module(model, layer)
+def _by_kind(
+    modules: Mapping[str, torch.nn.Module], layer: str, shape: tuple[int, ...], n_samples: int, turned: bool
+) -> Axes | None:
+    """Return the axes that the kind of a module, or of the module before it in a ``Sequential``, says; None if none.
+
+    ``turned`` is whether any module of the model has the time before the samples.
+    """
+    module = named_module(modules, layer)
     last = layer.rpartition(".")[2]
     if type(module).__name__ == "HookPoint" and (len(shape) == 3 or (len(shape) == 4 and last in _OF_HEADS)):
         return Axes("BTC" if len(shape) == 3 else "BTHD")
-    deciding = _deciding(model, layer)
+    deciding = _deciding(modules, layer)
     side = None if deciding is None else _side(deciding, shape)
     if deciding is None or side is None:
         return None
     if side == "first":
         return _named(len(shape), 0, (1,))
     batch_first = _batch_first(deciding)
-    if batch_first is None:
-        turned = any(_batch_first(one) is False for one in model.modules())
-        if shape[0] != n_samples or (turned and shape[1] == n_samples):
-            return None
+    if batch_first is None and (shape[0] != n_samples or (turned and shape[1] == n_samples)):
+        return None
     return _named(len(shape), 1 if batch_first is False else 0, (len(shape) - 1,))
 
 
@@ -332,13 +340,13 @@ def _named(n_axes: int, batch: int, neurons: Sequence[int]) -> Axes | None:
     return Axes("".join(letters))
 
 
-def _deciding(model: torch.nn.Module, layer: str) -> torch.nn.Module | None:
+def _deciding(modules: Mapping[str, torch.nn.Module], layer: str) -> torch.nn.Module | None:
     """Return the module whose kind decides for a layer: itself or, in a ``Sequential``, the one before that counts."""
     import torch
 
-    module = find_module(model, layer)
+    module = named_module(modules, layer)
     above, _, own = layer.rpartition(".")
-    parent = find_module(model, above)
+    parent = named_module(modules, above)
     if type(module) is torch.nn.Sequential:
         before = list(module)
     elif not _is_elementwise(module):
@@ -445,13 +453,12 @@ class _Traced:
     neurons: tuple[int, ...]
 
 
-def _traced(model: torch.nn.Module, layers: Sequence[str], run: Callable[[], object]) -> dict[str, _Traced]:
-    """Run a model on a few samples, and find which axes of the outputs of layers hold neurons."""
+def _traced(
+    model: torch.nn.Module, wanted: Mapping[torch.nn.Module, Sequence[str]], run: Callable[[], object]
+) -> dict[str, _Traced]:
+    """Run a model on a few samples, and find which axes of the outputs of modules, by their names, hold neurons."""
     import torch
 
-    wanted: dict[torch.nn.Module, list[str]] = {}
-    for layer in layers:
-        wanted.setdefault(find_module(model, layer), []).append(layer)
     trace = _Trace()
     devices = list({p.device for p in model.parameters() if p.device.type == "cuda"})
     with (

@@ -22,6 +22,7 @@ __all__ = [
     "find_module",
     "main_tensor",
     "modules_by_name",
+    "named_module",
     "only_output",
     "original",
     "trace_modules",
@@ -64,11 +65,17 @@ def find_module(model: torch.nn.Module, layer: str) -> torch.nn.Module:
     UnknownNameError
         If the model has no such module; the message lists similar names.
     """
-    return _named(modules_by_name(model), layer)
+    return named_module(modules_by_name(model), layer)
 
 
-def _named(modules: Mapping[str, torch.nn.Module], layer: str) -> torch.nn.Module:
-    """Return the module of a name."""
+def named_module(modules: Mapping[str, torch.nn.Module], layer: str) -> torch.nn.Module:
+    """Return the module of a name, as ``find_module``, from those of ``modules_by_name``; for many layers in turn.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such module; the message lists similar names.
+    """
     if _uncompiled(layer) not in modules:
         raise no_such("layer", layer, [name for name in modules if name])
     return modules[_uncompiled(layer)]
@@ -167,7 +174,7 @@ def _hookable(model: torch.nn.Module, modules: Mapping[str, torch.nn.Module], la
         calls = [node for node in inner.graph.nodes if node.op == "call_module"]
         if all(str(node.target).startswith("_guards") for node in calls):  # those of torch.export
             raise ActivationsError(f"layer {layer!r} is part of a graph of torch.export{_EAGER}")
-    module = inner if scripted else _named(modules, layer)
+    module = inner if scripted else named_module(modules, layer)
     if isinstance(module, torch.jit.ScriptModule) and (layer or type(module).__name__ != "TopLevelTracedModule"):
         raise ActivationsError(f"layer {layer!r} is TorchScript{_EAGER}")
     return module
