@@ -31,12 +31,12 @@ def test_within_strata_a_neuron_is_its_percentile(samples):
     times = np.unique([str(one) for one in exact], return_counts=True)[1].astype(float)
     for dtype in (np.int8, np.int64, np.float16, np.float32, np.float64):
         block = values.astype(dtype)[:, np.newaxis]
-        weighed = WithinStrata(strata).weigh(block, groups)
+        weighed = WithinStrata(strata=strata).weigh(block, groups)
         assert auc_of(*(weighed.sums, weighed.ties, groups), 0)[0] == expected
         assert weighed.ties[0] == (times**3 - times).sum()
-        turned = WithinStrata(strata).turned(weighed.sums, groups)
-        assert np.array_equal(turned, WithinStrata(strata).weigh(-block.astype(float), groups).sums)
-    one = WithinStrata(np.zeros(len(values), int)).weigh(values[:, np.newaxis], groups)
+        turned = WithinStrata(strata=strata).turned(weighed.sums, groups)
+        assert np.array_equal(turned, WithinStrata(strata=strata).weigh(-block.astype(float), groups).sums)
+    one = WithinStrata(strata=np.zeros(len(values), int)).weigh(values[:, np.newaxis], groups)
     assert np.array_equal(one.sums, AUC().weigh(values[:, np.newaxis], groups).sums)
 
 
@@ -46,17 +46,17 @@ def test_percentiles_of_weighted_samples_are_those_of_repeated_ones():
     concepts, strata = rng.random((120, 4)) < 0.4, rng.integers(0, 5, 120)
     groups = group(Concepts.from_array(concepts))
     drawn = list(bootstrap(groups.row_weights, None, 3, 0))
-    for weights, weighed in zip(drawn, WithinStrata(strata).reweigh(values, groups, drawn), strict=True):
+    for weights, weighed in zip(drawn, WithinStrata(strata=strata).reweigh(values, groups, drawn), strict=True):
         rows = np.repeat(np.arange(120), weights)
         other = group(Concepts.from_array(concepts[rows]))
-        expected = WithinStrata(strata[rows]).weigh(values[rows], other)
+        expected = WithinStrata(strata=strata[rows]).weigh(values[rows], other)
         assert weighed.ties == pytest.approx(expected.ties)
         own = groups.weighted(weights)
         for c in range(4):
             sums = (auc_of(w.sums, w.ties, g, c) for w, g in ((weighed, own), (expected, other)))
             assert np.array_equal(*sums)
-        direct = WithinStrata(strata).weigh(values, group(Concepts.from_array(concepts), weights + 1))
-        (again,) = WithinStrata(strata).reweigh(values, groups, [weights + 1])
+        direct = WithinStrata(strata=strata).weigh(values, group(Concepts.from_array(concepts), weights + 1))
+        (again,) = WithinStrata(strata=strata).reweigh(values, groups, [weights + 1])
         assert np.array_equal(direct.sums, again.sums)
 
 
@@ -65,8 +65,8 @@ def test_what_differs_between_strata_alone_is_constant_and_what_is_not_finite_is
     groups = group(Concepts.from_array(np.arange(9)[:, np.newaxis] % 2 == 0))
     values = np.stack([strata * 10.0, np.arange(9.0), np.where(np.arange(9) < 2, np.nan, 1)], axis=1)
     values[5, 2] = np.inf
-    weighed = WithinStrata(strata).weigh(values, groups)
+    weighed = WithinStrata(strata=strata).weigh(values, groups)
     assert weighed.constant(groups).tolist() == [True, False, False]
     assert weighed.bad.tolist() == [0, 0, 3]
     huge = np.array([2**62, 2**62 + 1] * 4 + [0])[:, np.newaxis]  # a double holds no difference
-    assert not WithinStrata(strata).weigh(huge, groups).constant(groups)[0]
+    assert not WithinStrata(strata=strata).weigh(huge, groups).constant(groups)[0]

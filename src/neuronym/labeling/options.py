@@ -153,7 +153,7 @@ class SampleSplit:
         """What formulas are ranked by: the AUC, or with strata that of percentiles within them."""
         if self.strata is None:
             return AUC()
-        return WithinStrata(self.strata if self.held is None else self.strata[~self.held])
+        return WithinStrata(strata=self.strata if self.held is None else self.strata[~self.held])
 
     def of_held(self, values: Ints | None) -> Ints | None:
         """Select the rows to measure on, those held out or else all, from one value per row; None stays None."""

@@ -250,8 +250,8 @@ class AUC:
         return table
 
 
-@dataclass(frozen=True, eq=False)
-class WithinStrata:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WithinStrata(AUC):
     """The AUC of the within-stratum percentile: each activation is replaced by its midrank / (N + 1) in its stratum.
 
     A neuron that differs between strata, and not within them, has the percentile ½ everywhere: it is constant. Shuffled
@@ -260,14 +260,13 @@ class WithinStrata:
 
     Parameters
     ----------
-    strata : int64 array of shape (n_rows,)
-        The stratum of each row of the groups that are searched.
     name : str, default "auc"
         The name of the score in labels.
+    strata : int64 array of shape (n_rows,)
+        The stratum of each row of the groups that are searched.
     """
 
     strata: NDArray[np.int64]
-    name: str = "auc"
 
     def weigh(self, block: NDArray[Any], groups: SampleGroups) -> GroupSums:
         """Rank the percentiles of a block and sum twice their midranks by group.
@@ -286,7 +285,7 @@ class WithinStrata:
         """
         values, bare = groups.select_rows(block), replace(groups, rows=None)
         percentiles = self._percentiles(values, self._orders(values), groups.row_weights)
-        return replace(AUC().weigh(percentiles, bare), bad=_not_finite(values))
+        return replace(super().weigh(percentiles, bare), bad=_not_finite(values))
 
     def reweigh(
         self, block: NDArray[Any], groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
@@ -311,40 +310,8 @@ class WithinStrata:
         orders, bad = self._orders(values), _not_finite(values)
         for weights in weightings:
             percentiles = self._percentiles(values, orders, weights)
-            (sums,) = AUC().reweigh(percentiles, bare, [weights])
+            (sums,) = super().reweigh(percentiles, bare, [weights])
             yield replace(sums, bad=bad)
-
-    def turned(self, sums: NDArray[np.int64], groups: SampleGroups) -> NDArray[np.int64]:
-        """Turn the neurons around, as ``AUC`` does: a percentile p becomes 1 − p.
-
-        Parameters
-        ----------
-        sums : int64 array of shape (n_neurons, n_groups)
-            Those of f.
-        groups : SampleGroups
-            The groups that the weights are summed by.
-
-        Returns
-        -------
-        int64 array of shape (n_neurons, n_groups)
-            Those of −f.
-        """
-        return AUC().turned(sums, groups)
-
-    def table(self, total: int) -> NDArray[np.float64]:
-        """Tabulate n(n + 1) and 2n(N − n) by count n, as for ``AUC``.
-
-        Parameters
-        ----------
-        total : int
-            N, the number of samples.
-
-        Returns
-        -------
-        float64 array of shape (total + 1, 2)
-            Offset and scale for each count 0 … N.
-        """
-        return AUC().table(total)
 
     def _orders(self, values: NDArray[Any]) -> list[NDArray[np.intp]]:
         """The rows in ascending order, stratum by stratum, of each neuron."""
