@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from neuronym.report.page import SCRIPTS
+
 ROOT = Path(__file__).parents[2]
 OWN = [path for path in (ROOT / "src/neuronym/report/static").iterdir() if path.suffix in (".js", ".css")]
 
 
 def test_there_are_scripts_and_a_style():
-    assert sorted(path.name for path in OWN) == ["app.js", "charts.js", "style.css", "views.js"]
+    assert sorted(path.name for path in OWN) == sorted([*SCRIPTS, "style.css"])
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)

@@ -60,7 +60,7 @@ class Column:
     narrow : bool, default False
         Whether the printed table shows this number even in a narrow terminal.
     page : bool, default False
-        Whether the page's table of neurons shows it.
+        Whether the page's table of neurons can show it; it does at first if it is printed too.
     at_least : float or None, default None
         The upper end of the page's filter for a minimum of this column; None means no such filter.
     sign : str or None, default None
@@ -161,10 +161,12 @@ COLUMNS = (
     Column(
         "auc_low", "number",
         "Lower end of the 95% confidence interval of the AUC, given the formula; none with folds.", ".4f",
+        page=True,
     ),
     Column(
         "auc_high", "number",
         "Upper end of the 95% confidence interval of the AUC, given the formula; none with folds.", ".4f",
+        page=True,
     ),
     Column(
         "auc_low_selected", "number",
@@ -174,19 +176,21 @@ COLUMNS = (
     ),
     Column("auc_high_selected", "number", "Upper end of the interval for labels selected by their held-out p.", ".4f"),
     Column(
-        "p_gain", "p", "The largest p of any step of the path, that of the least certain literal.", ".2g", printed=True
+        "p_gain", "p", "The largest p of any step of the path, that of the least certain literal.", ".2g", printed=True,
+        page=True,
     ),
     Column(
         "optimal", "bool",
         "Whether it is proven that no formula of at most as many concepts, of those allowed, has a higher AUC.",
         printed=True, page=True,
     ),
-    Column("gap", "number", "By how much the AUC of another formula may be higher; 0 if it is proven.", ".4f"),
+    Column("gap", "number", "By how much the AUC of another formula may be higher; 0 if it is proven.", ".4f", page=True),
     Column(
         "ceiling", "number",
         "An upper bound on the AUC of any formula of any length over these concepts, of an allowed fraction.", ".4f",
+        page=True,
     ),
-    Column("average_precision", "number", "The average precision of the activation as a detector.", ".2f"),
+    Column("average_precision", "number", "The average precision of the activation as a detector.", ".2f", page=True),
     Column(
         "stability", "number", "The share of bootstrap resamples in which the search found this formula.",
         ".2f", printed=True, page=True,
@@ -204,9 +208,9 @@ COLUMNS = (
         "tail", "bool",
         "If requested, whether p_search comes from a generalised Pareto tail fitted to the null distribution.",
     ),
-    Column("difference", "number", "Mean activation inside minus outside, in standard deviations.", ".2f"),
-    Column("precision", "number", "Precision at the threshold with the highest F1, in hindsight.", ".2f"),
-    Column("recall", "number", "Recall at the threshold with the highest F1, in hindsight.", ".2f"),
+    Column("difference", "number", "Mean activation inside minus outside, in standard deviations.", ".2f", page=True),
+    Column("precision", "number", "Precision at the threshold with the highest F1, in hindsight.", ".2f", page=True),
+    Column("recall", "number", "Recall at the threshold with the highest F1, in hindsight.", ".2f", page=True),
     Column("reason", "text", "Why there is no formula.", always=True),
     Column("path", "nested", "The best formula of length at most 1, 2, …, L.", always=True),
     Column("runners_up", "nested", "The next best formulas with other extensions."),

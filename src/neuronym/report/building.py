@@ -31,12 +31,16 @@ from neuronym.report.detail import (
     single_concepts,
     tree,
 )
+from neuronym.report.firing import Firing
+from neuronym.report.overview import EVIDENCE, evidence, heading, verdict
 from neuronym.report.shown import ShownSamples
 from neuronym.types import AnyArray, JsonDict
 
-__all__ = ["Builder", "write_piece"]
+__all__ = ["A_PIECE", "Builder", "write_piece"]
 
-NEURONS_A_PIECE, CONCEPTS_A_PIECE = 16, 16
+#: How many neurons, concepts, cards of neurons and samples a file of data holds.
+A_PIECE = {"neurons": 16, "concepts": 16, "cards": 64, "samples": 32}
+_ON_CARD, _CARD_TEXT = 6, 140  # samples of a card, and characters of a text
 _NEIGHBOURS, _CORRELATED = 6, 1500  # neighbours shown; samples that their correlations are computed on
 _BEST = 30  # neurons shown for a concept
 _CODED = ("layer", "formula", "length")  # columns that the page derives from its lists of layers and formulas
@@ -85,6 +89,10 @@ class Builder:
         Filled while writing: for each concept, the AUC and the label of the neurons that detect it best.
     counts : dict of str to int
         Filled while writing: the number of samples that show each concept.
+    enlarged : set of int
+        Filled while writing: the samples with a larger picture than their thumbnail.
+    firing : Firing or None
+        Filled while writing: the neurons that fire most on each sample; None without activations.
     """
 
     labels: Labels
@@ -101,15 +109,23 @@ class Builder:
     unknown: set[str] = field(default_factory=set)
     best_neurons: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    enlarged: set[int] = field(default_factory=set)
+    firing: Firing | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.layers:
+            self.firing = Firing(1 + max(int(layer.numbers.max()) for layer in self.layers.values()))
 
     def index(self) -> JsonDict:
         """Return the table of all neurons, by column, in a compact form."""
         concepts: dict[str, int] = {}
         formulas: dict[Formula, int] = {}
-        for label in self.labels:
-            if label.formula is not None:
-                formulas.setdefault(label.formula, len(formulas))
-                for name in label.formula.concepts:
+        states = evidence(self.labels)
+        simplest = [_simplest(label, state) for label, state in zip(self.labels, states, strict=True)]
+        for formula in (*(label.formula for label in self.labels), *simplest):
+            if formula is not None:
+                formulas.setdefault(formula, len(formulas))
+                for name in formula.concepts:
                     concepts.setdefault(name, len(concepts))
         for layer in self.layers.values():
             for name in () if layer.concepts is None else layer.concepts.names:
@@ -118,7 +134,10 @@ class Builder:
         columns: dict[str, list[Any]] = {
             "layer": [layers.index(label.layer) for label in self.labels],
             "formula": [-1 if label.formula is None else formulas[label.formula] for label in self.labels],
+            "evidence": [list(EVIDENCE).index(state) for state in states],
         }
+        if any(state == "partly" for state in states):
+            columns["simplest"] = [-1 if formula is None else formulas[formula] for formula in simplest]
         for one in COLUMNS:
             if one.page and one.name not in _CODED:
                 columns |= self._column(one)
@@ -134,8 +153,11 @@ class Builder:
             "schema": [_schema_entry(one) for one in COLUMNS if one.page or one.numeric],
             "columns": {name: _packed(values) for name, values in columns.items()},
             "reasons": {str(i): reason for i, reason in reasons.items() if reason},
-            "piece": [NEURONS_A_PIECE, CONCEPTS_A_PIECE],
+            "piece": A_PIECE,
             "depth": self._depths(list(concepts)),
+            "heading": heading(self.labels, self.layers),
+            "verdict": verdict(self.labels, states),
+            "evidence": [[name, about] for name, about in EVIDENCE.items()],
         }
 
     def _column(self, column: Column) -> dict[str, list[Any]]:
@@ -182,24 +204,36 @@ class Builder:
         for i, label in enumerate(self.labels):
             if label.formula is not None:
                 same.setdefault(label.formula, []).append(i)
-        listed = list(self.labels)
-        for start in range(0, len(listed), NEURONS_A_PIECE):
-            part = listed[start : start + NEURONS_A_PIECE]
+        listed, cards = list(self.labels), []
+        for start in range(0, len(listed), A_PIECE["neurons"]):
+            part = listed[start : start + A_PIECE["neurons"]]
             shown: set[int] = set()
             details = []
-            values, aucs = self._columns(part)
+            values, aucs = self._columns(part, start)
             for k, label in enumerate(part):
                 found = self._detail(label, values.get(k), aucs.get(k), rng, shown)  # adds to ``shown``
-                found["near"] = near.get(start + k, [])
+                found["near"] = [] if label.reason == "constant" else near.get(start + k, [])
                 if label.formula is not None:
                     found["same"] = [i for i in same[label.formula] if i != start + k][:_NEIGHBOURS]
                 details.append(found)
                 self._record_best_neurons(start + k, label, aucs.get(k))
             data = {"neurons": details, "samples": self._samples_data(shown)}
-            write_piece(self.folder, f"neurons/{start // NEURONS_A_PIECE}", data)
+            write_piece(self.folder, f"neurons/{start // A_PIECE['neurons']}", data)
+            cards += [found.get("shown", {}).get("top", [[], [], []]) for found in details]
+            if len(cards) == A_PIECE["cards"] or start + len(part) == len(listed):
+                self._cards(start // A_PIECE["cards"], cards)
+                cards = []
             yield len(part)
 
-    def _columns(self, part: Sequence[Label]) -> tuple[dict[int, AnyArray], dict[int, ConceptAucs]]:
+    def _cards(self, place: int, tops: Sequence[Sequence[Sequence[Any]]]) -> None:
+        """Write the top samples of some neurons, and whether they are inside, for the gallery and the table."""
+        if self.samples is None:
+            return
+        cards = [[top[0][:_ON_CARD], top[2][:_ON_CARD]] for top in tops]
+        shown = self._samples_data({row for rows, _ in cards for row in rows}, _CARD_TEXT)
+        write_piece(self.folder, f"cards/{place}", {"cards": cards, "samples": shown})
+
+    def _columns(self, part: Sequence[Label], start: int) -> tuple[dict[int, AnyArray], dict[int, ConceptAucs]]:
         """Return the activations of each label's neuron, and its AUC for every concept; read layer by layer."""
         values: dict[int, AnyArray] = {}
         aucs: dict[int, ConceptAucs] = {}
@@ -214,6 +248,9 @@ class Builder:
                 values[k] = block[:, place]
                 if found is not None:
                     aucs[k] = (found[0][place], found[1])
+            if self.firing is not None:
+                high = [place for place, k in enumerate(in_layer) if part[k].direction == "high"]
+                self.firing.add(block[:, high].astype(np.float64), [start + in_layer[j] for j in high], layer.rows)
         return values, aucs
 
     def _detail(
@@ -234,6 +271,8 @@ class Builder:
         if values is None or layer is None:
             return found
         column = values.astype(np.float64)
+        if label.reason == "constant":  # no sample is higher than another
+            return found | {"value": number(float(column[0]))}
         inside = None if label.formula is None else layer.inside(label.formula)
         if label.formula is not None and inside is None and layer.concepts is not None:
             found["unknown"] = [name for name in label.formula.concepts if name not in layer.concepts]
@@ -258,11 +297,10 @@ class Builder:
         layer = self.layers.get(label.layer)
         if aucs is None or layer is None or layer.concepts is None:
             return
-        values, counts = aucs
+        values, _ = aucs
         values = 1 - values if label.direction == "low" else values
         for c in np.flatnonzero(values > 0.5).tolist():
             name = layer.concepts.names[c]
-            self.counts[name] = int(counts[c])
             best = self.best_neurons.setdefault(name, [])
             if len(best) < 4 * _BEST:
                 best.append((float(values[c]), i))
@@ -271,16 +309,51 @@ class Builder:
                 del best[_BEST:]
                 best.append((float(values[c]), i))
 
-    def _samples_data(self, shown: set[int]) -> JsonDict:
-        """Return the name, text and whether there is an image of samples, by number; make their thumbnails."""
+    def _samples_data(self, shown: set[int], longest: int | None = None) -> JsonDict:
+        """Return the name, the text, and 1 with a thumbnail or 2 with a larger picture too; make their pictures."""
         if self.samples is None:
             return {}
-        self._thumbnails(sorted(shown - self.used))
-        pictured = self.samples.pictured
-        return {
-            str(row): [self.samples.names[row], self.samples.text(row), int(pictured and row not in self.unread)]
-            for row in sorted(shown)
-        }
+        self._pictures(sorted(shown - self.used))
+        return {str(row): self._sample(row, longest) for row in sorted(shown)}
+
+    def _sample(self, row: int, longest: int | None = None) -> list[Any]:
+        """Return the name of a sample, its text, and which pictures of it there are."""
+        if self.samples is None:
+            return [str(row), None, 0]
+        pictured = self.samples.pictured and row not in self.unread
+        text = self.samples.text(row) if longest is None else self.samples.text(row, longest)
+        return [self.samples.names[row], text, (2 if row in self.enlarged else 1) if pictured else 0]
+
+    def write_samples(self, listed: Sequence[str]) -> None:
+        """Write a page of each sample that is shown: its concepts, and the neurons that fire most on it.
+
+        Parameters
+        ----------
+        listed : sequence of str
+            The concepts in the order of the index.
+        """
+        place = {name: k for k, name in enumerate(listed)}
+        shows: dict[int, list[int]] = {}
+        for layer in self.layers.values():
+            if layer.concepts is None:
+                continue
+            groups = layer.aligned.groups
+            known = np.array([place[name] for name in layer.concepts.names], np.int64)
+            for row, of in zip(layer.rows.tolist(), groups.row_groups.tolist(), strict=True):
+                if row in self.used and row not in shows:
+                    members = groups.group_concepts[groups.group_ptr[of] : groups.group_ptr[of + 1]]
+                    shows[row] = sorted(known[members].tolist())
+        pieces: dict[int, JsonDict] = {}
+        for row in sorted(self.used):
+            firing = [] if self.firing is None else self.firing.of(row)
+            found = {"sample": self._sample(row), "neurons": [[i, number(a, 3), number(b)] for i, a, b in firing]}
+            if row in shows:
+                found["concepts"] = shows[row]
+            pieces.setdefault(row // A_PIECE["samples"], {})[str(row)] = found
+        for k, data in pieces.items():
+            write_piece(self.folder, f"samples/{k}", data)
+        names = [[row, self._sample(row)[0]] for row in sorted(self.used)]
+        write_piece(self.folder, "samples", names)
 
     def _neighbours(self) -> dict[int, list[list[Any]]]:
         """Return the neurons of the same layer with the highest rank correlations, on a random draw of samples."""
@@ -320,9 +393,9 @@ class Builder:
         aucs = [label.auc for label in self.labels]
         in_formulas = {name: sorted(users, key=lambda i: -aucs[i]) for name, users in in_formulas.items()}
         above, below = self._relatives(listed)
-        for start in range(0, len(listed), CONCEPTS_A_PIECE):
+        for start in range(0, len(listed), A_PIECE["concepts"]):
             details, shown = [], set()
-            for name in listed[start : start + CONCEPTS_A_PIECE]:
+            for name in listed[start : start + A_PIECE["concepts"]]:
                 having = in_formulas.get(name, [])
                 found: JsonDict = {"formulas": having[:60], "n_formulas": len(having)}
                 best = sorted(self.best_neurons.get(name, []), reverse=True)[:_BEST]
@@ -330,7 +403,7 @@ class Builder:
                 found["parents"], found["children"] = above.get(name, []), below.get(name, [])
                 if layer is not None and layer.concepts is not None and name in layer.concepts:
                     rows = layer.rows[np.flatnonzero(layer.concepts[name])]
-                    found["count"] = len(rows)
+                    found["count"] = self.counts[name] = len(rows)
                     drawn = rng.permutation(rows)[: 2 * self.n_samples].tolist()
                     shown.update(drawn)
                     found["samples"] = drawn
@@ -338,9 +411,17 @@ class Builder:
                 details.append(found)
             write_piece(
                 self.folder,
-                f"concepts/{start // CONCEPTS_A_PIECE}",
+                f"concepts/{start // A_PIECE['concepts']}",
                 {"concepts": details, "samples": self._samples_data(shown)},
             )
+
+    def of_concepts(self, listed: Sequence[str]) -> JsonDict:
+        """Return the number of samples with each concept, and its best detector and the AUC, in the order given."""
+        best = [max(self.best_neurons.get(name, [(0.0, -1)])) for name in listed]
+        return {
+            "counts": [self.counts.get(name) for name in listed],
+            "detectors": [[i, number(auc)] if i >= 0 else None for auc, i in best],
+        }
 
     def _relatives(self, listed: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         """Return, for each concept, the nearest ones above and below it in the hierarchy that are listed too."""
@@ -363,31 +444,43 @@ class Builder:
                 level = {p for one in level for p in self.hierarchy.parents.get(one, ())} - visited
         return above, below
 
-    def _thumbnails(self, rows: Sequence[int]) -> None:
-        """Write thumbnails of samples, and record those that cannot be read."""
+    def _pictures(self, rows: Sequence[int]) -> None:
+        """Write thumbnails of samples and larger pictures, and record which could not be read, and which are larger."""
         self.used |= set(rows)
         if self.samples is None or not self.samples.pictured:
             return
-        (self.folder / "thumbs").mkdir(exist_ok=True)
+        for name in ("thumbs", "photos"):
+            (self.folder / name).mkdir(exist_ok=True)
         parts = ((rows[a : a + 32],) for a in range(0, len(rows), 32))
-        for unread in parallel_map(self._write_thumbnails, parts, self.n_jobs):
+        for unread, enlarged in parallel_map(self._write_pictures, parts, self.n_jobs):
             self.unread |= set(unread)
+            self.enlarged |= set(enlarged)
 
-    def _write_thumbnails(self, rows: Sequence[int]) -> list[int]:
-        """Write thumbnails of samples; return those that cannot be read."""
-        unread = []
+    def _write_pictures(self, rows: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Write the pictures of samples; return those that cannot be read, and those with a larger picture."""
+        unread, enlarged = [], []
         for row in rows:
-            image = None if self.samples is None else self.samples.thumbnail(row)
-            if image is None:
+            pictures = None if self.samples is None else self.samples.pictures(row)
+            if pictures is None:
                 unread.append(row)
-            else:
-                image.save(self.folder / "thumbs" / f"{row}.jpg", "JPEG", quality=82)
-        return unread
+                continue
+            small, large = pictures
+            small.save(self.folder / "thumbs" / f"{row}.jpg", "JPEG", quality=82)
+            if large is not None:
+                large.save(self.folder / "photos" / f"{row}.jpg", "JPEG", quality=82)
+                enlarged.append(row)
+        return unread, enlarged
+
+
+def _simplest(label: Label, state: str) -> Formula | None:
+    """Return the formula of the literals that hold, if some do not."""
+    return label.shortened(0.05).formula if state == "partly" else None
 
 
 def _schema_entry(column: Column) -> JsonDict:
     """Return how the page shows, sorts and filters a column."""
     entry = {"name": column.name, "kind": column.kind, "about": column.about, "form": column.form, "page": column.page}
+    entry["shown"] = column.printed
     return entry if column.at_least is None else {**entry, "at_least": column.at_least}
 
 

@@ -135,18 +135,17 @@ class Layer:
 
 
 def distribution(values: Floats, inside: Bools | None) -> JsonDict:
-    """Return the densities inside and outside a formula, or over all samples, with the shares of exact zeros."""
-    span = float(values.max()) - float(values.min())
+    """Count the activations inside and outside a formula, or of all samples, in common bins, exact zeros apart.
+
+    After a rectifier, zeros stand for everything below it; in a histogram they would hide all else.
+    """
+    edges = Density.of(values, float(values.max()) - float(values.min())).edges
     sides = {"all": values} if inside is None else {"inside": values[inside], "outside": values[~inside]}
-    found = {}
+    found: JsonDict = {"low": number(float(edges[0]), 6), "high": number(float(edges[-1]), 6)}
     for name, members in sides.items():
-        density = Density.of(members, span)
-        found[name] = {
-            "low": number(float(density.edges[0]), 6),
-            "high": number(float(density.edges[-1]), 6),
-            "heights": numbers(density.heights, 3),
-            "zeros": number(density.zeros, 3),
-        }
+        drawn = members[members != 0]
+        counts = np.histogram(drawn, edges)[0]
+        found[name] = {"counts": counts.tolist(), "zeros": len(members) - len(drawn), "total": len(members)}
     return found
 
 
@@ -176,13 +175,14 @@ def roc(values: Floats, inside: Bools, low: bool) -> JsonDict | None:
 def choose_samples(
     values: Floats, inside: Bools | None, low: bool, n: int, rng: np.random.Generator
 ) -> dict[str, NDArray[np.int64]]:
-    """Choose the samples to show: the top ones, a random draw inside the formula, and the failures of both kinds."""
+    """Choose the samples to show: the top ones, a random draw inside the formula, both kinds of failures, the lowest."""
     order = np.argsort(values if low else -values, kind="stable")
     found = {"top": order[:n]}
     if inside is not None and inside.any():
         found["random"] = rng.permutation(np.flatnonzero(inside))[:n]
         found["outside"] = order[~inside[order]][:n]
         found["missed"] = order[::-1][inside[order[::-1]]][:n]
+    found["bottom"] = order[::-1][: min(n, len(order) - len(found["top"]))]
     return found
 
 
@@ -214,9 +214,10 @@ def label_numbers(label: Label) -> JsonDict:
 
 def path_and_runners_up(label: Label) -> JsonDict:
     """Return the best formula of each length, and the runners-up."""
+    shown = ("auc", "fraction", "count", "auc_heldout", "auc_low", "auc_high", "gain", "p_gain")
 
     def described(one: Explanation) -> JsonDict:
-        values = {name: number(getattr(one, name)) for name in ("auc", "fraction", "count", "auc_heldout", "p_gain")}
+        values = {name: number(getattr(one, name)) for name in shown}
         return {"formula": tree(one.formula), **{name: value for name, value in values.items() if value is not None}}
 
     return {

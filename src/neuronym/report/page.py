@@ -25,13 +25,19 @@ from neuronym.report.building import Builder, write_piece
 from neuronym.report.detail import Layer
 from neuronym.report.sections import baselines_data, circuits_data, compared_data, findings_data
 from neuronym.report.shown import ShownSamples
+from neuronym.report.words import words
 from neuronym.types import ActivationsLike, Align, ConceptsLike, HierarchyLike, LabelsLike, PathLike, SamplesLike
 
-__all__ = ["explore", "report"]
+__all__ = ["SCRIPTS", "explore", "report"]
 
 _KIND = "report"
-_VENDORED = ("vendor/uPlot.iife.min.js", "vendor/uPlot.min.css", "vendor/uPlot.LICENSE")
-_STATIC = ("app.js", "views.js", "charts.js", "style.css", *_VENDORED)
+#: The scripts of the page in the order in which they run; libraries are loaded where a view needs them.
+SCRIPTS = (
+    "core.js", "formulas.js", "ui.js", "charts.js", "neurons.js", "neuron.js", "concepts.js", "samples.js", "layers.js",
+    "circuits.js", "spurious.js", "words.js",
+)  # fmt: skip
+_VENDORED = ("d3.min.js", "d3.LICENSE", "plot.min.js", "plot.LICENSE", "dagre.min.js", "dagre.LICENSE")
+_STATIC = (*SCRIPTS, "style.css", *(f"vendor/{name}" for name in _VENDORED))
 
 
 def report(
@@ -141,6 +147,9 @@ def report(
         for _ in progress_bar(done, int, "neurons", len(found)) if progress else done:
             pass
         builder.concepts(index["concepts"])
+        index |= builder.of_concepts(index["concepts"])
+        if builder.used:
+            builder.write_samples(index["concepts"])
         if builder.unknown:
             warn(
                 f"formulas contain {counted(len(builder.unknown), 'concept')} missing from the concepts given "
@@ -156,7 +165,9 @@ def report(
             if data is not None:
                 write_piece(folder, name, data)
         index |= {"title": title, "sections": [name for name, data in sections.items() if data is not None]}
-        index["thumbs"] = shown is not None and shown.pictured
+        index["words"] = words()
+        index["samples"] = len(builder.used)
+        index["pictured"] = shown is not None and shown.pictured
         write_piece(folder, "index", index)
         _static(folder, title)
     return Path(out) / "index.html"
@@ -254,5 +265,5 @@ def _static(folder: Path, title: str) -> None:
     from jinja2 import Environment
 
     text = (source / "index.html.j2").read_text(encoding="utf-8")
-    page = Environment(autoescape=True).from_string(text).render(title=title)
+    page = Environment(autoescape=True).from_string(text).render(title=title, scripts=SCRIPTS)
     (folder / "index.html").write_text(page, encoding="utf-8")

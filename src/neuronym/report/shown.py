@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ShownSamples"]
 
 _LONGEST = 600  # characters of a text or a row
-_SIDE = 112  # pixels of a thumbnail
+_SIDE, _LARGE = 128, 384  # pixels of the longer side of a thumbnail, and of a larger picture
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,18 @@ class ShownSamples:
                 _as_image(first)
         return cls(sample_names, samples, place, pictured or hasattr(given, "image"))
 
-    def text(self, sample: int) -> str | None:
-        """Return the text of a sample, or its row of a table in words; None if there is none."""
+    def text(self, sample: int, longest: int = _LONGEST) -> str | None:
+        """Return the text of a sample, or its row of a table in words, cut at a length; None if there is none."""
         if self.samples is None or self.pictured:
             return None
         text = str(self.samples.read(self.place(sample)))
-        return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+        return text if len(text) <= longest else text[: longest - 1] + "…"
 
-    def thumbnail(self, sample: int) -> Image | None:
-        """Return a small RGB image of a sample; None if there is none, or it cannot be read."""
+    def pictures(self, sample: int) -> tuple[Image, Image | None] | None:
+        """Return a thumbnail of a sample in RGB, and a larger picture if it is clearly larger.
+
+        None if there is no picture, or it cannot be read.
+        """
         if self.samples is None or not self.pictured:
             return None
         given = self.samples.read(self.place(sample))
@@ -94,8 +97,12 @@ class ShownSamples:
             return None
         image = _as_image(given)
         image = _enlarged(image) if max(image.size) <= _SIDE // 3 else image
+        large = image.copy() if max(image.size) > 1.25 * _SIDE else None
+        if large is not None:
+            large.thumbnail((_LARGE, _LARGE))
+            image = large.copy()
         image.thumbnail((_SIDE, _SIDE))
-        return image
+        return image, large
 
 
 def _enlarged(image: Image) -> Image:

@@ -1,115 +1,233 @@
-// Charts drawn by uPlot on a canvas, in the colours of the page, each with a text alternative.
+// Charts drawn by Observable Plot as SVG, in the colours of the page, each with a text alternative and downloads.
 "use strict";
 
 // biome-ignore lint/correctness/noUnusedVariables: the other scripts use it
 const charts = (() => {
-  function colour(name) {
-    return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const LIBRARIES = ["assets/vendor/d3.min.js", "assets/vendor/plot.min.js"];
+  let library = null,
+    drawn = [];
+  // Loaded when a chart is first wanted: the page is there before.
+  function loaded() {
+    library ??= LIBRARIES.reduce((before, path) => before.then(() => neuronym.script(path)), Promise.resolve());
+    return library;
   }
-  let drawn = [];
 
-  function axis(label, extra) {
-    return Object.assign(
-      {
-        label: label,
-        labelSize: 18,
-        labelFont: "12px system-ui",
-        font: "11px system-ui",
-        size: 34,
-        stroke: colour("text"),
-        grid: { stroke: colour("line"), width: 0.5 },
-        ticks: { stroke: colour("line"), width: 0.5 },
-      },
-      extra || {},
+  const INSIDE = "var(--in)",
+    OUTSIDE = "var(--out)";
+  // A sample of what a chart draws: a bar, a line, a dashed line with dots, a dot, a ring.
+  function swatch(entry) {
+    const place = "http://www.w3.org/2000/svg",
+      svg = document.createElementNS(place, "svg");
+    svg.setAttribute("width", 26);
+    svg.setAttribute("height", 12);
+    svg.setAttribute("aria-hidden", "true");
+    const draw = (tag, attributes) => {
+      const element = document.createElementNS(place, tag);
+      Object.entries({ stroke: entry.colour, ...attributes }).forEach(([name, value]) => {
+        element.setAttribute(name, value);
+      });
+      svg.append(element);
+    };
+    if (entry.mark === "bar")
+      draw("rect", { x: 4, y: 1, width: 18, height: 10, fill: entry.colour, "fill-opacity": 0.55 });
+    if (entry.mark === "line" || entry.mark === "dashed")
+      draw("line", { x1: 1, y1: 6, x2: 25, y2: 6, "stroke-width": 2, "stroke-dasharray": entry.dash || "none" });
+    if (entry.dot || entry.mark === "dot")
+      draw("circle", { cx: 13, cy: 6, r: 3.5, fill: entry.hollow ? "var(--back)" : entry.colour, "stroke-width": 2 });
+    return svg;
+  }
+  function key(legend) {
+    return h(
+      "ul",
+      { class: "key" },
+      legend.map((entry) => h("li", {}, swatch(entry), entry.label)),
     );
   }
 
-  // Draw series [{label, y, colour, fill, dash, points, bars, width}] over one x.
-  function plot(place, caption, alternative, x, series, options) {
-    const box = h("div", { role: "img", "aria-label": alternative });
-    const key =
-      series.length > 1
-        ? h(
-            "ul",
-            { class: "key", "aria-hidden": "true" },
-            series.map((one) =>
-              h(
-                "li",
-                {},
-                h("span", {
-                  class: "swatch",
-                  style: `background:${colour(one.colour)}${one.dash ? ";opacity:.55" : ""}`,
-                }),
-                one.label,
-              ),
-            ),
-          )
-        : null;
-    place.append(
-      h(
-        "figure",
-        {},
-        h("figcaption", {}, caption),
-        box,
-        key,
-        options.note ? h("p", { class: "quiet small" }, options.note) : null,
-      ),
+  // Whole numbers for an axis of counts.
+  function whole(most, n) {
+    return d3.ticks(0, Math.max(1, most), n || 4).filter(Number.isInteger);
+  }
+
+  // A chart: {title, word, about, legend, note, height, name, rows, options}; options takes a width, and returns what
+  // Plot.plot takes; rows are what the CSV holds, as arrays, the titles first.
+  function draw(place, chart) {
+    const box = h("div", { class: "chart", role: "img", "aria-label": chart.about });
+    const figure = h(
+      "figure",
+      {},
+      h("figcaption", {}, chart.word ? ui.word(chart.word, chart.title) : chart.title, saving(chart, box)),
+      box,
+      chart.legend ? key(chart.legend) : null,
+      chart.note ? h("p", { class: "quiet small" }, chart.note) : null,
     );
+    place.append(figure);
+    const entry = { box: box, width: 0, make: make };
     function make() {
-      const width = Math.max(220, box.clientWidth || 320);
-      const made = new uPlot(
-        {
-          width: width,
-          height: options.height || 210,
-          legend: { show: false },
-          cursor: { show: false },
-          select: { show: false },
-          padding: [10, 12, 0, 0],
-          scales: { x: { time: false, range: options.xrange || undefined }, y: { range: options.yrange || undefined } },
-          axes: [axis(options.x, options.xaxis), axis(options.y, { size: 46 })],
-          series: [{}].concat(
-            series.map((one) => ({
-              stroke: colour(one.colour),
-              width: one.width === undefined ? 2 : one.width,
-              dash: one.dash,
-              points: one.points || { show: false },
-              fill: one.fill ? `${colour(one.colour)}55` : undefined,
-              paths: one.bars
-                ? uPlot.paths.bars({ size: [0.92, 60], align: one.align || 0 })
-                : one.steps
-                  ? uPlot.paths.stepped({ align: 1 })
-                  : one.alone
-                    ? () => null
-                    : undefined,
-            })),
-          ),
-          hooks: options.hooks,
+      const width = Math.max(220, Math.floor(box.clientWidth));
+      if (!box.isConnected || width === entry.width) return;
+      entry.width = width;
+      const options = chart.options(width);
+      const svg = Plot.plot({
+        width: width,
+        height: chart.height || 220,
+        marginLeft: 48,
+        marginRight: 14,
+        marginTop: 26,
+        marginBottom: 38,
+        ...options,
+        style: {
+          background: "none",
+          color: "var(--text)",
+          fontFamily: "inherit",
+          fontSize: "12px",
+          overflow: "visible",
         },
-        [x].concat(series.map((one) => one.y)),
-        box,
-      );
-      return made;
+      });
+      box.replaceChildren(svg);
     }
-    const entry = { box: box, make: make, chart: null };
+    drawn = drawn.filter((one) => one.box.isConnected || one === entry);
     drawn.push(entry);
-    requestAnimationFrame(() => {
-      if (box.isConnected) entry.chart = make();
+    box.style.minHeight = `${chart.height || 220}px`;
+    loaded().then(make);
+    return figure;
+  }
+  new ResizeObserver(() => {
+    drawn = drawn.filter((one) => one.box.isConnected);
+    if (window.Plot)
+      drawn.forEach((one) => {
+        one.make();
+      });
+  }).observe(document.documentElement);
+
+  // ---- downloads
+  function saving(chart, box) {
+    const name = (chart.name || chart.title).replace(/[^\p{L}\p{N}]+/gu, "_").slice(0, 60);
+    const kinds = [
+      ["SVG", () => ui.download(`${name}.svg`, drawing(box), "image/svg+xml")],
+      ["PNG", () => picture(box, `${name}.png`)],
+    ];
+    if (chart.rows) kinds.push(["CSV", () => ui.download(`${name}.csv`, ui.csv(chart.rows()), "text/csv")]);
+    return ui.menu(
+      "Save",
+      `Save the chart ${chart.title}`,
+      kinds.map(([kind, act]) => h("button", { type: "button", onclick: act }, kind)),
+    );
+  }
+  // The SVG of a chart as a file of its own: colours as they are now, on the page's background.
+  function drawing(box) {
+    const svg = box.querySelector("svg"),
+      copy = svg.cloneNode(true),
+      originals = [svg, ...svg.querySelectorAll("*")];
+    [copy, ...copy.querySelectorAll("*")].forEach((element, k) => {
+      const now = getComputedStyle(originals[k]);
+      ["fill", "stroke", "color"].forEach((name) => {
+        if ((element.getAttribute(name) || element.style[name] || "").match(/var\(|currentColor/i))
+          element.setAttribute(name, now[name]);
+      });
+    });
+    const now = getComputedStyle(svg),
+      ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    ground.setAttribute("width", "100%");
+    ground.setAttribute("height", "100%");
+    ground.setAttribute("fill", getComputedStyle(document.body).backgroundColor);
+    copy.prepend(ground);
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    copy.style.color = now.color;
+    copy.style.fontFamily = now.fontFamily;
+    return new XMLSerializer().serializeToString(copy);
+  }
+  function picture(box, name) {
+    const svg = box.querySelector("svg"),
+      image = new Image(),
+      scale = 2;
+    image.onload = () => {
+      const canvas = h("canvas", { width: scale * svg.clientWidth, height: scale * svg.clientHeight });
+      const context = canvas.getContext("2d");
+      context.scale(scale, scale);
+      context.drawImage(image, 0, 0, svg.clientWidth, svg.clientHeight);
+      canvas.toBlob((blob) => ui.offer(name, blob));
+    };
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(drawing(box))}`;
+  }
+
+  // ---- kinds of charts
+  // A histogram of counts in equal bins; series: [{label, counts, colour}] over low..high.
+  function histogram(place, chart) {
+    const n = chart.series[0].counts.length,
+      step = (chart.high - chart.low) / n,
+      share = chart.share; // of each series' total, if series differ in size
+    const bars = chart.series.flatMap((one) =>
+      one.counts.map((count, b) => ({
+        x1: chart.low + b * step,
+        x2: chart.low + (b + 1) * step,
+        y: share ? count / Math.max(1, one.total) : count,
+        count: count,
+        label: one.label,
+        colour: one.colour,
+      })),
+    );
+    const digits = (v) => ui.short(v);
+    draw(place, {
+      legend: chart.series.length > 1 ? chart.series.map((one) => ({ ...one, mark: "bar" })) : null,
+      rows: () => [["side", "from", "to", "count"], ...bars.map((bar) => [bar.label, bar.x1, bar.x2, bar.count])],
+      ...chart,
+      options: () => ({
+        x: { label: chart.x, domain: [chart.low, chart.high], labelAnchor: "center", labelArrow: false },
+        y: {
+          label: chart.y,
+          labelArrow: false,
+          tickFormat: share ? (v) => `${Math.round(1000 * v) / 10}%` : undefined,
+          ticks: share ? 4 : whole(Math.max(...bars.map((bar) => bar.y))),
+          grid: true,
+        },
+        marks: [
+          ...chart.series.map((one) =>
+            Plot.rect(
+              bars.filter((bar) => bar.label === one.label && bar.y > 0),
+              {
+                x1: "x1",
+                x2: "x2",
+                y1: 0,
+                y2: "y",
+                fill: one.colour,
+                fillOpacity: 0.55,
+                stroke: one.colour,
+                inset: 0.5,
+              },
+            ),
+          ),
+          Plot.ruleY([0]),
+          ...(chart.marks ? chart.marks() : []),
+          Plot.tip(
+            chart.series[0].counts.map((_, b) => b),
+            Plot.pointerX({
+              x: (b) => chart.low + (b + 0.5) * step,
+              y: (b) =>
+                Math.max(
+                  ...chart.series.map((one) => (share ? one.counts[b] / Math.max(1, one.total) : one.counts[b])),
+                ),
+              title: (b) =>
+                [
+                  `${chart.x} ${digits(chart.low + b * step)} to ${digits(chart.low + (b + 1) * step)}`,
+                  ...chart.series.map((one) =>
+                    share
+                      ? `${one.label}: ${one.counts[b]} (${neuronym.percent(one.counts[b] / Math.max(1, one.total))})`
+                      : `${one.label}: ${one.counts[b]}`,
+                  ),
+                ].join("\n"),
+              fill: "var(--raised)",
+              stroke: "var(--line)",
+            }),
+          ),
+        ],
+      }),
     });
   }
 
-  function redraw() {
-    drawn = drawn.filter((entry) => entry.box.isConnected);
-    drawn.forEach((entry) => {
-      if (entry.chart) entry.chart.destroy();
-      entry.chart = entry.make();
-    });
+  function tip(data, options) {
+    return Plot.tip(data, Plot.pointer({ fill: "var(--raised)", stroke: "var(--line)", ...options }));
   }
-  let waiting = null;
-  window.addEventListener("resize", () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(redraw, 150);
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
-  return { plot: plot, colour: colour };
+  return { draw: draw, histogram: histogram, whole: whole, tip: tip, key: key, INSIDE: INSIDE, OUTSIDE: OUTSIDE };
 })();

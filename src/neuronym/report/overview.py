@@ -1,0 +1,110 @@
+"""What the first page of a report says of all labels: how they were found, and how many hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+from neuronym._util.messages import counted
+from neuronym.errors import OptionError
+from neuronym.labels.label import Label
+from neuronym.labels.labels import Labels
+from neuronym.report.detail import Layer, number
+from neuronym.types import JsonDict
+
+__all__ = ["EVIDENCE", "evidence", "heading", "verdict"]
+
+Evidence = Literal["holds", "partly", "fails", "untested", "none"]
+
+#: What evidence says of a label, in the order in which the page sorts it.
+EVIDENCE: Mapping[Evidence, str] = {
+    "holds": "Believable: the label is significant, and every literal of it gains on held-out samples if that was "
+    "tested.",
+    "partly": "Believable in part: the label is significant, but not all of its literals gain on held-out samples.",
+    "fails": "Not believable: a search finds as much by chance, or the neuron does the opposite on held-out samples.",
+    "untested": "Not tested: label with permutations or with samples held out to see whether to believe it.",
+    "none": "No formula.",
+}
+
+_ALPHA = 0.05
+
+
+def evidence(labels: Labels) -> list[Evidence]:
+    """Say for each label whether it is believable, as ``Labels.significant`` and ``Labels.simplest`` judge at 0.05."""
+    searched = any(not math.isnan(label.p_search) for label in labels)
+    held_out = any(label.held_out and not math.isnan(label.p) for label in labels)
+    if not searched and not held_out:
+        return ["none" if label.formula is None else "untested" for label in labels]
+    try:
+        kept = labels.significant(_ALPHA, by="p_search" if searched else "p")
+    except OptionError:  # this level is out of reach of so few permutations
+        return ["none" if label.formula is None else "untested" for label in labels]
+    believed = {id(label) for label in kept}
+    found: list[Evidence] = []
+    for label in labels:
+        if label.formula is None:
+            found.append("none")
+        elif searched and math.isnan(label.p_search):
+            found.append("untested")
+        elif id(label) not in believed:
+            found.append("fails")
+        else:
+            found.append("partly" if label.shortened(_ALPHA) is not label and _gains(label) else "holds")
+    return found
+
+
+def _gains(label: Label) -> bool:
+    """Whether the gain of every step was tested."""
+    return all(not math.isnan(step.p_gain) for step in label.steps)
+
+
+def heading(labels: Labels, layers: Mapping[str | None, Layer]) -> list[str]:
+    """Say in a few phrases what was labelled, with which search and which evidence."""
+    found = [label for label in labels if label.formula is not None]
+    names = list(dict.fromkeys(label.layer for label in labels))
+    neurons = counted(len({(label.layer, label.neuron) for label in labels}), "neuron")
+    parts = [f"{neurons} of {counted(len(names), 'layer')}" if len(names) > 1 else neurons]
+    first = next(iter(layers.values()), None)
+    n_samples = None if first is None else len(first.rows)
+    searched = max(
+        (round(label.count / label.fraction) for label in found if label.count and label.fraction), default=0
+    )
+    if n_samples or searched:
+        samples = f"{n_samples or searched:,} samples"
+        of = "" if first is None or first.concepts is None else f" × {first.concepts.n_concepts:,} concepts"
+        parts.append(samples + of)
+    length = max((len(label.path) for label in found), default=0)
+    if found:
+        exact = any(label.optimal is not None for label in found)
+        longest = f" of up to {counted(length, 'concept')}" if length else ""
+        parts.append(f"{'exact' if exact else 'beam'} search for formulas{longest}")
+    permutations = max((label.permutations or 0 for label in found), default=0)
+    if permutations:
+        parts.append(counted(permutations, "permutation").replace(str(permutations), f"{permutations:,}", 1))
+    if any(not math.isnan(label.agreement) for label in found):
+        parts.append("evidence from folds")
+    elif any(not math.isnan(label.auc_heldout) for label in found):
+        share = f" ({1 - searched / n_samples:.0%})" if n_samples and 0 < searched < n_samples else ""
+        parts.append(f"samples held out{share}")
+    if any(not math.isnan(label.stability) for label in found):
+        parts.append("stability by bootstrap")
+    return parts
+
+
+def verdict(labels: Labels, states: list[Evidence]) -> JsonDict:
+    """Count what the first page says of the labels; None for what was not tested."""
+    summary = labels.summary()
+    tested = any(state not in ("untested", "none") for state in states)
+    return {
+        "labels": summary.labels,
+        "constant": summary.constant,
+        "without": summary.without,
+        "believable": sum(state in ("holds", "partly") for state in states) if tested else None,
+        "whole": states.count("holds") if summary.literals is not None else None,
+        "proven": summary.proven,
+        "optimism": None if summary.optimism is None else number(summary.optimism),
+        "literals": summary.literals,
+        "kept": summary.kept,
+        "auc": None if summary.auc is None else number(summary.auc[1]),
+    }
