@@ -184,7 +184,9 @@ COLUMNS = (
         "Whether it is proven that no formula of at most as many concepts, of those allowed, has a higher AUC.",
         printed=True, page=True,
     ),
-    Column("gap", "number", "By how much the AUC of another formula may be higher; 0 if it is proven.", ".4f", page=True),
+    Column(
+        "gap", "number", "By how much the AUC of another formula may be higher; 0 if it is proven.", ".4f", page=True,
+    ),
     Column(
         "ceiling", "number",
         "An upper bound on the AUC of any formula of any length over these concepts, of an allowed fraction.", ".4f",

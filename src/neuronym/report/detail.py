@@ -175,7 +175,7 @@ def roc(values: Floats, inside: Bools, low: bool) -> JsonDict | None:
 def choose_samples(
     values: Floats, inside: Bools | None, low: bool, n: int, rng: np.random.Generator
 ) -> dict[str, NDArray[np.int64]]:
-    """Choose the samples to show: the top ones, a random draw inside the formula, both kinds of failures, the lowest."""
+    """Choose the samples to show: the highest, a random draw inside the formula, both kinds of failures, the lowest."""
     order = np.argsort(values if low else -values, kind="stable")
     found = {"top": order[:n]}
     if inside is not None and inside.any():

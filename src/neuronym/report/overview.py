@@ -72,7 +72,11 @@ def heading(labels: Labels, layers: Mapping[str | None, Layer]) -> list[str]:
     )
     if n_samples or searched:
         samples = f"{n_samples or searched:,} samples"
-        of = "" if first is None or first.concepts is None else f" × {first.concepts.n_concepts:,} concepts"
+        of = (
+            ""
+            if first is None or first.aligned.concepts is None
+            else f" × {first.aligned.concepts.n_concepts:,} concepts"
+        )
         parts.append(samples + of)
     length = max((len(label.path) for label in found), default=0)
     if found:

@@ -166,7 +166,7 @@ def report(
                 write_piece(folder, name, data)
         index |= {"title": title, "sections": [name for name, data in sections.items() if data is not None]}
         index["words"] = words()
-        index["samples"] = len(builder.used)
+        index["samples"], index["n_samples"] = len(builder.used), 0 if shown is None else len(shown.names)
         index["pictured"] = shown is not None and shown.pictured
         write_piece(folder, "index", index)
         _static(folder, title)

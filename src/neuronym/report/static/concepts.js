@@ -79,7 +79,8 @@
         h(
           "p",
           { class: "quiet" },
-          `${N.counted(all.length, "concept")}: how many formulas use each as it is (positive) and as “not” (negated), and the neuron that detects it best by itself.`,
+          `${N.counted(all.length, "concept")}: how many formulas use each as it is (positive) and as “not” (negated), ` +
+            "and the neuron that detects it best by itself.",
         ),
         h(
           "form",

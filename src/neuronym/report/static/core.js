@@ -318,6 +318,7 @@ const neuronym = (() => {
     const at = parts(),
       name = at.path[0] || "",
       view = views[name];
+    document.body.dataset.view = name;
     if (view) view(at.path.slice(1), at.query);
     else notFound("Not found");
     if (!first) {

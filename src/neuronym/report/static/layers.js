@@ -154,7 +154,8 @@
           h(
             "p",
             { class: "quiet" },
-            `${N.counted(rows.length, "neuron")} are in both sets; ${rows.filter((row) => row.same).length} have the same formula. Sorted by difference in AUC.`,
+            `${N.counted(rows.length, "neuron")} are in both sets; ${rows.filter((row) => row.same).length} have the ` +
+              "same formula. Sorted by difference in AUC.",
           ),
           place,
           ui.folded(rows, 100, (some) =>

@@ -79,7 +79,7 @@
     const optimal = c.optimal ? c.optimal[i] : "",
       proven =
         optimal === "" || optimal === null ? "" : optimal === "True" || optimal === true ? "proven" : "not proven";
-    const parts = [h("p", { class: "judged" }, ui.sign(i, true), " ", judged(state, detail))];
+    const parts = [h("p", { class: "judged" }, ui.sign(i), h("span", {}, judged(state, detail), tops(i, detail)))];
     if (state === "partly") {
       const simplest = N.data.trees[c.simplest[i]];
       parts.push(
@@ -121,9 +121,20 @@
   }
   function judged(state, detail) {
     const about = N.data.evidence.find((one) => one[0] === state)[1];
-    if (state === "holds" && detail.path?.every((step) => step.p_gain === undefined))
-      return "Believable: the label is significant. Whether each literal is needed was not tested on held-out samples.";
-    return about;
+    const text =
+      state === "holds" && detail.path?.every((step) => step.p_gain === undefined)
+        ? "Believable: the label is significant. Whether each literal is needed was not tested on held-out samples."
+        : about;
+    const cut = text.search(/[:.]/);
+    return [h("strong", {}, text.slice(0, cut)), text.slice(cut)];
+  }
+  // How many of the top samples are inside: a label that is too narrow leaves them out.
+  function tops(i, detail) {
+    const inside = detail.shown?.top?.[2].filter((one) => one !== null) || [];
+    if (!inside.length) return "";
+    const n = inside.filter(Boolean).length;
+    const which = `${inside.length} samples with the ${N.isLow(i) ? "lowest" : "highest"} activation`;
+    return ` Of the ${which}, ${n} ${n === 1 ? "is" : "are"} inside the formula.`;
   }
   // The best formula of each length, with what each adds on held-out samples.
   function steps(detail) {
@@ -131,7 +142,7 @@
       tested = detail.path.some((step) => step.p_gain !== undefined),
       bounded = detail.path.some((step) => step.auc_low !== undefined);
     const columns = [
-      ["length", 1, "length"],
+      ["up to length", 1, "auc by length"],
       ["best formula"],
       ["AUC", 1, "auc"],
       ...(held ? [["held out", 1, "auc_heldout"]] : []),
@@ -144,27 +155,28 @@
           ]
         : []),
     ];
-    let holding = true,
-      previous = null;
-    const rows = detail.path.map((step) => {
+    let holding = true;
+    const distinct = [];
+    detail.path.forEach((step) => {
       const spelled = formulas.spelled(step.formula, 0),
-        again = spelled === previous;
-      previous = spelled;
-      if (!again && tested) holding = holding && step.p_gain !== undefined && step.p_gain <= 0.05 && step.auc >= 0.5;
+        last = distinct.at(-1);
+      if (last?.spelled === spelled) last.to = step.length;
+      else distinct.push({ spelled: spelled, step: step, from: step.length, to: step.length });
+    });
+    const rows = distinct.map(({ step, from, to }) => {
+      if (tested) holding = holding && step.p_gain !== undefined && step.p_gain <= 0.05 && step.auc >= 0.5;
       return [
-        step.length,
+        from === to ? from : `${from} to ${to}`,
         formulas.nodes(step.formula, { links: true }),
         N.numberText("auc", step.auc),
         ...(held ? [N.numberText("auc", step.auc_heldout)] : []),
         ...(bounded ? [interval(step.auc_low, step.auc_high)] : []),
         ...(tested
-          ? again
-            ? ["", "", "the same"]
-            : [
-                step.gain === undefined ? "" : (step.gain > 0 ? "+" : "") + step.gain.toFixed(4),
-                N.numberText("p_gain", step.p_gain),
-                holding ? "yes" : "no",
-              ]
+          ? [
+              step.gain === undefined ? "" : (step.gain > 0 ? "+" : "") + step.gain.toFixed(4),
+              N.numberText("p_gain", step.p_gain),
+              holding ? "yes" : "no",
+            ]
           : []),
       ];
     });
@@ -184,19 +196,21 @@
 
   // ---- charts
   function lengths(place, detail) {
-    if (detail.path.length < 2) return;
+    const known = new Set(detail.path.map((step) => formulas.spelled(step.formula, 0)));
+    if (known.size < 2) return; // one formula has no course
     const held = detail.path.filter((step) => step.auc_heldout !== undefined),
       searched = detail.path.map((step) => ({ x: step.length, y: step.auc })),
       out = held.map((step) => ({ x: step.length, y: step.auc_heldout, low: step.auc_low, high: step.auc_high })),
       bounded = (
         held.length ? out : detail.path.map((s) => ({ x: s.length, y: s.auc, low: s.auc_low, high: s.auc_high }))
       ).filter((one) => one.low !== undefined);
-    const legend = [{ label: "samples searched", mark: "line", dot: true, colour: charts.INSIDE }];
+    const steps = detail.path.map((step) => `${step.length}: ${N.numberText("auc", step.auc)}`),
+      legend = [{ label: "samples searched", mark: "line", dot: true, colour: charts.INSIDE }];
     if (out.length) legend.push({ label: "held out", mark: "dashed", dash: "6 4", dot: true, colour: charts.OUTSIDE });
     charts.draw(place, {
       title: "AUC by length",
       word: "auc by length",
-      about: `AUC by length of the formula: ${detail.path.map((step) => `${step.length}: ${N.numberText("auc", step.auc)}`).join(", ")}`,
+      about: `AUC by length of the formula: ${steps.join(", ")}`,
       legend: legend,
       note: bounded.length ? "Bars: 95% intervals." : null,
       rows: () => [
@@ -309,7 +323,8 @@
       title: "ROC curve",
       word: "roc",
       about:
-        `ROC curve with AUC ${N.numberText("auc", curve.auc)}; the threshold with the highest F1 has a false positive rate of ` +
+        `ROC curve with AUC ${N.numberText("auc", curve.auc)}; ` +
+        "the threshold with the highest F1 has a false positive rate of " +
         `${rate(best.x)} and a true positive rate of ${rate(best.y)}`,
       legend: [
         { label: "all thresholds", mark: "line", colour: charts.INSIDE },

@@ -100,7 +100,8 @@
       found = v.labels - v.constant - v.without,
       share = (n, of) => (of ? ` of ${of} (${Math.round((100 * n) / of)}%)` : "");
     const tiles = [tile(v.labels, v.labels === 1 ? "label" : "labels")];
-    if (v.constant) tiles.push(tile(v.constant, "constant neurons", null, "constant"));
+    if (v.constant)
+      tiles.push(tile(v.constant, v.constant === 1 ? "constant neuron" : "constant neurons", null, "constant"));
     if (v.without) tiles.push(tile(v.without, "without a formula"));
     if (v.believable === null)
       tiles.push(tile("?", "not tested: label with permutations or a hold-out", null, "evidence"));
@@ -166,7 +167,7 @@
       charts.draw(place, {
         title: deep ? "AUC by depth of the concepts" : "AUC by fraction",
         word: deep ? "depth" : "fraction",
-        about: `Scatter plot of AUC against ${deep ? "the mean depth of the formula's concepts" : "the fraction of samples inside"}`,
+        about: `Scatter plot of AUC against ${deep ? "the mean depth of the concepts" : "the fraction of samples"}`,
         height: 190,
         note: all > points.length ? `${points.length} of ${all} labels are drawn.` : null,
         rows: () => [["neuron", x, "auc"], ...points.map((p) => [N.nameOf(p.i), p.x, p.y])],
@@ -325,6 +326,7 @@
       hint = h("p", { class: "quiet small", id: "hint" }),
       list = h("div", { id: "list" }),
       more = h("button", { type: "button", id: "more" }, "Show more");
+    const narrow = innerWidth <= 640;
     const isTable = () => query.get("view") === "table";
     let body = null,
       head = null;
@@ -536,31 +538,39 @@
           }),
         ),
         select("sort", "sort by", sortable, sort, (value) => change({ sort: value })),
-        N.data.layers.length < 2
-          ? ""
-          : select(
-              "layer",
-              "layer",
-              [["", "all"], ...N.data.layers.map((name) => [String(name), String(name)])],
-              query.get("layer") || "",
-              (value) => change({ layer: value }),
-            ),
-        states.length < 2
-          ? ""
-          : select(
-              "evidence",
-              "evidence",
-              [
-                ["", "all"],
-                ...(states.some((one) => ["holds", "partly"].includes(one)) ? [["believable", "believable"]] : []),
-                ...N.data.states
-                  .filter((one) => states.includes(one))
-                  .map((one) => [one, one === "holds" ? "believable, all literals" : ui.signNames[one]]),
-              ],
-              query.get("evidence") || (query.get("believed") === "1" ? "believable" : ""),
-              (value) => change({ evidence: value, believed: "" }),
-            ),
-        ...sliders().map(slider),
+        h(
+          "details",
+          {
+            class: "more-filters",
+            open: !narrow || ["layer", "evidence", ...sliders().map((o) => o.name)].some((n) => query.get(n)),
+          },
+          h("summary", {}, "Filters"),
+          N.data.layers.length < 2
+            ? ""
+            : select(
+                "layer",
+                "layer",
+                [["", "all"], ...N.data.layers.map((name) => [String(name), String(name)])],
+                query.get("layer") || "",
+                (value) => change({ layer: value }),
+              ),
+          states.length < 2
+            ? ""
+            : select(
+                "evidence",
+                "evidence",
+                [
+                  ["", "all"],
+                  ...(states.some((one) => ["holds", "partly"].includes(one)) ? [["believable", "believable"]] : []),
+                  ...N.data.states
+                    .filter((one) => states.includes(one))
+                    .map((one) => [one, one === "holds" ? "believable, all literals" : ui.signNames[one]]),
+                ],
+                query.get("evidence") || (query.get("believed") === "1" ? "believable" : ""),
+                (value) => change({ evidence: value, believed: "" }),
+              ),
+          sliders().map(slider),
+        ),
       );
     }
     function views_() {
@@ -636,7 +646,7 @@
     const tools = h("div", { class: "tools" });
     controls();
     tools.replaceChildren(...views_());
-    const charted = h("section", { "aria-label": "Summary" });
+    const charted = h("section", { "aria-label": "Summary" }); // on a phone below the neurons, which come first
     N.show(
       N.data.title,
       [
@@ -647,12 +657,13 @@
           h("p", { class: "quiet", id: "heading" }, N.data.heading.join(" · ")),
           verdict(),
         ),
-        charted,
+        narrow ? null : charted,
         form,
         h("div", { class: "bar-of-tools" }, h("p", { class: "quiet" }, count, " ", clear), tools),
         hint,
         list,
         h("p", {}, more),
+        narrow ? charted : null,
       ],
       "",
     );

@@ -15,7 +15,9 @@
         const word = text.toLowerCase(),
           found = listed.filter(([, name]) => String(name).toLowerCase().includes(word)),
           rows = found.slice(0, most).map(([row]) => row);
-        count.textContent = `${text ? `${found.length} of ` : ""}${N.counted(listed.length, "sample")} that this page shows; of ${N.data.heading.find((one) => one.includes("samples")) || "all"}.`;
+        count.textContent = text
+          ? `${found.length} of ${N.counted(listed.length, "sample")} have this in their name`
+          : `${listed.length} of ${N.counted(N.data.n_samples, "sample")}: those that views of this page show`;
         more.hidden = found.length <= most;
         const pieces = [...new Set(rows.map((row) => Math.floor(row / N.data.piece.samples)))];
         N.open(

@@ -195,9 +195,11 @@ const ui = (() => {
   // Neurons as rows: [label, number, …] under titles of the numbers.
   function neurons(listed, titles, caption) {
     return table(
-      [["neuron"], ["formula"], ["evidence"], ...titles],
+      [["neuron"], ["formula"], ...titles],
       listed.map(([i, ...numbers]) =>
-        Object.assign([neuron(i), formulas.ofLabel(i), sign(i), ...numbers], { to: N.link(i) }),
+        Object.assign([neuron(i), h("span", { class: "with-sign" }, sign(i), formulas.ofLabel(i)), ...numbers], {
+          to: N.link(i),
+        }),
       ),
       caption,
     );
