@@ -38,9 +38,7 @@ def literals(one):
     return result
 
 
-@pytest.mark.parametrize(
-    "name", ["constructor", "toString", "__proto__", "nothing", "neuron/x/y", "concept/x", "sample/x"]
-)
+@pytest.mark.parametrize("name", ["constructor", "toString", "__proto__", "nothing", "neuron/x/y", "sample/x"])
 def test_an_address_that_is_no_view_is_not_found(browser, made, name):
     with opened(browser, made[0], f"#/{name}") as page:
         expect(page.locator("h1")).to_have_text(re.compile("Not found|No such"))
@@ -95,7 +93,7 @@ def test_gallery_and_table_show_the_same_and_the_address_keeps_which(browser, ma
 
 def test_a_click_anywhere_on_a_row_or_card_opens_its_neuron(browser, made):
     with opened(browser, made[0], "#/?view=table") as page:
-        name = " ".join(page.locator("#neurons tbody tr").first.locator("td.name").all_inner_texts())
+        name = " ".join(page.locator("#neurons tbody tr").first.locator("td.name").all_inner_texts()[:2]).strip()
         page.locator("#neurons tbody tr").first.locator("td.number").last.click()
         expect(page.locator("h1")).to_have_text(name)
     with opened(browser, made[0]) as page:
@@ -348,7 +346,7 @@ def test_evidence_comes_first(browser, made):
         expect(page.locator(".zeros")).to_contain_text("exactly 0")
         text = page.locator("main").inner_text()
         assert "hits" not in text
-        assert "true positive rate" in page.locator(".chart text", has_text="rate").all_inner_texts()
+        assert "true positive rate" in page.locator(".chart text", has_text="rate").all_text_contents()
 
 
 def test_literals_that_do_not_hold_are_struck_through(browser, tmp_path):
@@ -374,7 +372,7 @@ def test_a_constant_neuron_shows_its_reason_and_nothing_made_up(browser, made):
 
 
 def test_a_sample_opens_large_with_its_concepts_and_activation(browser, made, data):
-    folder, labels = made
+    folder, _ = made
     taken, concepts = data
     with opened(browser, folder, "#/neuron/low/0") as page:
         page.locator("ul.samples button.sample").first.click()
@@ -383,7 +381,7 @@ def test_a_sample_opens_large_with_its_concepts_and_activation(browser, made, da
         for place in (order[0], order[1]):
             expect(dialog.locator("h2")).to_have_text(taken.sample_ids[place])
             expect(dialog).to_contain_text(f"{float(f'{taken.matrix[place, 0]:.4g}'):.4g}")
-            expect(dialog.locator(".chips li")).to_have_count(sum(concepts[c][place] for c in concepts.names))
+            expect(dialog.locator(".chips li")).to_have_count(int(sum(concepts[c][place] for c in concepts.names)))
             assert sorted(dialog.locator(".chips li").all_inner_texts()) == sorted(
                 c for c in concepts.names if concepts[c][place]
             )
@@ -573,7 +571,7 @@ def test_counts_have_whole_ticks(browser, tmp_path):
     with opened(browser, page.parent) as shown:
         svg = shown.locator(".small-charts figure").first.locator("svg").first
         expect(svg).to_be_visible()
-        ticks = svg.locator("g[aria-label='y-axis tick label'] text").all_inner_texts()
+        ticks = svg.locator(".y-axis-tick-label text").all_text_contents()
         assert ticks == ["0", "1", "2"]
 
 
@@ -648,14 +646,15 @@ def test_hostile_names_are_text_everywhere(browser, hostile):
         expect(page.locator("dialog .chips")).to_be_visible()
         assert page.locator("dialog script, dialog i, dialog img").count() == 0
         page.keyboard.press("Escape")
+        expect(page.locator("dialog")).to_have_count(0)
         for name in HOSTILE:
             go(page, "#/concept/" + page.evaluate("encodeURIComponent", name))
             expect(page.locator("h1 bdi")).to_have_text(name)
             assert page.locator("h1 bdi").text_content() == name
         go(page, "#/")
-        page.wait_for_selector("#gallery")
+        page.wait_for_selector("#neurons")
         for name in HOSTILE:
-            page.fill("#q", "~" * 2 + '"' + name.replace('"', '""') + '"')
+            page.fill("#q", "~~" + '"' + name.replace('"', '""').replace("\n", " ") + '"')
             assert found(page) >= 2, name
 
 

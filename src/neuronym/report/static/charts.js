@@ -84,6 +84,11 @@ const charts = (() => {
           overflow: "visible",
         },
       });
+      // The box has the name of the chart; names of its parts, of no role, would be read as errors.
+      svg.querySelectorAll("[aria-label]").forEach((part) => {
+        part.classList.add(part.getAttribute("aria-label").replace(/ /g, "-"));
+        part.removeAttribute("aria-label");
+      });
       box.replaceChildren(svg);
     }
     drawn = drawn.filter((one) => one.box.isConnected || one === entry);
@@ -177,7 +182,7 @@ const charts = (() => {
         y: {
           label: chart.y,
           labelArrow: false,
-          tickFormat: share ? (v) => `${Math.round(1000 * v) / 10}%` : undefined,
+          tickFormat: share ? (v) => `${Math.round(1000 * v) / 10}%` : "d",
           ticks: share ? 4 : whole(Math.max(...bars.map((bar) => bar.y))),
           grid: true,
         },

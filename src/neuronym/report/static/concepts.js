@@ -79,8 +79,8 @@
         h(
           "p",
           { class: "quiet" },
-          `${N.counted(all.length, "concept")}: how many formulas use each as it is (positive) and as “not” (negated), ` +
-            "and the neuron that detects it best by itself.",
+          `${N.counted(all.length, "concept")}: how many formulas use each as it is (positive) ` +
+            "and as “not” (negated), and the neuron that detects it best by itself.",
         ),
         h(
           "form",
@@ -210,7 +210,7 @@
         ),
       );
     section("With it in their formula", "uses", ranked(inFormula, "Neurons with it in their formula"));
-    section("With “not” it in their formula", "uses", ranked(negated, "Neurons with its negation in their formula"));
+    section("With “not” it in their formula", "uses", ranked(negated, "Neurons with its negation"));
     related(detail.parents, "More general");
     related(detail.children, "More specific");
     const word = formulas.quoted(N.readable(name)),

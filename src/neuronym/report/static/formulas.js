@@ -21,6 +21,7 @@ const formulas = (() => {
     const layer = data.columns.layer,
       folded = data.layers.map((name) => (name === null ? "" : fold(name)));
     data.foldedNeurons = data.columns.neuron.map((name, i) => [fold(name), folded[layer[i]]]);
+    data.known = new Set([...data.foldedConcepts.flat(), ...data.foldedNeurons.flat()]);
   }
   // Parse a formula with numbers for concepts, such as 3&~(1|2), into ["and", ["concept", 3], …].
   function parsed(text) {
@@ -134,7 +135,10 @@ const formulas = (() => {
 
   // ---- search
   function fold(text) {
-    return String(text).toLowerCase().replace(/_/g, " ");
+    return String(text).toLowerCase().replace(/[_\s]/g, " ");
+  }
+  function wordOf(term) {
+    return term.whole ? fold(term.text) : fold(term.text).trim();
   }
   const OPERATORS = { "&": "and", "&&": "and", "∧": "and", "|": "or", "||": "or", "∨": "or", "~": "not", "¬": "not" };
   function tokens(text) {
@@ -149,6 +153,26 @@ const formulas = (() => {
       else if (raw === "(" || raw === ")") found.push({ kind: raw, at: at });
       else if (/^(and|or|not)$/i.test(raw)) found.push({ kind: raw.toLowerCase(), at: at, word: raw });
       else found.push({ kind: "term", text: raw, whole: false, at: at });
+    }
+    return joinedNames(found);
+  }
+  // Words side by side that are one name together are one term: "golden retriever" for golden_retriever.
+  function joinedNames(listed) {
+    const found = [];
+    for (let start = 0; start < listed.length; ) {
+      let end = start;
+      while (listed[end]?.kind === "term" && !listed[end].whole) end++;
+      const name = (to) =>
+        listed
+          .slice(start, to)
+          .map((one) => one.text)
+          .join(" ");
+      while (end > start + 1 && !data.known.has(fold(name(end)))) end--;
+      if (end > start + 1) {
+        const at = [listed[start].at[0], listed[end - 1].at[1]];
+        found.push({ kind: "term", text: name(end), whole: true, at: at });
+        start = end;
+      } else found.push(listed[start++]);
     }
     return found;
   }
@@ -213,7 +237,7 @@ const formulas = (() => {
   }
   // What a term matches: a concept's, neuron's or layer's whole name, or else all that contain it.
   function matcher(term) {
-    const word = fold(term.text).trim(),
+    const word = wordOf(term),
       concepts = new Set();
     data.foldedConcepts.forEach((names, c) => {
       if (names.includes(word)) concepts.add(c);
@@ -286,7 +310,7 @@ const formulas = (() => {
       for (let i = 0; i < data.n; i++) n += found(i);
       const near = [];
       if (!n) {
-        const word = fold(term.text).trim(),
+        const word = wordOf(term),
           most = Math.max(2, Math.floor(word.length / 3));
         names.forEach((name, folded) => {
           const parts = [folded, ...folded.split(" ")].map((part) => edits(word, part, most));
@@ -307,7 +331,7 @@ const formulas = (() => {
   function others(text) {
     const found = new Map();
     termsOf(understood(text || "")).forEach((term) => {
-      const word = fold(term.text).trim();
+      const word = wordOf(term);
       if (term.whole || !data.foldedConcepts.some((names) => names.includes(word))) return;
       data.foldedConcepts.forEach((names, c) => {
         if (names[1].includes(word) && names[1] !== word && names[0] !== word)

@@ -283,7 +283,7 @@ const ui = (() => {
     entries.forEach((entry) => {
       const list = entry.target,
         n = Number(list.dataset.n),
-        least = list.classList.contains("texts") ? 280 : list.clientWidth < 500 ? 84 : 104,
+        least = list.classList.contains("texts") ? 280 : list.clientWidth < 500 ? 62 : 104,
         most = Math.max(1, Math.min(n, Math.floor((list.clientWidth + 8) / (least + 8))));
       let best = most;
       for (let d = most; d > most / 2; d--)
@@ -302,6 +302,20 @@ const ui = (() => {
   // A sample in a dialog, with its concepts, the activation, and the neurons that fire most on it.
   function enlarge(k, listed, names, context) {
     const dialog = h("dialog", { class: "large", "aria-label": "Sample" });
+    const place = h("span", { class: "quiet" }),
+      body = h("div", {});
+    // The buttons stay while samples change, and so does the focus.
+    dialog.append(
+      h(
+        "div",
+        { class: "pager" },
+        h("button", { type: "button", onclick: () => step(-1), "aria-label": "Previous sample" }, "←"),
+        place,
+        h("button", { type: "button", onclick: () => step(1), "aria-label": "Next sample" }, "→"),
+        h("button", { type: "button", class: "close", onclick: () => dialog.close() }, "Close"),
+      ),
+      body,
+    );
     let at = k;
     function step(by) {
       at = (at + by + listed.rows.length) % listed.rows.length;
@@ -313,19 +327,12 @@ const ui = (() => {
         inside = listed.inside?.[at],
         value = listed.values?.[at];
       const more = h("div", { class: "more" });
-      dialog.replaceChildren(
-        h(
-          "div",
-          { class: "pager" },
-          h("button", { type: "button", onclick: () => step(-1), "aria-label": "Previous sample" }, "←"),
-          h("span", { class: "quiet" }, `${at + 1} of ${listed.rows.length}`),
-          h("button", { type: "button", onclick: () => step(1), "aria-label": "Next sample" }, "→"),
-          h("button", { type: "button", class: "close", onclick: () => dialog.close() }, "Close"),
-        ),
+      place.textContent = `${at + 1} of ${listed.rows.length}`;
+      body.replaceChildren(
         h("div", { class: `shown ${side(inside) || ""}` }, picture(row, sample, "large"), text(sample)),
         h("h2", {}, h("a", { href: `#/sample/${row}` }, h("bdi", {}, sample[0]))),
         value === undefined
-          ? null
+          ? ""
           : h(
               "p",
               {},
