@@ -34,6 +34,7 @@ from neuronym.io import Images, Preprocess, sources, zarr_store
 from neuronym.io.conll import open_tags
 from neuronym.io.texts import open_class_names, open_texts, open_tokens, save_tokens
 from neuronym.network.weights import load_weights
+from neuronym.report.naming import open_names, readable_names
 from neuronym.report.sections import circuits_data, findings_data
 from neuronym.report.shown import ShownSamples
 
@@ -107,6 +108,14 @@ def annotations(path):
 
 def class_names(path):
     path.write_text("dog\ncat\n")
+
+
+def concept_names(path):
+    rows = {"dog": "a dog", "cat": "a cat"}
+    if path.suffix == ".json":
+        path.write_text(json.dumps(rows))
+    else:
+        pd.DataFrame(rows.items(), columns=["concept", "name"]).to_csv(path, index=False)
 
 
 def wordnet(path):
@@ -242,6 +251,11 @@ def images(path):
     return Images(path.parent, Preprocess(8, (0, 0, 0), (1, 1, 1), margin=10))
 
 
+def use_names(found):
+    if not set(found).isdisjoint(concepts := ["dog", "cat"]):
+        readable_names(found, concepts)
+
+
 def nothing(found):
     pass
 
@@ -274,6 +288,8 @@ USES = {  # the file, what writes it, what reads it, and what uses what was read
     "coco.json": (coco, sources.from_coco, use_concepts),
     "annotations.txt": (annotations, sources.from_annotations, use_concepts),
     "classes.txt": (class_names, open_class_names, nothing),
+    "names.csv": (concept_names, open_names, use_names),
+    "names.json": (concept_names, open_names, use_names),
     "data.noun": (wordnet, lambda path: Hierarchy.from_wordnet(path.parent), use_hierarchy),
     "hierarchy.csv": (hierarchy, Hierarchy.from_csv, use_hierarchy),
     "circuit.json": (circuit, open_circuit, use_circuit),

@@ -59,7 +59,6 @@ PYTHON_ONLY = {
     "concepts tags": {"sample_ids"},
     "concepts show": {"self"},
     "label": {"names", "weights"},
-    "report": {"names"},
     "sweep": {"names", "neurons"},
     "circuit": {"data"},
     "compose": {"names", "neurons"},

@@ -43,6 +43,9 @@ _OPTIONS = {
         typer.Option(help="Samples to show: a folder of images, or a table of texts (sample,text) or rows."),
     ],
     "out": Annotated[Path, typer.Option(help="Folder to write.")],
+    "names": Annotated[
+        Path | None, typer.Option(help="Readable names of concepts: a table concept,name or a .json object.")
+    ],
     "hierarchy": HIERARCHY,
     "other": Annotated[Path | None, typer.Option(help="Second set of labels, shown next to the first.")],
     "baselines": Annotated[

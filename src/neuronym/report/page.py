@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from neuronym.errors import OptionError
 from neuronym.labels.labels import Labels
 from neuronym.report.building import Builder, write_piece
 from neuronym.report.detail import Layer
+from neuronym.report.naming import readable_names
 from neuronym.report.sections import baselines_data, circuits_data, compared_data, findings_data
 from neuronym.report.shown import ShownSamples
 from neuronym.report.words import words
@@ -47,7 +48,7 @@ def report(
     activations: ActivationsLike | None = None,
     concepts: ConceptsLike | None = None,
     samples: SamplesLike | None = None,
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | PathLike | None = None,
     hierarchy: HierarchyLike | None = None,
     other: LabelsLike | None = None,
     baselines: LabelsLike | Iterable[LabelsLike] = (),
@@ -79,8 +80,10 @@ def report(
         What to show for each sample: a folder of images or ``Images``; Pillow images, or arrays of shape (n, height,
         width) or (n, height, width, 3); texts, or a table of them; or a DataFrame, whose rows are shown. They are
         matched by sample ids if both sides have them.
-    names : mapping of str to str, optional
-        Readable names of concepts.
+    names : mapping of str to str, str or Path, optional
+        Readable names of concepts, or their file: a table of two columns, ``concept,name``, or a ``.json`` object.
+        Names of concepts that are not in the report are ignored, if others are. Where concepts share a name, their own
+        are added to it, with a warning.
     hierarchy : HierarchyLike, optional
         A hierarchy of the concepts, to show parents, children and depth.
     other : LabelsLike, optional
@@ -136,12 +139,13 @@ def report(
     compared_layers = baselines_data(found, baselines)
     layers = _layers(found, activations, concepts, align)
     shown = _samples(layers, samples)
+    readable = readable_names(names, _concepts(found, layers))
     known = None if hierarchy is None else as_hierarchy(hierarchy)
     listed: Any = [circuits] if isinstance(circuits, str | Path | Circuit) else circuits
     opened_circuits = [open_circuit(one) if isinstance(one, str | Path) else one for one in listed]
     opened_findings = open_findings(findings) if isinstance(findings, str | Path) else findings
     with replacing(out, _KIND, overwrite) as folder:
-        builder = Builder(found, layers, shown, dict(names or {}), known, n_samples, seed, folder, n_jobs)
+        builder = Builder(found, layers, shown, readable, known, n_samples, seed, folder, n_jobs)
         index = builder.index()
         done = builder.neurons()
         for _ in progress_bar(done, int, "neurons", len(found)) if progress else done:
@@ -240,6 +244,14 @@ def _layers(
         if layer.ids is not None:
             layer.numbers = np.array([known.setdefault(i, len(known)) for i in layer.ids], np.int64)
     return layers
+
+
+def _concepts(labels: Labels, layers: Mapping[str | None, Layer]) -> Iterator[str]:
+    """The concepts of the formulas and of the layers, some of them several times."""
+    for label in labels:
+        yield from () if label.formula is None else label.formula.concepts
+    for layer in layers.values():
+        yield from () if layer.concepts is None else layer.concepts.names
 
 
 def _samples(layers: Mapping[str | None, Layer], samples: SamplesLike | None) -> ShownSamples | None:
