@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -207,6 +208,25 @@ def zoo(tmp_path_factory):
     labels.append(Label("golden", layer="fc", best=Explanation(Formula.parse("zero"), 0.8, 0.1, 10)))
     page = report(Labels(labels), tmp_path_factory.mktemp("zoo") / "out")
     return page.parent, labels
+
+
+def test_a_file_that_is_missing_is_named(browser, made, tmp_path):
+    shutil.copytree(made[0], tmp_path / "out")
+    (tmp_path / "out" / "data" / "neurons" / "0.js").unlink()
+    page = browser.new_page()
+    page.goto((tmp_path / "out" / "index.html").as_uri() + "#/neuron/low/0")
+    expect(page.locator("main")).to_contain_text("A file of this report is missing: data/neurons/0.js")
+    page.close()
+
+
+def test_names_of_layers_may_have_signs(browser, tmp_path):
+    best = Explanation(Formula.parse("dog"), 0.9, 0.1, 10)
+    labels = [Label(i, layer=layer, best=best) for layer in ("_blocks.1", "_blocks.15", "a (b)") for i in range(2)]
+    page = report(Labels(labels), tmp_path / "out")
+    with opened(browser, page.parent) as shown:
+        for text, n in (("_blocks.1", 2), ("_blocks", 4), ('"a (b)" 1', 1), ("_blocks.15 0", 1)):
+            shown.fill("#q", text)
+            assert shown.locator(".card").count() == n, text
 
 
 def has(*wanted):

@@ -230,9 +230,39 @@ const charts = (() => {
     });
   }
 
+  // An axis of AUCs from the lowest of some lists to 1, in equal bins of at most 1/20.
+  function aucs(lists) {
+    let least = 1;
+    lists.forEach((values) => {
+      (values || []).forEach((a) => {
+        if (a !== null && a < least) least = a;
+      });
+    });
+    const low = Math.min(0.9, Math.floor(least * 20) / 20),
+      bins = Math.round((1 - low) * 20) * (low < 0.7 ? 2 : low < 0.85 ? 4 : 10);
+    return {
+      low: low,
+      counts: (values) => {
+        const found = new Array(bins).fill(0);
+        values.forEach((a) => {
+          if (a !== null) found[Math.min(bins - 1, Math.floor(((a - low) / (1 - low)) * bins + 1e-9))]++;
+        });
+        return found;
+      },
+    };
+  }
   function tip(data, options) {
     return Plot.tip(data, Plot.pointer({ fill: "var(--raised)", stroke: "var(--line)", ...options }));
   }
 
-  return { draw: draw, histogram: histogram, whole: whole, tip: tip, key: key, INSIDE: INSIDE, OUTSIDE: OUTSIDE };
+  return {
+    draw: draw,
+    histogram: histogram,
+    aucs: aucs,
+    whole: whole,
+    tip: tip,
+    key: key,
+    INSIDE: INSIDE,
+    OUTSIDE: OUTSIDE,
+  };
 })();

@@ -121,29 +121,17 @@
               ].map(([key, title]) => h("option", { value: key, selected: key === sort }, title)),
             ),
           ),
-          h(
-            "button",
-            {
-              type: "button",
-              onclick: () =>
-                ui.download(
-                  "concepts.csv",
-                  ui.csv([
-                    ["concept", "samples", "positive uses", "negated uses", "best detector", "auc"],
-                    ...rows().map((one) => [
-                      one.name,
-                      one.count,
-                      one.yes,
-                      one.no,
-                      one.best ? N.nameOf(one.best[0]) : "",
-                      one.best?.[1],
-                    ]),
-                  ]),
-                  "text/csv",
-                ),
-            },
-            "Save as CSV",
-          ),
+          ui.saving("concepts", () => [
+            ["concept", "samples", "positive uses", "negated uses", "best detector", "auc"],
+            ...rows().map((one) => [
+              one.name,
+              one.count,
+              one.yes,
+              one.no,
+              one.best ? N.nameOf(one.best[0]) : "",
+              one.best?.[1],
+            ]),
+          ]),
         ),
         body,
       ],

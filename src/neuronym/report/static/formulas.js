@@ -137,9 +137,6 @@ const formulas = (() => {
   function fold(text) {
     return String(text).toLowerCase().replace(/[_\s]/g, " ");
   }
-  function wordOf(term) {
-    return term.whole ? fold(term.text) : fold(term.text).trim();
-  }
   const OPERATORS = { "&": "and", "&&": "and", "∧": "and", "|": "or", "||": "or", "∨": "or", "~": "not", "¬": "not" };
   function tokens(text) {
     const found = [];
@@ -237,7 +234,7 @@ const formulas = (() => {
   }
   // What a term matches: a concept's, neuron's or layer's whole name, or else all that contain it.
   function matcher(term) {
-    const word = wordOf(term),
+    const word = fold(term.text),
       concepts = new Set();
     data.foldedConcepts.forEach((names, c) => {
       if (names.includes(word)) concepts.add(c);
@@ -310,7 +307,7 @@ const formulas = (() => {
       for (let i = 0; i < data.n; i++) n += found(i);
       const near = [];
       if (!n) {
-        const word = wordOf(term),
+        const word = fold(term.text),
           most = Math.max(2, Math.floor(word.length / 3));
         names.forEach((name, folded) => {
           const parts = [folded, ...folded.split(" ")].map((part) => edits(word, part, most));
@@ -331,7 +328,7 @@ const formulas = (() => {
   function others(text) {
     const found = new Map();
     termsOf(understood(text || "")).forEach((term) => {
-      const word = wordOf(term);
+      const word = fold(term.text);
       if (term.whole || !data.foldedConcepts.some((names) => names.includes(word))) return;
       data.foldedConcepts.forEach((names, c) => {
         if (names[1].includes(word) && names[1] !== word && names[0] !== word)

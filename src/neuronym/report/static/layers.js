@@ -60,21 +60,34 @@
       tested = N.data.verdict.believable !== null,
       members = N.data.layers.map(() => []);
     for (let i = 0; i < N.data.n; i++) members[c.layer[i]].push(i);
-    const rows = N.data.layers.map((layer, l) => {
+    const columns = [
+      ["layer"],
+      ["neurons", 1],
+      ["median AUC", 1, "auc"],
+      ...(c.auc_heldout ? [["median held-out AUC", 1, "auc_heldout"]] : []),
+      ["mean fraction", 1, "fraction"],
+      ["mean length", 1, "length"],
+      ...(tested ? [["believable", 1, "believable"]] : []),
+    ];
+    const numbers = N.data.layers.map((_, l) => {
       const listed = members[l],
-        of = (name) => listed.map((i) => c[name][i]);
-      return Object.assign(
-        [
-          h("a", { href: `#/?layer=${N.encoded(String(layer))}` }, h("bdi", {}, String(layer))),
-          listed.length,
-          N.numberText("auc", middle(of("auc"))),
-          ...(c.auc_heldout ? [N.numberText("auc", middle(of("auc_heldout")))] : []),
-          N.numberText("auc", mean(of("fraction"))),
-          N.numberText("mean", mean(listed.map((i) => formulas.lengthOf(i)))),
-          ...(tested ? [N.percent(mean(listed.map((i) => (["holds", "partly"].includes(N.stateOf(i)) ? 1 : 0))))] : []),
-        ],
-        { to: `#/?layer=${N.encoded(String(layer))}` },
-      );
+        of = (name) => listed.map((i) => c[name][i]),
+        believed = (i) => (["holds", "partly"].includes(N.stateOf(i)) ? 1 : 0);
+      return [
+        listed.length,
+        middle(of("auc")),
+        ...(c.auc_heldout ? [middle(of("auc_heldout"))] : []),
+        mean(of("fraction")),
+        mean(listed.map((i) => formulas.lengthOf(i))),
+        ...(tested ? [mean(listed.map(believed))] : []),
+      ];
+    });
+    const rows = N.data.layers.map((layer, l) => {
+      const to = `#/?layer=${N.encoded(String(layer))}`,
+        shown = numbers[l].map((v, k) =>
+          k === 0 ? v : columns[k + 1][0] === "believable" ? N.percent(v) : N.numberText("auc", v),
+        );
+      return Object.assign([h("a", { href: to }, h("bdi", {}, String(layer))), ...shown], { to: to });
     });
     N.show(
       "Layers",
@@ -85,19 +98,11 @@
           { class: "quiet" },
           "How well the neurons of each layer are described by concepts. A row opens its neurons.",
         ),
-        ui.table(
-          [
-            ["layer"],
-            ["neurons", 1],
-            ["median AUC", 1, "auc"],
-            ...(c.auc_heldout ? [["median held-out AUC", 1, "auc_heldout"]] : []),
-            ["mean fraction", 1, "fraction"],
-            ["mean length", 1, "length"],
-            ...(tested ? [["believable", 1, "believable"]] : []),
-          ],
-          rows,
-          "Layers",
-        ),
+        ui.table(columns, rows, "Layers"),
+        ui.saving("layers", () => [
+          columns.map(([title]) => title),
+          ...numbers.map((row, l) => [String(N.data.layers[l]), ...row]),
+        ]),
         beside,
         h("h2", {}, "AUC of each layer"),
         place,
@@ -109,22 +114,17 @@
         beside.append(...baselines(listed));
       });
     const values = c.auc_heldout || c.auc,
-      low = 0.4,
-      bins = 24,
-      counts = N.data.layers.map(() => new Array(bins).fill(0));
-    values.forEach((a, i) => {
-      if (a !== null) counts[c.layer[i]][Math.max(0, Math.min(bins - 1, Math.floor(((a - low) / (1 - low)) * bins)))]++;
-    });
+      axis = charts.aucs([values]);
     N.data.layers.forEach((layer, l) => {
       charts.histogram(place, {
         title: String(layer),
         about: `Histogram of ${c.auc_heldout ? "held-out " : ""}AUC in layer ${layer}`,
         x: c.auc_heldout ? "held-out AUC" : "AUC",
         y: "neurons",
-        low: low,
+        low: axis.low,
         high: 1,
         height: 170,
-        series: [{ label: "neurons", counts: counts[l], colour: charts.INSIDE }],
+        series: [{ label: "neurons", counts: axis.counts(members[l].map((i) => values[i])), colour: charts.INSIDE }],
         marks: () => {
           const m = middle(members[l].map((i) => values[i]));
           return m === null ? [] : [Plot.ruleX([m], { stroke: "var(--text)", strokeDasharray: "4 3" })];
@@ -158,6 +158,16 @@
               "same formula. Sorted by difference in AUC.",
           ),
           place,
+          ui.saving("comparison", () => [
+            ["neuron", "formula", "auc", "other formula", "other auc"],
+            ...rows.map((row) => [
+              N.nameOf(row.i),
+              formulas.textOf(row.i),
+              c.auc[row.i],
+              row.tree ? formulas.spelled(row.tree, 0) : "",
+              row.auc,
+            ]),
+          ]),
           ui.folded(rows, 100, (some) =>
             ui.table(
               [["neuron"], ["this set"], ["AUC", 1, "auc"], ["the other set"], ["AUC", 1, "auc"], ["difference", 1]],

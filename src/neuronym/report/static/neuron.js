@@ -222,7 +222,7 @@
           s.auc_heldout,
           s.auc_low,
           s.auc_high,
-          s.p_gain,
+          ui.exact("p_gain", s.p_gain),
         ]),
       ],
       options: () => ({
@@ -371,6 +371,13 @@
         ["missed", `Failures: ${low ? "high" : "low"} activation inside the formula`, "What the neuron leaves out."],
         ["bottom", low ? "Highest activations" : "Lowest activations", ""],
       ];
+    const save = ui.saving("samples", () => [
+      ["kind", "sample", "activation", "inside"],
+      ...kinds.flatMap(([kind]) => {
+        const [rows, values, inside] = detail.shown[kind] || [[]];
+        return rows.map((row, k) => [kind, names[row]?.[0] ?? row, values[k], inside[k]]);
+      }),
+    ]);
     return kinds
       .filter(([kind]) => detail.shown[kind]?.[0].length)
       .map(([kind, title, about]) => {
@@ -381,7 +388,8 @@
           h("h2", {}, title, about ? h("span", { class: "quiet small" }, ` ${about}`) : null),
           ui.samples({ rows: rows, values: values, inside: inside }, names, N.nameOf(i)),
         );
-      });
+      })
+      .concat(h("p", {}, save));
   }
 
   // ---- what else it could be, and neurons like it

@@ -124,34 +124,21 @@
   function summary() {
     const c = N.data.columns,
       place = h("div", { class: "charts small-charts" });
-    const bins = 25,
-      low = 0.5,
-      counted = (values) => {
-        const counts = new Array(bins).fill(0);
-        values.forEach((a) => {
-          if (a !== null && a !== undefined)
-            counts[Math.max(0, Math.min(bins - 1, Math.floor(((a - low) / (1 - low)) * bins)))]++;
-        });
-        return counts;
-      };
     const known = c.auc.filter((x) => x !== null);
     if (!known.length) return place;
-    const series = [{ label: "searched", counts: counted(known), colour: charts.INSIDE }];
-    if (c.auc_heldout) series.push({ label: "held out", counts: counted(c.auc_heldout), colour: charts.OUTSIDE });
+    const axis = charts.aucs([c.auc, c.auc_heldout]),
+      series = [{ label: "searched", counts: axis.counts(known), colour: charts.INSIDE }];
+    if (c.auc_heldout) series.push({ label: "held out", counts: axis.counts(c.auc_heldout), colour: charts.OUTSIDE });
     charts.histogram(place, {
       title: "AUC of the labels",
       word: "auc",
       about: `Histogram of the AUC of ${known.length} labels`,
       x: "AUC",
       y: "labels",
-      low: low,
+      low: axis.low,
       high: 1,
       series: series,
       height: 190,
-      note:
-        known.some((a) => a < low) || c.auc_heldout?.some((a) => a !== null && a < low)
-          ? "AUCs below 0.5 are in the first bar."
-          : null,
     });
     const deep = N.data.depth && c.formula.some((k) => k >= 0 && meanDepth(k) !== null),
       x = deep ? "depth: steps below the top" : "fraction of samples";

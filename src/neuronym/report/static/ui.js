@@ -204,23 +204,30 @@ const ui = (() => {
       caption,
     );
   }
-  // A section of which a reader may see more: the first rows of a long list, and a button for all.
+  // A long list of which a reader may see more: the first rows, and a button for those that follow.
   function folded(listed, most, make) {
-    const place = h("div", {}, make(listed.slice(0, most)));
-    if (listed.length > most)
-      place.append(
-        h(
-          "button",
-          {
-            type: "button",
-            onclick: () => {
-              place.replaceChildren(make(listed));
-            },
-          },
-          `Show all ${listed.length}`,
-        ),
-      );
+    const place = h("div", {});
+    function draw(n) {
+      place.replaceChildren(make(listed.slice(0, n)));
+      if (listed.length > n)
+        place.append(
+          h(
+            "button",
+            { type: "button", class: "unfold", onclick: () => draw(listed.length > 10 * n ? 5 * n : listed.length) },
+            listed.length > 10 * n ? `Show more of ${listed.length}` : `Show all ${listed.length}`,
+          ),
+        );
+    }
+    draw(most);
     return place;
+  }
+  // A button that saves rows as CSV; ``rows`` makes them, the titles first.
+  function saving(name, rows) {
+    return h(
+      "button",
+      { type: "button", class: "saving", onclick: () => download(`${name}.csv`, csv(rows()), "text/csv") },
+      "Save as CSV",
+    );
   }
 
   // ---- samples
@@ -478,6 +485,10 @@ const ui = (() => {
     };
     return `${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
   }
+  // A number for a file: a p that underflows is written as text.
+  function exact(name, v) {
+    return v === 0 && /^(p|q|p_.*)$/.test(name) ? N.numberText(name, v) : v;
+  }
   // A number in a few digits, for axes and tooltips.
   function short(v) {
     if (v === null || v === undefined) return "";
@@ -497,6 +508,7 @@ const ui = (() => {
     neuron: neuron,
     neurons: neurons,
     folded: folded,
+    saving: saving,
     picture: picture,
     samples: samples,
     about: about,
@@ -507,6 +519,7 @@ const ui = (() => {
     offer: offer,
     download: download,
     csv: csv,
+    exact: exact,
     short: short,
   };
 })();
