@@ -1,14 +1,14 @@
 // The page: loads pieces of data as scripts, builds elements, shows the table of neurons, and routes to other views.
 "use strict";
 
-// Create an element; texts become text nodes, so names may contain markup.
+// Create an element; texts become text nodes, so names may contain markup. Pictures may be in the page (h.files).
 function h(tag, attributes, ...children) {
   const element = document.createElement(tag);
   Object.keys(attributes || {}).forEach((name) => {
     const value = attributes[name];
     if (value === null || value === undefined || value === false) return;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : value);
+    else element.setAttribute(name, value === true ? "" : (name === "src" && h.files?.[value]) || value);
   });
   add(element, children);
   return element;
