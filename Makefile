@@ -22,8 +22,8 @@ test: lint
 	@$(BIN)/coverage report --sort=cover >.venv/coverage.txt; status=$$?; \
 	head -n 12 .venv/coverage.txt; echo ...; grep -E '^(TOTAL|Coverage failure)' .venv/coverage.txt; exit $$status
 
-# That, and what takes longer.
-test-all: test
+# That, and what takes longer, or needs JupyterLab.
+test-all: test .venv/notebook
 	$(BIN)/pytest -m slow
 
 lint: .venv/test .venv/js
@@ -54,6 +54,10 @@ format: .venv/test .venv/js
 .venv/test: .venv/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev,docs]'
 	touch $@ .venv/demo .venv/docs
+
+.venv/notebook: .venv/test
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[notebook]'
+	touch $@
 
 hooks: .venv/test
 	$(BIN)/pre-commit install

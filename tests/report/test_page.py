@@ -2,8 +2,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
-import types
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from neuronym import (
 from neuronym.analysis.circuits.graph import open_circuit, save_circuit
 from neuronym.analysis.spurious.findings import find_spurious, open_findings
 from neuronym.report.overview import evidence
-from neuronym.report.page import SCRIPTS, explore, report
+from neuronym.report.page import SCRIPTS, report
 from page_cases import HOSTILE, N, a_circuit, pieces, unpacked, untrained
 from reference import auc_by_pairs
 
@@ -301,25 +299,6 @@ def test_circuits_and_findings_are_read_back(tmp_path, data):
     pd.DataFrame({"a": [1]}).to_csv(tmp_path / "neurons.csv")
     with pytest.raises(FileError, match="is not a table of findings"):
         open_findings(tmp_path)
-
-
-def test_a_notebook_opens_the_page(tmp_path, monkeypatch):
-    made = []
-
-    class IFrame:
-        def __init__(self, *given):
-            made.append(given)
-
-    display = types.ModuleType("IPython.display")
-    display.IFrame = IFrame
-    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
-    monkeypatch.setitem(sys.modules, "IPython.display", display)
-    monkeypatch.chdir(tmp_path)
-    assert isinstance(explore(Labels([Label(0)]), "out", height=300), IFrame)
-    assert made == [("out/index.html", "100%", 300)]
-    monkeypatch.setitem(sys.modules, "IPython.display", None)
-    with pytest.raises(OptionError, match="explore needs IPython"):
-        explore(Labels([Label(0)]), "other")
 
 
 @pytest.mark.parametrize(

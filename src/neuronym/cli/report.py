@@ -61,6 +61,9 @@ _OPTIONS = {
     "seed": Annotated[int, typer.Option(help="Seed of random draws.")],
     "n_jobs": N_JOBS,
     "align": ALIGN,
+    "single_file": Annotated[
+        bool, typer.Option("--single-file", help="Put everything into index.html, to send it or show it by itself.")
+    ],
     "overwrite": OVERWRITE_FOLDER,
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -26,6 +28,7 @@ from neuronym.report.detail import Layer
 from neuronym.report.naming import readable_names
 from neuronym.report.sections import baselines_data, circuits_data, compared_data, findings_data
 from neuronym.report.shown import ShownSamples
+from neuronym.report.single import join_files
 from neuronym.report.words import words
 from neuronym.types import ActivationsLike, Align, ConceptsLike, HierarchyLike, LabelsLike, PathLike, SamplesLike
 
@@ -37,8 +40,8 @@ SCRIPTS = (
     "core.js", "formulas.js", "ui.js", "charts.js", "neurons.js", "neuron.js", "concepts.js", "samples.js", "layers.js",
     "circuits.js", "spurious.js", "words.js",
 )  # fmt: skip
-_VENDORED = ("d3.min.js", "d3.LICENSE", "plot.min.js", "plot.LICENSE", "dagre.min.js", "dagre.LICENSE")
-_STATIC = (*SCRIPTS, "style.css", *(f"vendor/{name}" for name in _VENDORED))
+_LIBRARIES = ("vendor/d3.min.js", "vendor/plot.min.js", "vendor/dagre.min.js")
+_STATIC = (*SCRIPTS, "style.css", *_LIBRARIES, *(name.replace(".min.js", ".LICENSE") for name in _LIBRARIES))
 
 
 def report(
@@ -59,6 +62,7 @@ def report(
     seed: int = 0,
     n_jobs: int | None = -1,
     align: Align = False,
+    single_file: bool = False,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Path:
@@ -104,6 +108,9 @@ def report(
         The number of thumbnails to make at once; -1 for one per processor.
     align : bool or "position", default False
         If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
+    single_file : bool, default False
+        Whether ``index.html`` contains all else, so that it can be sent or shown without its folder; it is loaded as a
+        whole, so this is for reports of up to some thousands of thumbnails.
     overwrite : bool, default False
         Whether to replace a report. A folder that holds anything else is never replaced.
     progress : bool, default False
@@ -174,18 +181,25 @@ def report(
         index["pictured"] = shown is not None and shown.pictured
         write_piece(folder, "index", index)
         _static(folder, title)
+        if single_file:
+            join_files(
+                folder, [f"assets/{name}" for name in _STATIC if name.startswith("vendor/") and name.endswith(".js")]
+            )
     return Path(out) / "index.html"
 
 
 def explore(labels: LabelsLike, out: PathLike = "report", *, height: int = 800, **options: Any) -> Any:
-    """Write a report and show it in a notebook.
+    """Write a report as a single file and show it in a notebook.
+
+    Jupyter shows a page that lies below the folder of the notebook, but refuses it the files beside it; in other
+    notebooks, open the file in a browser.
 
     Parameters
     ----------
     labels : LabelsLike
         The labels, or their file.
     out : str or Path, default "report"
-        The folder to write, which must be below that of the notebook.
+        The folder to write, which must be below that of the notebook, and not hidden.
     height : int, default 800
         The height of the frame in pixels.
     **options : object
@@ -199,7 +213,7 @@ def explore(labels: LabelsLike, out: PathLike = "report", *, height: int = 800, 
     Raises
     ------
     OptionError
-        If IPython is missing.
+        If IPython is missing, ``height`` is no number of pixels, or Jupyter would not show files of this folder.
     InputError
         As for ``report``.
     """
@@ -209,7 +223,25 @@ def explore(labels: LabelsLike, out: PathLike = "report", *, height: int = 800, 
         raise OptionError(
             "explore needs IPython, to show the page in a notebook: call report() and open its file in a browser"
         ) from error
-    return IFrame(str(report(labels, out, **options)), "100%", height)
+    if not isinstance(height, int) or height < 1:
+        raise OptionError(f"height must be a whole number of pixels, not {height!r}")
+    place = _below_notebook(out)
+    report(labels, out, **{"single_file": True, **options})
+    return IFrame(quote(f"{place}/index.html"), "100%", height)
+
+
+def _below_notebook(out: PathLike) -> str:
+    """The path of a folder, from that of the notebook, in which alone Jupyter looks for files."""
+    notebook = Path(os.environ.get("JPY_SESSION_NAME", ""))  # its path, in Jupyter
+    home = notebook.parent if notebook.is_absolute() and notebook.parent.is_dir() else Path.cwd()
+    folder = Path(os.path.realpath(out))
+    remedy = f"choose a name below {str(home)!r}, or call report() and open its file in a browser"
+    if not folder.is_relative_to(realpath := Path(os.path.realpath(home))) or folder == realpath:
+        raise OptionError(f"a notebook shows only files in folders below its own, but out is {str(out)!r}: {remedy}")
+    below = folder.relative_to(realpath)
+    if any(part.startswith(".") for part in below.parts):
+        raise OptionError(f"a notebook shows no hidden files, but out is {str(out)!r}: {remedy}")
+    return below.as_posix()
 
 
 def _layers(

@@ -1,14 +1,15 @@
 // The page: builds elements, loads pieces of data as scripts, keeps state in the address, and routes to the views.
 "use strict";
 
-// Create an element; texts become text nodes, so names may contain markup.
+// Create an element; texts become text nodes, so names may contain markup. In a report of one file, h.files has its
+// pictures and the libraries that come with it.
 function h(tag, attributes, ...children) {
   const element = document.createElement(tag);
   Object.keys(attributes || {}).forEach((name) => {
     const value = attributes[name];
     if (value === null || value === undefined || value === false) return;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : value);
+    else element.setAttribute(name, value === true ? "" : (name === "src" && h.files?.[value]) || value);
   });
   add(element, children);
   return element;
@@ -33,7 +34,9 @@ const neuronym = (() => {
   const arrived = new Map();
   function piece(name, value) {
     if (name === "index") begin(value);
-    arrived.get(name)?.(value);
+    const wanted = arrived.get(name);
+    if (wanted) wanted(value);
+    else pieces.set(name, Promise.resolve(value)); // of a report of one file, where all are there at once
   }
   // A promise of a piece of data.
   function load(name) {
@@ -53,6 +56,7 @@ const neuronym = (() => {
   const scripts = new Map();
   // A promise that a script has run.
   function script(path) {
+    if (h.files && path in h.files) return Promise.resolve();
     if (!scripts.has(path))
       scripts.set(
         path,
