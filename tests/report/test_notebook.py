@@ -3,16 +3,14 @@
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 
 import pytest
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
+from browsing import CHROMIUM, FLAGS
+
 WAIT = 120  # seconds, for the first start of the server and the first compilation in the kernel
 
 pytestmark = [
@@ -77,7 +75,7 @@ def test_the_page_works_in_a_frame_of_jupyterlab(notebook):
     playwright = pytest.importorskip("playwright.sync_api")
     expect = playwright.expect
     with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--no-first-run"])
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1440, "height": 1300})
         trouble = []
 
@@ -105,7 +103,17 @@ def test_the_page_works_in_a_frame_of_jupyterlab(notebook):
         expect(frame.locator("h1").first).not_to_have_text(front)
         picture = frame.locator("main img").first
         picture.scroll_into_view_if_needed()
-        expect(picture).to_have_js_property("naturalWidth", 112)
+        expect(picture).to_have_js_property("naturalWidth", 128)
+        expect(frame.locator(".chart svg").first).to_be_visible()
+        frame.locator("button.sample").first.click()
+        expect(frame.locator("dialog .chips")).to_be_visible()
+        frame.locator("dialog .close").click()
+        frame.locator("#theme").click()
+        expect(frame.locator("#theme")).to_have_text("Theme: light")
+        frame.locator("figcaption summary").first.click()
+        frame.locator("figcaption .menu button").first.click()
+        expect(frame.locator("dialog")).to_contain_text("A notebook allows no downloads")
+        frame.locator("dialog button").click()
         if folder := os.environ.get("SCREENS"):
             page.screenshot(path=f"{folder}/notebook.png")
         page.evaluate("history.back()")  # go_back waits for the page, but only the frame goes back

@@ -464,7 +464,25 @@ const ui = (() => {
       if (!one.contains(event.target) || event.target.closest(".menu button")) one.open = false;
     });
   });
+  // A frame in a sandbox, as notebooks have, allows no downloads: then a reader is told where they work.
+  const confined = window.origin === "null" && location.protocol !== "file:";
   function offer(name, blob) {
+    if (confined) {
+      const dialog = h(
+        "dialog",
+        { class: "large", "aria-label": "No downloads here" },
+        h(
+          "p",
+          {},
+          `A notebook allows no downloads from this frame: open index.html of the report in a browser for ${name}.`,
+        ),
+        h("button", { type: "button", onclick: () => dialog.close() }, "Close"),
+      );
+      dialog.addEventListener("close", () => dialog.remove());
+      document.body.append(dialog);
+      dialog.showModal();
+      return;
+    }
     const address = URL.createObjectURL(blob),
       a = h("a", { href: address, download: name });
     document.body.append(a);
