@@ -65,8 +65,14 @@
   // ---- columns of the table: those chosen by the reader, or those that tell labels apart
   function informative(column) {
     if (["neuron", "formula", "auc"].includes(column.name)) return true;
-    const first = N.value(column.name, 0);
-    for (let i = 1; i < N.data.n; i++) if (N.value(column.name, i) !== first) return true;
+    const formula = N.data.columns.formula; // a label without one says nothing of most columns
+    let first;
+    for (let i = 0; i < N.data.n; i++) {
+      if (formula[i] < 0) continue;
+      const v = N.value(column.name, i);
+      if (first === undefined) first = v;
+      else if (v !== first) return true;
+    }
     return false;
   }
   let folded = null;
@@ -80,7 +86,11 @@
   // What the columns that are folded away say of all labels.
   function ofAll(query) {
     const away = N.columns().filter((one) => one.shown && !chosen(query).includes(one) && folded.get(one.name));
-    return away.map((one) => `${one.name} ${N.textOf(one.name, 0) || "empty"}`);
+    const i = Math.max(
+      0,
+      N.data.columns.formula.findIndex((k) => k >= 0),
+    );
+    return away.map((one) => `${one.name} ${N.textOf(one.name, i) || "empty"}`);
   }
 
   // ---- the verdict
@@ -508,6 +518,34 @@
       );
       const sort = query.get("sort") || "-auc";
       if (!sortable.some(([name]) => name === sort)) sortable.push([sort, sort.replace(/^-(.*)/, "$1, falling")]);
+      const filtering = ["layer", "evidence", ...sliders().map((one) => one.name)].some((name) => query.get(name));
+      const others = [
+        N.data.layers.length < 2
+          ? ""
+          : select(
+              "layer",
+              "layer",
+              [["", "all"], ...N.data.layers.map((name) => [String(name), String(name)])],
+              query.get("layer") || "",
+              (value) => change({ layer: value }),
+            ),
+        states.length < 2
+          ? ""
+          : select(
+              "evidence",
+              "evidence",
+              [
+                ["", "all"],
+                ...(states.some((one) => ["holds", "partly"].includes(one)) ? [["believable", "believable"]] : []),
+                ...N.data.states
+                  .filter((one) => states.includes(one))
+                  .map((one) => [one, one === "holds" ? "believable, all literals" : ui.signNames[one]]),
+              ],
+              query.get("evidence") || (query.get("believed") === "1" ? "believable" : ""),
+              (value) => change({ evidence: value, believed: "" }),
+            ),
+        ...sliders().map(slider),
+      ];
       form.replaceChildren(
         h(
           "label",
@@ -525,39 +563,8 @@
           }),
         ),
         select("sort", "sort by", sortable, sort, (value) => change({ sort: value })),
-        h(
-          "details",
-          {
-            class: "more-filters",
-            open: !narrow || ["layer", "evidence", ...sliders().map((o) => o.name)].some((n) => query.get(n)),
-          },
-          h("summary", {}, "Filters"),
-          N.data.layers.length < 2
-            ? ""
-            : select(
-                "layer",
-                "layer",
-                [["", "all"], ...N.data.layers.map((name) => [String(name), String(name)])],
-                query.get("layer") || "",
-                (value) => change({ layer: value }),
-              ),
-          states.length < 2
-            ? ""
-            : select(
-                "evidence",
-                "evidence",
-                [
-                  ["", "all"],
-                  ...(states.some((one) => ["holds", "partly"].includes(one)) ? [["believable", "believable"]] : []),
-                  ...N.data.states
-                    .filter((one) => states.includes(one))
-                    .map((one) => [one, one === "holds" ? "believable, all literals" : ui.signNames[one]]),
-                ],
-                query.get("evidence") || (query.get("believed") === "1" ? "believable" : ""),
-                (value) => change({ evidence: value, believed: "" }),
-              ),
-          sliders().map(slider),
-        ),
+        narrow ? h("details", { class: "more-filters", open: filtering }, h("summary", {}, "Filters"), others) : "",
+        ...(narrow ? [] : others),
       );
     }
     function views_() {
