@@ -243,7 +243,7 @@ def use_samples(found):
 
 
 def use_images(found):
-    ShownSamples.of(found, None, len(found)).thumbnail(0)
+    ShownSamples.of(found, None, len(found)).pictures(0)
     found[0]
 
 

@@ -57,7 +57,7 @@ def test_a_folder_and_a_mapping_of_images_are_pictured(tmp_path):
         shown = ShownSamples.of(given, ids, 3)
         assert shown.pictured
         assert shown.text(2) is None
-        assert shown.thumbnail(2).getpixel((0, 0)) == (2, 0, 0)
+        assert shown.pictures(2)[0].getpixel((0, 0)) == (2, 0, 0)
 
 
 def test_what_cannot_be_shown_is_refused(tmp_path):

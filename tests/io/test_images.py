@@ -237,10 +237,10 @@ def test_the_model_the_report_and_plots_see_one_picture(tmp_path):
     seen = np.asarray(Images(tmp_path, None).image(0))
     assert seen.shape == (64, 64, 3)
     assert (np.asarray(Samples.of(tmp_path).read(0)) == seen).all()
-    assert (np.asarray(ShownSamples.of(tmp_path, ["a.png"], 1).thumbnail(0)) == seen).all()
+    assert (np.asarray(ShownSamples.of(tmp_path, ["a.png"], 1).pictures(0)[0]) == seen).all()
     assert (_as_item(tmp_path / "a.png", 0) == seen).all()
     upright = Image.fromarray(np.ascontiguousarray(np.kron(SIXTEEN, np.ones((4, 1), np.uint16)).T))
-    assert (np.asarray(ShownSamples.of({"a": upright}, ["a"], 1).thumbnail(0)) == seen).all()  # opened by the user
+    assert (np.asarray(ShownSamples.of({"a": upright}, ["a"], 1).pictures(0)[0]) == seen).all()  # opened by the user
     assert (_as_item(upright, 0) == seen).all()
 
 
