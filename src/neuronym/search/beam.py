@@ -28,6 +28,7 @@ from neuronym._util.limits import BEAM, LENGTH, check_most
 from neuronym.data.formula import Formula
 from neuronym.data.groups import SampleGroups
 from neuronym.errors import OptionError
+from neuronym.search.ratio import ratio
 from neuronym.search.readonce import BRACKET
 from neuronym.types import SearchMethod
 
@@ -319,7 +320,7 @@ def extension(code: Code, groups: SampleGroups) -> NDArray[np.bool_]:
     return inside
 
 
-def search(sums: NDArray[np.int64], groups: SampleGroups, rules: Rules, table: NDArray[np.float64]) -> SearchResult:
+def search(sums: NDArray[np.int64], groups: SampleGroups, rules: Rules, terms: NDArray[np.int64]) -> SearchResult:
     """Search the best formulas of a block of neurons by beam.
 
     Parameters
@@ -330,8 +331,8 @@ def search(sums: NDArray[np.int64], groups: SampleGroups, rules: Rules, table: N
         The samples, grouped by equal concepts.
     rules : Rules
         Which formulas are searched.
-    table : float64 array of shape (groups.total + 1, 2)
-        The score's offset and scale by count: ``score.table(groups.total)``.
+    terms : int64 array of shape (n_neurons, 6)
+        What makes scores of counts and sums (``ratio``): ``score.weigh(block, groups).terms``.
 
     Returns
     -------
@@ -359,14 +360,14 @@ def search(sums: NDArray[np.int64], groups: SampleGroups, rules: Rules, table: N
         groups.group_concepts,
         groups.concept_ptr,
         groups.concept_groups,
-        table,
+        terms,
         np.array(coded, np.int64),
         length,
         beam,
     )
     slots = np.concatenate([best, path, *[path[:, -1:]] * (rules.length - length)], axis=1)
     counts, totals, lengths = slots[:, :, COUNT], slots[:, :, SUM], slots[:, :, LENGTH]
-    scores = np.where(lengths > 0, (totals - table[counts, 0]) / table[counts, 1], np.nan)
+    scores = np.where(lengths > 0, ratio(terms, counts, totals), np.nan)
     return SearchResult(
         lengths=lengths,
         literals=slots[:, :, HEAD : HEAD + length],

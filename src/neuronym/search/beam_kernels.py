@@ -40,6 +40,13 @@ _inner: Any = njit(  # type: ignore[call-overload]
 
 
 @_inner
+def score_of(term, n, s):
+    """The score of a formula of count n and sum s; see ``ratio``."""
+    scale = np.float64(term[2] + (term[3] + term[4] * n) * n)
+    return np.float64(s - (term[0] + term[1] * n) * n) / (np.sqrt(scale) if term[5] else scale)
+
+
+@_inner
 def _copy(source, target):
     # A loop, since the checks behind a slice assignment take seconds to compile.
     for i in range(source.shape[0]):
@@ -229,7 +236,7 @@ def _place(entries, scores, kind, child, score, size, first, check):
 
 
 @_inner
-def _extend(parent, both, totals, everything, table, rules, size, entries, scores, child, check):
+def _extend(parent, both, totals, everything, term, rules, size, entries, scores, child, check):
     """Offer φ ∧ c, φ ∧ ¬c, φ ∨ c and φ ∨ ¬c for every concept c that φ does not hold.
 
     With n∧ and S∧ of a literal λ: φ ∧ λ has (n∧, S∧) and φ ∨ λ has (n + n_λ − n∧, S + S_λ − S∧); the numbers of ¬c
@@ -265,7 +272,7 @@ def _extend(parent, both, totals, everything, table, rules, size, entries, score
                 s_both = s_phi - both[c, 1] if flip else both[c, 1]
                 s = s_phi + s_lit - s_both if op else s_both
                 kind = 0 if lowest <= n <= highest else 1
-                score = (np.float64(s) - table[n, 0]) / table[n, 1]
+                score = score_of(term, n, s)
                 if score < scores[kind, -1]:
                     continue
                 key_lit = key_all - totals[c, 2] if flip else totals[c, 2]
@@ -285,7 +292,7 @@ def _extend(parent, both, totals, everything, table, rules, size, entries, score
     array_type(_i4, 1),
     array_type(_i8, 1),
     array_type(_i4, 1),
-    array_type(_f8, 2),
+    array_type(_i8, 2),
     array_type(_i8, 1),
     array_type(_i8, 3, "C", False),
     array_type(_f8, 2, "C", False),
@@ -303,7 +310,7 @@ def _search(
     group_concepts,
     concept_ptr,
     concept_groups,
-    table,
+    terms,
     rules,
     entries,
     scores,
@@ -332,7 +339,7 @@ def _search(
             entries[0, b, LENGTH] = entries[1, b, LENGTH] = 0
             scores[0, b] = -np.inf
             scores[1, b] = -np.inf if rules[6] else np.inf
-        _extend(everything, totals, totals, everything, table, rules, length, entries, scores, child, check)
+        _extend(everything, totals, totals, everything, terms[j], rules, length, entries, scores, child, check)
         _copy(entries[0, 0], path[j, 0])
         for step in range(1, length):
             stop = 3
@@ -345,7 +352,7 @@ def _search(
             for b in range(3, stop):
                 _true_in(rows[b], length, concept_ptr, concept_groups, members, other)
                 _intersect(members, group_ptr, group_concepts, counts, sums[j], keys, totals, both)
-                _extend(rows[b], both, totals, everything, table, rules, length, entries, scores, child, check)
+                _extend(rows[b], both, totals, everything, terms[j], rules, length, entries, scores, child, check)
             _copy(entries[0, 0], path[j, step])
         for b in range(beam + 1):
             _copy(entries[0, b], best[j, b])
@@ -359,7 +366,7 @@ def beam_search(
     group_concepts: NDArray[np.int32],
     concept_ptr: Ints,
     concept_groups: NDArray[np.int32],
-    table: NDArray[np.float64],
+    terms: Ints,
     rules: Ints,
     length: int,
     beam: int,
@@ -367,8 +374,8 @@ def beam_search(
     """Search the formulas of each neuron from its sums by group (M, G).
 
     ``counts`` and ``keys`` (G,) are the groups' weights and extension keys; ``group_ptr, group_concepts`` list the
-    concepts of each group and ``concept_ptr, concept_groups`` the groups of each concept. ``table`` (N + 1, 2) gives
-    score(n, S) = (S − table[n, 0]) / table[n, 1]. ``rules`` is (lowest count, highest count, min_count, 2 with
+    concepts of each group and ``concept_ptr, concept_groups`` the groups of each concept. ``terms`` (M, 6) give the
+    score by n and S (see ``ratio``). ``rules`` is (lowest count, highest count, min_count, 2 with
     negation or 1, AND allowed, OR allowed, stepping stones kept, min_change).
 
     Returns ``best`` (M, beam + 1, HEAD + 2·length), the best feasible formulas, and ``path`` (M, length, …), the best
@@ -389,7 +396,7 @@ def beam_search(
         group_concepts,
         concept_ptr,
         concept_groups,
-        table,
+        terms,
         rules,
         entries,
         scores,

@@ -43,7 +43,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from itertools import combinations, islice
 from math import comb
@@ -53,6 +52,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym.errors import OptionError
+from neuronym.search.ratio import exact_ratio, ratio
 from neuronym.search.readonce import Shape, shapes
 
 if TYPE_CHECKING:
@@ -685,13 +685,13 @@ class Hull:
         """A hull of no corners, which rules nothing out."""
         return cls(np.zeros((n_neurons, 0), np.int64), np.zeros((n_neurons, 0)), np.zeros((n_neurons, 2), np.int64))
 
-    def ceiling(self, table: Floats) -> Floats:
+    def ceiling(self, terms: Ints) -> Floats:
         """The highest score, −inf where no count is allowed: float64, shape (n_neurons,)."""
         n, s = self.ends.T
-        return np.where(n > 0, (s - table[n, 0]) / table[n, 1], -np.inf)
+        return np.where(n > 0, ratio(terms, n, s), -np.inf)
 
     @classmethod
-    def of(cls, sums: Ints, tables: Tables, table: Floats) -> Hull:
+    def of(cls, sums: Ints, tables: Tables, terms: Ints) -> Hull:
         """Take groups in the order of their mean weight."""
         lowest, highest = tables.coded[:2].tolist()
         shown = np.flatnonzero(tables.groups.counts)
@@ -713,20 +713,15 @@ class Hull:
             step, rise = np.take_along_axis(steps, piece, axis=1), np.take_along_axis(rises, piece, axis=1)
             whole, rest = np.divmod(rise, step)
             s = np.where(outside, start_s + whole * (bound - start_n) - (-rest * (bound - start_n)) // step, s)
-        scores = (s - table[clamped, 0]) / table[clamped, 1]
+        scores = ratio(terms, clamped, s)
         best = np.argmax(scores, axis=1)
         top = scores == scores.max(axis=1, keepdims=True)
         for j in np.flatnonzero(np.count_nonzero(top, axis=1) > 1).tolist() if tables.telling else ():
-            tied = {(clamped[j, i], s[j, i]): i for i in np.flatnonzero(top[j]).tolist()}
+            own, tied = terms[j], {(clamped[j, i], s[j, i]): i for i in np.flatnonzero(top[j]).tolist()}
             if len(tied) > 1:
-                best[j] = tied[max(tied, key=lambda corner: _fraction(corner[0], corner[1], table))]
+                best[j] = tied[max(tied, key=lambda corner, own=own: exact_ratio(own, corner[0], corner[1]))]
         rows = np.arange(len(sums))
         return cls(clamped, scores, np.stack([clamped[rows, best], s[rows, best]], axis=1))
-
-
-def _fraction(n: Any, s: Any, table: Floats) -> Fraction:
-    """A score, exactly."""
-    return Fraction(int(s) - int(table[n, 0]), int(table[n, 1]))
 
 
 @dataclass(frozen=True)
@@ -754,25 +749,25 @@ class Exact:
     operations: Ints
     hull: Hull
 
-    def scores(self, table: Floats) -> Floats:
+    def scores(self, terms: Ints) -> Floats:
         """The scores, −inf where there is no formula: float64, shape (n_neurons, n_lengths)."""
-        return np.where(self.lengths > 0, (self.sums - table[self.counts, 0]) / table[self.counts, 1], -np.inf)
+        return np.where(self.lengths > 0, ratio(terms, self.counts, self.sums), -np.inf)
 
 
-def exact_search(sums: Ints, tables: Tables, table: Floats, floors: Floats) -> Exact:
+def exact_search(sums: Ints, tables: Tables, terms: Ints, floors: Floats) -> Exact:
     """Search a block of neurons exactly, as far as the rules' budget goes.
 
     Parameters
     ----------
     sums : int64, shape (n_neurons, n_groups)
-    table : float64, shape (total + 1, 2)
-        The score's offset and scale, whole numbers.
+    terms : int64, shape (n_neurons, 6)
+        What makes scores of counts and sums.
     floors : float64, shape (n_neurons, n_lengths)
         What formulas of at most 1, 2, … literals have to reach.
     """
     sums, n_lengths = np.ascontiguousarray(sums), floors.shape[1]
-    hull = Hull.of(sums, tables, table) if tables.telling else Hull.none(len(sums))
-    path, proven, spent = _by_kernel(sums, tables, table, floors, hull)
+    hull = Hull.of(sums, tables, terms) if tables.telling else Hull.none(len(sums))
+    path, proven, spent = _by_kernel(sums, tables, terms, floors, hull)
     names = np.array([(*shape.literals, *(0,) * (3 - shape.size)) for shape in tables.shapes] + [(0, 0, 0)])
     joined = np.array([(*shape.operators, *(0,) * (3 - shape.size)) for shape in tables.shapes] + [(0, 0, 0)])
     sizes = np.array([*(shape.size for shape in tables.shapes), 0])
@@ -797,15 +792,15 @@ def exact_search(sums: Ints, tables: Tables, table: Floats, floors: Floats) -> E
     )
     for length in range(path.shape[1], n_lengths):
         none = tables.groups.n_concepts <= length  # no formula is that long
-        over = exact.proven[:, length - 1] & (none | _over(exact, length - 1, floors[:, length], table))
+        over = exact.proven[:, length - 1] & (none | _over(exact, length - 1, floors[:, length], terms))
         exact.proven[:, length] = over
         if length == 3 and not none:
-            _four(sums, tables, table, floors[:, 3], exact, exact.proven[:, 2] & ~over)
+            _four(sums, tables, terms, floors[:, 3], exact, exact.proven[:, 2] & ~over)
     return exact
 
 
 def _by_kernel(
-    sums: Ints, tables: Tables, table: Floats, floors: Floats, hull: Hull
+    sums: Ints, tables: Tables, terms: Ints, floors: Floats, hull: Hull
 ) -> tuple[Ints, NDArray[np.bool_], Ints]:
     """Rows of the kernel by neuron and length, which are proven, and the operations."""
     from neuronym.search.optimal_kernels import search
@@ -817,7 +812,7 @@ def _by_kernel(
     proven, spent = np.zeros((len(sums), length), np.uint8), np.zeros(len(sums), np.int64)
     search(
         sums,
-        (tables.shape_table, table, tables.coded, tables.counts, m.pair_ptr, m.second, m.bits),
+        (tables.shape_table, terms, tables.coded, tables.counts, m.pair_ptr, m.second, m.bits),
         m.sums_of,
         (*m.blocks, np.zeros(_CELLS if m.blocked else 0, np.int64)),
         tables.cliques,
@@ -842,18 +837,18 @@ def _by_kernel(
     return path, proven.astype(np.bool_), spent
 
 
-def _over(exact: Exact, length: int, floor: Floats, table: Floats) -> NDArray[np.bool_]:
+def _over(exact: Exact, length: int, floor: Floats, terms: Ints) -> NDArray[np.bool_]:
     """Where no longer formula is better, since the best one of this place reaches the ceiling, or none the floor."""
-    hull, score = exact.hull, exact.scores(table)[:, length]
-    ceiling = hull.ceiling(table)
+    hull, score = exact.hull, exact.scores(terms)[:, length]
+    ceiling = hull.ceiling(terms)
     over = (ceiling < np.maximum(score, floor)) & (hull.counts.shape[1] > 0)
     for j in np.flatnonzero((score == ceiling) & (exact.lengths[:, length] > 0)).tolist():
-        own = _fraction(exact.counts[j, length], exact.sums[j, length], table)
-        over[j] = own >= _fraction(hull.ends[j, 0], hull.ends[j, 1], table)
+        own = exact_ratio(terms[j], exact.counts[j, length], exact.sums[j, length])
+        over[j] = own >= exact_ratio(terms[j], *hull.ends[j])
     return np.asarray(over)
 
 
-def _four(sums: Ints, tables: Tables, table: Floats, floor: Floats, exact: Exact, wanted: NDArray[np.bool_]) -> None:
+def _four(sums: Ints, tables: Tables, terms: Ints, floor: Floats, exact: Exact, wanted: NDArray[np.bool_]) -> None:
     """Search the formulas of four concepts of wanted neurons, where the budget allows, into ``exact``."""
     groups, allowed = tables.groups, tables.allowed(4)
     lowest, highest, least, _, budget = tables.coded[:5].tolist()
@@ -871,7 +866,7 @@ def _four(sums: Ints, tables: Tables, table: Floats, floor: Floats, exact: Exact
         for column in zip(*((shape.mask, *shape.changes) for shape in allowed), strict=True)
     )
     known: list[Any] = [None] * len(neurons)
-    best = np.maximum(exact.scores(table)[neurons, 2], floor[neurons])
+    best = np.maximum(exact.scores(terms)[neurons, 2], floor[neurons])
     width = max(1, _FOUR // (groups.n_groups + len(allowed)))
     every = combinations(range(groups.n_concepts), 4)
     while chosen := list(islice(every, width)):
@@ -891,47 +886,47 @@ def _four(sums: Ints, tables: Tables, table: Floats, floor: Floats, exact: Exact
         n_right = n[of, shape].astype(np.int64)
         for place, j in enumerate(neurons.tolist() if len(of) else ()):
             s = (add(sums[j]) @ masks)[of, shape]
-            scores = (s - table[n_right, 0]) / table[n_right, 1]
+            scores = ratio(terms[j], n_right, s)
             if scores.max() < best[place]:
                 continue
             best[place] = scores.max()
             for i in np.flatnonzero(scores == best[place]).tolist():
                 one, key = allowed[shape[i]], chosen[of[i]]
-                score = _fraction(n_right[i], s[i], table)
+                score = exact_ratio(terms[j], n_right[i], s[i])
                 entry = (-score, one.negations, key, one), int(n_right[i]), int(s[i])
                 known[place] = entry if known[place] is None else min(known[place], entry)
     for place, j in enumerate(neurons.tolist()):
-        _take(exact, j, known[place], table)
+        _take(exact, j, known[place], terms[j])
 
 
-def _take(exact: Exact, j: int, entry: Any, table: Floats) -> None:
+def _take(exact: Exact, j: int, entry: Any, term: Ints) -> None:
     """Put a formula of four concepts in its place, if it is better than the best shorter one."""
     if entry is None:
         return
     (score, _, concepts, shape), n, s = entry
-    if exact.lengths[j, 3] and -score <= _fraction(exact.counts[j, 3], exact.sums[j, 3], table):
+    if exact.lengths[j, 3] and -score <= exact_ratio(term, exact.counts[j, 3], exact.sums[j, 3]):
         return
     exact.lengths[j, 3:], exact.counts[j, 3:], exact.sums[j, 3:] = 4, n, s
     exact.literals[j, 3:] = [2 * concepts[literal >> 1] + (literal & 1) for literal in shape.literals]
     exact.operators[j, 3:] = shape.operators
 
 
-def best_scores(sums: Ints, tables: Tables, table: Floats, floor: float) -> tuple[Floats, NDArray[np.bool_]]:
+def best_scores(sums: Ints, tables: Tables, terms: Ints, floor: float) -> tuple[Floats, NDArray[np.bool_]]:
     """The best score of each neuron, −inf where none reaches the floor, and whether that is proven."""
     n_lengths = tables.rules.length
-    exact = exact_search(sums, tables, table, np.full((len(sums), n_lengths), floor))
-    return exact.scores(table)[:, -1], exact.proven[:, -1]
+    exact = exact_search(sums, tables, terms, np.full((len(sums), n_lengths), floor))
+    return exact.scores(terms)[:, -1], exact.proven[:, -1]
 
 
-def improved(found: SearchResult, sums: Ints, tables: Tables, table: Floats) -> SearchResult:
+def improved(found: SearchResult, sums: Ints, tables: Tables, terms: Ints) -> SearchResult:
     """What the beam has found for a block of neurons, and beyond it what exact search finds."""
     n_lengths = tables.rules.length
     n_best, width = found.lengths.shape[1] - n_lengths, found.literals.shape[2]
     names = ("lengths", "literals", "operators", "counts", "sums", "scores")
     slots = {name: getattr(found, name).copy() for name in names}
     floors = np.where(found.lengths[:, n_best:] > 0, found.scores[:, n_best:], -np.inf)
-    exact = exact_search(sums, tables, table, floors)
-    scores = exact.scores(table)
+    exact = exact_search(sums, tables, terms, floors)
+    scores = exact.scores(terms)
     shown = min(width, LONGEST)
     for length in range(n_lengths):
         slot = n_best + length
@@ -952,9 +947,11 @@ def improved(found: SearchResult, sums: Ints, tables: Tables, table: Floats) -> 
     proven = exact.proven[:, -1]
     bound, ceiling = best.copy(), np.full(len(sums), np.nan)
     if exact.hull.counts.shape[1]:
-        ceiling = exact.hull.ceiling(table)
+        ceiling = exact.hull.ceiling(terms)
     if not proven.all():
-        bound[~proven] = np.maximum(best[~proven], Hull.of(sums[~proven], tables, table).ceiling(table))
+        bound[~proven] = np.maximum(
+            best[~proven], Hull.of(sums[~proven], tables, terms[~proven]).ceiling(terms[~proven])
+        )
     return type(found)(**slots, optimal=proven, bound=bound, ceiling=ceiling, operations=exact.operations)
 
 

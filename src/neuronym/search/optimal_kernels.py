@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
+from neuronym.search.beam_kernels import score_of
 from neuronym.search.rank_kernels import array_type, kernel
 
 SHAPE, A, B, C, N, S = range(6)
@@ -50,20 +51,27 @@ def _compare(a, b, c, d):
 
 
 @_inner
-def _offer(shape, a, b, c, n, s, shapes, table, best, score):
+def _closer(term, n, s, m, r):
+    """The sign of the difference of two scores whose quotients are equal; 0 where roots are not compared exactly."""
+    if term[5]:
+        return 0
+    first, second = s - (term[0] + term[1] * n) * n, r - (term[0] + term[1] * m) * m
+    return _compare(first, term[2] + (term[3] + term[4] * n) * n, second, term[2] + (term[3] + term[4] * m) * m)
+
+
+@_inner
+def _offer(shape, a, b, c, n, s, shapes, term, best, score):
     """Put a formula in place of the best one if its score is higher, or as high and it goes first by the tie rule.
 
     Division keeps order, so only equal quotients are compared exactly. Shapes are numbered in the order of the rule.
     """
-    own = (np.float64(s) - table[n, 0]) / table[n, 1]
+    own = score_of(term, n, s)
     if own < score[0]:
         return
     old = best[SHAPE]
     if own == score[0] and old >= 0:
         m = best[N]
-        order = _compare(
-            s - np.int64(table[n, 0]), np.int64(table[n, 1]), best[S] - np.int64(table[m, 0]), np.int64(table[m, 1])
-        )
+        order = _closer(term, n, s, m, best[S])
         if order == 0:
             order = shapes[old, LENGTH] - shapes[shape, LENGTH]
         if order == 0:
@@ -105,7 +113,7 @@ def _cells(x, whole, place, out):
 def _listed(x, whole, cliques, start, stop, static, state):
     """Offer the listed formulas of cliques start … stop."""
     places, ptr, codes, counts = cliques
-    shapes, table = static[0], static[1]
+    shapes, term = static[0], static[1]
     best, score, out = state[0], state[1], state[2]
     for t in range(start, stop):
         place = places[t]
@@ -113,9 +121,9 @@ def _listed(x, whole, cliques, start, stop, static, state):
         for k in range(ptr[t], ptr[t + 1]):
             shape, n = np.int64(codes[k]), np.int64(counts[k])
             s = out[shapes[shape, BASE]] + shapes[shape, SIGN] * out[8 + shapes[shape, CELL]]
-            if (np.float64(s) - table[n, 0]) / table[n, 1] >= score[0]:
+            if score_of(term, n, s) >= score[0]:
                 a, b, c = np.int64(place[0]), np.int64(place[1]), np.int64(place[2])
-                _offer(shape, a, b, c, n, s, shapes, table, best, score)
+                _offer(shape, a, b, c, n, s, shapes, term, best, score)
 
 
 @_inner
@@ -137,7 +145,7 @@ def _pair(a, b, nothing, pair_ptr, pair_b):
 @_inner
 def _offer_all(a, b, c, x, whole, at, static, state):
     """Offer every shape of three concepts, two of which do not meet at least; c may be no concept."""
-    shapes, table, rules, nx, pair_ptr, pair_b, _ = static
+    shapes, term, rules, nx, pair_ptr, pair_b, _ = static
     best, score, out, counts, place = state
     nothing = pair_ptr.shape[0] - 1
     if a > b:
@@ -157,7 +165,7 @@ def _offer_all(a, b, c, x, whole, at, static, state):
         if n < rules[LOWEST] or n > rules[HIGHEST]:
             continue
         s = out[shapes[shape, BASE]] + shapes[shape, SIGN] * out[8 + shapes[shape, CELL]]
-        if (np.float64(s) - table[n, 0]) / table[n, 1] < score[0]:
+        if score_of(term, n, s) < score[0]:
             continue
         matter = True
         for i in range(shapes[shape, LENGTH]):
@@ -167,7 +175,7 @@ def _offer_all(a, b, c, x, whole, at, static, state):
                     changed += counts[8 + v]
             matter &= changed >= rules[CHANGE]
         if matter:
-            _offer(shape, a, b, c, n, s, shapes, table, best, score)
+            _offer(shape, a, b, c, n, s, shapes, term, best, score)
 
 
 @_inner
@@ -227,7 +235,7 @@ def _combine(cut, at, lists, owners, x, whole, static, state):
     pairs looked at.
     """
     values, items, ids, ns, ss = lists
-    table, total, bits = static[1], static[2][TOTAL], static[6]
+    term, total, bits = static[1], static[2][TOTAL], static[6]
     score = state[1]
     flip, low, high, mode, a = at[FLIP], at[LOW], at[HIGH], at[MODE], at[OWN]
     end, done = at[TWO_END], 0
@@ -249,7 +257,7 @@ def _combine(cut, at, lists, owners, x, whole, static, state):
                 s = s1 + ss[k]
                 if flip:
                     n, s = total - n, whole - s
-                if (np.float64(s) - table[n, 0]) / table[n, 1] >= score[0]:
+                if score_of(term, n, s) >= score[0]:
                     c = ids[k]
                     if not _meet(b, c, bits) and (mode == ITEMS or not _meet(a, c, bits)):
                         _offer_all(a, b, c, x, whole, at, static, state)
@@ -262,7 +270,14 @@ def _combine(cut, at, lists, owners, x, whole, static, state):
 
 
 @_inner
-def _line(score, first, last, table, margin):
+def _threshold(term, score, n):
+    """The sum that a formula of count n needs to reach a score."""
+    scale = np.float64(term[2] + (term[3] + term[4] * n) * n)
+    return np.float64((term[0] + term[1] * n) * n) + score * (np.sqrt(scale) if term[5] else scale)
+
+
+@_inner
+def _line(score, first, last, term, size):
     """Slope and cut of a line below the threshold: S ≥ offset + score · scale and first ≤ n ≤ last give S − σn ≥ κ.
 
     The threshold is concave in n, and lies above its chord, or else is looked at one by one.
@@ -270,13 +285,14 @@ def _line(score, first, last, table, margin):
     slope, middle = 0.0, (first + last) >> 1
     if score == -np.inf:
         return slope, score
-    ends = table[last, 0] - table[first, 0] + score * (table[last, 1] - table[first, 1])
+    low, high = _threshold(term, score, first), _threshold(term, score, last)
+    margin = 1e-12 * (size + abs(low) + abs(high))
     if last > first:
-        slope = ends / (last - first)
-    cut = table[first, 0] + score * table[first, 1] - slope * first
-    if not table[middle, 0] + score * table[middle, 1] - slope * middle >= cut:
+        slope = (high - low) / (last - first)
+    cut = low - slope * first
+    if not _threshold(term, score, middle) - slope * middle >= cut - margin:
         for n in range(first, last + 1):
-            cut = min(cut, table[n, 0] + score * table[n, 1] - slope * n)
+            cut = min(cut, _threshold(term, score, n) - slope * n)
     return slope, cut - margin
 
 
@@ -403,7 +419,7 @@ def _out(dtype, ndim):
 
 @kernel(
     _in(_i8, 2),
-    types.Tuple((_in(_i8, 2), _in(_f8, 2), _in(_i8, 1), _out(_i8, 1), _in(_i8, 1), _in(_i4, 1), _in(_u1, 2))),
+    types.Tuple((_in(_i8, 2), _in(_i8, 2), _in(_i8, 1), _out(_i8, 1), _in(_i8, 1), _in(_i4, 1), _in(_u1, 2))),
     types.Tuple((_in(_i8, 1), _in(_i4, 1))),
     types.Tuple((_in(_u1, 2), _in(_i8, 2), _in(_i8, 1), _in(_i4, 1), _in(_i4, 1), _out(_i8, 1))),
     types.Tuple((_out(_i4, 2), _in(_i8, 1), _in(_u1, 1), _in(_i4, 1))),
@@ -428,7 +444,7 @@ def search(
     each length needs (M, L)). What is found goes to ``path`` (M, L, 6), whether nothing is better to ``proven`` (M, L),
     and the operations to ``spent`` (M,).
     """
-    table, rules = static[1], static[2]
+    rules, terms = static[2], static[1]
     x, region_s, part_s, tops, ids = scratch
     best, score = state[0], state[1]
     for j in range(sums.shape[0]):
@@ -437,18 +453,16 @@ def search(
         for g in range(sums.shape[1]):
             whole += sums[j, g]
             size += abs(np.float64(sums[j, g]))
-        margin = 1e-12 * (size + abs(table[rules[HIGHEST], 0]) + table[rules[HIGHEST], 1])
         m, r = given[2][j, 0], given[2][j, 1]
-        most = (np.float64(r) - table[m, 0]) / table[m, 1]
+        most = score_of(terms[j], m, r)
+        own = (static[0], terms[j], static[2], static[3], static[4], static[5], static[6])
         for length in range(1, path.shape[1] + 1):
             span, wanted = spans[length - 1], given[3][j, length - 1]
             if wanted > score[0]:
                 best[SHAPE], score[0] = -1, wanted
             over = given[0].shape[1] > 0 and most < score[0]
             if given[0].shape[1] > 0 and best[SHAPE] >= 0 and most == score[0]:
-                n = best[N]
-                u, v = best[S] - np.int64(table[n, 0]), np.int64(table[n, 1])
-                over = _compare(u, v, r - np.int64(table[m, 0]), np.int64(table[m, 1])) >= 0
+                over = _closer(terms[j], best[N], best[S], m, r) >= 0
             if not over:
                 done += span[6]
             if not over and done <= rules[BUDGET]:
@@ -456,7 +470,7 @@ def search(
                     _fill_blocks(x, sums[j], blocks)
                 else:
                     _fill(x, sums[j], sums_of, span[7], span[8])
-                _listed(x, whole, cliques, span[0], span[1], static, state)
+                _listed(x, whole, cliques, span[0], span[1], own, state)
                 if length == 3:
                     for i in range(region_s.shape[0]):
                         a, b, both = regions[0][i], regions[1][i], x[regions[2][i, 0]]
@@ -477,10 +491,10 @@ def search(
                     at[LEFT] = rules[BUDGET] - done
                     if first > last or at[LEFT] < 0:
                         break
-                    slope, cut = _line(score[0], first, last, table, margin)
+                    slope, cut = _line(score[0], first, last, terms[j], size)
                     done += _apart(
                         length, (first, last, slope, cut), span, at, lists, ids, x, whole, regions, region_s, parts,
-                        part_s, tops, static, state,
+                        part_s, tops, own, state,
                     )  # fmt: skip
             proven[j, length - 1] = done <= rules[BUDGET]
             for i in range(6):

@@ -3,11 +3,12 @@
 A score gives every sample an integer weight that depends on the neuron alone, and reads the value of a formula φ off
 its count n(φ) and the sum S(φ) of the weights where it is true:
 
-    score(n, S) = (S − offset[n]) / scale[n].
+    score(n, S) = (S − a·n − b·n²) / scale(n),    scale(n) = c + d·n + e·n², or its square root.
 
-So the compiled search needs a sum per group of samples and two tables over n, and no branch on which score it is.
-Offsets, scales and sums are whole numbers wherever the score allows: then the quotient of two exact numbers is
-rounded once, and formulas whose scores are equal as fractions have equal bits.
+So the compiled search needs a sum per group of samples and six whole numbers per neuron (``ratio``), and no branch on
+which score it is. What is ranked is the score or increases with it: ``value`` makes one of the other.
+
+To add a score, write a class with ``name``, ``weigh`` and ``value``; ``Centred`` and ``AtThreshold`` do most of it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neuronym.search.ratio import same_terms
 
 if TYPE_CHECKING:
     from neuronym.data.groups import SampleGroups
@@ -40,11 +43,20 @@ class GroupSums:
         Σ t³ − t over runs of t equal activations.
     bad : int64 array of shape (n_neurons,)
         How many activations are NaN or infinite; where any is, the rest means nothing.
+    terms : int64 array of shape (n_neurons, 6)
+        What makes what is ranked of counts and sums (``ratio``).
+    units : float64 array of shape (n_neurons,)
+        What ``value`` needs beside; 1 by default.
+    thresholds : float64 array of shape (n_neurons,)
+        The activation above which a sample counts; NaN for scores without a threshold.
     """
 
     sums: NDArray[np.int64]
     ties: NDArray[np.float64]
     bad: NDArray[np.int64]
+    terms: NDArray[np.int64]
+    units: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
 
     def constant(self, groups: SampleGroups) -> NDArray[np.bool_]:
         """Find the neurons with one value on all samples.
@@ -64,11 +76,16 @@ class GroupSums:
 
 
 class Score(Protocol):
-    """What the search needs of a score: weights of samples, and two tables by count."""
+    """What the search needs of a score: weights of samples, and what makes a value of counts and sums."""
 
     @property
     def name(self) -> str:
         """What labels call it."""
+        ...
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the sums of −f follow from those of f by ``turned``; else −f is weighed itself."""
         ...
 
     def weigh(self, block: NDArray[Any], groups: SampleGroups) -> GroupSums:
@@ -126,18 +143,20 @@ class Score(Protocol):
         """
         ...
 
-    def table(self, total: int) -> NDArray[np.float64]:
-        """Tabulate offset and scale by count.
+    def value(self, ranked: NDArray[np.float64], units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute the score from what is ranked.
 
         Parameters
         ----------
-        total : int
-            N, the number of samples.
+        ranked : float64 array of shape (n_neurons, …)
+            The ratios by which formulas are ranked.
+        units : float64 array of shape (n_neurons,)
+            Those of the neurons' ``GroupSums``.
 
         Returns
         -------
-        float64 array of shape (total + 1, 2)
-            Offset and scale for each count 0 … N.
+        float64 array of the shape of ranked
+            The scores.
         """
         ...
 
@@ -156,6 +175,52 @@ class AUC:
     """
 
     name: str = "auc"
+
+    @property
+    def mirrored(self) -> bool:
+        """Yes: a midrank r becomes N + 1 − r."""
+        return True
+
+    def terms(self, total: int, n_neurons: int) -> NDArray[np.int64]:
+        """Return the terms of n(n + 1) and 2n(N − n), which are the same for all neurons.
+
+        Parameters
+        ----------
+        total : int
+            N, the number of samples.
+        n_neurons : int
+            The number of neurons.
+
+        Returns
+        -------
+        int64 array of shape (n_neurons, 6)
+            What ``ratio`` needs.
+        """
+        return same_terms(n_neurons, 1, 1, 0, 2 * total, -2, 0)
+
+    def value(self, ranked: NDArray[np.float64], units: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Return the AUC, which is what is ranked.
+
+        Parameters
+        ----------
+        ranked : float64 array of shape (n_neurons, …)
+            The AUC.
+        units : float64 array of shape (n_neurons,)
+            Not used.
+
+        Returns
+        -------
+        float64 array of the shape of ranked
+            The AUC.
+        """
+        return ranked
+
+    def _sums(
+        self, sums: NDArray[np.int64], ties: NDArray[np.float64], bad: NDArray[np.int64], total: int
+    ) -> GroupSums:
+        n_neurons = len(sums)
+        ones, none = np.ones(n_neurons), np.full(n_neurons, np.nan)
+        return GroupSums(sums, ties, bad, self.terms(total, n_neurons), ones, none)
 
     def weigh(self, block: NDArray[Any], groups: SampleGroups) -> GroupSums:
         """Rank a block and sum twice the midranks by group.
@@ -182,7 +247,7 @@ class AUC:
             stop = min(start + width, n_neurons)
             part = groups.select_rows(block[:, start:stop])
             _rank(part, groups, keys[: stop - start], sums[start:stop], ties[start:stop], bad[start:stop])
-        return GroupSums(sums, ties, bad)
+        return self._sums(sums, ties, bad, groups.total)
 
     def reweigh(
         self, block: NDArray[Any], groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
@@ -212,7 +277,7 @@ class AUC:
         for weights in weightings:
             sums, ties = np.empty((n_neurons, groups.n_groups), np.int64), np.empty(n_neurons)
             rank_sums(keys, weights, row_groups, sums, ties)
-            yield GroupSums(sums, ties, bad)
+            yield self._sums(sums, ties, bad, int(weights.sum()))
 
     def turned(self, sums: NDArray[np.int64], groups: SampleGroups) -> NDArray[np.int64]:
         """Turn the neurons around: a midrank r becomes N + 1 − r, and an AUC 1 − AUC.
@@ -230,24 +295,6 @@ class AUC:
             Those of −f.
         """
         return 2 * (groups.total + 1) * groups.counts - sums
-
-    def table(self, total: int) -> NDArray[np.float64]:
-        """Tabulate n(n + 1) and 2n(N − n) by count n.
-
-        Parameters
-        ----------
-        total : int
-            N, the number of samples.
-
-        Returns
-        -------
-        float64 array of shape (total + 1, 2)
-            Offset and scale for each count 0 … N.
-        """
-        n = np.arange(total + 1, dtype=np.float64)
-        table = np.stack([n * (n + 1), 2 * n * (total - n)], axis=1)
-        table[[0, -1], 1] = 1  # nothing and everything are no formulas
-        return table
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

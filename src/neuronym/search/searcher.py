@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from neuronym.data.groups import SampleGroups
 from neuronym.search.beam import Rules, SearchResult, search
 from neuronym.search.optimal import Meetings, Tables, best_scores, improved
-from neuronym.search.scores import AUC, Score
+from neuronym.search.scores import AUC, GroupSums, Score
 from neuronym.types import Direction
 
 __all__ = ["Searcher"]
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,6 @@ class Searcher:
             object.__setattr__(self, "meetings", Meetings(self.groups, length))
 
     @cached_property
-    def table(self) -> NDArray[np.float64]:
-        """The score's offset and scale by count: float64 array of shape (N + 1, 2)."""
-        return self.score.table(self.groups.total)
-
-    @cached_property
     def _exact(self) -> Tables:
         assert self.meetings is not None
         return Tables(self.meetings, self.groups, self.rules)
@@ -85,11 +83,31 @@ class Searcher:
         same._exact.prepare()
         return same
 
-    def __call__(self, sums: NDArray[np.int64]) -> list[SearchResult]:
-        """Search in each direction, from the score's weights summed by group (n_neurons, n_groups)."""
-        return [self._search(own) for own in self._by_direction(sums)]
+    def __call__(self, sums: Ints, terms: Ints | None = None) -> list[SearchResult]:
+        """Search in each direction, from the score's weights summed by group (n_neurons, n_groups), and its terms."""
+        return [self._search(*own) for own in self._by_direction(sums, terms)]
 
-    def best(self, sums: NDArray[np.int64], floor: float = -np.inf) -> NDArray[np.float64]:
+    def of_block(self, block: NDArray[Any]) -> tuple[list[SearchResult], GroupSums]:
+        """Weigh a block of activations and search in each direction.
+
+        Parameters
+        ----------
+        block : array of shape (n_samples, n_neurons)
+            Activations.
+
+        Returns
+        -------
+        tuple of (list of SearchResult, GroupSums)
+            The result in each direction, and the weights of the activations as they are.
+        """
+        weighed = self.score.weigh(block, self.groups)
+        if self.score.mirrored or self.directions == ("high",):
+            return self(weighed.sums, weighed.terms), weighed
+        of_low = self.score.weigh(-block.astype(np.float64), self.groups)
+        both = {"high": weighed, "low": of_low}
+        return [self._search(both[d].sums, both[d].terms) for d in self.directions], weighed
+
+    def best(self, sums: Ints, floor: float = -np.inf, terms: Ints | None = None) -> NDArray[np.float64]:
         """Find the best score of each neuron over all directions.
 
         Parameters
@@ -99,29 +117,33 @@ class Searcher:
         floor : float, optional
             Scores below it may be −inf, since exact search sees early that nothing reaches it; that of a beam too, if
             it is ``bounded``.
+        terms : int64 array of shape (n_neurons, 6), optional
+            Those of the neurons, if the score has others for each.
 
         Returns
         -------
         float64 array of shape (n_neurons,)
-            −inf where no formula was found.
+            What is ranked; −inf where no formula was found.
         """
-        return np.asarray(np.max([self._best(own, floor) for own in self._by_direction(sums)], axis=0))
+        return np.asarray(np.max([self._best(*own, floor) for own in self._by_direction(sums, terms)], axis=0))
 
-    def _by_direction(self, sums: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        return [sums if d == "high" else self.score.turned(sums, self.groups) for d in self.directions]
+    def _by_direction(self, sums: Ints, terms: Ints | None) -> list[tuple[Ints, Ints]]:
+        if terms is None:
+            terms = AUC().terms(self.groups.total, len(sums))
+        return [(sums if d == "high" else self.score.turned(sums, self.groups), terms) for d in self.directions]
 
-    def _search(self, sums: NDArray[np.int64]) -> SearchResult:
-        found = search(sums, self.groups, self.rules, self.table)
+    def _search(self, sums: Ints, terms: Ints) -> SearchResult:
+        found = search(sums, self.groups, self.rules, terms)
         if self.rules.search == "beam":
             return found
-        return improved(found, sums, self._exact, self.table)
+        return improved(found, sums, self._exact, terms)
 
-    def _best(self, sums: NDArray[np.int64], floor: float) -> NDArray[np.float64]:
+    def _best(self, sums: Ints, terms: Ints, floor: float) -> NDArray[np.float64]:
         beam = self.rules.search == "beam"
         if self.meetings is None or (beam and floor == -np.inf):
-            return self._search(sums).best
-        best, proven = best_scores(sums, self._exact, self.table, floor)
+            return self._search(sums, terms).best
+        best, proven = best_scores(sums, self._exact, terms, floor)
         again = ~proven | (beam & (best > -np.inf))  # what is not proven hangs on where the search starts
         if again.any():
-            best[again] = self._search(sums[again]).best
+            best[again] = self._search(sums[again], terms[again]).best
         return best
