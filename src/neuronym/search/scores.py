@@ -15,17 +15,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.messages import no_such
+from neuronym.errors import OptionError
 from neuronym.search.ratio import same_terms
 
 if TYPE_CHECKING:
     from neuronym.data.groups import SampleGroups
 
-__all__ = ["AUC", "GroupSums", "Score", "WithinStrata"]
+__all__ = [
+    "AUC",
+    "F1",
+    "GRID",
+    "SCORES",
+    "AtThreshold",
+    "Centred",
+    "Correlation",
+    "Cosine",
+    "GroupSums",
+    "IoU",
+    "MeanDifference",
+    "Precision",
+    "Recall",
+    "Score",
+    "WithinStrata",
+    "as_score",
+]
 
 _WIDTH, _KEY_BYTES = 64, 64 * 2**20  # neurons packed at a time by a thread, and the most memory for their keys
 _SORTED = 16  # neurons sorted at a time, which stay in a cache until they are summed
@@ -448,3 +467,449 @@ def _wide_keys(column: NDArray[Any], units: NDArray[np.uint32]) -> NDArray[np.ui
     steps = np.zeros(len(column), np.uint64)
     np.cumsum(values[1:] != values[:-1], out=steps[1:])
     return (steps << np.uint64(32)) | units[order]
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """What scores have in common whose weights are numbers of each sample by itself, not ranks among the others."""
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether −f has the negated weights."""
+        return False
+
+    def turned(self, sums: NDArray[np.int64], groups: SampleGroups) -> NDArray[np.int64]:  # noqa: ARG002
+        """Turn the neurons around: weights change their sign.
+
+        Parameters
+        ----------
+        sums : int64 array of shape (n_neurons, n_groups)
+            Those of f.
+        groups : SampleGroups
+            Not used.
+
+        Returns
+        -------
+        int64 array of shape (n_neurons, n_groups)
+            Those of −f.
+        """
+        return -sums
+
+    def reweigh(
+        self, block: NDArray[Any], groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
+    ) -> Iterator[GroupSums]:
+        """Sum the weights for each of several sample weights.
+
+        Parameters
+        ----------
+        block : array of shape (n_samples, n_neurons)
+            Activations.
+        groups : SampleGroups
+            The samples, grouped by equal concepts; their weights are not used.
+        weightings : iterable of int64 arrays of shape (n_rows,)
+            Sample weights, such as those of bootstrap resamples.
+
+        Yields
+        ------
+        GroupSums
+            Of each weighting in turn.
+        """
+        values = groups.select_rows(block)
+        for weights in weightings:
+            yield self._weighed(values, groups, weights)
+
+    def weigh(self, block: NDArray[Any], groups: SampleGroups) -> GroupSums:
+        """Sum the weights of a block of activations by group.
+
+        Parameters
+        ----------
+        block : array of shape (n_samples, n_neurons)
+            Activations.
+        groups : SampleGroups
+            The samples, grouped by equal concepts.
+
+        Returns
+        -------
+        GroupSums
+            With ``bad`` where activations are not finite.
+        """
+        return self._weighed(groups.select_rows(block), groups, groups.row_weights)
+
+    def _weighed(self, values: NDArray[Any], groups: SampleGroups, weights: NDArray[np.int64]) -> GroupSums:
+        bad = _not_finite(values)
+        values = np.where(np.isfinite(values), values, 0).astype(np.float64) if bad.any() else values.astype(np.float64)
+        own, terms, units, thresholds = self._each(values, weights)
+        sums = _by_group(own, groups, weights)
+        total = float(weights.sum())
+        used = values[weights > 0]
+        alike = used.min(axis=0) == used.max(axis=0)
+        ties = np.where(alike, total * total * total - total, 0.0)
+        return GroupSums(sums, ties, bad, terms, units, thresholds)
+
+    def _each(
+        self, values: NDArray[np.float64], weights: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return the weight of each sample (n_rows, n_neurons), and terms, units and thresholds of the neurons."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Centred(_Plain):
+    """A score of activations as they are, as whole numbers of a unit so small that nothing of a double is lost.
+
+    Parameters
+    ----------
+    name : str
+        The name of the score in labels.
+    """
+
+    name: str = ""
+
+    @property
+    def mirrored(self) -> bool:
+        """Yes: −f has the negated weights."""
+        return True
+
+    def value(self, ranked: NDArray[np.float64], units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute the score from what is ranked: the ratio in units of the neuron.
+
+        Parameters
+        ----------
+        ranked : float64 array of shape (n_neurons, …)
+            The ratios by which formulas are ranked.
+        units : float64 array of shape (n_neurons,)
+            Those of the neurons' ``GroupSums``.
+
+        Returns
+        -------
+        float64 array of the shape of ranked
+            The scores.
+        """
+        return np.asarray(ranked * units.reshape(-1, *(1,) * (ranked.ndim - 1)))
+
+    def _each(
+        self, values: NDArray[np.float64], weights: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        total = int(weights.sum())
+        mean = (weights @ values) / total
+        centred = values - mean
+        shown, spread = self._shown(values, centred), np.sqrt((weights @ centred**2) / total)
+        size = weights @ np.abs(shown)
+        # The largest power of two of which sums stay below 2⁶⁰.
+        power = np.exp2(60 - np.ceil(np.log2(np.where(size > 0, size, 1.0))))
+        terms, units = self._terms(total, len(size)), self._units(values, weights, spread, total)
+        nothing = np.full(len(size), np.nan)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.rint(shown * power).astype(np.int64), terms, units / power, nothing
+
+    def _shown(self, values: NDArray[np.float64], centred: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
+        return centred
+
+    def _terms(self, total: int, n_neurons: int) -> NDArray[np.int64]:
+        raise NotImplementedError
+
+    def _units(
+        self, values: NDArray[np.float64], weights: NDArray[np.int64], spread: NDArray[np.float64], total: int
+    ) -> NDArray[np.float64]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class MeanDifference(Centred):
+    """The mean activation inside minus outside, in standard deviations: S N / (n(N − n) σ) of centred activations.
+
+    The mean activation difference of CoSy (Kopf et al., NeurIPS 2024) is this but for the standard deviation, which is
+    the same for all formulas of a neuron.
+    """
+
+    name: str = "mean_difference"
+
+    def _terms(self, total: int, n_neurons: int) -> NDArray[np.int64]:
+        return same_terms(n_neurons, 0, 0, 0, total, -1, 0)
+
+    def _units(
+        self,
+        values: NDArray[np.float64],  # noqa: ARG002
+        weights: NDArray[np.int64],  # noqa: ARG002
+        spread: NDArray[np.float64],
+        total: int,
+    ) -> NDArray[np.float64]:
+        with np.errstate(divide="ignore"):
+            return np.asarray(total / spread)
+
+
+@dataclass(frozen=True)
+class Correlation(Centred):
+    """Pearson's correlation of the activation with the formula, point-biserial: S / (σ √(n(N − n))), centred."""
+
+    name: str = "correlation"
+
+    def _terms(self, total: int, n_neurons: int) -> NDArray[np.int64]:
+        return same_terms(n_neurons, 0, 0, 0, total, -1, 1)
+
+    def _units(
+        self,
+        values: NDArray[np.float64],  # noqa: ARG002
+        weights: NDArray[np.int64],  # noqa: ARG002
+        spread: NDArray[np.float64],
+        total: int,  # noqa: ARG002
+    ) -> NDArray[np.float64]:
+        with np.errstate(divide="ignore"):
+            return np.asarray(1 / spread)
+
+
+@dataclass(frozen=True)
+class Cosine(Centred):
+    """The cosine of the angle between activations and formula: S / (‖f‖ √n), of activations as they are."""
+
+    name: str = "cosine"
+
+    def _shown(self, values: NDArray[np.float64], centred: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
+        return values
+
+    def _terms(self, total: int, n_neurons: int) -> NDArray[np.int64]:  # noqa: ARG002
+        return same_terms(n_neurons, 0, 0, 0, 1, 0, 1)
+
+    def _units(
+        self,
+        values: NDArray[np.float64],
+        weights: NDArray[np.int64],
+        spread: NDArray[np.float64],  # noqa: ARG002
+        total: int,  # noqa: ARG002
+    ) -> NDArray[np.float64]:
+        with np.errstate(divide="ignore"):
+            return np.asarray(1 / np.sqrt(weights @ values**2))
+
+
+@dataclass(frozen=True)
+class AtThreshold(_Plain):
+    """A score of the samples whose activation exceeds a threshold of the neuron; P of them in all, S of them inside.
+
+    Parameters
+    ----------
+    name : str
+        The name of the score in labels.
+    quantile : float or None, default 0.995
+        The quantile of the neuron's activations that the threshold is: the least value that this share of the samples
+        does not exceed. 0.995 leaves the top 0.5%, as Network Dissection does.
+    threshold : float or None, default None
+        The threshold as an activation, instead.
+    of_largest : float or None, default None
+        The threshold as a share of the neuron's largest activation, instead.
+    """
+
+    name: str = ""
+    quantile: float | None = 0.995
+    threshold: float | None = None
+    of_largest: float | None = None
+
+    def _each(
+        self, values: NDArray[np.float64], weights: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        thresholds = self._thresholds(values, weights)
+        above = (values > thresholds).astype(np.int64)
+        exceeding = weights @ above
+        terms = np.zeros((len(exceeding), 6), np.int64)
+        terms[:, 2:4] = self._scale(exceeding)
+        return above, terms, np.ones(len(exceeding)), thresholds
+
+    def _thresholds(self, values: NDArray[np.float64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        n_neurons = values.shape[1]
+        if self.threshold is not None:
+            return np.full(n_neurons, float(self.threshold))
+        used = values[weights > 0]
+        if self.of_largest is not None:
+            return np.asarray(self.of_largest * used.max(axis=0))
+        share = 0.995 if self.quantile is None else self.quantile
+        if (weights[weights > 0] == 1).all():
+            place = max(0, int(np.ceil(share * len(used) - 1e-9)) - 1)
+            return np.asarray(np.partition(used, place, axis=0)[place])
+        order, found = np.argsort(values, axis=0, kind="stable"), np.empty(n_neurons)
+        for j in range(n_neurons):
+            reached = np.cumsum(weights[order[:, j]])
+            place = int(np.searchsorted(reached, share * reached[-1] - 1e-9))
+            found[j] = values[order[min(place, len(reached) - 1), j], j]
+        return found
+
+    def _scale(self, exceeding: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return c and d of the scale c + d·n for each P: int64 array of shape (n_neurons, 2)."""
+        raise NotImplementedError
+
+    def value(self, ranked: NDArray[np.float64], units: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Compute the score from what is ranked, which it is.
+
+        Parameters
+        ----------
+        ranked : float64 array of shape (n_neurons, …)
+            The ratios by which formulas are ranked.
+        units : float64 array of shape (n_neurons,)
+            Not used.
+
+        Returns
+        -------
+        float64 array of the shape of ranked
+            The scores.
+        """
+        return ranked
+
+
+def _both(exceeding: NDArray[np.int64], of_count: int) -> NDArray[np.int64]:
+    return np.stack([exceeding, np.full_like(exceeding, of_count)], axis=1)
+
+
+@dataclass(frozen=True)
+class F1(AtThreshold):
+    """The harmonic mean of precision and recall: 2S / (n + P)."""
+
+    name: str = "f1"
+
+    def _scale(self, exceeding: NDArray[np.int64]) -> NDArray[np.int64]:
+        return _both(exceeding, 1)
+
+    def value(self, ranked: NDArray[np.float64], units: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Compute F1 from S / (n + P).
+
+        Parameters
+        ----------
+        ranked : float64 array of shape (n_neurons, …)
+            The ratios by which formulas are ranked.
+        units : float64 array of shape (n_neurons,)
+            Not used.
+
+        Returns
+        -------
+        float64 array of the shape of ranked
+            F1.
+        """
+        return np.asarray(2 * ranked)
+
+
+@dataclass(frozen=True)
+class IoU(F1):
+    """Intersection over union, S / (n + P − S), which rises with F1: the score of NetDissect and of CompExp."""
+
+    name: str = "iou"
+
+    def value(self, ranked: NDArray[np.float64], units: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
+        """Compute the IoU from S / (n + P).
+
+        Parameters
+        ----------
+        ranked : float64 array of shape (n_neurons, …)
+            The ratios by which formulas are ranked.
+        units : float64 array of shape (n_neurons,)
+            Not used.
+
+        Returns
+        -------
+        float64 array of the shape of ranked
+            The IoU.
+        """
+        return np.asarray(ranked / (1 - ranked))
+
+
+@dataclass(frozen=True)
+class Precision(AtThreshold):
+    """The share of the samples inside that exceed the threshold: S / n."""
+
+    name: str = "precision"
+
+    def _scale(self, exceeding: NDArray[np.int64]) -> NDArray[np.int64]:
+        return _both(np.zeros_like(exceeding), 1)
+
+
+@dataclass(frozen=True)
+class Recall(AtThreshold):
+    """The share of the samples that exceed the threshold which are inside: S / P."""
+
+    name: str = "recall"
+
+    def _scale(self, exceeding: NDArray[np.int64]) -> NDArray[np.int64]:
+        return _both(exceeding, 0)
+
+
+def _by_group(own: NDArray[np.int64], groups: SampleGroups, weights: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sum sample weight · own weight (n_rows, n_neurons) by group, exactly: int64 of shape (n_neurons, n_groups)."""
+    from scipy.sparse import csr_array
+
+    rows = np.arange(groups.n_rows)
+    of_group = csr_array((weights, (groups.row_groups, rows)), shape=(groups.n_groups, groups.n_rows))
+    return np.ascontiguousarray((of_group @ own).T)
+
+
+#: The scores by name; ``as_score`` makes one.
+SCORES: dict[str, type[AUC] | type[Centred] | type[AtThreshold]] = {
+    "auc": AUC,
+    "correlation": Correlation,
+    "cosine": Cosine,
+    "mean_difference": MeanDifference,
+    "iou": IoU,
+    "f1": F1,
+    "precision": Precision,
+    "recall": Recall,
+}
+
+_NEEDED = ("name", "mirrored", "weigh", "reweigh", "turned", "value")  # of a score
+
+#: Shares of the largest activation that ``threshold="best"`` tries, as InterPLM does (Simon and Zou 2025).
+GRID = (0.0, 0.15, 0.5, 0.6, 0.8)
+
+
+def as_score(
+    score: str | Score, quantile: float | None = None, threshold: float | Literal["best"] | None = None
+) -> list[Score]:
+    """Make a score, or those between which the best threshold decides.
+
+    Parameters
+    ----------
+    score : str or Score
+        A name, or a score of the user's.
+    quantile : float, optional
+        The quantile of a neuron's activations that its threshold is; 0.995 by default.
+    threshold : float or "best", optional
+        The threshold as an activation; ``"best"`` tries shares of the largest activation.
+
+    Returns
+    -------
+    list of Score
+        One, or one for each threshold that is tried.
+
+    Raises
+    ------
+    OptionError
+        If there is no such score, or it has no threshold.
+    """
+    if not isinstance(score, str):
+        missing = [
+            name for name in ("name", "mirrored", "weigh", "value", "turned", "reweigh") if not hasattr(score, name)
+        ]
+        if missing:
+            raise OptionError(
+                f"score must be a name or an object with weigh and value, and {score!r} has no {missing[0]}"
+            )
+        if quantile is not None or threshold is not None:
+            raise OptionError("quantile and threshold are for scores by name: your own score has its own")
+        return [score]
+    if score == "average_precision":
+        raise OptionError(
+            "average_precision is no sum over samples, so formulas cannot be searched by it: search by 'auc' or 'f1', "
+            "and report it beside with effects=True"
+        )
+    if score not in SCORES:
+        raise no_such("score", score, list(SCORES))
+    kind = SCORES[score]
+    if not issubclass(kind, AtThreshold):
+        if quantile is not None or threshold is not None:
+            raise OptionError(f"the score {score!r} has no threshold: leave out quantile and threshold")
+        return [kind()]
+    if quantile is not None and threshold is not None:
+        raise OptionError("quantile and threshold are two ways to say the threshold: choose one")
+    if threshold == "best":
+        return [kind(quantile=None, of_largest=share) for share in GRID]
+    if threshold is not None:
+        if isinstance(threshold, bool | str) or not np.isfinite(threshold):
+            raise OptionError(f"threshold must be a finite number or 'best', not {threshold!r}")
+        return [kind(quantile=None, threshold=float(threshold))]
+    if quantile is not None and (isinstance(quantile, bool | str) or not 0 < quantile < 1):
+        raise OptionError(f"quantile must lie between 0 and 1, not {quantile!r}: 0.995 leaves the top 0.5%")
+    return [kind() if quantile is None else kind(quantile=float(quantile))]
