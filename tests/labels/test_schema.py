@@ -29,7 +29,7 @@ def full():
     best = Explanation(Formula.parse('dog & ~"new grass"'), 0.9, 0.2, 20, **numbers(FormulaNumbers, 20))
     own = numbers(LabelNumbers, 40) | {"permutations": 99, "tail": True, "optimal": True}
     return Label(3, "a", "low", best, (step, None, best), (step,), "why not", {"dog": ("pug",)},
-                 alternatives=((best.formula, 0.75), (None, 0.25)), **own)  # fmt: skip
+                 alternatives=((best.formula, 0.75), (None, 0.25)), score="iou", **own)  # fmt: skip
 
 
 def test_numbers_that_are_declared_have_a_column_and_columns_are_there():
@@ -154,7 +154,7 @@ def test_a_number_is_added_in_the_schema_alone(tmp_path):
     for old, new in (
         (")  # fmt: skip\n", row),
         ("    gain: float = math.nan\n", "    gain: float = math.nan\n    novel: float = math.nan\n"),
-        ("    auc, fraction, p, ", "    novel = FromBestFormula()\n    auc, fraction, p, "),
+        ("    auc, value, fraction, p, ", "    novel = FromBestFormula()\n    auc, value, fraction, p, "),
     ):
         assert text.count(old) == 1
         text = text.replace(old, new)

@@ -42,6 +42,7 @@ Examples:
   neuronym label acts.zarr concepts.parquet --layers conv1,conv2 --length 2 --neurons 0,5,10-20
   neuronym label activations.npy concepts.csv --json --quiet > labels.json
   neuronym label activations.npy concepts.csv --permutations auto --holdout 0.5 --out labels.csv
+  neuronym label activations.npy concepts.csv --score iou --quantile 0.995 --out labels.csv
 """
 
 
@@ -51,6 +52,15 @@ def _permutations(text: str) -> int | Literal["auto"]:
     if not text.isdecimal():
         raise OptionError(f"must be a whole number or auto, not {text!r}")
     return int(text)
+
+
+def _threshold(text: str) -> float | Literal["best"]:
+    if text == "best":
+        return "best"
+    try:
+        return float(text)
+    except ValueError:
+        raise OptionError(f"must be a number or best, not {text!r}") from None
 
 
 _OPTIONS = {
@@ -71,6 +81,26 @@ _OPTIONS = {
             show_default="and,or",
             **parsed(lambda text: tuple(listed(text)), "OPERATORS"),
         ),
+    ],
+    "score": Annotated[
+        Literal["auc", "correlation", "cosine", "mean_difference", "iou", "f1", "precision", "recall"],
+        typer.Option(help="What formulas are ranked by."),
+    ],
+    "quantile": Annotated[
+        float | None,
+        typer.Option(
+            help="For iou, f1, precision and recall: the quantile of activations above which a sample counts."
+        ),
+    ],
+    "threshold": Annotated[
+        Any,
+        typer.Option(
+            help="Instead of --quantile: the activation itself, or best, of five shares of the largest activation.",
+            **parsed(_threshold, "NUMBER|best"),
+        ),
+    ],
+    "penalty": Annotated[
+        float, typer.Option(help="Compare formulas by score · penalty^(length − 1), as Compositional Explanations.")
     ],
     "unknown": Annotated[
         Literal["error", "no", "drop"], typer.Option(help="How to handle values that are neither yes nor no.")

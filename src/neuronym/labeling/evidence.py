@@ -290,7 +290,8 @@ def _permute(run: _Run, n_tests: int) -> None:
         return
     observed = np.stack([found.best for found in one.found], axis=1)
     observed[one.constant] = -np.inf
-    floor = min((label.auc for label in labels if label.best is not None), default=-np.inf)
+    aucs = one.searcher.score.name == "auc"
+    floor = min((label.auc for label in labels if label.best is not None), default=-np.inf) if aucs else -np.inf
     nulls = Nulls.none(observed.shape)
     automatic = options.permutations == "auto"
     taken = sum(float(found.operations.mean()) for found in one.found) if automatic else 0.0

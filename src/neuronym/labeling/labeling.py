@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,12 +23,16 @@ from neuronym.inputs.clusters import repeated_rows
 from neuronym.labeling.evidence import LayerSearch, add_evidence
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.labels import Explanation, Label, Labels
-from neuronym.search.beam import FormulaDecoder, Rules, SearchResult
+from neuronym.search.beam import FormulaDecoder, Rules, SearchResult, extension
+from neuronym.search.ratio import ratio
+from neuronym.search.scores import AUC, GroupSums, Score, as_score
 from neuronym.search.searcher import Searcher
 from neuronym.stats.significance import mann_whitney
 from neuronym.types import ActivationsLike, Align, ClustersLike, ConceptsLike, Direction, Name, SearchMethod, Unknown
 
 __all__ = ["label"]
+
+Floats = NDArray[np.float64]
 
 
 def label(
@@ -58,6 +64,10 @@ def label(
     tail: bool = EvidenceOptions.tail,
     clusters: ClustersLike = None,
     strata: ClustersLike = None,
+    score: str | Score = "auc",
+    quantile: float | None = None,
+    threshold: float | Literal["best"] | None = None,
+    penalty: float = 1.0,
     holdout: float | None = EvidenceOptions.holdout,
     folds: int | None = EvidenceOptions.folds,
     stability: int = EvidenceOptions.stability,
@@ -150,6 +160,19 @@ def label(
         stratum, and permutes within strata. Held-out AUC, interval, p and gains are those of the mean of the AUCs
         within strata, with van Elteren's weights mn / (N + 1) for m of N samples inside and n outside. Effect sizes
         other than the AUC are those of all samples.
+    score : str or Score, default "auc"
+        What formulas are ranked by: ``"auc"``; ``"correlation"``; ``"cosine"``; ``"mean_difference"``, in standard
+        deviations; or, of the samples whose activation exceeds a threshold, ``"iou"`` (as Network Dissection and
+        Compositional Explanations), ``"f1"``, ``"precision"`` and ``"recall"``; or a score of yours
+        (``neuronym.search.scores``). Other than for the AUC, labels have a ``score`` and its ``value`` beside the AUC,
+        which evidence is about.
+    quantile : float, optional
+        For scores with a threshold: the quantile of a neuron's activations that it is, 0.995 by default.
+    threshold : float or "best", optional
+        For scores with a threshold: the activation itself, or ``"best"``, the best of 0, 0.15, 0.5, 0.6 and 0.8 times
+        the neuron's largest activation.
+    penalty : float, default 1.0
+        Formulas are compared by score · penalty^(length − 1): below 1, a longer formula must be that much better.
     holdout : float, optional
         The fraction of samples (or clusters) to hold out from the search; the held-out AUC, its interval, p and the
         effect sizes are computed on them.
@@ -207,6 +230,8 @@ def label(
         min_change,
     )
     asked = EvidenceOptions(permutations, seed, tail, holdout, folds, stability, effects)
+    scores = as_score(score, quantile, threshold)
+    _check_scores(scores, penalty, asked, strata)
     if direction not in ("high", "low", "both"):
         raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
     check_n_jobs(n_jobs)
@@ -237,16 +262,37 @@ def label(
         parts = SampleSplit.of(groups, _clusters(one, columns, asked), one.strata, asked)
         if parts.strata is not None:
             _check_strata(one.searched, parts.strata)
-        searcher = Searcher(parts.searched, rules, directions, parts.score)
+        searcher = Searcher(parts.searched, rules, directions, parts.score if scores[0].name == "auc" else scores[0])
         decoder = FormulaDecoder(one.searched.names)
         done: list[_BlockResult] | None = [] if asked.requested else None
         named = [taken.names[j] for j in columns]
-        found = _search_all(taken, columns, searcher, parts, n_jobs, progress, done)
+        found = _search_all(taken, columns, (searcher, *scores[1:]), penalty, parts, n_jobs, progress, done)
         rows += _labels_of(found, named, one.layer, one.searched, searcher, decoder)
         if done is not None:
             searches.append(LayerSearch(taken, columns, parts, searcher, decoder, *_joined(done)))
     add_evidence(rows, searches, asked, n_jobs, progress)
     return Labels(rows)
+
+
+def _check_scores(scores: Sequence[Score], penalty: float, asked: EvidenceOptions, strata: ClustersLike) -> None:
+    """Refuse what a score cannot do."""
+    if isinstance(penalty, bool) or not isinstance(penalty, int | float | np.number) or not 0 < penalty <= 1:
+        raise OptionError(f"penalty must be above 0 and at most 1, not {penalty!r}: 1 asks nothing of longer formulas")
+    name = scores[0].name
+    if name != "auc" and strata is not None:
+        raise OptionError(f"strata compare ranks within them, and the score {name!r} has none: use score='auc'")
+    if name != "auc" and asked.permutations and not scores[0].mirrored:
+        raise OptionError(
+            f"permutations of the score {name!r} are not supported: hold samples out (holdout=0.5), or use score='auc'"
+        )
+    repeated = asked.folds is not None or asked.stability
+    if repeated and (len(scores) > 1 or penalty < 1 or not scores[0].mirrored):
+        raise OptionError(
+            f"folds and stability repeat the search, which the score {name!r} with threshold='best', a penalty or a "
+            "threshold of the samples does not support: use holdout"
+        )
+    if asked.permutations and penalty < 1:
+        raise OptionError("permutations search without a penalty: use penalty=1, or holdout")
 
 
 def _clusters(one: Aligned, columns: NDArray[np.intp], asked: EvidenceOptions) -> NDArray[np.int64] | None:
@@ -290,21 +336,25 @@ def _check_strata(concepts: Concepts, strata: NDArray[np.int64]) -> None:
 def _search_all(
     taken: Activations,
     columns: NDArray[np.intp],
-    searcher: Searcher,
+    searched: tuple[Searcher, *tuple[Score, ...]],
+    penalty: float,
     parts: SampleSplit,
     n_jobs: int | None,
     progress: bool,
     done: list[_BlockResult] | None,
 ) -> Iterator[_BlockResult]:
     """Search the neurons block by block, one task each; yield the results in order, and append them to ``done``."""
-    searcher.prepare()
+    searcher, *more = searched
+    searchers = [searcher, *(replace(searcher, score=score) for score in more)]
+    for one in searchers:
+        one.prepare()
     jobs = n_workers(n_jobs)
     bare = Activations(taken.matrix)  # tasks do not need the ids
     others = None if parts.held is None else parts.whole.part(parts.held).rows
-    tasks = ((bare, block, searcher, others) for block in taken.blocks(columns, 1 if jobs == 1 else 4 * jobs))
+    tasks = ((bare, block, searchers, penalty, others) for block in taken.blocks(columns, 1 if jobs == 1 else 4 * jobs))
     try:
         found = (part for block in parallel_map(_search_block, tasks, n_jobs) for part in block)
-        for part in progress_bar(found, lambda part: len(part[1]), "neurons", len(columns)) if progress else found:
+        for part in progress_bar(found, lambda one: len(one.ties), "neurons", len(columns)) if progress else found:
             if done is not None:
                 done.append(part)
             yield part
@@ -314,7 +364,31 @@ def _search_all(
 
 _PART = 64  # neurons per call of the search
 
-_BlockResult = tuple[list[SearchResult], NDArray[np.float64], NDArray[np.bool_]]
+
+@dataclass(frozen=True)
+class _BlockResult:
+    """What a search found for some neurons, by direction where it is a list.
+
+    ``aucs``, ``sums`` (twice the midranks), ``values`` of the score, its ``gaps`` and ``ceilings`` have the shape of
+    the scores found; they are None for the AUC, which is what is found.
+    """
+
+    found: list[SearchResult]
+    ties: Floats
+    constant: NDArray[np.bool_]
+    beside: list[_Beside] | None = None
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """Beside a score other than the AUC, for one direction: the values of the score, and the AUC of its formulas."""
+
+    values: Floats
+    aucs: Floats
+    sums: NDArray[np.int64]
+    gaps: Floats
+    ceilings: Floats
+    thresholds: Floats
 
 
 class _NotFinite(Exception):  # noqa: N818  a signal from a task to ``label``, not an error of its own
@@ -322,29 +396,115 @@ class _NotFinite(Exception):  # noqa: N818  a signal from a task to ``label``, n
 
 
 def _search_block(
-    taken: Activations, columns: NDArray[np.intp], searcher: Searcher, others: NDArray[np.int64] | None
+    taken: Activations,
+    columns: NDArray[np.intp],
+    searchers: Sequence[Searcher],
+    penalty: float,
+    others: NDArray[np.int64] | None,
 ) -> list[_BlockResult]:
-    """Search a block of neurons in each direction; also return their tie terms and which of them are constant.
+    """Search a block of neurons in each direction, by the best of several scores where there are several.
 
     ``others`` are the held-out rows, which must be finite too.
     """
-    groups, block = searcher.groups, taken.block(columns)
+    groups, block = searchers[0].groups, taken.block(columns)
     if others is not None and block.dtype.kind == "f" and not np.isfinite(block[others]).all():
         raise _NotFinite
     parts = []
     for start in range(0, len(columns), _PART):  # compiled code cannot be interrupted, so each call is kept short
-        weighed = searcher.score.weigh(block[:, start : start + _PART], groups)
-        if weighed.bad.any():
+        part = block[:, start : start + _PART]
+        if searchers[0].score.name == "auc":
+            found, weighed = searchers[0].of_block(part)
+            if weighed.bad.any():
+                raise _NotFinite
+            found = [_penalised(one, one.scores, searchers[0].rules.length, penalty)[0] for one in found]
+            parts.append(_BlockResult(found, weighed.ties, weighed.constant(groups)))
+            continue
+        ranks = AUC().weigh(part, groups)
+        if ranks.bad.any():
             raise _NotFinite
-        parts.append((searcher(weighed.sums), weighed.ties, weighed.constant(groups)))
+        found, beside = _by_score(part, searchers, penalty, ranks)
+        parts.append(_BlockResult(found, ranks.ties, ranks.constant(groups), beside))
     return parts
 
 
-def _joined(parts: list[_BlockResult]) -> tuple[list[SearchResult], NDArray[np.float64], NDArray[np.bool_]]:
+def _by_score(
+    part: NDArray[Any], searchers: Sequence[Searcher], penalty: float, ranks: GroupSums
+) -> tuple[list[SearchResult], list[_Beside]]:
+    """Search by a score other than the AUC, and compute the AUC of what it finds."""
+    first = searchers[0]
+    results, values, thresholds, units = [], [], [], []
+    for searcher in searchers:
+        found, weighed = searcher.of_block(part)
+        penalised = [
+            _penalised(one, searcher.score.value(one.scores, weighed.units), searcher.rules.length, penalty)
+            for one in found
+        ]
+        results.append([one for one, _ in penalised])
+        values.append([value for _, value in penalised])
+        thresholds.append(weighed.thresholds)
+        units.append(weighed.units)
+    chosen, beside = [], []
+    for d, direction in enumerate(first.directions):
+        tops = np.stack([np.where(of[d].lengths[:, 0] > 0, value[d][:, 0], -np.inf)
+                         for of, value in zip(results, values, strict=True)])  # fmt: skip
+        which = np.argmax(np.nan_to_num(tops, nan=-np.inf), axis=0)
+        rows = np.arange(len(which))
+
+        def pick(arrays: Sequence[NDArray[Any]], which: Any = which, rows: Any = rows) -> NDArray[Any]:
+            return np.asarray(np.stack(arrays)[which, rows])
+
+        one = SearchResult(**{f.name: pick([getattr(of[d], f.name) for of in results]) for f in fields(SearchResult)})
+        value, unit = pick([of[d] for of in values]), pick(units)
+        bound, ceiling = (first.score.value(each, unit) for each in (one.bound, one.ceiling))
+        gaps = np.where(one.optimal, 0.0, bound - value[:, 0])
+        sums = ranks.sums if direction == "high" else AUC().turned(ranks.sums, first.groups)
+        of_slots = _rank_sums(one, sums, first.groups)
+        aucs = ratio(ranks.terms, one.counts, of_slots)
+        chosen.append(one)
+        beside.append(_Beside(value, aucs, of_slots, gaps, ceiling, pick(thresholds)))
+    return chosen, beside
+
+
+def _rank_sums(found: SearchResult, sums: NDArray[np.int64], groups: SampleGroups) -> NDArray[np.int64]:
+    """Sum twice the midranks inside the formula of each slot: int64 of shape (n_neurons, n_slots)."""
+    out = np.zeros(found.lengths.shape, np.int64)
+    extensions: dict[Any, NDArray[np.bool_]] = {}
+    for j, slot in np.argwhere(found.lengths > 0).tolist():
+        code = found.code(j, slot)
+        if code not in extensions:
+            extensions[code] = extension(code, groups)
+        out[j, slot] = sums[j] @ extensions[code]
+    return out
+
+
+def _penalised(found: SearchResult, values: Floats, length: int, penalty: float) -> tuple[SearchResult, Floats]:
+    """Put the step of each path with the highest value · penalty^(length − 1) in the place of the best formula.
+
+    Longer steps repeat it, so that the path ends with the best formula. Also the values, in the same places.
+    """
+    if penalty == 1:
+        return found, values
+    n_slots = found.lengths.shape[1]
+    path = np.arange(n_slots - length, n_slots)
+    fined = values[:, path] * penalty ** (found.lengths[:, path] - 1.0)
+    fined = np.where(found.lengths[:, path] > 0, fined, -np.inf)
+    best = np.argmax(fined, axis=1)
+    places = np.tile(np.arange(n_slots), (len(best), 1))
+    places[:, path] = path[np.minimum(np.arange(length), best[:, np.newaxis])]
+    places[:, 0] = path[best]
+    rows = np.arange(len(best))[:, np.newaxis]
+    moved = {
+        name: getattr(found, name)[rows, places]
+        for name in ("lengths", "literals", "operators", "counts", "sums", "scores")
+    }
+    return replace(found, **moved), np.asarray(values[rows, places])
+
+
+def _joined(parts: list[_BlockResult]) -> tuple[list[SearchResult], Floats, NDArray[np.bool_]]:
     """Concatenate the results of all parts of a layer."""
-    by_direction = zip(*(found for found, _, _ in parts), strict=True)
+    by_direction = zip(*(part.found for part in parts), strict=True)
     found = [SearchResult.joined(each) for each in by_direction]
-    return found, np.concatenate([ties for _, ties, _ in parts]), np.concatenate([constant for _, _, constant in parts])
+    return found, np.concatenate([p.ties for p in parts]), np.concatenate([p.constant for p in parts])
 
 
 def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: SampleGroups) -> ActivationsError:
@@ -373,17 +533,22 @@ def _labels_of(
     rules, total, directions = searcher.rules, searcher.groups.total, searcher.directions
     infeasible = rules.infeasible(total)
     name_of = iter(names)
-    for found, ties, constant in parts:
+    for part in parts:
+        found, ties, constant = part.found, part.ties, part.constant
+        beside: Sequence[_Beside | None] = part.beside or [None] * len(found)
         # The test is two-sided, so the sums of either direction give the same p.
         tests = [
-            mann_whitney(f.sums[:, 0], np.where(f.lengths[:, 0] > 0, f.counts[:, 0], 1), total, ties) for f in found
+            mann_whitney(
+                (f.sums if by is None else by.sums)[:, 0], np.where(f.lengths[:, 0] > 0, f.counts[:, 0], 1), total, ties
+            )
+            for f, by in zip(found, beside, strict=True)
         ]
         for j, neuron in zip(range(len(ties)), name_of, strict=False):
-            for direction, f, (p, log10_p) in zip(directions, found, tests, strict=True):
+            for direction, f, by, (p, log10_p) in zip(directions, found, beside, tests, strict=True):
                 if constant[j] or not f.lengths[j, 0]:
                     yield Label(neuron, layer, direction, reason="constant" if constant[j] else infeasible)
                     continue
-                best, *others = slots = _explanations(f, j, total, decoder, float(p[j]), float(log10_p[j]))
+                best, *others = slots = _explanations(f, j, total, decoder, float(p[j]), float(log10_p[j]), by)
                 used: set[str] = set()
                 if concepts.aliases:
                     used = {name for slot in slots if slot is not None for name in slot.formula.concepts}
@@ -396,25 +561,30 @@ def _labels_of(
                     runners_up=tuple(slot for slot in others[: -rules.length] if slot is not None),
                     aliases={name: concepts.aliases[name] for name in sorted(used) if name in concepts.aliases},
                     optimal=None if rules.search == "beam" else bool(f.optimal[j]),
-                    gap=float(f.gap[j]),
-                    ceiling=float(f.ceiling[j]),
+                    gap=float(f.gap[j] if by is None else by.gaps[j]),
+                    ceiling=float(f.ceiling[j] if by is None else by.ceilings[j]),
+                    score=None if by is None else searcher.score.name,
+                    threshold=math.nan if by is None or np.isnan(by.thresholds[j]) else float(by.thresholds[j]),
                 )
 
 
 def _explanations(
-    found: SearchResult, j: int, total: int, decoder: FormulaDecoder, p: float, log10_p: float
+    found: SearchResult, j: int, total: int, decoder: FormulaDecoder, p: float, log10_p: float, beside: _Beside | None
 ) -> list[Explanation | None]:
     """Return the formulas of neuron j of a block, one per slot; p belongs to the first."""
     made: list[Explanation | None] = []
     known: dict[Formula, Explanation] = {}  # the path may repeat a step, and ends with the best formula
-    columns = (found.lengths, found.literals, found.operators, found.counts, found.scores)
-    for length, literals, operators, count, score in zip(*(column[j].tolist() for column in columns), strict=True):
+    aucs = found.scores if beside is None else beside.aucs
+    values = aucs if beside is None else beside.values
+    columns = (found.lengths, found.literals, found.operators, found.counts, aucs, values)
+    for length, literals, operators, count, auc, value in zip(*(c[j].tolist() for c in columns), strict=True):
         if not length:
             made.append(None)
             continue
         formula = decoder.formula(tuple(literals[:length]), tuple(operators[:length]))
         if formula not in known:
             tested = {} if known else {"p": p, "log10_p": log10_p}
-            known[formula] = Explanation(formula, score, count / total, count, **tested)
+            tested |= {} if beside is None else {"value": value}
+            known[formula] = Explanation(formula, auc, count / total, count, **tested)
         made.append(known[formula])
     return made

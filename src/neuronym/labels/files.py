@@ -87,6 +87,7 @@ def as_label(row: Row) -> Label:
         _cell_of(row, "reason"),
         _aliases(row),
         alternatives=tuple(_alternative(pair) for pair in _listed(row, "alternatives")),
+        score=_cell_of(row, "score"),
         **_numbers(row, LABEL_NUMBERS),
     )
 

@@ -81,6 +81,8 @@ class Label(LabelNumbers):
         The next best formulas with other extensions that the beam search met; others may be better than these.
     reason : str or None, default None
         Why there is no formula.
+    score : str or None, default None
+        The score that formulas were searched by; None for the AUC.
     aliases : mapping from str to tuple of str
         For each concept in the formulas, the other concepts that are true of exactly the same samples, if any.
     alternatives : tuple of (Formula or None, float), default ()
@@ -97,6 +99,7 @@ class Label(LabelNumbers):
     reason: str | None = None
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     alternatives: tuple[tuple[Formula | None, float], ...] = ()
+    score: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "neuron", as_name(self.neuron))

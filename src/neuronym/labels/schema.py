@@ -127,6 +127,14 @@ COLUMNS = (
         "P(f(x) < f(y)) for x outside and y inside the formula, ties counted one half; on the samples searched.",
         ".4f", always=True, needed=True, printed=True, narrow=True, page=True, at_least=1.0,
     ),
+    Column("score", "text", "The score that formulas were searched by, if it is not the AUC.", printed=True, page=True),
+    Column(
+        "value", "number", "The value of that score, on the samples searched.", ".4f", printed=True, page=True,
+    ),
+    Column(
+        "threshold", "number", "The activation above which a sample counts, for a score that has one.", ".4g",
+        page=True,
+    ),
     Column(
         "fraction", "number", "The share of samples inside, of those searched.",
         ".4f", always=True, needed=True, printed=True, page=True, at_least=0.5,
@@ -181,15 +189,15 @@ COLUMNS = (
     ),
     Column(
         "optimal", "bool",
-        "Whether it is proven that no formula of at most as many concepts, of those allowed, has a higher AUC.",
+        "Whether it is proven that no formula of at most as many concepts, of those allowed, has a higher score.",
         printed=True, page=True,
     ),
     Column(
-        "gap", "number", "By how much the AUC of another formula may be higher; 0 if it is proven.", ".4f", page=True,
+        "gap", "number", "By how much the score of another formula may be higher; 0 if it is proven.", ".4f", page=True,
     ),
     Column(
         "ceiling", "number",
-        "An upper bound on the AUC of any formula of any length over these concepts, of an allowed fraction.", ".4f",
+        "An upper bound on the score of any formula of any length over these concepts, of an allowed fraction.", ".4f",
         page=True,
     ),
     Column("average_precision", "number", "The average precision of the activation as a detector.", ".2f", page=True),
@@ -267,6 +275,7 @@ class FromBestFormula:
 class FormulaNumbers:
     """The numbers of a formula besides its AUC; NaN if not requested."""
 
+    value: float = math.nan
     p: float = math.nan
     log10_p: float = math.nan
     auc_heldout: float = math.nan
@@ -286,6 +295,7 @@ class FormulaNumbers:
 class LabelNumbers:
     """The numbers of a label: its own, and those of its best formula."""
 
+    threshold: float = math.nan
     p_search: float = math.nan
     q: float = math.nan
     permutations: int | None = None
@@ -298,7 +308,7 @@ class LabelNumbers:
     stability_concepts: float = math.nan
     stability_overlap: float = math.nan
 
-    auc, fraction, p, log10_p, auc_heldout, auc_low, auc_high = (FromBestFormula() for _ in range(7))
+    auc, value, fraction, p, log10_p, auc_heldout, auc_low, auc_high = (FromBestFormula() for _ in range(8))
     auc_low_selected, auc_high_selected = (FromBestFormula() for _ in range(2))
     difference, precision, recall, average_precision = (FromBestFormula() for _ in range(4))
 

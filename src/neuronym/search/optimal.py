@@ -719,7 +719,7 @@ class Hull:
         for j in np.flatnonzero(np.count_nonzero(top, axis=1) > 1).tolist() if tables.telling else ():
             own, tied = terms[j], {(clamped[j, i], s[j, i]): i for i in np.flatnonzero(top[j]).tolist()}
             if len(tied) > 1:
-                best[j] = tied[max(tied, key=lambda corner, own=own: exact_ratio(own, corner[0], corner[1]))]
+                best[j] = tied[max(tied, key=lambda corner: exact_ratio(own, *corner))]
         rows = np.arange(len(sums))
         return cls(clamped, scores, np.stack([clamped[rows, best], s[rows, best]], axis=1))
 

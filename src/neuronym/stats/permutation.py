@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from neuronym._util.messages import counted, warn
 from neuronym._util.parallel import n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations
+from neuronym.search.scores import AUC
 from neuronym.search.searcher import Searcher
 from neuronym.stats.exchange import ExchangeBlocks
 from neuronym.stats.ladder import Ladder
@@ -87,6 +88,7 @@ def null_scores(
     chunk: int,
     n: int,
     floors: Sequence[float],
+    terms: Ints | None = None,
 ) -> Floats:
     """Search permutations of neurons, those of one chunk, the same for each neuron.
 
@@ -106,6 +108,8 @@ def null_scores(
         The number of permutations.
     floors : sequence of float
         For each neuron: scores below it may be returned as −inf, which saves an exact search most of its time.
+    terms : int64 array of shape (n_neurons, 6), optional
+        Those of the neurons, if the score has others for each.
 
     Returns
     -------
@@ -127,7 +131,8 @@ def null_scores(
         sums = np.empty((stop - start, groups.n_groups), np.int64)
         for j, floor in enumerate(floors):
             permuted_sums(values[j], row_groups, exchange.cluster_ptr, places, sums)
-            best[j, start:stop] = searcher.best(sums, floor)
+            own = None if terms is None else np.tile(terms[j], (stop - start, 1))
+            best[j, start:stop] = searcher.best(sums, floor, own)
     return best
 
 
@@ -198,7 +203,9 @@ class PermutationTest:
         tested = np.flatnonzero(np.isfinite(observed).any(axis=1))
         compared = observed.copy()
         # With strata or clusters, neurons share no null: a stratum or cluster has other values in each.
-        together = self._with_equal_ties(tested, ties, compared) if self.exchange.free else []
+        # So it is with scores of the activations themselves.
+        ranked = isinstance(self.searcher.score, AUC)
+        together = self._with_equal_ties(tested, ties, compared) if self.exchange.free and ranked else []
         n = self._n_shared(len(together))
         for start in range(0, len(together), _TOGETHER):
             self._test_together(together[start : start + _TOGETHER], n, compared, nulls)
@@ -387,7 +394,8 @@ def _test_alone(
     As in Besag and Clifford (1991): if the h-th permutation to reach the AUC is the l-th of all, p is h / l.
     """
     found = Nulls.none(observed.shape)
-    every = np.ascontiguousarray(_values(bare, columns, searcher)[:, exchange.order])
+    weighed = searcher.score.weigh(bare.block(columns), searcher.groups.apart())
+    every = np.ascontiguousarray(weighed.sums[:, exchange.order])
     if exchange.free:
         every.sort(axis=1)  # so that results do not depend on the order of the samples
     for j, values in enumerate(every):
@@ -395,7 +403,8 @@ def _test_alone(
         aucs = observed[j][np.isfinite(observed[j])]
         floors = [-np.inf if tail else float(aucs.min())]
         for chunk, start in enumerate(range(0, most, _CHUNK)):
-            more = null_scores(values[np.newaxis], exchange, searcher, key, chunk, min(_CHUNK, most - start), floors)
+            n, terms = min(_CHUNK, most - start), weighed.terms[j : j + 1]
+            more = null_scores(values[np.newaxis], exchange, searcher, key, chunk, n, floors, terms)
             scores = np.concatenate([scores, more[0]])
             if all(np.count_nonzero(scores >= auc) >= _HOPELESS for auc in aucs):
                 break

@@ -128,7 +128,7 @@ def cross_fit(
     for k, weighed in enumerate(searcher.score.reweigh(raw, groups, trained)):
         out = np.flatnonzero(fold == k)
         parts = [None if each is None else each[out] for each in (clusters, strata)]
-        for d, found in enumerate(_reweighted(searcher, trained[k])(weighed.sums)):
+        for d, found in enumerate(_reweighted(searcher, trained[k])(weighed.sums, weighed.terms)):
             for j in range(len(columns)):
                 code, row = found.code(j), each[k, j, d]
                 row["agreement"] = code == whole[d].code(j)
@@ -214,7 +214,7 @@ def stability(
         activations.block(columns), groups, bootstrap(groups.row_weights, clusters, n_resamples, seed)
     )
     for weights, weighed in zip(drawn, weighings, strict=True):
-        for d, found in enumerate(_reweighted(searcher, weights)(weighed.sums)):
+        for d, found in enumerate(_reweighted(searcher, weights)(weighed.sums, weighed.terms)):
             for j in range(len(columns)):
                 resampled[j][d].append(found.code(j))
     extensions: dict[Code, NDArray[np.bool_]] = {}
