@@ -372,3 +372,31 @@ def added_by_clusters_within_strata(activations, inside, strata, clusters):
                 between = (phi[mine].mean() - phi[~mine].mean()) * (ranks[mine].mean() - ranks[~mine].mean())
                 sums[name] += mine.sum() * between * (((k - 1) / k) / every) ** 1.5
     return sum(value**2 for value in sums.values()) / single
+
+
+def score_of(name, activations, inside, weights, threshold=None):
+    """A score by its definition, of samples repeated as often as they weigh."""
+    values = np.repeat(np.asarray(activations, float), weights)
+    inside = np.repeat(np.asarray(inside, bool), weights)
+    if name == "auc":
+        return float(auc_by_pairs(values, inside))
+    if name == "mean_difference":
+        return (values[inside].mean() - values[~inside].mean()) / values.std()
+    if name == "correlation":
+        return np.corrcoef(values, inside)[0, 1]
+    if name == "cosine":
+        return values @ inside / np.sqrt((values @ values) * inside.sum())
+    above = values > threshold
+    both = (above & inside).sum()
+    return {
+        "iou": lambda: both / (above | inside).sum(),
+        "f1": lambda: 2 * both / (above.sum() + inside.sum()),
+        "precision": lambda: both / inside.sum(),
+        "recall": lambda: both / above.sum(),
+    }[name]()
+
+
+def quantile_of(activations, weights, share):
+    """The least value that this share of the samples does not exceed."""
+    values = np.sort(np.repeat(np.asarray(activations, float), weights))
+    return next(v for v in values if (values <= v).sum() >= share * len(values) - 1e-9)

@@ -545,8 +545,11 @@ def _labels_of(
         ]
         for j, neuron in zip(range(len(ties)), name_of, strict=False):
             for direction, f, by, (p, log10_p) in zip(directions, found, beside, tests, strict=True):
-                if constant[j] or not f.lengths[j, 0]:
-                    yield Label(neuron, layer, direction, reason="constant" if constant[j] else infeasible)
+                why = "constant" if constant[j] else None if f.lengths[j, 0] else infeasible
+                if why is None and by is not None and not (np.isnan(by.thresholds[j]) or by.values[j, 0] > 0):
+                    why = _nothing_above(by.thresholds[j])
+                if why is not None:
+                    yield Label(neuron, layer, direction, reason=why)
                     continue
                 best, *others = slots = _explanations(f, j, total, decoder, float(p[j]), float(log10_p[j]), by)
                 used: set[str] = set()
@@ -566,6 +569,11 @@ def _labels_of(
                     score=None if by is None else searcher.score.name,
                     threshold=math.nan if by is None or np.isnan(by.thresholds[j]) else float(by.thresholds[j]),
                 )
+
+
+def _nothing_above(threshold: float) -> str:
+    """The reason of a label where no formula holds a sample above the threshold."""
+    return f"no formula is true for a sample whose activation exceeds the threshold {threshold:.4g}"
 
 
 def _explanations(

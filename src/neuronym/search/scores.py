@@ -469,7 +469,6 @@ def _wide_keys(column: NDArray[Any], units: NDArray[np.uint32]) -> NDArray[np.ui
     return (steps << np.uint64(32)) | units[order]
 
 
-@dataclass(frozen=True)
 class _Plain:
     """What scores have in common whose weights are numbers of each sample by itself, not ranks among the others."""
 
@@ -553,17 +552,13 @@ class _Plain:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
 class Centred(_Plain):
     """A score of activations as they are, as whole numbers of a unit so small that nothing of a double is lost.
 
-    Parameters
-    ----------
-    name : str
-        The name of the score in labels.
+    A score of your own needs a ``name``, the terms of its ratio, and its units; ``docs/scores.md`` has one.
     """
 
-    name: str = ""
+    name = ""
 
     @property
     def mirrored(self) -> bool:
@@ -614,7 +609,6 @@ class Centred(_Plain):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
 class MeanDifference(Centred):
     """The mean activation inside minus outside, in standard deviations: S N / (n(N − n) σ) of centred activations.
 
@@ -622,7 +616,7 @@ class MeanDifference(Centred):
     the same for all formulas of a neuron.
     """
 
-    name: str = "mean_difference"
+    name = "mean_difference"
 
     def _terms(self, total: int, n_neurons: int) -> NDArray[np.int64]:
         return same_terms(n_neurons, 0, 0, 0, total, -1, 0)
@@ -638,11 +632,10 @@ class MeanDifference(Centred):
             return np.asarray(total / spread)
 
 
-@dataclass(frozen=True)
 class Correlation(Centred):
     """Pearson's correlation of the activation with the formula, point-biserial: S / (σ √(n(N − n))), centred."""
 
-    name: str = "correlation"
+    name = "correlation"
 
     def _terms(self, total: int, n_neurons: int) -> NDArray[np.int64]:
         return same_terms(n_neurons, 0, 0, 0, total, -1, 1)
@@ -658,11 +651,10 @@ class Correlation(Centred):
             return np.asarray(1 / spread)
 
 
-@dataclass(frozen=True)
 class Cosine(Centred):
     """The cosine of the angle between activations and formula: S / (‖f‖ √n), of activations as they are."""
 
-    name: str = "cosine"
+    name = "cosine"
 
     def _shown(self, values: NDArray[np.float64], centred: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002
         return values
