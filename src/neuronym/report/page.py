@@ -158,6 +158,8 @@ def report(
         for _ in progress_bar(done, int, "neurons", len(found)) if progress else done:
             pass
         builder.concepts(index["concepts"])
+        suspected = findings_data(opened_findings, layers)
+        builder.add_pictures(suspected)
         index |= builder.of_concepts(index["concepts"])
         if builder.used:
             builder.write_samples(index["concepts"])
@@ -168,7 +170,7 @@ def report(
             )
         sections = {
             "circuits": circuits_data(opened_circuits),
-            "findings": findings_data(opened_findings),
+            "findings": suspected,
             "compared": compared_data(found, second),
             "baselines": compared_layers,
         }

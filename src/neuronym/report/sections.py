@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from neuronym.analysis.compare import MEASURES, by_layer, compare_layers
 from neuronym.analysis.spurious import Findings
 from neuronym.errors import OptionError
 from neuronym.labels.labels import Labels
-from neuronym.report.detail import number, tree
+from neuronym.report.detail import Layer, number, tree
+from neuronym.report.pairs import largest_changes, pair_rows
 from neuronym.types import JsonDict, LabelsLike
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["baselines_data", "circuits_data", "compared_data", "findings_data"]
 
-_ROWS = 60  # of a table of findings
+_ROWS, _PICTURED = 200, 8  # of a table of findings, and at each end with pictures
+_CLEAR = 0.1  # an AUC that far from ½ is a clear response
 
 
 def circuits_data(circuits: Circuit | Iterable[Circuit]) -> list[JsonDict] | None:
@@ -56,23 +58,48 @@ def circuits_data(circuits: Circuit | Iterable[Circuit]) -> list[JsonDict] | Non
     return found or None
 
 
-def findings_data(findings: Findings | None) -> list[JsonDict] | None:
-    """Return the tables of each suspect, with the neurons and classes at both ends; None without findings."""
+def findings_data(findings: Findings | None, layers: Mapping[str | None, Layer]) -> list[JsonDict] | None:
+    """Return a ranking for each suspect, of the neurons and classes at both ends; None without findings.
+
+    Each layer has the AUC of all its neurons, how many are significant, and the pairs of samples in which the neurons
+    at the ends change most, if the report has their activations, concepts and clusters.
+    """
     if findings is None:
         return None
+    suspects = findings.neurons["suspect"].drop_duplicates().tolist()
     found = []
     for suspect, neurons in findings.neurons.groupby("suspect", sort=False):
-        n_pairs = int(neurons["pairs"].iloc[0])
-        entry: JsonDict = {"suspect": suspect, "pairs": n_pairs, "neurons": [], "classes": None}
-        layers: Any = neurons.groupby("layer", sort=False) if "layer" in neurons else [(None, neurons)]
-        for layer, part in layers:
-            table = _table(_ends(part), ("suspect", "layer", "pairs", "p", "log10_p"))
-            entry["neurons"].append({"layer": layer, **table})
+        first = neurons.iloc[0]
+        entry: JsonDict = {"suspect": suspect, "neurons": [], "classes": None}
+        entry |= {name: int(first[name]) for name in ("pairs", "unpaired", "left_out") if name in neurons}
+        by_layer: Any = neurons.groupby("layer", sort=False) if "layer" in neurons else [(None, neurons)]
+        for layer, part in by_layer:
+            table = _table(_ends(part), ("suspect", "layer", "pairs", "unpaired", "left_out", "p", "log10_p"))
+            apart = (part["auc"] - 0.5).abs() >= _CLEAR if "auc" in part else part["q"] <= 0
+            about = {
+                "layer": layer,
+                "n": len(part),
+                "significant": int((part["q"] <= 0.05).sum()),
+                "clear": int(((part["q"] <= 0.05) & apart).sum()),
+                "aucs": [round(float(auc), 3) for auc in part["auc"]] if "auc" in part else [],
+                "shown": _shown_pairs(part, layers.get(layer), str(suspect), suspects),
+            }
+            entry["neurons"].append(about | table)
         if findings.classes is not None:
             classes = findings.classes[findings.classes["suspect"] == suspect]
-            entry["classes"] = _table(_ends(classes), ("suspect", "p", "log10_p"))
+            entry["classes"] = {"n": len(classes), **_table(_ends(classes), ("suspect", "p", "log10_p"))}
         found.append(entry)
     return found
+
+
+def _shown_pairs(part: pd.DataFrame, layer: Layer | None, suspect: str, suspects: list[str]) -> list[list[Any]]:
+    """Return the neurons at both ends of a ranking, each with the pairs in which it changes most."""
+    pairs = None if layer is None else pair_rows(layer, suspect, [one for one in suspects if one != suspect])
+    if layer is None or pairs is None:
+        return []
+    names = part["neuron"].tolist()
+    ends = dict.fromkeys(names[:_PICTURED], 1) | dict.fromkeys(names[::-1][: min(_PICTURED, len(names) // 2)], -1)
+    return [[name, changes] for name, changes in largest_changes(layer, ends, pairs).items()]
 
 
 def _ends(table: pd.DataFrame) -> pd.DataFrame:

@@ -122,6 +122,24 @@ _OTHERS: dict[str, tuple[str, str, str | None]] = {
         "The mean difference in activation that the suspect makes, within pairs of samples if there are any.",
         _SPURIOUS,
     ),
+    "auc of suspect": (
+        "AUC for the suspect",
+        "P(f(x) < f(y)) for x without and y with the suspect, ties counted one half: above ½ the neuron rises with it, "
+        "below it falls. The whisker is its 95% interval.",
+        _SPURIOUS,
+    ),
+    "clear response": (
+        "clear response",
+        "q ≤ 0.05 and an AUC of at least 0.6 or at most 0.4. With hundreds of pairs, q alone is tiny for nearly every "
+        "neuron: it says that there is a difference, and the AUC how large it is.",
+        _SPURIOUS,
+    ),
+    "probability": ("probability", "The mean softmax probability of the class, without and with it.", _SPURIOUS),
+    "predicted": (
+        "predicted",
+        "The share of samples for which the class is predicted, without and with the suspect.",
+        _SPURIOUS,
+    ),
     "change_sd": ("change in SDs", "The change in standard deviations of the samples without the suspect.", _SPURIOUS),
     "rises": ("rises", "The share of pairs in which the activation rises with the suspect.", _SPURIOUS),
     "pairs": ("pairs", "Samples that differ in the suspect alone, such as a photo and its altered copy.", _SPURIOUS),
