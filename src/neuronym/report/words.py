@@ -117,6 +117,18 @@ _OTHERS: dict[str, tuple[str, str, str | None]] = {
         "The contribution's size as a share of all contributions' sizes to the same neuron.",
         _CIRCUITS,
     ),
+    "contributions compared": (
+        "contributions compared",
+        "How much the same neurons contribute to two targets on the same samples, or to one target on two sets of "
+        "samples. A positive difference is a larger contribution to the first.",
+        _CIRCUITS,
+    ),
+    "accuracy": (
+        "accuracy",
+        "The share of the samples on which the neuron of the right class is the highest of the target's layer; the "
+        "target itself counts as right if no classes are known.",
+        _CIRCUITS,
+    ),
     "change": (
         "change",
         "The mean difference in activation that the suspect makes, within pairs of samples if there are any.",
