@@ -153,6 +153,7 @@ def test_the_drawing_has_every_neuron_and_contribution(browser, drawn, scheme):
         expect(page.locator(".node")).to_have_count(len(circuit.graph))
         expect(page.locator(".edge")).to_have_count(circuit.graph.number_of_edges())
         assert page.locator("main img").count() == 0
+        expect(page.locator(".node .sign svg")).to_have_count(len(circuit.graph))
         assert "<img src=x" in page.locator(".node.target").inner_text()
         boxes = page.locator(".node").evaluate_all("list => list.map(one => one.getBoundingClientRect().toJSON())")
         for i, a in enumerate(boxes):

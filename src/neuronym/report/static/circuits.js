@@ -400,7 +400,7 @@
       const sizes = cards.map((one) => [one.offsetWidth, one.offsetHeight]),
         placed = right ? beside(circuit, sizes) : stacked(circuit, sizes, gutter);
       const svg = edges(circuit, placed, "end");
-      inner.querySelector("svg")?.remove();
+      inner.querySelector(":scope > svg")?.remove();
       inner.prepend(svg);
       inner.style.width = `${Math.ceil(placed.width)}px`;
       inner.style.height = `${Math.ceil(placed.height)}px`;
