@@ -142,7 +142,8 @@ assert "novel" in repr(labels) and "0.125" in repr(labels)
 text = report(labels, "out").parent.joinpath("data/index.js").read_text()
 index = json.loads(text.partition(",")[2][:-3])
 assert index["columns"]["novel"] == {"scaled": [1250]}
-assert index["schema"][-1] == {"name": "novel", "kind": "number", "about": "New.", "form": ".3f", "page": True, "shown": True}
+shown = {"page": True, "shown": True}
+assert index["schema"][-1] == {"name": "novel", "kind": "number", "about": "New.", "form": ".3f", **shown}
 """
 
 

@@ -30,7 +30,7 @@ app = new_app()
 _EXAMPLES = """\b
 Examples:
   neuronym report labels.csv --activations acts.zarr/layer4 --concepts concepts.parquet --samples photos/ --out report
-  neuronym report labels.csv --activations acts.zarr --concepts concepts.parquet --wordnet --circuits circuit.json
+  neuronym report labels.csv --activations acts.zarr --concepts concepts.parquet --wordnet --circuits circuit/
 """
 _OPTIONS = {
     "activations": Annotated[
@@ -53,7 +53,10 @@ _OPTIONS = {
         typer.Option("--baselines", "--baseline", help="Labels of an untrained network; can be repeated."),
     ],
     "circuits": Annotated[
-        list[Path], typer.Option("--circuits", "--circuit", help="A circuit.json to show; can be repeated.")
+        list[Path],
+        typer.Option(
+            "--circuits", "--circuit", help="Folder written by neuronym circuit, or its circuit.json; can be repeated."
+        ),
     ],
     "findings": Annotated[Path | None, typer.Option(help="Folder written by neuronym spurious.")],
     "title": Annotated[str, typer.Option(help="Title of the page.")],

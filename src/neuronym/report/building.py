@@ -415,6 +415,14 @@ class Builder:
                 {"concepts": details, "samples": self._samples_data(shown)},
             )
 
+    def add_pictures(self, findings: Sequence[JsonDict] | None) -> None:
+        """Add the samples of the pairs that findings show, with their pictures."""
+        for entry in findings or ():
+            shown = {
+                row for layer in entry["neurons"] for _, pairs in layer["shown"] for pair in pairs for row in pair[:2]
+            }
+            entry["samples"] = self._samples_data(shown)
+
     def of_concepts(self, listed: Sequence[str]) -> JsonDict:
         """Return the number of samples with each concept, and its best detector and the AUC, in the order given."""
         best = [max(self.best_neurons.get(name, [(0.0, -1)])) for name in listed]

@@ -18,7 +18,8 @@ from neuronym._util.folders import check_folder, replacing
 from neuronym._util.limits import SHOWN, TITLE, check_most
 from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_n_jobs, progress_bar
-from neuronym.analysis.circuits import Circuit, open_circuit
+from neuronym.analysis.circuits import Circuit, CircuitStudy
+from neuronym.analysis.circuits.study import as_saved_study
 from neuronym.analysis.spurious import Findings, open_findings
 from neuronym.data.depths import as_hierarchy
 from neuronym.errors import OptionError
@@ -26,7 +27,7 @@ from neuronym.labels.labels import Labels
 from neuronym.report.building import Builder, write_piece
 from neuronym.report.detail import Layer
 from neuronym.report.naming import readable_names
-from neuronym.report.sections import baselines_data, circuits_data, compared_data, findings_data
+from neuronym.report.sections import baselines_data, check_layers, circuits_data, compared_data, findings_data
 from neuronym.report.shown import ShownSamples
 from neuronym.report.single import join_files
 from neuronym.report.words import words
@@ -55,7 +56,7 @@ def report(
     hierarchy: HierarchyLike | None = None,
     other: LabelsLike | None = None,
     baselines: LabelsLike | Iterable[LabelsLike] = (),
-    circuits: Circuit | PathLike | Iterable[Circuit | PathLike] = (),
+    circuits: Circuit | CircuitStudy | PathLike | Iterable[Circuit | CircuitStudy | PathLike] = (),
     findings: Findings | PathLike | None = None,
     title: str = "Neurons",
     n_samples: int = 12,
@@ -94,10 +95,11 @@ def report(
         A second set of labels to compare with the first.
     baselines : LabelsLike, or iterable of LabelsLike, optional
         The labels of baselines, such as untrained networks, to compare layers with, as for ``compare_layers``.
-    circuits : Circuit, str, Path, or iterable of these, optional
-        Circuits, or their ``.json`` files.
+    circuits : Circuit, CircuitStudy, str, Path, or iterable of these, optional
+        Circuits, or their ``.json`` files; or studies, or the folders that they were saved in, which add comparisons
+        and ablations. The labels must be of the same layers.
     findings : Findings, str or Path, optional
-        Findings of spurious features, or the folder that they were saved in.
+        Findings of spurious features of labelled layers, or the folder that they were saved in.
     title : str, default "Neurons"
         The title of the page.
     n_samples : int, default 12
@@ -148,9 +150,10 @@ def report(
     shown = _samples(layers, samples)
     readable = readable_names(names, _concepts(found, layers))
     known = None if hierarchy is None else as_hierarchy(hierarchy)
-    listed: Any = [circuits] if isinstance(circuits, str | Path | Circuit) else circuits
-    opened_circuits = [open_circuit(one) if isinstance(one, str | Path) else one for one in listed]
+    listed: Any = [circuits] if isinstance(circuits, str | Path | Circuit | CircuitStudy) else circuits
+    studies = [as_saved_study(one) for one in listed]
     opened_findings = open_findings(findings) if isinstance(findings, str | Path) else findings
+    check_layers(found, studies, opened_findings)
     with replacing(out, _KIND, overwrite) as folder:
         builder = Builder(found, layers, shown, readable, known, n_samples, seed, folder, n_jobs)
         index = builder.index()
@@ -158,6 +161,8 @@ def report(
         for _ in progress_bar(done, int, "neurons", len(found)) if progress else done:
             pass
         builder.concepts(index["concepts"])
+        suspected = findings_data(opened_findings, layers)
+        builder.add_pictures(suspected)
         index |= builder.of_concepts(index["concepts"])
         if builder.used:
             builder.write_samples(index["concepts"])
@@ -167,8 +172,8 @@ def report(
                 f"({some(sorted(builder.unknown))}): the report shows no ROC curves for their neurons"
             )
         sections = {
-            "circuits": circuits_data(opened_circuits),
-            "findings": findings_data(opened_findings),
+            "circuits": circuits_data(studies),
+            "findings": suspected,
             "compared": compared_data(found, second),
             "baselines": compared_layers,
         }

@@ -2,77 +2,184 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronym.analysis.circuits import Circuit
+from neuronym._util.messages import some
+from neuronym.analysis.circuits.study import SavedStudy
 from neuronym.analysis.compare import MEASURES, by_layer, compare_layers
 from neuronym.analysis.spurious import Findings
-from neuronym.errors import OptionError
+from neuronym.data.formula import Formula
+from neuronym.errors import FormulaError, OptionError
 from neuronym.labels.labels import Labels
-from neuronym.report.detail import number, tree
+from neuronym.report.detail import Layer, number, numbers, tree
+from neuronym.report.pairs import largest_changes, pair_rows
 from neuronym.types import JsonDict, LabelsLike
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["baselines_data", "circuits_data", "compared_data", "findings_data"]
+__all__ = ["baselines_data", "check_layers", "circuits_data", "compared_data", "findings_data"]
 
-_ROWS = 60  # of a table of findings
+_ROWS, _PICTURED = 200, 8  # of a table of findings, and at each end with pictures
+_CLEAR = 0.1  # an AUC that far from ½ is a clear response
+_DIFFERING = 40  # neurons of a comparison of contributions
 
 
-def circuits_data(circuits: Circuit | Iterable[Circuit]) -> list[JsonDict] | None:
-    """Return circuits as nodes and edges; None if there are none.
+def circuits_data(studies: Sequence[SavedStudy]) -> list[JsonDict] | None:
+    """Return circuits as nodes and edges, with comparisons and ablations; None if there are none."""
+    return [_circuit_data(one) for one in studies] or None
+
+
+def _circuit_data(study: SavedStudy) -> JsonDict:
+    """Return one circuit; its nodes are known by their places in the list."""
+    one = study.circuit
+    place = {node: k for k, node in enumerate(one.graph)}
+    nodes = [
+        {
+            "layer": node[0],
+            "neuron": node[1],
+            "level": about["level"],
+            "name": about.get("name"),
+            "formula": about.get("formula"),
+            "tree": _tree_of(about.get("formula")),
+            "auc": number(about.get("auc")),
+        }
+        for node, about in one.graph.nodes(data=True)
+    ]
+    edges = [
+        [place[a], place[b], number(edge["contribution"]), number(edge["share"])]
+        for a, b, edge in one.graph.edges(data=True)
+    ]
+    below = one.layers[1] if len(one.layers) > 1 else None
+    return {
+        "nodes": nodes,
+        "edges": edges,
+        "target": place[one.target],
+        "layers": list(one.layers),
+        "n_samples": one.n_samples,
+        "comparisons": [
+            {"name": name, "heading": heading, "layer": below, "n": len(table), "rows": _differing(table)}
+            for name, (heading, table) in study.comparisons.items()
+        ],
+        "ablations": [_ablation_data(ablation) for ablation in study.ablations.values()],
+    }
+
+
+def _tree_of(text: Any) -> list[Any] | None:
+    """Return the formula of a node as nested lists; None if there is none, or its text is no formula."""
+    try:
+        return None if text is None else tree(Formula.parse(str(text)))
+    except FormulaError:
+        return None
+
+
+def _differing(table: pd.DataFrame) -> list[list[Any]]:
+    """Return the neurons whose contributions differ most: name, first, second, difference, formula, its text, AUC."""
+    order = table["difference"].abs().sort_values(ascending=False, kind="stable").index[:_DIFFERING]
+    found = []
+    for row in table.loc[order].to_dict("records"):
+        text = row.get("formula")
+        text = text if isinstance(text, str) else None
+        values = [number(row[name]) for name in ("first", "second", "difference")]
+        found.append([row["neuron"], *values, _tree_of(text), text, number(row.get("auc"))])
+    return found
+
+
+def _ablation_data(ablation: JsonDict) -> JsonDict:
+    """Return an ablation with numbers that JSON can hold."""
+    single = ("before", "change", "p", "accuracy_before", "accuracy_after")
+    several = ("changes_random", "accuracy_random")
+    return {
+        "neurons": [[layer, list(names)] for layer, names in ablation["neurons"].items()],
+        "n_samples": ablation["n_samples"],
+        **{name: number(ablation[name]) for name in single},
+        **{name: numbers(ablation[name]) for name in several},
+    }
+
+
+def check_layers(labels: Labels, studies: Iterable[SavedStudy], findings: Findings | None) -> None:
+    """Refuse circuits and findings with layers of which no neuron is among the labels.
+
+    Parameters
+    ----------
+    labels : Labels
+        The labels of the page. Those without a layer may be of any.
+    studies : iterable of SavedStudy
+        The circuits.
+    findings : Findings, optional
+        Findings of spurious features.
 
     Raises
     ------
     OptionError
-        If one is not a circuit.
+        If a layer has no label.
     """
-    listed: list[Circuit] = list(circuits or ()) if not isinstance(circuits, Circuit) else [circuits]
-    wrong = [one for one in listed if not hasattr(one, "graph")]
-    if wrong:
-        raise OptionError(f"circuits must be Circuit objects, as open_circuit returns them, not {wrong[0]!r}")
-    found = []
-    for one in listed:
-        place = {node: k for k, node in enumerate(one.graph)}
-        nodes = [
-            {
-                "layer": node[0],
-                "neuron": node[1],
-                "level": about["level"],
-                "name": about.get("name"),
-                "formula": about.get("formula"),
-                "auc": number(about.get("auc")),
-            }
-            for node, about in one.graph.nodes(data=True)
-        ]
-        edges = [
-            [place[a], place[b], number(edge["contribution"]), number(edge["share"])]
-            for a, b, edge in one.graph.edges(data=True)
-        ]
-        found.append({"nodes": nodes, "edges": edges, "layers": list(one.layers), "n_samples": one.n_samples})
-    return found or None
+    shown = list(dict.fromkeys(label.layer for label in labels))
+    for study in studies:
+        layer, neuron = study.circuit.target
+        _check_layers(
+            shown, [node[0] for node in study.circuit.graph], f"circuit of {layer} {neuron} has", "the circuit"
+        )
+    if findings is not None and "layer" in findings.neurons:
+        _check_layers(shown, findings.neurons["layer"].dropna().unique(), "findings have", "the findings")
 
 
-def findings_data(findings: Findings | None) -> list[JsonDict] | None:
-    """Return the tables of each suspect, with the neurons and classes at both ends; None without findings."""
+def _check_layers(shown: Sequence[str | None], given: Iterable[str], what: str, which: str) -> None:
+    """Refuse layers that have no labels, unless labels have no layers."""
+    unknown = [layer for layer in dict.fromkeys(given) if layer not in shown]
+    if unknown and None not in shown:
+        plural = len(unknown) > 1
+        raise OptionError(
+            f"{what} neurons of the {'layers' if plural else 'layer'} {some(unknown)}, which "
+            f"{'have' if plural else 'has'} no labels on this page ({some(shown)}): label "
+            f"{'them' if plural else 'it'}, or leave {which} out"
+        )
+
+
+def findings_data(findings: Findings | None, layers: Mapping[str | None, Layer]) -> list[JsonDict] | None:
+    """Return a ranking for each suspect, of the neurons and classes at both ends; None without findings.
+
+    Each layer has the AUC of all its neurons, how many are significant, and the pairs of samples in which the neurons
+    at the ends change most, if the report has their activations, concepts and clusters.
+    """
     if findings is None:
         return None
+    suspects = findings.neurons["suspect"].drop_duplicates().tolist()
     found = []
     for suspect, neurons in findings.neurons.groupby("suspect", sort=False):
-        n_pairs = int(neurons["pairs"].iloc[0])
-        entry: JsonDict = {"suspect": suspect, "pairs": n_pairs, "neurons": [], "classes": None}
-        layers: Any = neurons.groupby("layer", sort=False) if "layer" in neurons else [(None, neurons)]
-        for layer, part in layers:
-            table = _table(_ends(part), ("suspect", "layer", "pairs", "p", "log10_p"))
-            entry["neurons"].append({"layer": layer, **table})
+        first = neurons.iloc[0]
+        entry: JsonDict = {"suspect": suspect, "neurons": [], "classes": None}
+        entry |= {name: int(first[name]) for name in ("pairs", "unpaired", "left_out") if name in neurons}
+        by_layer: Any = neurons.groupby("layer", sort=False) if "layer" in neurons else [(None, neurons)]
+        for layer, part in by_layer:
+            table = _table(_ends(part), ("suspect", "layer", "pairs", "unpaired", "left_out", "p", "log10_p"))
+            apart = (part["auc"] - 0.5).abs() >= _CLEAR if "auc" in part else part["q"] <= 0
+            about = {
+                "layer": layer,
+                "n": len(part),
+                "significant": int((part["q"] <= 0.05).sum()),
+                "clear": int(((part["q"] <= 0.05) & apart).sum()),
+                "aucs": [round(float(auc), 3) for auc in part["auc"]] if "auc" in part else [],
+                "shown": _shown_pairs(part, layers.get(layer), str(suspect), suspects),
+            }
+            entry["neurons"].append(about | table)
         if findings.classes is not None:
             classes = findings.classes[findings.classes["suspect"] == suspect]
-            entry["classes"] = _table(_ends(classes), ("suspect", "p", "log10_p"))
+            entry["classes"] = {"n": len(classes), **_table(_ends(classes), ("suspect", "p", "log10_p"))}
         found.append(entry)
     return found
+
+
+def _shown_pairs(part: pd.DataFrame, layer: Layer | None, suspect: str, suspects: list[str]) -> list[list[Any]]:
+    """Return the neurons at both ends of a ranking, each with the pairs in which it changes most."""
+    pairs = None if layer is None else pair_rows(layer, suspect, [one for one in suspects if one != suspect])
+    if layer is None or pairs is None:
+        return []
+    names = part["neuron"].tolist()
+    ends = dict.fromkeys(names[:_PICTURED], 1) | dict.fromkeys(names[::-1][: min(_PICTURED, len(names) // 2)], -1)
+    return [[name, changes] for name, changes in largest_changes(layer, ends, pairs).items()]
 
 
 def _ends(table: pd.DataFrame) -> pd.DataFrame:

@@ -117,9 +117,39 @@ _OTHERS: dict[str, tuple[str, str, str | None]] = {
         "The contribution's size as a share of all contributions' sizes to the same neuron.",
         _CIRCUITS,
     ),
+    "contributions compared": (
+        "contributions compared",
+        "How much the same neurons contribute to two targets on the same samples, or to one target on two sets of "
+        "samples. A positive difference is a larger contribution to the first.",
+        _CIRCUITS,
+    ),
+    "accuracy": (
+        "accuracy",
+        "The share of the samples on which the neuron of the right class is the highest of the target's layer; the "
+        "target itself counts as right if no classes are known.",
+        _CIRCUITS,
+    ),
     "change": (
         "change",
         "The mean difference in activation that the suspect makes, within pairs of samples if there are any.",
+        _SPURIOUS,
+    ),
+    "auc of suspect": (
+        "AUC for the suspect",
+        "P(f(x) < f(y)) for x without and y with the suspect, ties counted one half: above ½ the neuron rises with it, "
+        "below it falls. The whisker is its 95% interval.",
+        _SPURIOUS,
+    ),
+    "clear response": (
+        "clear response",
+        "q ≤ 0.05 and an AUC of at least 0.6 or at most 0.4. With hundreds of pairs, q alone is tiny for nearly every "
+        "neuron: it says that there is a difference, and the AUC how large it is.",
+        _SPURIOUS,
+    ),
+    "probability": ("probability", "The mean softmax probability of the class, without and with it.", _SPURIOUS),
+    "predicted": (
+        "predicted",
+        "The share of samples for which the class is predicted, without and with the suspect.",
         _SPURIOUS,
     ),
     "change_sd": ("change in SDs", "The change in standard deviations of the samples without the suspect.", _SPURIOUS),

@@ -43,6 +43,7 @@ __all__ = [
     "contributions",
     "find_circuit",
     "open_circuit",
+    "opened",
     "save_circuit",
 ]
 
@@ -293,9 +294,14 @@ def open_circuit(path: PathLike) -> Circuit:
     FileError
         If the file cannot be read, or is not a circuit.
     """
-    graph, target, layers, n_samples = read(path)
+    return opened(path)[0]
+
+
+def opened(path: PathLike) -> tuple[Circuit, dict[str, str]]:
+    """Read a circuit, and what each comparison of its study compares, by the comparison's name."""
+    graph, target, layers, n_samples, headings = read(path)
     covered = {upper: sum(edge["share"] for edge in graph.pred[upper].values()) for upper in graph if graph.pred[upper]}
-    return Circuit(graph, target, layers, n_samples, covered)
+    return Circuit(graph, target, layers, n_samples, covered), headings
 
 
 def by_depth(labels: Labels, concepts: ConceptsLike, hierarchy: HierarchyLike) -> pd.DataFrame:

@@ -19,8 +19,8 @@ from neuronym._util.messages import no_such, warn
 from neuronym.analysis.circuits.ablation import Ablation
 from neuronym.analysis.circuits.ablation import ablate as _ablate
 from neuronym.analysis.circuits.contributing import N_STEPS, Contributions, Method, compare, contributions
-from neuronym.analysis.circuits.files import GRAPHS, unwritable, write
-from neuronym.analysis.circuits.graph import Circuit, by_depth, find_circuit
+from neuronym.analysis.circuits.files import GRAPHS, read_ablation, read_comparison, unwritable, write
+from neuronym.analysis.circuits.graph import Circuit, by_depth, find_circuit, opened
 from neuronym.analysis.circuits.observed import ObservedModel, Target, Where
 from neuronym.data.activations import as_name
 from neuronym.data.concepts import Concepts
@@ -36,15 +36,16 @@ from neuronym.labels.labels import Labels
 from neuronym.network.models import LoadedModel, load_model
 from neuronym.network.reading import read_samples
 from neuronym.search.beam import Rules
-from neuronym.types import ActivationsLike, ConceptsLike, HierarchyLike, LabelsLike, Name, PathLike
+from neuronym.types import ActivationsLike, ConceptsLike, HierarchyLike, JsonDict, LabelsLike, Name, PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-__all__ = ["CircuitStudy", "circuit", "circuit_folder"]
+__all__ = ["CircuitStudy", "SavedStudy", "as_saved_study", "circuit", "circuit_folder"]
 
 _KIND = "circuit"
+_COMPARISONS = ("versus", "right_wrong")
 _SHOWN = 10  # rows of a printed table
 
 
@@ -118,12 +119,79 @@ class CircuitStudy:
         with writing_together([Path(folder) / name for name in names], overwrite) as temporaries:
             paths = dict(zip(names, temporaries, strict=True))
             for kind in kinds:
-                write(graph, self.circuit.target, self.circuit.n_samples, paths[f"circuit{kind}"], kind)
+                path = paths[f"circuit{kind}"]
+                write(graph, self.circuit.target, self.circuit.n_samples, path, kind, self._headings())
             for name, table in tables.items():
                 write_csv(table, paths[f"{name}.csv"], spreadsheet)
             for name, ablation in self.ablations.items():
                 text = json.dumps(ablation.to_dict(), ensure_ascii=False, indent=1)
                 paths[f"{name}.json"].write_text(text, encoding="utf-8")
+
+    def _headings(self) -> dict[str, str]:
+        """Return what each comparison compares."""
+        return {name: heading for name, (heading, _) in self.comparisons.items()}
+
+
+@dataclass(frozen=True)
+class SavedStudy:
+    """What is shown of a study, whether it was just made or is read from its folder.
+
+    Parameters
+    ----------
+    circuit : Circuit
+        The graph from the target down.
+    comparisons : dict of str to (str, DataFrame)
+        As in ``CircuitStudy``; what is compared is empty where the folder does not say it.
+    ablations : dict of str to dict
+        What ``Ablation.to_dict`` returns, by the same names as in ``CircuitStudy``.
+    """
+
+    circuit: Circuit
+    comparisons: dict[str, tuple[str, pd.DataFrame]] = field(default_factory=dict)
+    ablations: dict[str, JsonDict] = field(default_factory=dict)
+
+
+def as_saved_study(given: object) -> SavedStudy:
+    """Make a study to be shown of a circuit, a study, the file of a circuit, or the folder of a study.
+
+    Parameters
+    ----------
+    given : Circuit, CircuitStudy, str or Path
+        The circuit. A file ``circuit.json`` stands for itself; a folder, for all that ``CircuitStudy.save`` wrote.
+
+    Returns
+    -------
+    SavedStudy
+        The circuit, with comparisons and ablations if there are any.
+
+    Raises
+    ------
+    OptionError
+        If it is something else.
+    FileError
+        If a file cannot be read, or does not hold what its name says.
+    """
+    if isinstance(given, Circuit):
+        return SavedStudy(given)
+    if isinstance(given, CircuitStudy):
+        return SavedStudy(
+            given.circuit, given.comparisons, {name: one.to_dict() for name, one in given.ablations.items()}
+        )
+    if not isinstance(given, str | Path):
+        raise OptionError(f"circuits must be Circuit or CircuitStudy objects, or their files or folders, not {given!r}")
+    if not Path(given).is_dir():
+        return SavedStudy(opened(given)[0])
+    folder = Path(given)
+    found, headings = opened(folder / "circuit.json")
+    comparisons = {
+        name: (headings.get(name, ""), read_comparison(folder / f"{name}.csv"))
+        for name in _COMPARISONS
+        if name in headings or (folder / f"{name}.csv").exists()
+    }
+    names = dict.fromkeys([*map(_ablation_name, found.layers), *sorted(p.stem for p in folder.glob("ablation*.json"))])
+    paths = {name: folder / f"{name}.json" for name in names}
+    ablations = {name: read_ablation(path, found.target) for name, path in paths.items() if path.exists()}
+    return SavedStudy(found, comparisons, ablations)
 
 
 def circuit_folder(path: PathLike, overwrite: bool) -> AbstractContextManager[Path]:

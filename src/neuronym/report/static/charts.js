@@ -14,7 +14,7 @@ const charts = (() => {
 
   const INSIDE = "var(--in)",
     OUTSIDE = "var(--out)";
-  // A sample of what a chart draws: a bar, a line, a dashed line with dots, a dot, a ring.
+  // A sample of what a chart draws: a bar, a line (dashed, with a dot or an end, upright), a dot, a ring.
   function swatch(entry) {
     const place = "http://www.w3.org/2000/svg",
       svg = document.createElementNS(place, "svg");
@@ -32,6 +32,10 @@ const charts = (() => {
       draw("rect", { x: 4, y: 1, width: 18, height: 10, fill: entry.colour, "fill-opacity": 0.55 });
     if (entry.mark === "line" || entry.mark === "dashed")
       draw("line", { x1: 1, y1: 6, x2: 25, y2: 6, "stroke-width": 2, "stroke-dasharray": entry.dash || "none" });
+    if (entry.mark === "rule")
+      draw("line", { x1: 13, y1: 0, x2: 13, y2: 12, "stroke-width": 2, "stroke-dasharray": entry.dash || "none" });
+    if (entry.end === "arrow") draw("path", { d: "M25 6l-8 -5v10z", fill: entry.colour, stroke: "none" });
+    if (entry.end === "bar") draw("line", { x1: 25, y1: 1, x2: 25, y2: 11, "stroke-width": 2.5 });
     if (entry.dot || entry.mark === "dot")
       draw("circle", { cx: 13, cy: 6, r: 3.5, fill: entry.hollow ? "var(--back)" : entry.colour, "stroke-width": 2 });
     return svg;
@@ -106,11 +110,12 @@ const charts = (() => {
   }).observe(document.documentElement);
 
   // ---- downloads
+  // A menu to save {title, name, rows} as the picture in a box, or in one that a function makes to be saved.
   function saving(chart, box) {
     const name = (chart.name || chart.title).replace(/[^\p{L}\p{N}]+/gu, "_").slice(0, 60);
     const kinds = [
-      ["SVG", () => ui.download(`${name}.svg`, drawing(box), "image/svg+xml")],
-      ["PNG", () => picture(box, `${name}.png`)],
+      ["SVG", () => from(box, (made) => ui.download(`${name}.svg`, drawing(made), "image/svg+xml"))],
+      ["PNG", () => from(box, (made) => picture(made, `${name}.png`))],
     ];
     if (chart.rows) kinds.push(["CSV", () => ui.download(`${name}.csv`, ui.csv(chart.rows()), "text/csv")]);
     return ui.menu(
@@ -118,6 +123,13 @@ const charts = (() => {
       `Save the chart ${chart.title}`,
       kinds.map(([kind, act]) => h("button", { type: "button", onclick: act }, kind)),
     );
+  }
+  function from(box, act) {
+    if (box instanceof Node) return act(box);
+    const made = box();
+    document.body.append(made); // colours and sizes are known only in the page
+    act(made);
+    made.remove();
   }
   // The SVG of a chart as a file of its own: colours as they are now, on the page's background.
   function drawing(box) {
@@ -144,13 +156,15 @@ const charts = (() => {
   }
   function picture(box, name) {
     const svg = box.querySelector("svg"),
+      width = svg.clientWidth,
+      height = svg.clientHeight,
       image = new Image(),
       scale = 2;
     image.onload = () => {
-      const canvas = h("canvas", { width: scale * svg.clientWidth, height: scale * svg.clientHeight });
+      const canvas = h("canvas", { width: scale * width, height: scale * height });
       const context = canvas.getContext("2d");
       context.scale(scale, scale);
-      context.drawImage(image, 0, 0, svg.clientWidth, svg.clientHeight);
+      context.drawImage(image, 0, 0, width, height);
       canvas.toBlob((blob) => ui.offer(name, blob));
     };
     image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(drawing(box))}`;
@@ -262,6 +276,7 @@ const charts = (() => {
     whole: whole,
     tip: tip,
     key: key,
+    saving: saving,
     INSIDE: INSIDE,
     OUTSIDE: OUTSIDE,
   };

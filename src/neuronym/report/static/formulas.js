@@ -137,7 +137,7 @@ const formulas = (() => {
   function fold(text) {
     return String(text).toLowerCase().replace(/[_\s]/g, " ");
   }
-  const OPERATORS = { "&": "and", "&&": "and", "∧": "and", "|": "or", "||": "or", "∨": "or", "~": "not", "¬": "not" };
+  const OPERATORS = { "&": "and", "&&": "and", "∧": "and", "|": "or", "||": "or", "∨": "or", "~": "not" };
   function tokens(text) {
     const found = [];
     for (const match of text.matchAll(/"((?:[^"]|"")*)("|$)|&&|\|\||[&|~∧∨¬()]|!(?=\S)|[^\s&|~∧∨¬()"]+/g)) {
@@ -146,7 +146,7 @@ const formulas = (() => {
       if (raw[0] === '"') {
         const name = match[1].replace(/""/g, '"');
         if (name.trim()) found.push({ kind: "term", text: name, whole: true, at: at });
-      } else if (OPERATORS[raw] || raw === "!") found.push({ kind: OPERATORS[raw] || "not", at: at });
+      } else if (OPERATORS[raw] || raw === "!" || raw === "¬") found.push({ kind: OPERATORS[raw] || "not", at: at });
       else if (raw === "(" || raw === ")") found.push({ kind: raw, at: at });
       else if (/^(and|or|not)$/i.test(raw)) found.push({ kind: raw.toLowerCase(), at: at, word: raw });
       else found.push({ kind: "term", text: raw, whole: false, at: at });

@@ -529,6 +529,7 @@ const ui = (() => {
     saving: saving,
     picture: picture,
     samples: samples,
+    enlarge: enlarge,
     about: about,
     text: text,
     tops: tops,
