@@ -10,6 +10,7 @@ import typer
 import neuronym
 from neuronym import sources
 from neuronym.analysis import circuits, compose, spurious
+from neuronym.analysis.scores import compare_scores
 from neuronym.cli import root
 from neuronym.cli.options import OPTIONS_OF_PRINTING
 from neuronym.data.concepts import Concepts
@@ -33,6 +34,7 @@ FUNCTIONS = {
     "label": neuronym.label,
     "show": neuronym.show,
     "report": report,
+    "compare": compare_scores,
     "sweep": neuronym.sweep,
     "spurious": spurious.spurious,
     "circuit": circuits.circuit,
@@ -50,7 +52,8 @@ SPELLED = {
     ),
 }
 #: Where a table or figure is saved, after the function: by ``Labels.save`` and ``plots.plot_sweep``.
-SAVED = {"label": {"out", "overwrite", "spreadsheet"}, "sweep": {"out", "plot", "overwrite", "spreadsheet"}}
+SAVED = {"label": {"out", "overwrite", "spreadsheet"}, "sweep": {"out", "plot", "overwrite", "spreadsheet"},
+         "compare": {"out", "plot", "overwrite", "spreadsheet"}}  # fmt: skip
 #: What only Python has: objects that no command line can name, and what the command fixes.
 PYTHON_ONLY = {
     "collect": {"data", "forward", "sample_ids", "clusters", "names", "about"},
@@ -77,7 +80,7 @@ COMMANDS = commands()
 
 
 def test_commands_are_in_the_order_of_the_work():
-    order = "demo collect check layers concepts label show report sweep spurious circuit compose"
+    order = "demo collect check layers concepts label show report compare sweep spurious circuit compose"
     assert list(typer.main.get_command(root.app).commands) == order.split()
     assert list(COMMANDS) == list(FUNCTIONS)
 

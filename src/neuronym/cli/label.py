@@ -19,9 +19,11 @@ from neuronym.cli.options import (
     NEURONS,
     OUT,
     OVERWRITE,
+    QUANTILE,
     QUIET,
     SEARCH,
     SPREADSHEET,
+    THRESHOLD,
     align_of,
     listed,
     mirrors,
@@ -54,15 +56,6 @@ def _permutations(text: str) -> int | Literal["auto"]:
     return int(text)
 
 
-def _threshold(text: str) -> float | Literal["best"]:
-    if text == "best":
-        return "best"
-    try:
-        return float(text)
-    except ValueError:
-        raise OptionError(f"must be a number or best, not {text!r}") from None
-
-
 _OPTIONS = {
     "layers": Annotated[
         Any, typer.Option(help="Layers to label, separated by commas; all by default.", **parsed(listed, "LAYERS"))
@@ -86,19 +79,8 @@ _OPTIONS = {
         Literal["auc", "correlation", "cosine", "mean_difference", "iou", "f1", "precision", "recall"],
         typer.Option(help="What formulas are ranked by."),
     ],
-    "quantile": Annotated[
-        float | None,
-        typer.Option(
-            help="For iou, f1, precision and recall: the quantile of activations above which a sample counts."
-        ),
-    ],
-    "threshold": Annotated[
-        Any,
-        typer.Option(
-            help="Instead of --quantile: the activation itself, or best, of five shares of the largest activation.",
-            **parsed(_threshold, "NUMBER|best"),
-        ),
-    ],
+    "quantile": QUANTILE,
+    "threshold": THRESHOLD,
     "penalty": Annotated[
         float, typer.Option(help="Compare formulas by score · penalty^(length − 1), as Compositional Explanations.")
     ],

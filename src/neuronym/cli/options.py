@@ -30,9 +30,11 @@ __all__ = [
     "OUT",
     "OVERWRITE",
     "OVERWRITE_FOLDER",
+    "QUANTILE",
     "QUIET",
     "SEARCH",
     "SPREADSHEET",
+    "THRESHOLD",
     "WEIGHTS",
     "WORDNET",
     "axes_of",
@@ -194,7 +196,28 @@ N_JOBS = Annotated[int | None, typer.Option(help="Number of parallel workers; -1
 HIERARCHY = Annotated[Path | None, typer.Option(help="Hierarchy of the concepts: a table child,parent.")]
 WORDNET = Annotated[bool | None, typer.Option("--wordnet", help="Use WordNet's hierarchy above the ImageNet classes.")]
 
+
 #: Options of the search.
+def _threshold(text: str) -> float | Literal["best"]:
+    if text == "best":
+        return "best"
+    try:
+        return float(text)
+    except ValueError:
+        raise OptionError(f"must be a number or best, not {text!r}") from None
+
+
+QUANTILE = Annotated[
+    float | None,
+    typer.Option(help="For iou, f1, precision and recall: the quantile of activations above which a sample counts."),
+]
+THRESHOLD = Annotated[
+    Any,
+    typer.Option(
+        help="Instead of --quantile: the activation itself, or best, of five shares of the largest activation.",
+        **parsed(_threshold, "NUMBER|best"),
+    ),
+]
 SEARCH: dict[str, Any] = {
     "length": Annotated[int, typer.Option(help="Largest number of concepts in a formula.")],
     "beam": Annotated[int, typer.Option(help="Number of formulas extended in each round.")],

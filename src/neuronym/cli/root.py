@@ -30,6 +30,9 @@ COMMANDS = {
     "label": "Find the formula of concepts that each neuron detects best.",
     "show": "Show a neuron's formula, the best formula of each length and the runners-up, or the table of all neurons.",
     "report": "Write a page for browsing neurons: a folder whose index.html opens in any browser, without a server.",
+    "compare": (
+        "Label neurons by several scores, and measure the labels of each by all of them, and against known truth."
+    ),
     "sweep": "Compare formula lengths and minimum fractions by AUC, held-out AUC, fraction and share of hypernyms.",
     "spurious": (
         "Find neurons and classes that respond to a spurious concept: a watermark, a border, or any concept of yours."

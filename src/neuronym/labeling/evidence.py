@@ -35,7 +35,7 @@ Bools = NDArray[np.bool_]
 _AUTO_SHARED, _AUTO_OWN = 9_999, 999  # permutations
 _AUTO_OPERATIONS = 2 * 10**10  # of exact search, for the nulls that neurons share: minutes
 _BLOCK = 16  # neurons per task
-_EFFECTS = ("difference", "precision", "recall", "average_precision")
+_EFFECTS = ("difference", "precision", "recall", "average_precision", "f1", "f1_threshold")
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ def _cross_fit(run: _Run) -> None:
     for start, rows in run.blocks(cross_fit, one.take, one.searcher, parts.fold, parts.clusters, parts.strata):
         flat = rows.reshape(-1)
         # No unbiased variance of a mean over folds exists, since they share samples: there is no interval.
-        numbers = {"auc_heldout": flat["auc"], **{name: flat[name] for name in _EFFECTS}}
+        numbers = {"auc_heldout": flat["auc"], **{name: flat[name] for name in _EFFECTS if name != "f1_threshold"}}
         for offset, agreement in enumerate(flat["agreement"].tolist()):
             of_label = {name: values[offset : offset + 1] for name, values in numbers.items()}
             label = run.labels[start + offset]

@@ -247,10 +247,15 @@ class Label(LabelNumbers):
         items = "".join(f"<li>{escape(line.strip())}</li>" for line in lines)
         return f"<p><strong>{escape(head)}</strong></p><ul>{items}</ul>"
 
+    def _above(self) -> str:
+        """The threshold of the score, if it has one."""
+        return "" if math.isnan(self.threshold) else f" above {self._text('threshold')}"
+
     def _lines(self) -> Iterator[str]:
         missing, text = math.isnan, self._text
         searched = " of those searched" if self.held_out else ""
-        first = f"AUC {text('auc')}, {self.count} samples ({self.fraction:.2%}{searched})"
+        first = "" if self.score is None else f"{self.score} {text('value')}{self._above()}, "
+        first += f"AUC {text('auc')}, {self.count} samples ({self.fraction:.2%}{searched})"
         if not self.held_out and not missing(self.log10_p):
             first += f", log10 p {text('log10_p')} (does not account for the search)"
         yield first
@@ -269,8 +274,9 @@ class Label(LabelNumbers):
             yield f"AUC, 95% interval: {text('auc_low')} to {text('auc_high')}"
         if not missing(self.difference):
             yield (
-                f"mean inside − outside: {text('difference')} SDs; best threshold: precision {text('precision')}, "
-                f"recall {text('recall')}; average precision {text('average_precision')}"
+                f"mean inside − outside: {text('difference')} SDs; highest F1 {text('f1')} "
+                f"at {text('f1_threshold')}: precision {text('precision')}, recall {text('recall')}; average precision "
+                f"{text('average_precision')}"
             )
         if not missing(self.stability):
             yield (

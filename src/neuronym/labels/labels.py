@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,8 @@ from neuronym.labels.files import KINDS, as_json, as_label, as_row, check_spread
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.schema import COLUMNS, Column, column
 from neuronym.labels.summary import Summary
-from neuronym.types import JsonDict, LabelsLike, Name, PathLike
+from neuronym.search.scores import SCORES
+from neuronym.types import ActivationsLike, Align, ConceptsLike, JsonDict, LabelsLike, Name, PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -263,6 +264,48 @@ class Labels:
                 )
             )
         return Labels(label.shortened(alpha) for label in self)
+
+    def rescore(
+        self,
+        activations: ActivationsLike,
+        concepts: ConceptsLike,
+        *,
+        scores: Sequence[str] = tuple(SCORES),
+        quantile: float | None = None,
+        threshold: float | None = None,
+        align: Align = False,
+    ) -> pd.DataFrame:
+        """Compute other scores of the formulas, on all samples.
+
+        Parameters
+        ----------
+        activations : ActivationsLike
+            The activations that were labelled.
+        concepts : ConceptsLike
+            The concepts of the same samples.
+        scores : sequence of str
+            Names of scores, as for ``label``, and ``"average_precision"``; all that can be searched by default.
+        quantile, threshold : float, optional
+            The threshold of scores that have one, as for ``label``.
+        align : bool or "position", default False
+            If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
+
+        Returns
+        -------
+        DataFrame
+            One row per label: ``layer``, ``neuron``, ``direction``, ``formula``, and a column for each score; NaN
+            without a formula, or where it is true for none or for all of the samples.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such score, layer, neuron or concept.
+        OptionError
+            If ``scores`` is empty.
+        """
+        from neuronym.labels.rescoring import rescore
+
+        return rescore(self, activations, concepts, scores=scores, quantile=quantile, threshold=threshold, align=align)
 
     def summary(self, q: float = 0.05, alpha: float = 0.05) -> Summary:
         """Count how many labels can be believed.

@@ -200,6 +200,8 @@ COLUMNS = (
         "An upper bound on the score of any formula of any length over these concepts, of an allowed fraction.", ".4f",
         page=True,
     ),
+    Column("f1", "number", "The highest F1 of the activation at any threshold, in hindsight.", ".2f", page=True),
+    Column("f1_threshold", "number", "The activation at and above which F1 is highest (below it if low).", ".4g"),
     Column("average_precision", "number", "The average precision of the activation as a detector.", ".2f", page=True),
     Column(
         "stability", "number", "The share of bootstrap resamples in which the search found this formula.",
@@ -289,6 +291,8 @@ class FormulaNumbers:
     precision: float = math.nan
     recall: float = math.nan
     average_precision: float = math.nan
+    f1: float = math.nan
+    f1_threshold: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,7 +314,7 @@ class LabelNumbers:
 
     auc, value, fraction, p, log10_p, auc_heldout, auc_low, auc_high = (FromBestFormula() for _ in range(8))
     auc_low_selected, auc_high_selected = (FromBestFormula() for _ in range(2))
-    difference, precision, recall, average_precision = (FromBestFormula() for _ in range(4))
+    difference, precision, recall, average_precision, f1, f1_threshold = (FromBestFormula() for _ in range(6))
 
 
 FORMULA_NUMBERS = tuple(one.name for one in fields(FormulaNumbers))

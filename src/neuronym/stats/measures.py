@@ -24,7 +24,7 @@ _NAMES = (
     *("gain_idle", "gain_idle_variance"),
     *("positives", "negatives", "units", "units_in", "units_out", "effective", "added"),
     *("pairs", "excess", "spread", "jump"),
-    *("difference", "precision", "recall", "average_precision"),
+    *("difference", "precision", "recall", "average_precision", "f1", "f1_threshold"),
 )
 MEASURES = np.dtype([(name, np.float64) for name in _NAMES])
 
@@ -224,7 +224,7 @@ def measure(
         row["first"] = not place
         row["positives"], row["negatives"] = weights @ members, weights @ ~members
         if row["positives"] and row["negatives"]:
-            _effects(row, whole, weight, chosen if strata is None else members[whole.order], by_run)
+            _effects(row, whole, weight, chosen if strata is None else members[whole.order], by_run, low)
         adds = _contributions(row, ranked, chosen, units)
         if adds is not None and not place:
             row["gain"], row["gain_variance"] = row["auc"] - 0.5, row["variance"]
@@ -394,8 +394,8 @@ def _shrink(units: _Units, used: Bools, n_sides: int) -> Floats:
     return np.asarray(np.where(k > 1, np.maximum(shares, 0), 1) ** 1.5)
 
 
-def _effects(row: np.void, sort: _Sorted, weight: Ints, chosen: Bools, by_run: Ints) -> None:
-    """Fill in the difference of means, and precision and recall over the thresholds between runs."""
+def _effects(row: np.void, sort: _Sorted, weight: Ints, chosen: Bools, by_run: Ints, low: bool) -> None:
+    """Fill in the difference of means, and the highest F1 over the thresholds between runs, with its numbers."""
     values, into = sort.values, np.add.reduceat(weight * chosen, sort.starts)
     m, n = int(into.sum()), int(by_run.sum() - into.sum())
     with np.errstate(invalid="ignore"):  # scaled so that squares neither underflow nor overflow
@@ -407,8 +407,10 @@ def _effects(row: np.void, sort: _Sorted, weight: Ints, chosen: Bools, by_run: I
         row["difference"] = (mean_in - mean) * (m + n) / n / spread
     hits, called = np.cumsum(into[::-1]), np.cumsum(by_run[::-1])
     precision = hits / called
-    best = int(np.argmax(2 * hits / (called + m)))
-    row["precision"], row["recall"] = precision[best], hits[best] / m
+    f1 = 2 * hits / (called + m)
+    best = int(np.argmax(f1))
+    row["precision"], row["recall"], row["f1"] = precision[best], hits[best] / m, f1[best]
+    row["f1_threshold"] = sort.values[sort.starts[::-1][best]] * (-1 if low else 1)
     row["average_precision"] = float(into[::-1] @ precision) / m
 
 
