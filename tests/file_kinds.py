@@ -27,6 +27,7 @@ from neuronym import (
 )
 from neuronym.analysis.circuits.files import title
 from neuronym.analysis.circuits.graph import Circuit, open_circuit, save_circuit
+from neuronym.analysis.circuits.study import as_saved_study
 from neuronym.analysis.spurious.findings import open_findings
 from neuronym.data.depths import depth
 from neuronym.inputs.samples import Samples
@@ -211,14 +212,14 @@ def use_concepts(found):
 
 
 def use_circuit(found):
-    circuits_data(found)
+    circuits_data([as_saved_study(found)])
     for node in found.graph:
         title(found.graph, node)
 
 
 def use_findings(found):
     assert str(found)
-    findings_data(found)
+    findings_data(found, {})
 
 
 def use_hierarchy(found):

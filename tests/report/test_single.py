@@ -5,36 +5,14 @@ import shutil
 import sys
 import types
 from base64 import b64encode
-from contextlib import contextmanager
 from hashlib import sha256
 
 import numpy as np
 import pytest
 
-from browsing import CHROMIUM, FLAGS, expect, in_browser
+from browsing import expect, in_browser, opened
 from neuronym import Concepts, Label, Labels, OptionError, label
 from neuronym.report.page import SCRIPTS, explore, report
-
-
-@contextmanager
-def opened(address):
-    """A page that says nothing on the console and asks for nothing but itself."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page()
-        trouble = []
-        page.on("console", lambda message: trouble.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
-        page.on(
-            "request", lambda asked: None if asked.url.startswith((address, "data:")) else trouble.append(asked.url)
-        )
-        page.goto(address)
-        yield page
-        browser.close()
-    assert trouble == []
-
 
 SINGLE = ["</script><script>alert(1)</script>", "<!--<script>", "dog"]
 
@@ -67,10 +45,10 @@ def test_a_single_file_holds_all_and_runs_only_its_own_scripts(single):
 
 
 @in_browser
-def test_a_single_file_is_the_same_page_by_itself(single, tmp_path):
+def test_a_single_file_is_the_same_page_by_itself(browser, single, tmp_path):
     (tmp_path / "sent").mkdir()
     shutil.copy(single, tmp_path / "sent" / "index.html")
-    with opened((tmp_path / "sent" / "index.html").as_uri()) as page:
+    with opened(browser, tmp_path / "sent") as page:
         expect(page.locator("main")).to_contain_text("</script><script>alert(1)</script>")
         front = page.locator("h1").first.inner_text()
         page.locator('main a[href^="#/neuron/"]:visible').last.click()  # whose data are in another piece than the first
