@@ -85,13 +85,13 @@ def parts(values: NDArray[np.float32], groups: SampleGroups, rules: Rules, repea
     keys, bad = np.empty((n, len(values)), np.uint64), np.zeros(n, np.int64)
     free = Rules(**{**rules.__dict__, "prefixes": "free"})
     taken: dict[str, list[float]] = {"sort": [], "rank": [], "constrained": [], "free": []}
-    sums, table = score.weigh(values, groups).sums, score.table(groups.total)
+    sums, terms = score.weigh(values, groups).sums, score.terms(groups.total, n)
     for _ in range(repeats):
         pack_keys(values, groups.units, keys, bad)
         taken["sort"].append(seconds(lambda: [row.sort() for row in keys]))
         taken["rank"].append(seconds(lambda: score.weigh(values, groups)))
-        taken["constrained"].append(seconds(lambda: search(sums, groups, rules, table)))
-        taken["free"].append(seconds(lambda: search(sums, groups, free, table)))
+        taken["constrained"].append(seconds(lambda: search(sums, groups, rules, terms)))
+        taken["free"].append(seconds(lambda: search(sums, groups, free, terms)))
     return {name: 1000 * statistics.median(times) / n for name, times in taken.items()}
 
 
@@ -203,7 +203,7 @@ def table_of_others(concepts: Concepts) -> Table:
     """The same search by a loop over formulas and by dense products, on one thread each."""
     kept = concepts.prune(1, concepts.n_samples - 1).merge_equal()
     groups, score = group(kept), AUC()
-    table = score.table(groups.total)
+    terms = score.terms(groups.total, 32)
     values = planted(concepts, 32, "tie-free")
     lowest, highest = RULES.bounds(groups.total)
     matrix = kept.to_dense().astype(np.float32)
@@ -214,7 +214,7 @@ def table_of_others(concepts: Concepts) -> Table:
     ours, loop, ranked, products = [], [], [], []
     with threadpool_limits(1):
         for _ in range(3):
-            ours.append(seconds(lambda: search(score.weigh(values, groups).sums, groups, RULES, table)) / 32)
+            ours.append(seconds(lambda: search(score.weigh(values, groups).sums, groups, RULES, terms)) / 32)
             loop.append(
                 n_formulas
                 * seconds(lambda: [roc_auc_score(truth, values[:, 0].copy()) for truth in sample])
@@ -222,7 +222,7 @@ def table_of_others(concepts: Concepts) -> Table:
             )
             ranked.append(seconds(lambda: dense.ranks(values)) / 32)
             products.append(seconds(lambda: dense.search(centred, matrix, 3, 3, lowest, highest)) / 32)
-    found = search(score.weigh(values, groups).sums, groups, RULES, table)
+    found = search(score.weigh(values, groups).sums, groups, RULES, terms)
     worst = np.abs(found.scores[:, 0] - dense.search(centred, matrix, 3, 3, lowest, highest)).max()
     if worst > 1e-4:
         raise SystemExit(f"the dense search differs by {worst:.2g} in AUC: it is not the same search")

@@ -41,7 +41,7 @@ def test_the_dense_search_is_the_same_search(run, concepts):
     values = run.planted(concepts, 12, "tie-free")
     groups = run.searched(concepts)
     rules = Rules(3, 3, 0.02, 0.5, 1, "constrained")
-    found = search(AUC().weigh(values, groups).sums, groups, rules, AUC().table(groups.total)).scores[:, 0]
+    found = search(AUC().weigh(values, groups).sums, groups, rules, AUC().terms(groups.total, 12)).scores[:, 0]
     matrix = concepts.to_dense().astype(np.float32)
     dense = run.dense.search(run.dense.ranks(values), matrix, 3, 3, *rules.bounds(groups.total))
     assert dense == pytest.approx(found, abs=1e-6)

@@ -290,7 +290,10 @@ def _ranks(labels: Labels, truths: list[str], activations: ActivationsLike, conc
         aliases = {alias: name for name, others in aligned.searched.aliases.items() for alias in others}
         for start in range(0, len(places), _BLOCK):
             chosen = places[start : start + _BLOCK]
-            block = aligned.activations.block(aligned.activations.indices([listed[i].neuron for i in chosen]))
+            neurons = list(dict.fromkeys(listed[i].neuron for i in chosen))
+            at = {neuron: k for k, neuron in enumerate(neurons)}
+            block = aligned.activations.block(aligned.activations.indices(neurons))
+            block = block[:, [at[listed[i].neuron] for i in chosen]]
             weighed = AUC().weigh(block, groups)
             aucs = ratio(weighed.terms, np.tile(counts, (len(chosen), 1)), weighed.sums @ shows)
             for k, i in enumerate(chosen):

@@ -121,8 +121,9 @@ def _scored(aligned: Aligned, labels: Sequence[Label], score: Score | None) -> F
     with_formula = [i for i, one in enumerate(labels) if one.formula is not None]
     for start in range(0, len(with_formula), _BLOCK):
         places = with_formula[start : start + _BLOCK]
-        columns = taken.indices([labels[i].neuron for i in places])
-        block = taken.block(columns)
+        neurons = list(dict.fromkeys(labels[i].neuron for i in places))  # one may have a label in each direction
+        at = {neuron: k for k, neuron in enumerate(neurons)}
+        block = taken.block(taken.indices(neurons))[:, [at[labels[i].neuron] for i in places]]
         low = np.array([labels[i].direction == "low" for i in places])
         if low.any():
             block = np.where(low, -block.astype(np.float64), block)

@@ -44,6 +44,7 @@ __all__ = [
     "Score",
     "WithinStrata",
     "as_score",
+    "same_terms",
 ]
 
 _WIDTH, _KEY_BYTES = 64, 64 * 2**20  # neurons packed at a time by a thread, and the most memory for their keys
