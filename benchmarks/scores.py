@@ -254,7 +254,7 @@ def table_of_compexp(data: Path, n_neurons: int) -> Table | None:
                 masks=masks,
                 disjoint_info=disjoint,
                 length=3,
-                device=torch.device("cpu"),
+                device=cpu,
                 cache_dir=None,
             )
         theirs = time.perf_counter() - start
