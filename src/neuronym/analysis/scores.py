@@ -30,7 +30,7 @@ from neuronym.types import ActivationsLike, Align, ConceptsLike, HierarchyLike, 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["agreement", "compare_scores", "evaluate_known", "open_truth", "wu_palmer"]
+__all__ = ["agreement", "compare_scores", "evaluate_known"]
 
 Floats = NDArray[np.float64]
 
