@@ -10,6 +10,7 @@ import contextlib
 import csv
 import io
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -66,14 +67,18 @@ def searched(
     return [code for _, code in codes]
 
 
-def table_of_known(data: Path) -> Table:
+BOUNDS = ((1, 1.0), (1, 0.5), (3, 1.0), (3, 0.5))  # length and largest fraction
+
+
+def table_of_known(data: Path, bounds: Sequence[tuple[int, float]] = BOUNDS) -> Table:
+    """How many outputs each score gives their own class."""
     logits, concepts, own = known_logits(data)
     (one,) = inputs.align(logits.matrix, concepts)
     groups, names = one.groups, one.searched.names
     decoder, rows = FormulaDecoder(names), []
     for name, scores in variants():
         cells = [name]
-        for length, highest in ((1, 1.0), (1, 0.5), (3, 1.0), (3, 0.5)):
+        for length, highest in bounds:
             rules = Rules(length, max_fraction=highest, min_count=1 if length == 1 else 20)
             codes = searched(groups, rules, scores, logits.matrix)
             formulas = [decoder.formula(*code) if code[0] else None for code in codes]
@@ -85,7 +90,7 @@ def table_of_known(data: Path) -> Table:
         "The 200 known logits of EfficientNet-Lite0 on 10,000 photos: how many are given their own class, with "
         "negations, all fractions or at most one half allowed. For L = 3 exactly, and within the formula; min_count 20."
     )
-    head = ["score", "L=1, any fraction", "L=1, at most ½", "L=3, any fraction", "L=3, at most ½"]
+    head = ["score", *(f"L={length}, {'any fraction' if most == 1 else 'at most ½'}" for length, most in bounds)]
     return "Known classes", note, head, rows
 
 
@@ -99,33 +104,32 @@ def of_inside(score: Score, values: Floats, inside: Bools) -> Floats:
     return score.value(ratio(weighed.terms, inside.sum(axis=1)[np.newaxis], sums[np.newaxis]), weighed.units)[0]
 
 
-def table_of_sanity(data: Path, seeds: int = 10) -> Table:
-    """Whether a score falls when half of the labels are missing, or as many wrong ones are added."""
+def noticed(values: Floats, inside: Bools, rng: np.random.Generator, seeds: int) -> dict[str, Bools]:
+    """Whether each score falls when half of the labels are missing, or as many wrong ones are added: (seeds, 2)."""
     from sklearn.metrics import average_precision_score
 
+    sets = [inside]
+    for _ in range(seeds):
+        missing, extra = inside.copy(), inside.copy()
+        missing[rng.permutation(np.flatnonzero(inside))[: inside.sum() // 2]] = False
+        extra[rng.permutation(np.flatnonzero(~inside))[: inside.sum()]] = True
+        sets += [missing, extra]
+    scores = {name: of_inside(as_score(name)[0], values, np.stack(sets)) for name in SCORES}
+    scores["average_precision"] = np.array([average_precision_score(one, values) for one in sets])
+    return {name: (of_sets[1:] < of_sets[0]).reshape(-1, 2) for name, of_sets in scores.items()}
+
+
+def table_of_sanity(data: Path, seeds: int = 10) -> Table:
+    """Whether a score falls for a worse label, for outputs whose class is known."""
     logits, concepts, own = known_logits(data)
-    columns = [concepts[name] for name in own]
-    found: dict[str, list[list[bool]]] = {}
-    for j, inside in enumerate(columns):
+    found: dict[str, list[Bools]] = {}
+    for j, concept in enumerate(own):
         values, rng = logits.matrix[:, j].astype(float), np.random.default_rng(j)
-        sets = [inside]
-        for _ in range(seeds):
-            missing, extra = inside.copy(), inside.copy()
-            missing[rng.permutation(np.flatnonzero(inside))[: inside.sum() // 2]] = False
-            extra[rng.permutation(np.flatnonzero(~inside))[: inside.sum()]] = True
-            sets += [missing, extra]
-        every = np.stack(sets)
-        for name in (*SCORES, "average_precision"):
-            if name == "average_precision":
-                scores = np.array([average_precision_score(one, values) for one in sets])
-            else:
-                scores = of_inside(as_score(name)[0], values, every)
-            falls = scores[1:] < scores[0]
-            found.setdefault(name, []).append([*falls])
+        for name, falls in noticed(values, concepts[concept], rng, seeds).items():
+            found.setdefault(name, []).append(falls)
     rows = []
     for name, of_neurons in found.items():
-        falls = np.array(of_neurons)
-        shares = [f"{falls[:, side::2].mean():.0%}" for side in (0, 1)]
+        shares = [f"{share:.0%}" for share in np.concatenate(of_neurons).mean(axis=0)]
         rows.append([name, *shares, PUBLISHED.get(name, "")])
     note = (
         f"The 200 known logits with their own class, {seeds} draws each: the share of cases in which the score falls "
@@ -134,6 +138,66 @@ def table_of_sanity(data: Path, seeds: int = 10) -> Table:
         "Published: shares of Oikarinen et al. (ICML 2025), missing / extra."
     )
     return "Does the score notice?", note, ["score", "missing labels", "extra labels", "published"], rows
+
+
+def table_of_frequency(data: Path, n_neurons: int = 100, seeds: int = 5) -> Table:
+    """Whether a score falls for a worse label, by how many samples the concept has, for features."""
+    pooled = np.load(data / "efficientnet_lite0/pooled.npy")[:, :n_neurons]
+    (one,) = inputs.align(pooled, photos(data))
+    classes, shown = [(20, 100), (100, 1000), (1000, 5001)], one.searched.to_dense()
+    found: dict[str, list[str]] = {}
+    for low, high in classes:
+        columns = np.flatnonzero((shown.sum(axis=0) >= low) & (shown.sum(axis=0) < high))
+        ranks = np.argsort(np.argsort(pooled, axis=0), axis=0).astype(float)
+        counts = shown[:, columns].sum(axis=0)
+        best = columns[
+            np.argmax(
+                (ranks.T @ shown[:, columns] - counts * (len(pooled) - 1) / 2) / (counts * (len(pooled) - counts)),
+                axis=1,
+            )
+        ]  # of the highest AUC
+        of_class: dict[str, list[Bools]] = {}
+        for j in range(n_neurons):
+            falls = noticed(pooled[:, j].astype(float), shown[:, best[j]], np.random.default_rng(j), seeds)
+            for name, one_ in falls.items():
+                of_class.setdefault(name, []).append(one_)
+        for name, each in of_class.items():
+            missing, extra = np.concatenate(each).mean(axis=0)
+            found.setdefault(name, []).append(f"{missing:.0%} / {extra:.0%}")
+    note = (
+        f"The same for {n_neurons} pooled features with the concept of the highest AUC among those of as many photos; "
+        f"{seeds} draws each, missing / extra."
+    )
+    head = ["score", *(f"{low} to {high - 1:,} photos" for low, high in classes)]
+    return "By the frequency of the concept", note, head, [[name, *cells] for name, cells in found.items()]
+
+
+def table_of_narrow(data: Path) -> Table:
+    """Which of a class and a random half of it a search prefers."""
+    logits, concepts, own = known_logits(data)
+    rng = np.random.default_rng(0)
+    halves = []
+    for name in own:
+        half = concepts[name].copy()
+        half[rng.permutation(np.flatnonzero(half))[: half.sum() // 2]] = False
+        halves.append(half)
+    both = np.column_stack([concepts.to_dense(), *halves])
+    widened = Concepts.from_array(both, [*concepts.names, *(f"half of {name}" for name in own)])
+    (one,) = inputs.align(logits.matrix, widened)
+    decoder, rows = FormulaDecoder(one.searched.names), []
+    for name in SCORES:
+        for fewest in (20, 40):
+            rules = Rules(1, negation=False, min_count=fewest)
+            codes = searched(one.groups, rules, as_score(name), logits.matrix)
+            formulas = [decoder.formula(*code) if code[0] else None for code in codes]
+            whole = sum(f == Formula.concept(c) for f, c in zip(formulas, own, strict=True))
+            half_ = sum(f == Formula.concept(f"half of {c}") for f, c in zip(formulas, own, strict=True))
+            rows.append([name, str(fewest), str(whole), str(half_)])
+    note = (
+        "The 200 known logits; beside each class of 50 photos, a random half of it as a concept. Which one the search "
+        "of length 1 prefers, without negations. Thresholds are the 0.995 quantile."
+    )
+    return "A label that is too narrow", note, ["score", "min_count", "the class", "half of it"], rows
 
 
 def planted(groups: SampleGroups, n_neurons: int, seed: int) -> tuple[Floats, list[Bools]]:
@@ -269,24 +333,26 @@ def table_of_compexp(data: Path, n_neurons: int) -> Table | None:
     return "Beside compositional-explanations", note, head, rows
 
 
-def draw(table: Table, path: Path) -> None:
-    """Draw the share of own classes at L = 1, and of cases that notice missing labels."""
+def draw(known: Table, sanity: Table, path: Path) -> None:
+    """Draw how many outputs get their own class, and the share of cases that notice a worse label."""
     from neuronym.plots.figures import COLOURS, new_figure
 
-    figure = new_figure(7.5, 3.4)
-    axes = figure.subplots()
-    names, missing, extra = ([row[i] for row in table[3]] for i in (0, 1, 2))
-    places = np.arange(len(names))
-    for offset, values, label, colour in (
-        (-0.2, missing, "missing labels", COLOURS[0]),
-        (0.2, extra, "extra labels", COLOURS[1]),
-    ):
-        axes.barh(places + offset, [float(v.rstrip("%")) for v in values], 0.38, color=colour, label=label)
-    axes.set_yticks(places, [name.replace("_", " ") for name in names])
-    axes.invert_yaxis()
-    axes.set(xlabel="cases in which the score falls (%)", xlim=(0, 100))
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
-    axes.spines[["top", "right"]].set_visible(False)
+    figure = new_figure(9.5, 4.6)
+    left, right = figure.subplots(1, 2)
+    bars = [
+        (left, known, (("L = 1", 1), ("L = 3", 3)), "outputs given their own class, of 200", 200),
+        (right, sanity, (("missing labels", 1), ("extra labels", 2)), "cases in which the score falls (%)", 100),
+    ]
+    for axes, table, columns, about, most in bars:
+        places = np.arange(len(table[3]))
+        for offset, (label, column), colour in zip((-0.2, 0.2), columns, COLOURS, strict=False):
+            values = [float(row[column].split(",")[0].rstrip("%")) for row in table[3]]
+            axes.barh(places + offset, values, 0.38, color=colour, label=label)
+        axes.set_yticks(places, [row[0].replace("_", " ").replace("quantile ", "") for row in table[3]])
+        axes.invert_yaxis()
+        axes.set(xlabel=about, xlim=(0, most))
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+        axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=160, metadata={"Software": None})
 
 
@@ -298,10 +364,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "SCORES.md")
     parser.add_argument("--plot", type=Path)
     asked = parser.parse_args()
-    sanity = table_of_sanity(asked.data)
+    known, sanity = table_of_known(asked.data), table_of_sanity(asked.data)
     tables = [
-        table_of_known(asked.data),
+        known,
         sanity,
+        table_of_frequency(asked.data),
+        table_of_narrow(asked.data),
         table_of_planted(asked.data, asked.neurons),
         table_of_trees(asked.data),
     ]
@@ -311,7 +379,7 @@ def main() -> None:
     print(text)
     asked.out.write_text(text, encoding="utf-8")
     if asked.plot is not None:
-        draw(sanity, asked.plot)
+        draw(known, sanity, asked.plot)
 
 
 if __name__ == "__main__":

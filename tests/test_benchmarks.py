@@ -139,3 +139,23 @@ def test_shapes_have_the_aucs_that_they_say():
             patch.setattr(shapes, "KINDS", ("equal",))
             patch.setattr(shapes, "designs", lambda *_: [shapes.Clustered("equal", 40, True, 0.3)])
             assert all(len(row) == len(make(4)[2]) for row in make(4)[3])
+
+
+def test_scores_are_compared_on_real_outputs():
+    data = ROOT.parent / "shared" / "data"
+    if not data.exists():
+        pytest.skip("needs ../shared/data")
+    scores = imported("scores")
+    known = {row[0]: row[1:] for row in scores.table_of_known(data, [(1, 1.0)])[3]}
+    own = {name: int(cells[0]) for name, cells in known.items()}
+    # The own class of the 200 outputs at length 1, any fraction: counted by another implementation of each score.
+    assert (own["auc"], own["mean_difference"], own["cosine"], own["correlation"]) == (192, 200, 121, 103)
+    assert own["iou, quantile 0.995"] == own["f1, quantile 0.995"] == 191
+    assert own["iou, quantile 0.95"] == own["f1, quantile 0.95"] == 9
+    planted = {row[0]: row[1] for row in scores.table_of_planted(data, 24)[3]}
+    assert set(planted.values()) == {"100.0%"}
+    assert len(planted) == 8
+    sanity = {row[0]: (row[1], row[2]) for row in scores.table_of_sanity(data, 1)[3]}
+    assert sanity["correlation"] == ("100%", "100%")
+    assert sanity["recall"][1] == "0%"
+    assert int(sanity["auc"][0].rstrip("%")) < 80
