@@ -37,7 +37,7 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Code = tuple[tuple[int, ...], tuple[int, ...]]
 
-MISLEADS = ""
+READING = "## Which score misleads when"  # what is written by hand below the tables, and kept
 
 
 def variants() -> list[tuple[str, list[Score]]]:
@@ -305,6 +305,12 @@ def bars(axes: Axes, names: list[str], series: Mapping[str, Sequence[float]], co
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def kept(path: Path) -> str:
+    """What an earlier record says below its tables."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return "\n" + text[text.index(READING) :] if READING in text else ""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
@@ -332,7 +338,7 @@ def main() -> None:
             if made is not None:
                 tables.append(made)
                 print(as_text([made]).split("\n\n", 2)[2], flush=True)
-    asked.out.write_text(as_text(tables, "scores.py") + MISLEADS, encoding="utf-8")
+    asked.out.write_text(as_text(tables, "scores.py") + kept(asked.out), encoding="utf-8")
     if asked.plot is not None:
         draw(tables[0], tables[1], asked.plot)
 

@@ -166,7 +166,7 @@ def test_scores_of_sets_of_samples_are_what_they_are_called(sanity):
 
 def test_labels_are_damaged_as_the_checks_say_and_who_notices_is_known(sanity):
     rng = np.random.default_rng(0)
-    inside = rng.random(2000) < 0.1
+    inside = rng.random(2000) < 0.02  # the AUC of frequent concepts notices: what is taken away is many of the others
     whole, *sets = sanity.damaged(inside, 3, rng)
     assert (whole == inside).all()
     for missing, extra in zip(sets[::2], sets[1::2], strict=True):
@@ -222,3 +222,10 @@ def test_versions_are_timed_in_turn(scores, tmp_path):
     values = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     np.savez(tmp_path / "inputs.npz", shown=values > 0.5, values=values)
     assert scores.seconds_of(ROOT / "src", tmp_path / "inputs.npz", {"score": "auc"}) > 0
+
+
+def test_what_is_written_below_the_tables_is_kept(scores, tmp_path):
+    path = tmp_path / "SCORES.md"
+    assert scores.kept(path) == ""
+    path.write_text(f"# Results\n\n{scores.READING}\n\nThe threshold.\n")
+    assert scores.kept(path) == f"\n{scores.READING}\n\nThe threshold.\n"
