@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from neuronym import Concepts
 from neuronym.search.beam import Rules, search
@@ -141,21 +142,90 @@ def test_shapes_have_the_aucs_that_they_say():
             assert all(len(row) == len(make(4)[2]) for row in make(4)[3])
 
 
-def test_scores_are_compared_on_real_outputs():
+@pytest.fixture(scope="module")
+def sanity():
+    return imported("sanity")
+
+
+@pytest.fixture(scope="module")
+def scores(sanity):
+    return imported("scores")
+
+
+def test_scores_of_sets_of_samples_are_what_they_are_called(sanity):
+    rng = np.random.default_rng(0)
+    values, inside = rng.normal(size=300), rng.random((3, 300)) < 0.3
+    each = sanity.every_sample(300)
+    by_name = {name: sanity.measured(name, None, (values, inside[0]), inside, each) for name in ("auc", "correlation")}
+    assert by_name["auc"] == pytest.approx([roc_auc_score(one, values) for one in inside])
+    assert by_name["correlation"] == pytest.approx([np.corrcoef(one, values)[0, 1] for one in inside])
+    above = values > np.sort(values)[269]
+    ious = [(one & above).sum() / (one | above).sum() for one in inside]
+    assert sanity.measured("iou", 0.9, (values, inside[0]), inside, each) == pytest.approx(ious)
+
+
+def test_labels_are_damaged_as_the_checks_say_and_who_notices_is_known(sanity):
+    rng = np.random.default_rng(0)
+    inside = rng.random(2000) < 0.02  # the AUC of frequent concepts notices: what is taken away is many of the others
+    whole, *sets = sanity.damaged(inside, 3, rng)
+    assert (whole == inside).all()
+    for missing, extra in zip(sets[::2], sets[1::2], strict=True):
+        assert missing.sum() == inside.sum() - inside.sum() // 2
+        assert extra.sum() == 2 * inside.sum()
+        assert not (missing & ~inside).any()
+        assert not (inside & ~extra).any()
+    cases = [(rng.normal(size=2000) + 3 * inside, inside) for _ in range(6)]
+    shares = sanity.notices(cases, 5)
+    assert shares["correlation"] == shares["average_precision"] == (1, 1)
+    assert shares["auc"][0] < 0.9
+    assert shares["auc"][1] == 1
+    assert shares["recall, quantile 0.95"] == (1, 0)
+
+
+def test_planted_neurons_detect_what_was_planted(run, scores, concepts):
+    groups = run.searched(concepts)
+    block, truths = scores.planted(groups, 9, 0)
+    assert [len(literals) for literals, _ in truths] == [1, 2, 3] * 3
+    for j, code in enumerate(truths):
+        inside = scores.extension(code, groups)[groups.row_groups]
+        assert 20 <= inside.sum() <= 1500
+        assert 0.83 < roc_auc_score(inside, block[:, j]) <= 0.995
+    assert not scores.matters(((0, 0), (0, 0)), groups, 20)  # a & a: leaving out one changes nothing
+    codes, values, proven = scores.searched(groups, Rules(), scores.as_score("auc"), block)
+    own = [
+        roc_auc_score(scores.extension(code, groups)[groups.row_groups], block[:, j]) for j, code in enumerate(truths)
+    ]
+    assert proven.all()
+    assert (values >= np.array(own) - 1e-9).all()
+    assert None not in codes
+
+
+def test_scores_find_the_classes_of_known_logits(sanity, scores, tmp_path, monkeypatch):
     data = ROOT.parent / "shared" / "data"
     if not data.exists():
         pytest.skip("needs ../shared/data")
-    scores = imported("scores")
-    known = {row[0]: row[1:] for row in scores.table_of_known(data, [(1, 1.0)])[3]}
-    own = {name: int(cells[0]) for name, cells in known.items()}
-    # The own class of the 200 outputs at length 1, any fraction: counted by another implementation of each score.
-    assert (own["auc"], own["mean_difference"], own["cosine"], own["correlation"]) == (192, 200, 121, 103)
-    assert own["iou, quantile 0.995"] == own["f1, quantile 0.995"] == 191
-    assert own["iou, quantile 0.95"] == own["f1, quantile 0.95"] == 9
-    planted = {row[0]: row[1] for row in scores.table_of_planted(data, 24)[3]}
-    assert set(planted.values()) == {"100.0%"}
-    assert len(planted) == 8
-    sanity = {row[0]: (row[1], row[2]) for row in scores.table_of_sanity(data, 1)[3]}
-    assert sanity["correlation"] == ("100%", "100%")
-    assert sanity["recall"][1] == "0%"
-    assert int(sanity["auc"][0].rstrip("%")) < 80
+    few = [("auc", scores.as_score("auc")), ("f1, quantile 0.995", scores.as_score("f1", 0.995))]
+    monkeypatch.setattr(scores, "variants", lambda: few)
+    known = scores.table_of_known(data)
+    assert [row[:3] for row in known[3]] == [["auc", "192", "192"], ["f1, quantile 0.995", "191", "191"]]
+    checks = sanity.table_of_sanity(data, seeds=2, neurons=6)
+    assert all(len(row) == len(checks[2]) for row in checks[3])
+    helped = {row[0]: (int(row[1]), int(row[2])) for row in sanity.table_of_remedies(data, neurons=8)[3]}
+    assert helped['score="auc"'][1] > 6
+    assert helped['score="f1"'][1] < 3
+    assert all(len(row) == 6 for row in scores.table_of_planted(data, 3)[3])
+    scores.draw(known, checks, tmp_path / "scores.png")
+    assert (tmp_path / "scores.png").stat().st_size > 10_000
+
+
+def test_versions_are_timed_in_turn(scores, tmp_path):
+    values = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    np.savez(tmp_path / "inputs.npz", shown=values > 0.5, values=values)
+    assert scores.seconds_of(ROOT / "src", tmp_path / "inputs.npz", {"score": "auc"}) > 0
+
+
+def test_what_is_written_below_the_tables_is_kept(scores, tmp_path):
+    path = tmp_path / "SCORES.md"
+    assert scores.kept(path) == ""
+    path.write_text(f"# Results\n\n{scores.READING}\n\nThe threshold.\n")
+    assert scores.kept(path) == f"\n{scores.READING}\n\nThe threshold.\n"
