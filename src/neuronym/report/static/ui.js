@@ -143,10 +143,10 @@ const ui = (() => {
         ),
     );
   }
-  // A column is [title, 1 for numbers, word, class]; a row may carry an address as ``row.to``, which a click on it opens.
   function cellClass(column, other) {
     return [column[1] ? "number" : other, column[3]].filter(Boolean).join(" ") || null;
   }
+  // A column is [title, 1 for numbers, word, class]; a row may carry an address as ``row.to``, which a click opens.
   function table(columns, rows, caption) {
     return h(
       "div",
