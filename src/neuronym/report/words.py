@@ -149,6 +149,12 @@ _OTHERS: dict[str, tuple[str, str, str | None]] = {
         "neuron: it says that there is a difference, and the AUC how large it is.",
         _SPURIOUS,
     ),
+    "rank of response": (
+        "rank of the response",
+        "The place by AUC among the neurons listed: of those that rise, the highest AUC is first, and of those that "
+        "fall, the lowest.",
+        _SPURIOUS,
+    ),
     "probability": ("probability", "The mean softmax probability of the class, without and with it.", _SPURIOUS),
     "predicted": (
         "predicted",
