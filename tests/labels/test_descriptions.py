@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from neuronym import Activations, Concepts, FileError, Labels, OptionError, agreement, label
+from neuronym import Activations, Concepts, ConceptsError, FileError, Labels, OptionError, agreement, label
 from neuronym.labels import open_descriptions, save_for_cosy
 
 # Columns as the tools write them; the rows are made up.
@@ -95,11 +95,66 @@ def test_labels_are_saved_as_cosy_reads_them(tmp_path, concepts):
         ("a,b\n1,2\n", {}, FileError, "must have the columns of a tally"),
         ("unit,label,score\n1,dog,high\n", {}, FileError, "must have a number beside each description, not 'high'"),
         (CLIP, {"layer": "layer9"}, OptionError, "has no layer 'layer9': it has 'fc', 'layer4'"),
+        (CLIP, {"first": -1}, OptionError, "first must be the number of the first neuron"),
+        ("unit,label,score\n", {}, FileError, "has no rows"),
+        ("unit,unit,label\n1,1,dog\n", {}, FileError, r"has 1 column more than once \('unit'\)"),
+        ("unit,label\n0,dog\n", {}, FileError, "whole numbers from 1, not '0': with first=0 they count from 0"),
+        ("unit,description\n-1,dog\n", {}, FileError, "unit in .* must be whole numbers from 0, not '-1'"),
+        ("unit,description\n0.5,dog\n", {}, FileError, "must be whole numbers from 0, not '0.5'"),
+        ("unit,description\n,dog\n", {}, FileError, "must be whole numbers from 0, not ''"),
+        ("unit,description\n3,dog\n3,cat\n", {}, FileError, r"describes 1 neuron more than once \(3\).* of one layer"),
+        (
+            CLIP + "fc,0,dog,1\n",
+            {},
+            FileError,
+            r"describes 1 neuron more than once \(0 of layer fc\): keep one row for each$",
+        ),
     ],
 )
 def test_a_table_of_another_kind_is_refused(tmp_path, text, options, error, match):
     with pytest.raises(error, match=match):
         open_descriptions(written(tmp_path, text), **options)
+
+
+def test_a_description_is_never_guessed(tmp_path):
+    """Commas list things in MILAN and are part of names in CoSy's files; two concepts of one form are told apart."""
+    names = ["church", "night_sky", "night-sky", "indoor place"]
+    concepts = Concepts.from_array(SHOWN[:, [0, 1, 2, 0]], names).merge_equal()
+    milan = 'layer,unit,description\n3,0,"church, trees"\n3,1,night sky\n3,2,night-sky\n3,3,\n3,4,Indoor_place\n'
+    found = open_descriptions(written(tmp_path, milan), concepts, layer="3")
+    assert [None if one.formula is None else one.formula.name for one in found] == [
+        None,
+        None,
+        "night-sky",
+        None,
+        "church",
+    ]
+    assert [one.reason for one in found][:4] == [
+        "the description 'church, trees' names no concept",
+        "the description 'night sky' names several concepts: 'night_sky', 'night-sky'",
+        None,
+        "no description",
+    ]
+    cosy = 'neuron,concept,concept_id,metric\n0,"church, outdoor",91,0.9\n1,church,90,0.9\n'
+    assert [one.formula is None for one in open_descriptions(written(tmp_path, cosy), concepts)] == [True, False]
+    clip = 'unit,description,similarity\n0,"minster, church",0.9\n1,"church, night-sky",0.9\n'
+    found = open_descriptions(written(tmp_path, clip), concepts)
+    assert found[0].formula.name == "church"
+    assert found[1].reason.endswith("names several concepts: 'church', 'night_sky', 'night-sky'")
+    compexp = "unit,label\n1,(night sky OR church)\n2,(church AND (NOT tree-s))\n3,(church AND OR)\n4,church-s\n"
+    assert [one.reason for one in open_descriptions(written(tmp_path, compexp), concepts)] == [
+        "the description '(night sky OR church)' names several concepts in 'night sky': 'night_sky', 'night-sky'",
+        "the description '(church AND (NOT tree-s))' names no concept in 'tree-s'",
+        "the description '(church AND OR)' is no formula",
+        None,
+    ]
+
+
+def test_descriptions_of_other_concepts_are_an_error(tmp_path, concepts):
+    with pytest.raises(
+        ConceptsError, match=r"no description in .* names one concept: the description 'Hinges' names no"
+    ):
+        open_descriptions(written(tmp_path, "layer,unit,description\nfc,0,Hinges\nfc,1,Poles\n"), concepts)
 
 
 def test_what_cosy_cannot_read_is_not_saved(tmp_path, concepts):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from neuronym._util.files import kind_of, writing
-from neuronym._util.messages import some
+from neuronym._util.messages import counted, some
 from neuronym.data.activations import as_name
+from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
-from neuronym.errors import FileError, FormulaError, OptionError
+from neuronym.data.ids import is_missing, refuse_repeats
+from neuronym.errors import ConceptsError, FileError, FormulaError, OptionError
 from neuronym.inputs.alignment import as_concepts
 from neuronym.io.tables import read_table, write_csv
 from neuronym.labels.label import Explanation, Label
@@ -22,13 +27,29 @@ if TYPE_CHECKING:
 
 __all__ = ["open_descriptions", "save_for_cosy"]
 
-# The columns of the neuron, its description and the number beside it, and the number of the first neuron.
+
+@dataclass(frozen=True)
+class _Format:
+    """How a tool writes its labels."""
+
+    neuron: str
+    text: str
+    number: str
+    first: int = 0  # the number of the first neuron
+    broden: bool = False  # whether names of scenes and colours end in -s and -c
+    synonyms: bool = False  # whether commas separate names of one concept
+
+
 _FORMATS = (
-    ("unit", "label", "score", 1),  # NetDissect and CompExp: the units of a tally count from 1
-    ("unit", "description", "similarity", 0),  # CLIP-Dissect; MILAN has no number
-    ("neuron", "concept", "metric", 0),  # CoSy's files of INVERT
+    # feature_operation.py of CSAILVision/NetDissect-Lite writes unit + 1; CompExp keeps the columns.
+    _Format("unit", "label", "score", first=1, broden=True),
+    # describe_neurons.py of Trustworthy-ML-Lab/CLIP-dissect; its classes of ImageNet are lists of synonyms.
+    _Format("unit", "description", "similarity", synonyms=True),
+    # assets/explanations/INVERT of lkopf/cosy, whose load_explanations looks a neuron up and takes its concept.
+    _Format("neuron", "concept", "metric"),
 )
 _WORD = re.compile(r"\s*(\(|\)|\bAND\b|\bOR\b|\bNOT\b)\s*")
+_NUMBER = re.compile(r"[+-]?\d*\.?\d+")
 _SIGNS = {"AND": "&", "OR": "|", "NOT": "~"}
 
 
@@ -46,9 +67,9 @@ def open_descriptions(
         The table: a neuron (``unit`` or ``neuron``), its description (``label``, ``description`` or ``concept``), and
         optionally ``layer``.
     concepts : ConceptsLike, optional
-        Your concepts. A description is then the concept of the same name, whatever its case, with underscores or
-        spaces, or one of its synonyms between commas; a neuron whose description is none of them has no formula, and
-        its reason says so. Without concepts each description is a concept.
+        Your concepts. A description is then the concept of the same name or alias, whatever its case, with underscores,
+        hyphens or spaces; for CLIP-Dissect also one of its synonyms between commas. A neuron whose description names no
+        concept, or several, has no formula, and its reason says so. Without concepts each description is a concept.
     layer : str, optional
         The layer to read, if the table has several; or its name, if the table does not say.
     first : int, optional
@@ -62,44 +83,86 @@ def open_descriptions(
     Raises
     ------
     FileError
-        If it cannot be read, or its columns are none of the known.
+        If it cannot be read, its columns are none of the known, or it numbers a neuron below the first or twice.
+    ConceptsError
+        If none of the descriptions names a concept.
     OptionError
-        If it has no such layer.
+        If it has no such layer, or ``first`` is no whole number.
     """
-    table = read_table(path, "descriptions of neurons").to_pandas()
-    known_as = next((one for one in _FORMATS if one[0] in table and one[1] in table), None)
-    if known_as is None:
-        known = "; ".join(f"{a} and {b}" for a, b, _, _ in _FORMATS)
+    if first is not None and (isinstance(first, bool) or not isinstance(first, int) or first < 0):
+        raise OptionError(f"first must be the number of the first neuron, 0 or more, not {first!r}")
+    read = read_table(path, "descriptions of neurons")
+    refuse_repeats(read.column_names, "column", repr(str(path)), FileError)
+    table = read.to_pandas()
+    form = next((one for one in _FORMATS if one.neuron in table and one.text in table), None)
+    if form is None:
+        known = "; ".join(f"{one.neuron} and {one.text}" for one in _FORMATS)
         raise FileError(
             f"{str(path)!r} must have the columns of a tally, of descriptions or of CoSy ({known}), "
             f"not {some(list(table))}"
         )
-    neuron, text, number, start = known_as
-    if layer is not None and "layer" in table:
-        if layer not in set(table["layer"]):
-            raise OptionError(f"{str(path)!r} has no layer {layer!r}: it has {some(sorted(set(table['layer'])))}")
-        table = table[table["layer"] == layer]
-    begins = start if first is None else first
-    names = None if concepts is None else _by_form(as_concepts(concepts).names)
-    found = []
-    for row in table.to_dict("records"):
-        name = as_name(row[neuron])
-        if isinstance(name, int):
-            name -= begins
-        formula, reason = _formula(str(row[text]), names)
-        value = _number(row.get(number), path)
-        found.append(
-            Label(
-                name,
-                layer=row.get("layer", layer),
-                best=None if formula is None else Explanation(formula, math.nan, math.nan, None, value=value),
-                reason=reason,
-                score=number if number in table else None,
-            )
+    form = replace(form, synonyms=form.synonyms and form.number in table)  # MILAN lists things between commas
+    if "layer" in table:
+        table["layer"] = table["layer"].astype(str)
+        if layer is not None:
+            if layer not in set(table["layer"]):
+                raise OptionError(f"{str(path)!r} has no layer {layer!r}: it has {some(sorted(set(table['layer'])))}")
+            table = table[table["layer"] == layer]
+    if not len(table):
+        raise FileError(f"{str(path)!r} has no rows: it must have one for each neuron")
+    known_by = None if concepts is None else _Known.of(as_concepts(concepts), form)
+    begins = form.first if first is None else first
+    found = [_label(row, form, begins, known_by, row.get("layer", layer), path) for row in table.to_dict("records")]
+    _refuse_twice(found, "layer" in table, path)
+    if known_by is not None and all(one.best is None for one in found):
+        raise ConceptsError(
+            f"no description in {str(path)!r} names one concept: {found[0].reason}; there are {some(known_by.names)}: "
+            "rename concepts, or leave them out, so that each description is a concept"
         )
     order = {name: place for place, name in enumerate(dict.fromkeys(one.layer for one in found))}
     found.sort(key=lambda one: (order[one.layer], isinstance(one.neuron, str), one.neuron))
     return Labels(found)
+
+
+def _label(
+    row: Mapping[Any, Any], form: _Format, first: int, known: _Known | None, layer: str | None, path: PathLike
+) -> Label:
+    """The label in a row."""
+    cell = row[form.text]
+    formula, reason = (None, "no description") if is_missing(cell) else _formula(str(cell).strip(), known)
+    value = _number(row.get(form.number), path)
+    return Label(
+        _neuron(row[form.neuron], form, first, path),
+        layer=layer,
+        best=None if formula is None else Explanation(formula, math.nan, math.nan, None, value=value),
+        reason=reason,
+        score=form.number if form.number in row else None,
+    )
+
+
+def _neuron(cell: Any, form: _Format, first: int, path: PathLike) -> int | str:
+    """The name of a neuron, whose number counts from 0."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    name = None if is_missing(cell) else as_name(cell)
+    if isinstance(name, str) and not _NUMBER.fullmatch(name):
+        return name
+    if not isinstance(name, int) or name < first:
+        hint = f": with first=0 they count from 0, not {first}" if name == 0 else ""
+        raise FileError(f"{form.neuron} in {str(path)!r} must be whole numbers from {first}, not {str(cell)!r}{hint}")
+    return name - first
+
+
+def _refuse_twice(found: list[Label], layered: bool, path: PathLike) -> None:
+    """Refuse several rows of a neuron."""
+    counts = Counter((one.layer, one.neuron) for one in found)
+    twice = [f"{name}" if layer is None else f"{name} of layer {layer}" for (layer, name), n in counts.items() if n > 1]
+    if twice:
+        hint = "" if layered else "; a file without a column layer must be of one layer"
+        raise FileError(
+            f"{str(path)!r} describes {counted(len(twice), 'neuron')} more than once "
+            f"({', '.join(twice[:3])}): keep one row for each" + hint
+        )
 
 
 def _number(value: Any, path: PathLike) -> float:
@@ -109,48 +172,80 @@ def _number(value: Any, path: PathLike) -> float:
         raise FileError(f"{str(path)!r} must have a number beside each description, not {value!r}") from None
 
 
-def _by_form(names: Any) -> dict[str, str]:
-    """Concepts by a form that ignores case, underscores and hyphens."""
-    return {_form(name): name for name in reversed(list(names))}
+@dataclass(frozen=True)
+class _Known:
+    """The user's concepts, found by name.
+
+    Parameters
+    ----------
+    names : mapping from str to str
+        The concept of each name and alias.
+    forms : mapping from str to tuple of str
+        The concepts of each form that ignores case, underscores and hyphens.
+    form : _Format
+        How the tool writes names.
+    """
+
+    names: Mapping[str, str]
+    forms: Mapping[str, tuple[str, ...]]
+    form: _Format
+
+    @classmethod
+    def of(cls, concepts: Concepts, form: _Format) -> _Known:
+        """Collect names and aliases."""
+        names = {other: name for name in concepts.names for other in (name, *concepts.aliases.get(name, ()))}
+        forms: dict[str, tuple[str, ...]] = {}
+        for other, name in names.items():
+            forms[_form(other)] = tuple(dict.fromkeys((*forms.get(_form(other), ()), name)))
+        return cls(names, forms, form)
+
+    def named(self, text: str) -> tuple[str, ...]:
+        """The concepts that a text may mean, by the first of its readings that means any."""
+        if text in self.names:
+            return (self.names[text],)
+        found = self.forms.get(_form(text), ())
+        if not found and self.form.broden:
+            found = self.forms.get(_form(re.sub(r"-[sc]$", "", text)), ())
+        if not found and self.form.synonyms:
+            found = tuple(dict.fromkeys(name for one in text.split(",") for name in self.forms.get(_form(one), ())))
+        return found
 
 
 def _form(name: str) -> str:
     return re.sub(r"[\s_-]+", " ", name).strip().casefold()
 
 
-def _formula(text: str, names: dict[str, str] | None) -> tuple[Formula | None, str | None]:
+def _formula(text: str, known: _Known | None) -> tuple[Formula | None, str | None]:
     """The formula of a description, or the reason why there is none."""
-    if text.startswith("(") and re.search(r" (AND|OR) |NOT ", text):  # Compositional Explanations
-        parts = [part for part in _WORD.split(text) if part.strip()]
-        unknown = [part for part in parts if part not in {"(", ")", *_SIGNS} and _concept(part, names) is None]
-        if unknown:
-            return None, f"the description {text!r} names {unknown[0]!r}, which is no concept"
-        spelled = [
-            part if part in "()" else _SIGNS.get(part) or str(Formula.concept(str(_concept(part, names))))
-            for part in parts
-        ]
-        try:
-            return Formula.parse(" ".join(spelled)), None
-        except FormulaError:
-            return None, f"the description {text!r} is no formula"
-    name = _concept(text, names)
-    return (None, f"the description {text!r} names no concept") if name is None else (Formula.concept(name), None)
+    if not (text.startswith("(") and re.search(r" (AND|OR) |NOT ", text)):
+        found = (text,) if known is None else known.named(text)
+        return (Formula.concept(found[0]), None) if len(found) == 1 else (None, _reason(text, text, found))
+    spelled = []  # of Compositional Explanations
+    for part in filter(str.strip, _WORD.split(text)):
+        sign = part if part in ("(", ")") else _SIGNS.get(part)
+        found = (part,) if known is None or sign else known.named(part)
+        if len(found) != 1:
+            return None, _reason(text, part, found)
+        spelled.append(sign or str(Formula.concept(found[0])))
+    try:
+        return Formula.parse(" ".join(spelled)), None
+    except FormulaError:
+        return None, f"the description {text!r} is no formula"
 
 
-def _concept(text: str, names: dict[str, str] | None) -> str | None:
-    """The concept that a text names; the text itself where no concepts are given."""
-    if names is None:
-        return text
-    shorter = re.sub(r"-[sc]$", "", text)  # Broden marks scenes and colours
-    forms = [text, shorter, *text.split(",")]
-    return next((names[_form(one)] for one in forms if _form(one) in names), None)
+def _reason(text: str, part: str, found: tuple[str, ...]) -> str:
+    """Why a description has no formula."""
+    of = "" if part == text else f" in {part!r}"
+    return f"the description {text!r} names {f'several concepts{of}: {some(found)}' if found else f'no concept{of}'}"
 
 
 def save_for_cosy(labels: Labels, path: PathLike, *, layer: str | None = None, overwrite: bool = False) -> None:
     """Save labels as CoSy reads those of INVERT: a CSV of ``neuron``, ``concept``, ``concept_id`` and ``metric``.
 
     A formula is written in words (``dog or cat and not night``), since CoSy generates images from it. Neurons without a
-    formula are left out, since CoSy has nothing to generate for them.
+    formula are left out, since CoSy has nothing to generate for them: evaluate only neurons that are in the file. The
+    columns are those of the files in ``assets/explanations/INVERT`` of CoSy's repository (Kopf et al. 2024), of which
+    its ``load_explanations`` reads ``neuron`` and ``concept``.
 
     Parameters
     ----------
