@@ -403,14 +403,14 @@ def quantile_of(activations, weights, share):
 
 
 def domain_f1_by_hand(values, instances, shares):
-    """The best F1 of precision by sample and recall by instance over thresholds, with the three numbers."""
-    best = (0.0, 0.0, 0.0)
+    """The first best F1 of precision by sample and recall by instance: f1, precision, recall, threshold, samples."""
+    found = []
     for share in shares:
         above = [value > share * max(values) for value in values]
         hits = sum(a and bool(i) for a, i in zip(above, instances, strict=True))
-        found = {i for a, i in zip(above, instances, strict=True) if a and i}
+        reached = {i for a, i in zip(above, instances, strict=True) if a and i}
         precision = hits / sum(above) if any(above) else 0
-        recall = len(found) / len({i for i in instances if i})
+        recall = len(reached) / len({i for i in instances if i})
         f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0
-        best = max(best, (f1, precision, recall), key=lambda one: one[0])
-    return best
+        found.append((f1, precision, recall, share * max(values), sum(above)))
+    return max(found, key=lambda one: one[0])

@@ -1,11 +1,12 @@
 """Regions: precision by sample, recall by instance."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuronym import Activations, ConceptsError, OptionError, UnknownNameError, label
+from neuronym import Activations, ConceptsError, FileError, OptionError, UnknownNameError, label
 from neuronym.analysis.instances import Instances, domain_f1
 from neuronym.search.scores import GRID
 from reference import domain_f1_by_hand
@@ -40,7 +41,7 @@ def test_a_case_worked_by_hand():
 @given(st.integers(0, 2**32), st.integers(4, 40), st.integers(1, 3))
 def test_domain_f1_is_that_of_the_definition(seed, n, k):
     rng = np.random.default_rng(seed)
-    values = np.maximum(rng.normal(size=(n, 2)), 0)
+    values = np.maximum(rng.integers(-4, 11, size=(n, 2)) / 10, 0)  # ties, also with thresholds
     ids = {f"c{c}": np.repeat(rng.integers(0, 4, -(-n // 3)), 3)[:n] for c in range(k)}
     if any(not one.any() for one in ids.values()) or (values.max(axis=0) == 0).any():
         return
@@ -48,7 +49,8 @@ def test_domain_f1_is_that_of_the_definition(seed, n, k):
     for j in range(2):
         for name, own in ids.items():
             expected = domain_f1_by_hand(values[:, j].tolist(), own.tolist(), GRID)
-            assert tuple(table.loc[(j, name)][["f1", "precision", "recall"]]) == pytest.approx(expected)
+            assert tuple(table.loc[(j, name)])[:5] == pytest.approx(expected)
+            assert table.loc[(j, name), "instances"] == len(set(own.tolist()) - {0})
 
 
 def test_samples_are_matched_by_id():
@@ -60,6 +62,37 @@ def test_samples_are_matched_by_id():
     order = rng.permutation(30)
     turned = Instances.of({"a": own[order]}, [ids[i] for i in order])
     assert domain_f1(Activations(values, sample_ids=ids), turned).equals(whole)
+    # Ids in an index, in a column and in the keys of a mapping are ids too.
+    table = pd.DataFrame({"a": own[order]}, index=[ids[i] for i in order])
+    for labelled in (table, table.rename_axis("sample").reset_index(), {"a": table["a"]}, {"a": dict(table["a"])}):
+        assert domain_f1(Activations(values, sample_ids=ids), labelled).equals(whole)
+
+
+def test_none_is_written_in_many_ways():
+    none = [None, 0, 0.0, np.int64(0), "", "0", np.nan, pd.NA, False]
+    assert Instances.of({"a": [7, *none, "x", 7, 7.0]}).ids.ravel().tolist() == [1, *[0] * len(none), 2, 1, 1]
+    assert Instances.of({"a": pd.Series([3, pd.NA, 1], dtype="Int64")}).ids.ravel().tolist() == [1, 0, 2]
+
+
+def test_what_is_never_right_has_the_samples_above_the_first_threshold():
+    """The largest activations lie outside of the only instance, so precision is 0 at every threshold."""
+    row = domain_f1(np.array([[0.0], [1.0], [2.0]]), {"a": ["x", None, None]}).iloc[0]
+    assert tuple(row)[2:] == (0, 0, 0, 0, 2, 1)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("ids", [None, ["r1", "r0", "r2", "r3"]])
+def test_files_are_read_back(tmp_path, ending, ids):
+    made = Instances.of({"a": ["x", None, "y", "x"], "b, c": [None, None, 5, None]}, ids)
+    path = tmp_path / f"instances.{ending}"
+    made.save(path)
+    read = Instances.open(path)
+    assert (read.names, read.sample_ids, read.ids.tolist()) == (made.names, made.sample_ids, made.ids.tolist())
+    if ending == "csv" and ids is not None:
+        assert path.read_text(encoding="utf-8").split() == ['sample,a,"b,', 'c"', "r1,1,", "r0,,", "r2,2,1", "r3,1,"]
+    with pytest.raises(FileError, match="exists"):
+        made.save(path)
+    made.save(path, overwrite=True)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +101,28 @@ def test_samples_are_matched_by_id():
         (lambda: Instances.of({}), ConceptsError, "instances must be a mapping"),
         (lambda: Instances.of({"a": [0, 0]}), ConceptsError, "the concept 'a' has no instance"),
         (lambda: Instances.of({"a": [1, 0], "b": [1]}), ConceptsError, "differ in their number of samples"),
+        (lambda: Instances.of([[1, 0]]), ConceptsError, "instances must be a mapping or table"),
+        (
+            lambda: Instances.of({"a": [0, ["x", "y"]]}),
+            ConceptsError,
+            "sample 1 has .* where instances overlap, keep one",
+        ),
+        (
+            lambda: Instances.of({"a": [0, ("x", "y")]}),
+            ConceptsError,
+            "sample 1 has .* where instances overlap, keep one",
+        ),
+        (lambda: Instances.of({"a": [True, False]}), ConceptsError, "text or a whole number from 1, .* not True"),
+        (lambda: Instances.of({"a": [0, -1]}), ConceptsError, "text or a whole number from 1, .* not -1"),
+        (lambda: Instances.of({"a": [None, np.int64(-1)]}), ConceptsError, r"text or a whole number .* not -1"),
+        (lambda: Instances.of({"a": [0, 0.5]}), ConceptsError, "text or a whole number from 1, .* not 0.5"),
+        (lambda: Instances.of({"a": "xy"}), ConceptsError, "instances of 'a' must be a list"),
+        (
+            lambda: Instances.of({"a": pd.Series([1, 0], ["p", "q"]), "b": pd.Series([1, 0], ["q", "p"])}),
+            ConceptsError,
+            "instances of concepts differ in their index",
+        ),
+        (lambda: Instances.of({"sample": [1, 0]}).save("x.csv"), ConceptsError, "'sample' would be read as sample ids"),
         (lambda: domain_f1(np.eye(2), Instances.of({"a": [1, 0]}), concepts=["b"]), UnknownNameError, "no concept 'b'"),
         (lambda: domain_f1(np.eye(2), Instances.of({"a": [1, 0]}), thresholds=[2]), OptionError, "thresholds must be"),
         (lambda: domain_f1(np.eye(2), Instances.of({"a": [1, 0]}), top=0), OptionError, "top must be"),

@@ -6,7 +6,7 @@ A domain of a protein, a named entity or an object in a video is one *instance* 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym import inputs
+from neuronym._util.files import kind_of, writing
 from neuronym._util.messages import no_such, some
 from neuronym.data.concepts import Concepts
+from neuronym.data.ids import SAMPLE, is_missing, own_or_given, refuse_repeats
+from neuronym.data.labelled import as_frame, listed
 from neuronym.errors import ConceptsError, OptionError
+from neuronym.io.tables import read_table, write_csv
 from neuronym.search.scores import GRID
-from neuronym.types import ActivationsLike, Align
+from neuronym.stats.regions import RegionF1, Regions
+from neuronym.types import ActivationsLike, Align, PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,15 +54,18 @@ class Instances:
     sample_ids: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, given: Mapping[str, Sequence[Any]], sample_ids: Sequence[str] | None = None) -> Instances:
+    def of(
+        cls, given: Mapping[str, Iterable[Any]] | pd.DataFrame, sample_ids: Iterable[object] | None = None
+    ) -> Instances:
         """Make instances from an id per sample.
 
         Parameters
         ----------
-        given : mapping of str to sequence
+        given : mapping of str to iterable, or DataFrame
             For each concept, the id of the instance that each sample belongs to, such as ``"P53/1"`` or 7; None, NaN,
-            0, False or an empty text for none. A sample belongs to at most one instance of a concept.
-        sample_ids : sequence of str, optional
+            0 or an empty text for none. A sample belongs to at most one instance of a concept. The index of a table or
+            Series, or a first column ``sample``, is the sample ids.
+        sample_ids : iterable of object, optional
             The sample ids.
 
         Returns
@@ -68,32 +76,76 @@ class Instances:
         Raises
         ------
         ConceptsError
-            If concepts differ in their number of samples, one has no instance, or there is none.
+            If concepts differ in their samples, one has no instance, an id is none, instances overlap, or there is no
+            concept.
 
         Examples
         --------
         >>> Instances.of({"kinase": ["a", "a", None, "b"]}).ids.ravel().tolist()
         [1, 1, 0, 2]
         """
-        if not isinstance(given, Mapping) or not given:
-            raise ConceptsError(
-                "instances must be a mapping from concept to an instance id per sample, with one at least"
-            )
-        sizes = {name: len(values) for name, values in given.items()}
-        if len(set(sizes.values())) > 1:
-            listed = ", ".join(f"{name!r}: {n}" for name, n in list(sizes.items())[:5])
-            raise ConceptsError(
-                f"instances of concepts differ in their number of samples ({listed}): give one id per sample"
-            )
-        columns = []
-        for name, values in given.items():
-            numbers: dict[Any, int] = {}
-            column = [0 if _is_none(value) else numbers.setdefault(_plain(value), len(numbers) + 1) for value in values]
-            if not numbers:
-                raise ConceptsError(f"the concept {name!r} has no instance: leave it out")
-            columns.append(column)
-        shown = Concepts.from_array(np.array(columns).T > 0, list(given), sample_ids=sample_ids)  # checks names and ids
-        return cls(shown.names, np.array(columns, np.int64).T, shown.sample_ids)
+        named, own = _columns(given)
+        columns = [_numbered(name, values) for name, values in named.items()]
+        ids = np.array(columns, np.int64).T
+        given_or_own = own_or_given(sample_ids, own, "instances", ConceptsError)
+        shown = Concepts.from_array(ids > 0, list(named), sample_ids=given_or_own)  # checks names and ids
+        return cls(shown.names, ids, shown.sample_ids)
+
+    @classmethod
+    def open(cls, path: PathLike) -> Instances:
+        """Read instances from a table with a column for each concept, as ``save`` writes it.
+
+        Parameters
+        ----------
+        path : str or Path
+            A text table or ``.parquet``; a first column ``sample`` has the sample ids, and the cells are as for ``of``.
+
+        Returns
+        -------
+        Instances
+            The instances.
+
+        Raises
+        ------
+        FileError
+            If it cannot be read.
+        ConceptsError
+            If the contents cannot be used.
+        """
+        return cls.of(read_table(path, "instances").to_pandas())
+
+    def save(self, path: PathLike, *, overwrite: bool = False) -> None:
+        """Save the instances, one row per sample with a number for each concept, empty for none.
+
+        Files of concepts have no place for instances; save both.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that ends in ``.csv`` or ``.parquet``.
+        overwrite : bool, default False
+            Whether to replace a file.
+
+        Raises
+        ------
+        FileError
+            If the file exists and ``overwrite`` is False, or cannot be written.
+        ConceptsError
+            If the first concept is called ``sample``, but samples have no ids.
+        """
+        import pandas as pd
+
+        kind = kind_of(path, (".csv", ".parquet"), "instances")
+        if self.sample_ids is None and self.names[0] == SAMPLE:
+            raise ConceptsError(f"the concept {SAMPLE!r} would be read as sample ids: give sample ids, or rename it")
+        table = pd.DataFrame(self.ids, columns=list(self.names)).astype("Int64").replace(0, pd.NA)
+        if self.sample_ids is not None:
+            table.insert(0, SAMPLE, list(self.sample_ids))
+        with writing(path, overwrite) as temporary:
+            if kind == ".parquet":
+                table.to_parquet(temporary, index=False)
+            else:
+                write_csv(table, temporary)
 
     def concepts(self) -> Concepts:
         """Return which concepts each sample shows, as for ``label``.
@@ -106,19 +158,56 @@ class Instances:
         return Concepts.from_array(self.ids > 0, self.names, sample_ids=self.sample_ids)
 
 
-def _is_none(value: Any) -> bool:
-    if isinstance(value, str):
-        return value == ""
-    return value is None or value != value or value == 0
+def _columns(given: Any) -> tuple[dict[str, list[object]], list[object] | None]:
+    """The ids of each concept, and the sample ids that they carry."""
+    frame = None if isinstance(given, Mapping) else as_frame(given, "instances", ConceptsError)
+    if frame is not None:
+        refuse_repeats(list(frame.columns), "concept", "instances", ConceptsError)
+        if len(frame.columns) and frame.columns[0] == SAMPLE:
+            frame = frame.set_index(SAMPLE)
+        given = {str(name): column for name, column in frame.items()}
+    if not isinstance(given, Mapping) or not given:
+        raise ConceptsError(
+            "instances must be a mapping or table from concept to an instance id per sample, with one at least"
+        )
+    read = {name: listed(column, f"instances of {name!r}", ConceptsError) for name, column in given.items()}
+    sizes = {name: len(values) for name, (values, _) in read.items()}
+    if len(set(sizes.values())) > 1:
+        told = ", ".join(f"{name!r}: {n}" for name, n in list(sizes.items())[:5])
+        raise ConceptsError(f"instances of concepts differ in their number of samples ({told}): give one id per sample")
+    carried = [labels for _, labels in read.values()]
+    if any(labels != carried[0] for labels in carried):
+        raise ConceptsError(
+            "instances of concepts differ in their index: bring all into one table, with the same samples in one order"
+        )
+    return {name: values for name, (values, _) in read.items()}, carried[0]
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+def _numbered(name: str, values: list[object]) -> list[int]:
+    """The instances of a concept by their number from 1, in order of appearance; 0 for none."""
+    numbers: dict[object, int] = {}
+    found = []
+    for row, one in enumerate(values):
+        value = one.item() if isinstance(one, np.generic) else one
+        if isinstance(value, list | tuple | set | frozenset | dict | np.ndarray):
+            raise ConceptsError(
+                f"sample {row} has {value!r} as its instance of {name!r}, but a sample belongs to one at most: where "
+                "instances overlap, keep one, or make a concept of each kind"
+            )
+        absent = is_missing(value) or value in (0, "0")
+        if value is True or (not absent and isinstance(value, int | float) and (value < 0 or value % 1)):
+            raise ConceptsError(
+                f"an instance of {name!r} must be a text or a whole number from 1, or 0 for none, not {value!r}"
+            )
+        found.append(0 if absent else numbers.setdefault(value, len(numbers) + 1))
+    if not numbers:
+        raise ConceptsError(f"the concept {name!r} has no instance: leave it out")
+    return found
 
 
 def domain_f1(
     activations: ActivationsLike,
-    instances: Instances,
+    instances: Instances | Mapping[str, Iterable[Any]] | pd.DataFrame,
     *,
     concepts: Sequence[str] | None = None,
     thresholds: Sequence[float] = GRID,
@@ -136,8 +225,8 @@ def domain_f1(
     ----------
     activations : ActivationsLike
         The activations of one layer, as for ``label``.
-    instances : Instances
-        The instances, of the same samples.
+    instances : Instances, mapping or DataFrame
+        The instances, of the same samples, or what ``Instances.of`` takes.
     concepts : sequence of str, optional
         The concepts to measure; all by default.
     thresholds : sequence of float, default (0.0, 0.15, 0.5, 0.6, 0.8)
@@ -161,8 +250,9 @@ def domain_f1(
         If there are several layers, or an option is out of range.
     """
     import pandas as pd
-    from scipy.sparse import csr_array
 
+    if not isinstance(instances, Instances):
+        instances = Instances.of(instances)
     wanted = list(instances.names) if concepts is None else list(concepts)
     unknown = [name for name in wanted if name not in instances.names]
     if unknown:
@@ -179,53 +269,20 @@ def domain_f1(
     # Rows of the concepts given are found again by their ids, since alignment may have left some out.
     places = _rows_of(instances, one.shown)
     own = instances.ids[places][:, [instances.names.index(name) for name in wanted]]
-    n_samples, n_concepts = own.shape
-    shows = csr_array((own > 0).T.astype(np.int32))
-    numbers, first = [], 0
-    of_instance = []
-    for c in range(n_concepts):
-        present, codes = np.unique(own[own[:, c] > 0, c], return_inverse=True)
-        rows = np.flatnonzero(own[:, c] > 0)
-        numbers.append((first + codes, rows))
-        of_instance += [c] * len(present)
-        first += len(present)
-    members = csr_array(
-        (np.ones(sum(len(rows) for _, rows in numbers), np.int32),
-         (np.concatenate([codes for codes, _ in numbers]), np.concatenate([rows for _, rows in numbers]))),
-        shape=(first, n_samples),
-    )  # fmt: skip
-    by_concept = csr_array(
-        (np.ones(first, np.int32), (np.array(of_instance, int), np.arange(first))), shape=(n_concepts, first)
-    )
-    n_instances = np.bincount(np.array(of_instance, int), minlength=n_concepts)
+    regions = Regions(own)
     table = []
     for start in range(0, one.activations.n_neurons, _BLOCK):
         columns = np.arange(start, min(start + _BLOCK, one.activations.n_neurons))
         values = one.select_rows(one.activations.block(columns)).astype(np.float64)
         inputs.alignment.check_finite(values)
-        best = np.zeros((5, n_concepts, len(columns)))  # f1, precision, recall, threshold, samples
-        for share in shares.tolist():
-            limits = share * values.max(axis=0)
-            above = (values > limits).astype(np.int32)
-            hits, called = shows @ above, above.sum(axis=0)
-            found = by_concept @ ((members @ above) > 0).astype(np.int32)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                precision = np.where(called > 0, hits / called, 0.0)
-                recall = np.where(n_instances[:, np.newaxis] > 0, found / n_instances[:, np.newaxis], 0.0)
-                f1 = np.nan_to_num(2 * precision * recall / (precision + recall))
-            better = f1 > best[0]
-            new = np.stack(
-                [f1, precision, recall, np.broadcast_to(limits, f1.shape), np.broadcast_to(called, f1.shape)]
-            )
-            best = np.where(better, new, best)
-        for j, column in enumerate(columns.tolist()):
-            order = np.argsort(-best[0, :, j], kind="stable")[: n_concepts if top is None else top]
-            for c in order.tolist():
-                f1_, precision_, recall_, limit, called_ = best[:, c, j].tolist()
-                table.append((one.activations.names[column], wanted[c], f1_, precision_, recall_, limit, int(called_),
-                              int(n_instances[c])))  # fmt: skip
-    names = ["neuron", "concept", "f1", "precision", "recall", "threshold", "samples", "instances"]
-    return pd.DataFrame(table, columns=names)
+        best = regions.best_f1(values, shares)
+        order = np.argsort(-best.f1, axis=0, kind="stable")[:top]
+        table += [
+            (one.activations.names[column], wanted[c], *(of[c, j] for of in best), regions.n_instances[c])
+            for j, column in enumerate(columns.tolist())
+            for c in order[:, j].tolist()
+        ]
+    return pd.DataFrame(table, columns=["neuron", "concept", *RegionF1._fields, "instances"])
 
 
 def _rows_of(instances: Instances, shown: Concepts) -> NDArray[np.intp]:
