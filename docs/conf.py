@@ -47,7 +47,8 @@ numpydoc_show_class_members = False
 PACKAGES = [m.name for m in pkgutil.walk_packages(neuronym.__path__, "neuronym.") if m.ispkg and "._" not in m.name]
 PACKAGES.remove("neuronym.io.sources")  # its names are those of neuronym.io
 MODULES = ["neuronym", "neuronym.errors", "neuronym.types", "neuronym.demo"]
-MODULES += ["neuronym.analysis.compare", "neuronym.analysis.scores", "neuronym.analysis.sweep", *PACKAGES]
+MODULES += [f"neuronym.analysis.{name}" for name in ("compare", "instances", "scores", "sweep")]
+MODULES += PACKAGES
 
 
 def home(module: str, name: str) -> str:

@@ -35,7 +35,7 @@ def test_columns_stand_in_the_order_of_the_contract(data, labels):
     contract = ["neuron", "direction", "formula", "auc", "fraction", "count", "length", "p", "log10_p", "p_search", "q"]
     contract += ["auc_heldout", "auc_low", "auc_high", "auc_low_selected", "auc_high_selected", "p_gain"]
     contract += ["optimal", "gap", "ceiling"]
-    contract += ["average_precision", "stability"]
+    contract += ["f1", "f1_threshold", "average_precision", "stability"]
     columns = list(labels.to_frame().columns)
     assert columns[: len(contract)] == contract
     assert columns[len(contract) : -4] == [
@@ -150,7 +150,7 @@ def test_labels_say_what_their_numbers_account_for(data, labels):
     )
     assert "held-out gain +" in text
     assert "resamples: the same formula in " in text
-    assert "best threshold: precision" in text
+    assert "highest F1" in text
     assert "does not account for the search" in str(label(*data, permutations=399)[0])
     assert "in 100% of folds" in str(label(*data, folds=2)[0])
     assert "AUC, 95% interval: 0." in str(label(*data, effects=True)[0])

@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import shutil
+from xml.etree import ElementTree
 
 import networkx
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from browsing import expect, go, in_browser, opened, violations
 from neuronym import Activations, Concepts, Explanation, FileError, Formula, Label, Labels, OptionError, label
@@ -170,6 +172,85 @@ def test_the_drawing_has_every_neuron_and_contribution(browser, drawn, scheme):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.locator("a.node").first.click()
         expect(page.locator("section.evidence")).to_have_count(1)
+
+
+@in_browser
+def test_a_contribution_tells_its_value_on_hover_and_by_the_keyboard(browser, drawn):
+    folder, circuit = drawn
+    with opened(browser, folder, "#/circuits") as page:
+        hint = page.locator(".hint")
+        expect(page.locator(".edge")).to_have_count(circuit.graph.number_of_edges())
+        edges = list(pieces(folder, "circuits")[0]["edges"])
+        for e in (0, 3):
+            line = page.locator(f'[data-edge="{e}"] .line')
+            x, y = line.evaluate(
+                """line => { const p = line.getPointAtLength(line.getTotalLength() - 12),
+                   box = line.ownerSVGElement.getBoundingClientRect(); return [box.left + p.x, box.top + p.y] }"""
+            )
+            page.mouse.move(x, y)
+            expect(hint).to_be_visible()
+            value = edges[e][2]
+            expect(hint).to_contain_text(f"{'adds' if value > 0 else 'lowers it by'} {abs(value):.4g}")
+            expect(page.locator(".edge.on")).to_have_count(1)
+        page.locator('[data-node="1"]').hover()
+        expect(hint).to_be_hidden()
+        touching = sum(1 in edge[:2] for edge in edges)
+        expect(page.locator(".edge.on")).to_have_count(touching)
+        page.mouse.move(0, 0)
+        expect(page.locator(".edge.on")).to_have_count(0)
+        page.locator('.edge[tabindex="0"]').focus()
+        first = hint.inner_text()
+        page.keyboard.press("ArrowDown")
+        expect(hint).to_be_visible()
+        before = page.evaluate("scrollY")
+        page.evaluate("scrollBy(0, 30)")  # as the focus does, to bring a line into view
+        page.wait_for_timeout(200)
+        assert page.evaluate("scrollY") != before
+        expect(hint).to_be_visible()
+        assert hint.inner_text() != first
+        page.keyboard.press("Escape")
+        expect(hint).to_be_hidden()
+
+
+@in_browser
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_drawing_is_laid_out_by_the_width(browser, drawn, width):
+    folder, circuit = drawn
+    with opened(browser, folder, "#/circuits") as page:
+        page.set_viewport_size({"width": width, "height": 800})
+        expect(page.locator(".edge")).to_have_count(circuit.graph.number_of_edges())
+        page.wait_for_timeout(300)
+        boxes = page.locator(".node").evaluate_all("list => list.map(one => one.getBoundingClientRect().toJSON())")
+        target, others = boxes[0], boxes[1:]
+        if width == 1440:
+            assert all(target["left"] > box["right"] for box in others)
+        else:
+            assert all(target["bottom"] < box["top"] for box in others)
+        scroll = page.locator(".circuit").evaluate("box => [box.scrollWidth, box.clientWidth]")
+        assert scroll[0] <= scroll[1]
+
+
+@in_browser
+def test_the_drawing_is_saved_as_svg_png_and_csv(browser, drawn):
+    folder, circuit = drawn
+    with opened(browser, folder, "#/circuits") as page:
+        expect(page.locator(".edge")).to_have_count(circuit.graph.number_of_edges())
+        saved = {}
+        for kind in ("SVG", "PNG", "CSV"):
+            page.locator("figcaption details.menu summary").first.click()
+            with page.expect_download() as waiting:
+                page.locator("details.menu[open] button", has_text=kind).click()
+            saved[kind] = waiting.value.path().read_bytes()
+        root = ElementTree.fromstring(saved["SVG"])
+        texts = ["".join(one.itertext()) for one in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert sum("dog & ~grass" in text for text in texts) == len(circuit.graph) - 1
+        assert b"var(" not in saved["SVG"]
+        assert saved["PNG"].startswith(b"\x89PNG")
+        with Image.open(io.BytesIO(saved["PNG"])) as picture:
+            assert len(np.unique(np.asarray(picture.convert("RGB").resize((200, 200))).reshape(-1, 3), axis=0)) > 20
+        rows = list(csv.reader(io.StringIO(saved["CSV"].decode())))
+        assert len(rows) == 1 + circuit.graph.number_of_edges()
+        assert page.locator("main ~ .unseen svg").count() == 0
 
 
 @in_browser

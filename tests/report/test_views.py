@@ -730,3 +730,19 @@ def test_a_page_of_activations_and_concepts_alone(browser, tmp_path):
         expect(view.locator("ul.samples li").first).to_be_visible()
         view.locator("button.sample").first.click()
         expect(view.locator("dialog .chips")).to_be_visible()
+
+
+def test_a_page_of_labels_by_another_score_shows_it(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    shown = rng.random((300, 4)) < 0.3
+    values = rng.normal(size=(300, 3)) + 3 * shown[:, :3]
+    labels = label(values, Concepts.from_array(shown, list("abcd")), score="mean_difference", length=2)
+    folder = report(labels, tmp_path / "page", activations=values, n_jobs=1).parent
+    with opened(browser, folder) as page:
+        expect(page.locator("main")).to_contain_text("by mean difference")
+        for one in labels:
+            expect(page.locator(f".card[data-to='#/neuron/-/{one.neuron}']")).to_contain_text(
+                f"{one.value:.4f} mean difference, {one.auc:.4f} AUC"
+            )
+        go(page, "#/neuron/-/1")
+        expect(page.locator(".evidence")).to_contain_text(re.compile(rf"mean difference\s*{labels[1].value:.4f}"))

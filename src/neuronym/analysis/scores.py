@@ -24,13 +24,13 @@ from neuronym.labels.labels import Labels
 from neuronym.labels.rescoring import by_layer, made_score, rescore
 from neuronym.search.beam import Rules
 from neuronym.search.ratio import ratio
-from neuronym.search.scores import SCORES, as_score
+from neuronym.search.scores import SCORES, Score, as_score
 from neuronym.types import ActivationsLike, Align, ConceptsLike, HierarchyLike, LabelsLike, Name, PathLike, SearchMethod
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["agreement", "compare_scores", "evaluate_known", "open_truth", "wu_palmer"]
+__all__ = ["agreement", "compare_scores", "evaluate_known"]
 
 Floats = NDArray[np.float64]
 
@@ -184,6 +184,7 @@ def evaluate_known(
     activations: ActivationsLike | None = None,
     concepts: ConceptsLike | None = None,
     hierarchy: HierarchyLike | None = None,
+    score: str | Score = "auc",
 ) -> pd.DataFrame:
     """Compare labels with what neurons are known to detect: outputs of a classifier, or planted neurons.
 
@@ -195,9 +196,11 @@ def evaluate_known(
         The true concept or formula of each neuron, by neuron, or by (layer, neuron); or a table with the columns
         ``neuron`` and ``truth``, and ``layer`` if there are several. Neurons without a truth are left out.
     activations, concepts : optional
-        As for ``label``. With both, the rank of the true concept among all single concepts by AUC.
+        As for ``label``. With both, the rank of the true concept among all single concepts.
     hierarchy : HierarchyLike, optional
         A hierarchy of the concepts, for similarity.
+    score : str or Score, default "auc"
+        The score by which single concepts are ranked.
 
     Returns
     -------
@@ -243,7 +246,9 @@ def evaluate_known(
         )
     table = pd.DataFrame(rows)
     if activations is not None and concepts is not None:
-        ranks = _ranks(Labels([list(found)[i] for i in places]), [row["truth"] for row in rows], activations, concepts)
+        chosen = Labels([list(found)[i] for i in places])
+        (by,) = as_score(score)
+        ranks = _ranks(chosen, [row["truth"] for row in rows], activations, concepts, by)
         table.insert(7, "rank", ranks)
     table.attrs.update(_means(table))
     return table
@@ -275,10 +280,10 @@ def _literals(formula: Formula, negated: bool = False) -> set[tuple[str, bool]]:
     return {literal for one in formula.operands for literal in _literals(one, turned)}
 
 
-def _ranks(labels: Labels, truths: list[str], activations: ActivationsLike, concepts: ConceptsLike) -> list[float]:
-    """The rank of the true concept among all single concepts by AUC; NaN if the truth is no single concept."""
-    from neuronym.search.scores import AUC
-
+def _ranks(
+    labels: Labels, truths: list[str], activations: ActivationsLike, concepts: ConceptsLike, score: Score
+) -> list[float]:
+    """The rank of the true concept among all single concepts; NaN if the truth is no single concept."""
     ranks = [math.nan] * len(labels)
     listed = list(labels)
     for aligned, places in by_layer(labels, activations, concepts, False):
@@ -294,14 +299,14 @@ def _ranks(labels: Labels, truths: list[str], activations: ActivationsLike, conc
             at = {neuron: k for k, neuron in enumerate(neurons)}
             block = aligned.activations.block(aligned.activations.indices(neurons))
             block = block[:, [at[listed[i].neuron] for i in chosen]]
-            weighed = AUC().weigh(block, groups)
-            aucs = ratio(weighed.terms, np.tile(counts, (len(chosen), 1)), weighed.sums @ shows)
+            low = np.array([listed[i].direction == "low" for i in chosen])
+            weighed = score.weigh(np.where(low, -block.astype(np.float64), block) if low.any() else block, groups)
+            scores = ratio(weighed.terms, np.tile(counts, (len(chosen), 1)), weighed.sums @ shows)
             for k, i in enumerate(chosen):
                 formula = _as_formula(truths[i])
                 name = aliases.get(formula.name, formula.name) if formula.operator == "concept" else None
                 if name in names:
-                    own = -aucs[k] if listed[i].direction == "low" else aucs[k]
-                    ranks[i] = float(1 + (own > own[names.index(str(name))]).sum())
+                    ranks[i] = float(1 + (scores[k] > scores[k][names.index(str(name))]).sum())
     return ranks
 
 
@@ -419,7 +424,9 @@ def compare_scores(
             row["auc_heldout"] = float(np.nanmean([one.auc_heldout for one in shown])) if shown else math.nan
         row["same"] = float(agreement(kept[wanted[0]], found)["same"].mean())
         if truth is not None:
-            known = evaluate_known(found, truth, activations=activations, concepts=concepts, hierarchy=hierarchy)
+            known = evaluate_known(
+                found, truth, activations=activations, concepts=concepts, hierarchy=hierarchy, score=made[name] or name
+            )
             row |= {str(mean): value for mean, value in known.attrs.items()}
         rows.append(row)
     table = pd.DataFrame(rows)

@@ -18,6 +18,7 @@ from neuronym.errors import OptionError
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.label import Explanation, Label
 from neuronym.search.beam import Code, FormulaDecoder, SearchResult
+from neuronym.search.scores import AUC
 from neuronym.search.searcher import Searcher
 from neuronym.stats.exchange import LEVEL
 from neuronym.stats.intervals import FEWEST_CLUSTERS
@@ -290,7 +291,7 @@ def _permute(run: _Run, n_tests: int) -> None:
         return
     observed = np.stack([found.best for found in one.found], axis=1)
     observed[one.constant] = -np.inf
-    aucs = one.searcher.score.name == "auc"
+    aucs = isinstance(one.searcher.score, AUC)
     floor = min((label.auc for label in labels if label.best is not None), default=-np.inf) if aucs else -np.inf
     nulls = Nulls.none(observed.shape)
     automatic = options.permutations == "auto"

@@ -262,7 +262,7 @@ def label(
         parts = SampleSplit.of(groups, _clusters(one, columns, asked), one.strata, asked)
         if parts.strata is not None:
             _check_strata(one.searched, parts.strata)
-        searcher = Searcher(parts.searched, rules, directions, parts.score if scores[0].name == "auc" else scores[0])
+        searcher = Searcher(parts.searched, rules, directions, parts.score if isinstance(scores[0], AUC) else scores[0])
         decoder = FormulaDecoder(one.searched.names)
         done: list[_BlockResult] | None = [] if asked.requested else None
         named = [taken.names[j] for j in columns]
@@ -279,9 +279,9 @@ def _check_scores(scores: Sequence[Score], penalty: float, asked: EvidenceOption
     if isinstance(penalty, bool) or not isinstance(penalty, int | float | np.number) or not 0 < penalty <= 1:
         raise OptionError(f"penalty must be above 0 and at most 1, not {penalty!r}: 1 asks nothing of longer formulas")
     name = scores[0].name
-    if name != "auc" and strata is not None:
+    if not isinstance(scores[0], AUC) and strata is not None:
         raise OptionError(f"strata compare ranks within them, and the score {name!r} has none: use score='auc'")
-    if name != "auc" and asked.permutations and not scores[0].mirrored:
+    if asked.permutations and not scores[0].mirrored:
         raise OptionError(
             f"permutations of the score {name!r} are not supported: hold samples out (holdout=0.5), or use score='auc'"
         )
@@ -412,7 +412,7 @@ def _search_block(
     parts = []
     for start in range(0, len(columns), _PART):  # compiled code cannot be interrupted, so each call is kept short
         part = block[:, start : start + _PART]
-        if searchers[0].score.name == "auc":
+        if isinstance(searchers[0].score, AUC):
             found, weighed = searchers[0].of_block(part)
             if weighed.bad.any():
                 raise _NotFinite

@@ -95,6 +95,8 @@ def as_label(row: Row) -> Label:
 def _explanation(value: Mapping[str, Any]) -> Explanation:
     """A formula with its numbers, from a dict or a row."""
     formula = _parsed(_required(value, "formula"))
+    if all(_cell_of(value, name) is None for name in ("auc", "fraction", "count")):  # of another tool, never measured
+        return Explanation(formula, math.nan, math.nan, None, **_numbers(value, FORMULA_NUMBERS))
     auc, fraction, count = (_required(value, name) for name in ("auc", "fraction", "count"))
     return Explanation(formula, auc, fraction, count, **_numbers(value, FORMULA_NUMBERS))
 

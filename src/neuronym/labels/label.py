@@ -34,8 +34,9 @@ class Explanation(FormulaNumbers):
         the samples that were searched.
     fraction : float
         The share of samples inside the formula, T(φ) of the paper.
-    count : int
-        The number of samples inside the formula.
+    count : int or None
+        The number of samples inside the formula. ``auc`` and ``fraction`` are NaN and ``count`` is None for the labels
+        of another tool (``open_descriptions``).
     gain, p_gain : float, default NaN
         For a step of a path: its gain in AUC on held-out samples over the previous step (over ½ for the first), and
         the one-sided p of that gain by DeLong's paired test.
@@ -44,7 +45,7 @@ class Explanation(FormulaNumbers):
     formula: Formula
     auc: float
     fraction: float
-    count: int
+    count: int | None
 
     @property
     def length(self) -> int:

@@ -82,7 +82,9 @@ def heading(labels: Labels, layers: Mapping[str | None, Layer]) -> list[str]:
     if found:
         exact = any(label.optimal is not None for label in found)
         longest = f" of up to {counted(length, 'concept')}" if length else ""
-        parts.append(f"{'exact' if exact else 'beam'} search for formulas{longest}")
+        scores = sorted({label.score.replace("_", " ") for label in found if label.score})
+        by = f" by {', '.join(scores)}" if scores else ""
+        parts.append(f"{'exact' if exact else 'beam'} search for formulas{longest}{by}")
     permutations = max((label.permutations or 0 for label in found), default=0)
     if permutations:
         parts.append(counted(permutations, "permutation").replace(str(permutations), f"{permutations:,}", 1))

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.messages import some
 from neuronym.report.detail import Layer, number
 from neuronym.types import Name
 
-__all__ = ["SHOWN_PAIRS", "largest_changes", "pair_rows"]
+__all__ = ["SHOWN_PAIRS", "Ints", "largest_changes", "no_pairs", "pair_rows"]
 
 Ints = NDArray[np.int64]
 
 SHOWN_PAIRS = 3  # for a neuron
 
 
-def pair_rows(layer: Layer, suspect: str, others: Iterable[str]) -> Ints | None:
-    """Pair the samples of each cluster without a suspect with those that have it.
+def no_pairs(layer: Layer | None, suspect: str, others: Iterable[str]) -> str | None:
+    """Say why no pairs of samples can be shown; None if nothing is missing.
 
     Parameters
     ----------
-    layer : Layer
-        The activations, concepts and clusters.
+    layer : Layer or None
+        The activations, concepts and clusters, if the report has them.
     suspect : str
         The suspect concept.
     others : iterable of str
@@ -31,16 +32,42 @@ def pair_rows(layer: Layer, suspect: str, others: Iterable[str]) -> Ints | None:
 
     Returns
     -------
-    int64 array of shape (n_pairs, 2), or None
-        The rows without and with the suspect, one pair for each cluster and pattern of the other suspects; None if the
-        suspect is not among the concepts, or there are no clusters.
+    str or None
+        What the report lacks, to end a sentence.
     """
-    aligned = layer.aligned
-    if aligned.concepts is None or aligned.clusters is None or suspect not in aligned.concepts:
-        return None
-    known = [aligned.concepts[name] for name in others if name in aligned.concepts]
-    inside = np.asarray(aligned.concepts[suspect], np.bool_)
-    keys = np.stack([aligned.clusters, *(np.asarray(one, np.int64) for one in known)])
+    if layer is None:
+        return "this report was made without its activations"
+    if layer.aligned.concepts is None:
+        return "this report was made without concepts"
+    if layer.aligned.clusters is None:
+        return "its samples have no clusters"
+    unknown = [name for name in (suspect, *others) if name not in layer.aligned.concepts]
+    return f"{some(unknown)} {'is' if len(unknown) == 1 else 'are'} not among the concepts" if unknown else None
+
+
+def pair_rows(layer: Layer, suspect: str, others: Iterable[str]) -> Ints:
+    """Pair the samples of each cluster without a suspect with those that have it.
+
+    Parameters
+    ----------
+    layer : Layer
+        The activations, concepts and clusters, of which ``no_pairs`` finds none missing.
+    suspect : str
+        The suspect concept.
+    others : iterable of str
+        The other suspects, on which the samples of a pair agree.
+
+    Returns
+    -------
+    int64 array of shape (n_pairs, 2)
+        The rows without and with the suspect, one pair for each cluster and pattern of the other suspects: the first
+        sample of each side.
+    """
+    concepts, clusters = layer.aligned.concepts, layer.aligned.clusters
+    assert concepts is not None, "pairs need concepts"
+    assert clusters is not None, "pairs need clusters"
+    inside = np.asarray(concepts[suspect], np.bool_)
+    keys = np.stack([clusters, *(np.asarray(concepts[name], np.int64) for name in others)])
     _, which = np.unique(keys, axis=1, return_inverse=True)
     first = np.full((int(which.max(initial=-1)) + 1, 2), -1, np.int64)
     for side in (0, 1):
@@ -66,7 +93,8 @@ def largest_changes(
     Returns
     -------
     dict of (int or str) to list of tuple
-        The numbers of both samples and the activations on them, largest change first.
+        The numbers of both samples and the activations on them, largest change first; only pairs that change in that
+        direction.
     """
     listed = [name for name in neurons if name in layer.places]
     if not len(pairs) or not listed:
@@ -75,10 +103,9 @@ def largest_changes(
     found = {}
     for j, name in enumerate(listed):
         before, after = values[pairs[:, 0], j], values[pairs[:, 1], j]
-        order: Sequence[int] = np.argsort(-neurons[name] * (after - before), kind="stable")[:SHOWN_PAIRS].tolist()
-        rows = layer.rows[pairs]
+        gain = neurons[name] * (after - before)
+        order = [k for k in np.argsort(-gain, kind="stable")[:SHOWN_PAIRS].tolist() if gain[k] > 0]
         found[name] = [
-            (int(rows[k, 0]), int(rows[k, 1]), float(number(before[k]) or 0), float(number(after[k]) or 0))
-            for k in order
+            (*layer.rows[pairs[k]].tolist(), float(number(before[k]) or 0), float(number(after[k]) or 0)) for k in order
         ]
     return found

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from neuronym._util.messages import some
 from neuronym.analysis.circuits.study import SavedStudy
 from neuronym.analysis.compare import MEASURES, by_layer, compare_layers
@@ -14,7 +16,7 @@ from neuronym.data.formula import Formula
 from neuronym.errors import FormulaError, OptionError
 from neuronym.labels.labels import Labels
 from neuronym.report.detail import Layer, number, numbers, tree
-from neuronym.report.pairs import largest_changes, pair_rows
+from neuronym.report.pairs import Ints, largest_changes, no_pairs, pair_rows
 from neuronym.types import JsonDict, LabelsLike
 
 if TYPE_CHECKING:
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["baselines_data", "check_layers", "circuits_data", "compared_data", "findings_data"]
 
-_ROWS, _PICTURED = 200, 8  # of a table of findings, and at each end with pictures
-_CLEAR = 0.1  # an AUC that far from ½ is a clear response
+_ROWS, _PICTURED = 400, 8  # of a table of findings, and at each end with pictures
+_CLEAR = (0.4, 0.6)  # an AUC of at most or at least that is a clear response
 _DIFFERING = 40  # neurons of a comparison of contributions
 
 
@@ -150,19 +152,27 @@ def findings_data(findings: Findings | None, layers: Mapping[str | None, Layer])
     found = []
     for suspect, neurons in findings.neurons.groupby("suspect", sort=False):
         first = neurons.iloc[0]
-        entry: JsonDict = {"suspect": suspect, "neurons": [], "classes": None}
+        others = [one for one in suspects if one != suspect]
+        entry: JsonDict = {"suspect": suspect, "others": others, "clear": _CLEAR, "neurons": [], "classes": None}
         entry |= {name: int(first[name]) for name in ("pairs", "unpaired", "left_out") if name in neurons}
         by_layer: Any = neurons.groupby("layer", sort=False) if "layer" in neurons else [(None, neurons)]
-        for layer, part in by_layer:
+        for layer, listed in by_layer:
+            part = listed.assign(auc=listed.get("auc", np.nan)).sort_values("auc", ascending=False, kind="stable")
             table = _table(_ends(part), ("suspect", "layer", "pairs", "unpaired", "left_out", "p", "log10_p"))
-            apart = (part["auc"] - 0.5).abs() >= _CLEAR if "auc" in part else part["q"] <= 0
+            apart = (part["auc"] <= _CLEAR[0]) | (part["auc"] >= _CLEAR[1])
+            known = layers.get(layer)
+            why = "nothing was compared in pairs" if entry.get("pairs") == 0 else no_pairs(known, str(suspect), others)
+            pairs = None if known is None or why else pair_rows(known, str(suspect), others)
+            if pairs is not None and not len(pairs):
+                why = "no cluster has samples without and with it"
             about = {
                 "layer": layer,
                 "n": len(part),
                 "significant": int((part["q"] <= 0.05).sum()),
                 "clear": int(((part["q"] <= 0.05) & apart).sum()),
-                "aucs": [round(float(auc), 3) for auc in part["auc"]] if "auc" in part else [],
-                "shown": _shown_pairs(part, layers.get(layer), str(suspect), suspects),
+                "aucs": [round(float(auc), 3) for auc in part["auc"].dropna()],
+                "shown": [] if known is None or pairs is None else _shown_pairs(part, known, pairs),
+                "why": why,
             }
             entry["neurons"].append(about | table)
         if findings.classes is not None:
@@ -172,14 +182,12 @@ def findings_data(findings: Findings | None, layers: Mapping[str | None, Layer])
     return found
 
 
-def _shown_pairs(part: pd.DataFrame, layer: Layer | None, suspect: str, suspects: list[str]) -> list[list[Any]]:
-    """Return the neurons at both ends of a ranking, each with the pairs in which it changes most."""
-    pairs = None if layer is None else pair_rows(layer, suspect, [one for one in suspects if one != suspect])
-    if layer is None or pairs is None:
-        return []
-    names = part["neuron"].tolist()
-    ends = dict.fromkeys(names[:_PICTURED], 1) | dict.fromkeys(names[::-1][: min(_PICTURED, len(names) // 2)], -1)
-    return [[name, changes] for name, changes in largest_changes(layer, ends, pairs).items()]
+def _shown_pairs(part: pd.DataFrame, layer: Layer, pairs: Ints) -> list[list[Any]]:
+    """Return the neurons that rise and fall most with a suspect, each with the pairs in which it changes most."""
+    aucs = dict(zip(part["neuron"].tolist(), part["auc"].tolist(), strict=True))
+    rising = dict.fromkeys([name for name, auc in aucs.items() if auc > 0.5][:_PICTURED], 1)
+    falling = dict.fromkeys([name for name, auc in aucs.items() if auc < 0.5][-_PICTURED:], -1)
+    return [[name, changes] for name, changes in largest_changes(layer, rising | falling, pairs).items()]
 
 
 def _ends(table: pd.DataFrame) -> pd.DataFrame:

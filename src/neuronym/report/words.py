@@ -7,7 +7,8 @@ from neuronym.types import JsonDict
 
 __all__ = ["words"]
 
-_BELIEVING, _SEARCH, _CIRCUITS, _SPURIOUS = "believing.md", "search.md", "circuits.md", "spurious.md"
+_BELIEVING, _SEARCH, _SCORES = "believing.md", "search.md", "scores.md"
+_CIRCUITS, _SPURIOUS = "circuits.md", "spurious.md"
 
 #: Where the documentation explains a column.
 _DOCS = dict.fromkeys(
@@ -16,7 +17,9 @@ _DOCS = dict.fromkeys(
         "stability_overlap", "agreement", "optimism", "permutations", "tail",
     ),
     _BELIEVING,
-) | dict.fromkeys(("optimal", "gap", "ceiling"), _SEARCH)  # fmt: skip
+)  # fmt: skip
+_DOCS |= dict.fromkeys(("optimal", "gap", "ceiling"), _SEARCH)
+_DOCS |= dict.fromkeys(("score", "value", "threshold"), _SCORES)
 
 #: Words of the page that are no columns: their title, what they mean, and the page of the documentation.
 _OTHERS: dict[str, tuple[str, str, str | None]] = {
@@ -144,6 +147,12 @@ _OTHERS: dict[str, tuple[str, str, str | None]] = {
         "clear response",
         "q ≤ 0.05 and an AUC of at least 0.6 or at most 0.4. With hundreds of pairs, q alone is tiny for nearly every "
         "neuron: it says that there is a difference, and the AUC how large it is.",
+        _SPURIOUS,
+    ),
+    "rank of response": (
+        "rank of the response",
+        "The place by AUC among the neurons listed: of those that rise, the highest AUC is first, and of those that "
+        "fall, the lowest.",
         _SPURIOUS,
     ),
     "probability": ("probability", "The mean softmax probability of the class, without and with it.", _SPURIOUS),

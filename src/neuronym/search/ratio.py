@@ -22,7 +22,20 @@ Floats = NDArray[np.float64]
 
 
 def same_terms(n_neurons: int, *terms: int) -> Ints:
-    """Give each neuron the same terms: int64 array of shape (n_neurons, 6)."""
+    """Give each neuron the same terms.
+
+    Parameters
+    ----------
+    n_neurons : int
+        The number of neurons.
+    *terms : int
+        a, b, c, d and e of (S − a·n − b·n²) / (c + d·n + e·n²), and 1 if the root of the scale is meant, else 0.
+
+    Returns
+    -------
+    int64 array of shape (n_neurons, 6)
+        The terms of each neuron.
+    """
     return np.tile(np.array(terms, np.int64), (n_neurons, 1))
 
 

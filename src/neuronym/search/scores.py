@@ -752,7 +752,13 @@ def _both(exceeding: NDArray[np.int64], of_count: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class F1(AtThreshold):
-    """The harmonic mean of precision and recall: 2S / (n + P)."""
+    """The harmonic mean of precision and recall: 2S / (n + P).
+
+    Parameters
+    ----------
+    name, quantile, threshold, of_largest : optional
+        As for ``AtThreshold``.
+    """
 
     name: str = "f1"
 
@@ -779,7 +785,13 @@ class F1(AtThreshold):
 
 @dataclass(frozen=True)
 class IoU(F1):
-    """Intersection over union, S / (n + P − S), which rises with F1: the score of NetDissect and of CompExp."""
+    """Intersection over union, S / (n + P − S), which rises with F1: the score of NetDissect and of CompExp.
+
+    Parameters
+    ----------
+    name, quantile, threshold, of_largest : optional
+        As for ``AtThreshold``.
+    """
 
     name: str = "iou"
 
@@ -803,7 +815,13 @@ class IoU(F1):
 
 @dataclass(frozen=True)
 class Precision(AtThreshold):
-    """The share of the samples inside that exceed the threshold: S / n."""
+    """The share of the samples inside that exceed the threshold: S / n.
+
+    Parameters
+    ----------
+    name, quantile, threshold, of_largest : optional
+        As for ``AtThreshold``.
+    """
 
     name: str = "precision"
 
@@ -813,7 +831,13 @@ class Precision(AtThreshold):
 
 @dataclass(frozen=True)
 class Recall(AtThreshold):
-    """The share of the samples that exceed the threshold which are inside: S / P."""
+    """The share of the samples that exceed the threshold which are inside: S / P.
+
+    Parameters
+    ----------
+    name, quantile, threshold, of_largest : optional
+        As for ``AtThreshold``.
+    """
 
     name: str = "recall"
 

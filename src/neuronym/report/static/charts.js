@@ -139,8 +139,10 @@ const charts = (() => {
     [copy, ...copy.querySelectorAll("*")].forEach((element, k) => {
       const now = getComputedStyle(originals[k]);
       ["fill", "stroke", "color"].forEach((name) => {
-        if ((element.getAttribute(name) || element.style[name] || "").match(/var\(|currentColor/i))
+        if ((element.getAttribute(name) || element.style[name] || "").match(/var\(|currentColor/i)) {
+          element.style.removeProperty(name); // which would win, and knows no variables in a file
           element.setAttribute(name, now[name]);
+        }
       });
     });
     const now = getComputedStyle(svg),

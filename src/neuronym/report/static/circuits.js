@@ -6,6 +6,7 @@
     ADDS = "var(--in)",
     LOWERS = "var(--edge)",
     DASH = "7 4",
+    HEAD = 9, // how far before a node a line ends, where its arrow or bar begins
     MOST_PICTURED = 24; // nodes of a layer: more would make the drawing too long
 
   views.circuits = (path) => {
@@ -89,7 +90,7 @@
         { class: "signed", "aria-hidden": "true" },
         h("span", { class: v > 0 ? "plus" : "minus", style: `width:${width}%` }),
       ),
-      plus(v),
+      h("span", { class: "value" }, plus(v)),
     ];
   }
 
@@ -110,7 +111,7 @@
     const paths = circuit.edges.map(([from, to], e) => {
       if (from === to) return `M${points[e].map((p) => `${p.x} ${p.y}`).join("L")}`;
       const start = { x: at[from].x + at[from].width / 2, y: at[from].y },
-        end = { x: at[to].x - at[to].width / 2 - 2, y: at[to].y + shifts[e] },
+        end = { x: at[to].x - at[to].width / 2 - HEAD, y: at[to].y + shifts[e] },
         half = (start.x + end.x) / 2;
       return `M${start.x} ${start.y}C${half} ${start.y} ${half} ${end.y} ${end.x} ${end.y}`;
     });
@@ -201,13 +202,13 @@
           ];
       const end = alone[to]
         ? [
-            { x: lane, y: b.y + b.height / 2 + 18 },
-            { x: b.x + across[e], y: b.y + b.height / 2 + 18 },
-            { x: b.x + across[e], y: b.y + b.height / 2 + 2 },
+            { x: lane, y: b.y + b.height / 2 + 22 },
+            { x: b.x + across[e], y: b.y + b.height / 2 + 22 },
+            { x: b.x + across[e], y: b.y + b.height / 2 + HEAD },
           ]
         : [
             { x: lane, y: b.y + down[e] },
-            { x: b.x - b.side * (b.width / 2 + 2), y: b.y + down[e] },
+            { x: b.x - b.side * (b.width / 2 + HEAD), y: b.y + down[e] },
           ];
       return rounded([...start, ...end], 7);
     });
@@ -236,16 +237,16 @@
     return made;
   }
   function ends(name) {
-    const marker = (kind, colour, shape, x) =>
+    const marker = (kind, colour, shape) =>
       element(
         "marker",
         {
           id: `${name}-${kind}`,
           viewBox: "0 0 10 10",
-          refX: x,
+          refX: 1,
           refY: 5,
-          markerWidth: 9,
-          markerHeight: 9,
+          markerWidth: 11,
+          markerHeight: 11,
           markerUnits: "userSpaceOnUse",
           orient: "auto",
         },
@@ -254,8 +255,8 @@
     return element(
       "defs",
       {},
-      marker("adds", ADDS, "M0 0L10 5L0 10z", 7),
-      marker("lowers", LOWERS, "M4 0h3v10h-3z", 6),
+      marker("adds", ADDS, "M0 0L10 5L0 10z"),
+      marker("lowers", LOWERS, "M0 4.2h7V0h3v10h-3V5.8H0z"),
     );
   }
   function about(circuit, edge) {
@@ -267,7 +268,7 @@
     ];
   }
   // The edges as SVG; the widest has the largest share.
-  function edges(circuit, placed, name) {
+  function edges(circuit, placed, name, thickest) {
     const widest = Math.max(...circuit.edges.map((edge) => edge[3] || 0)) || 1;
     const svg = element(
       "svg",
@@ -294,7 +295,7 @@
               d: d,
               fill: "none",
               stroke: adds ? ADDS : LOWERS,
-              "stroke-width": (1.2 + (5 * (edge[3] || 0)) / widest).toFixed(2),
+              "stroke-width": (1.2 + ((thickest - 1.2) * (edge[3] || 0)) / widest).toFixed(2),
               "stroke-dasharray": adds ? null : DASH,
               "marker-end": `url(#${name}-${adds ? "adds" : "lowers"})`,
             }),
@@ -399,7 +400,7 @@
       });
       const sizes = cards.map((one) => [one.offsetWidth, one.offsetHeight]),
         placed = right ? beside(circuit, sizes) : stacked(circuit, sizes, gutter);
-      const svg = edges(circuit, placed, "end");
+      const svg = edges(circuit, placed, "end", right ? 6 : 4);
       inner.querySelector(":scope > svg")?.remove();
       inner.prepend(svg);
       inner.style.width = `${Math.ceil(placed.width)}px`;
@@ -421,10 +422,13 @@
   // ---- values on hover and focus
   const hint = h("div", { class: "hint", role: "tooltip", id: "hint-of-edge", hidden: true });
   document.body.append(hint);
-  window.addEventListener("scroll", hush, { passive: true });
+  // An edge with the focus keeps its value while it scrolls, as it does into view.
+  let again = null;
+  window.addEventListener("scroll", () => (hint.hidden || !again ? hush() : again()), { passive: true });
   window.addEventListener("hashchange", hush);
   function hush() {
     hint.hidden = true;
+    again = null;
   }
   function tell(circuit, e, x, y) {
     const [names, value] = about(circuit, circuit.edges[e]),
@@ -461,9 +465,12 @@
         light([e]);
         if (event.type === "focusin") {
           const line = edge.querySelector(".line"),
-            middle = line.getPointAtLength(line.getTotalLength() / 2),
-            corner = line.ownerSVGElement.getBoundingClientRect();
-          tell(circuit, e, corner.left + middle.x, corner.top + middle.y);
+            middle = line.getPointAtLength(line.getTotalLength() / 2);
+          again = () => {
+            const corner = line.ownerSVGElement.getBoundingClientRect();
+            tell(circuit, e, corner.left + middle.x, corner.top + middle.y);
+          };
+          again();
         } else tell(circuit, e, event.clientX, event.clientY);
       } else if (event.type !== "focusin") leave();
     };
@@ -521,7 +528,7 @@
     ]);
     const sizes = texts.map((lines) => [CARD, lines.length * LINE + 14]),
       placed = beside(circuit, sizes),
-      svg = edges(circuit, placed, "saved"),
+      svg = edges(circuit, placed, "saved", 6),
       heads = circuit.nodes.map((node) => wrapped(pen, title(node), CARD - 80).slice(0, 2).length);
     svg.setAttribute("font-size", 12);
     svg.querySelectorAll(".hit").forEach((one) => {
@@ -638,19 +645,10 @@
       ]),
     ];
     return [
-      h("h2", {}, heading),
       h(
         "div",
         { class: "bar-of-tools" },
-        h(
-          "p",
-          {},
-          `The ${compared.rows.length} of ${N.counted(compared.n, "neuron")} of ${compared.layer} whose `,
-          ui.word("contributions compared", "contributions"),
-          ` differ most: `,
-          h("bdi", {}, compared.heading || otherwise),
-          ". Bars to the right: more for the first.",
-        ),
+        h("h2", {}, heading),
         ui.menu("Save", `Save the comparison: ${heading}`, [
           h(
             "button",
@@ -658,6 +656,15 @@
             "CSV",
           ),
         ]),
+      ),
+      h(
+        "p",
+        {},
+        `The ${compared.rows.length} of ${N.counted(compared.n, "neuron")} of ${compared.layer} whose `,
+        ui.word("contributions compared", "contributions"),
+        " differ most: ",
+        h("bdi", {}, compared.heading || otherwise),
+        ". Bars to the right: more for the first.",
       ),
       ui.folded(compared.rows, 12, (listed) =>
         ui.table(

@@ -94,6 +94,8 @@
     }
     parts.push(
       ui.facts([
+        ["value", shown("value"), shown("score").replaceAll("_", " ")],
+        ["threshold", shown("value") && shown("threshold"), "counts above"],
         ["auc", shown("auc"), "AUC"],
         ["auc_heldout", shown("auc_heldout"), "held-out AUC"],
         ["interval", interval(detail.auc_low, detail.auc_high), "95% interval"],

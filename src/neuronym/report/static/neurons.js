@@ -248,6 +248,7 @@
             h(
               "span",
               { class: "small" },
+              c.value && c.value[i] !== null ? [h("b", {}, N.textOf("value", i)), ` ${scored(i)}, `] : null,
               h("b", {}, N.textOf("auc", i)),
               held === null || held === undefined
                 ? " AUC"
@@ -255,6 +256,9 @@
             ),
           ),
     );
+  }
+  function scored(i) {
+    return N.textOf("score", i).replaceAll("_", " ");
   }
   function cell(column, i) {
     const name = column.name;
@@ -509,6 +513,7 @@
           ["-auc", "AUC, high first"],
           ["auc", "AUC, low first"],
         ];
+      if (N.data.columns.value) sortable.push(["-value", "searched score, high first"]);
       if (N.data.columns.auc_heldout) sortable.push(["-auc_heldout", "held-out AUC, high first"]);
       sortable.push(
         ["evidence", "evidence"],

@@ -29,7 +29,7 @@
             : null,
           h("h1", {}, "What responds to ", h("bdi", {}, one.suspect), "?"),
           h("p", { class: "quiet" }, compared(one)),
-          verdict(one),
+          ...verdict(one),
           ...neurons(one),
           ...classes(one),
         ],
@@ -42,35 +42,60 @@
   };
 
   function compared(one) {
-    if (!one.pairs) return "Samples with the suspect are compared with the others; there are no pairs.";
-    const more = one.unpaired ? `; ${N.counted(one.unpaired, "more sample")} in the AUC alone` : "",
-      left = one.left_out ? `; ${N.counted(one.left_out, "sample")} left out, since nothing compares with them` : "";
-    return `${N.counted(one.pairs, "pair")} of samples, without and with the suspect${more}${left}.`;
+    const others = one.others.slice(0, 5).map((name, k) => [k ? ", " : "", h("bdi", {}, name)]),
+      hidden = one.others.length > 5 ? ` and ${one.others.length - 5} more` : "",
+      agree = one.others.length ? [" Only samples that agree on ", others, hidden, " are compared."] : "";
+    const left = one.left_out
+      ? `, ${N.counted(one.left_out, "sample")} left out, since nothing compares with them`
+      : "";
+    if (!one.pairs) return ["Samples with the suspect against the others, not in pairs", left, ".", agree];
+    const more = one.unpaired ? `, ${N.counted(one.unpaired, "more sample")} in the AUC alone` : "";
+    return [`${N.counted(one.pairs, "pair")} of samples, without and with the suspect${more}${left}.`, agree];
   }
+  // How many neurons respond, by which criterion, and which does most.
   function verdict(one) {
-    return h(
-      "div",
-      { class: "tiles" },
-      one.neurons.map((layer) =>
-        h(
-          "div",
-          { class: "tile" },
-          h("strong", {}, `${layer.clear} of ${layer.n}`),
-          h(
-            "span",
-            {},
-            ui.word("clear response", "respond clearly"),
-            layer.layer === null ? "" : [" in ", h("bdi", {}, layer.layer)],
-          ),
-          h("span", {}, `${layer.significant} with q ≤ 0.05`),
-          h(
-            "span",
-            { class: "meter", "aria-hidden": "true" },
-            h("span", { style: `width:${(100 * layer.clear) / layer.n}%` }),
-          ),
-        ),
+    const sum = (name) => one.neurons.reduce((total, layer) => total + layer[name], 0),
+      number = (v) => v.toLocaleString("en"),
+      clear = sum("clear"),
+      [low, high] = one.clear,
+      first = rowsOf(one)
+        .filter((row) => row.q <= 0.05)
+        .sort((a, b) => Math.abs(b.auc - 0.5) - Math.abs(a.auc - 0.5))[0];
+    return [
+      h(
+        "p",
+        { class: "lead" },
+        h("strong", {}, clear ? number(clear) : "None"),
+        ` of ${N.counted(sum("n"), "neuron")} ${clear === 1 ? "responds" : "respond"} clearly `,
+        `(q ≤ 0.05 and AUC ≥ ${high} or ≤ ${low}).`,
+        clear && first
+          ? [" The strongest, ", whoOf(first), `, ${first.auc > 0.5 ? "rises" : "falls"}: AUC ${first.auc.toFixed(2)}.`]
+          : "",
       ),
-    );
+      h("div", { class: "tiles" }, one.neurons.map(tile)),
+    ];
+    function tile(layer) {
+      return h(
+        "div",
+        { class: "tile" },
+        h("strong", {}, `${number(layer.clear)} of ${number(layer.n)}`),
+        h(
+          "span",
+          {},
+          ui.word("clear response", "respond clearly"),
+          layer.layer === null ? "" : [" in ", h("bdi", {}, layer.layer)],
+        ),
+        h("span", {}, `${number(layer.significant)} with q ≤ 0.05`),
+        h(
+          "span",
+          { class: "meter", "aria-hidden": "true" },
+          h("span", { style: `width:${(100 * layer.clear) / layer.n}%` }),
+        ),
+      );
+    }
+  }
+  function whoOf(row) {
+    return row.i === undefined ? h("bdi", {}, `${row.layer ?? "neuron"} ${row.neuron}`) : ui.neuron(row.i);
   }
 
   // ---- neurons
@@ -108,7 +133,7 @@
             {},
             h("h2", {}, title),
             ranked.length
-              ? ui.folded(ranked, FIRST, (some) => ranking(some, title, pictured, one.samples || {}))
+              ? ui.folded(ranked, FIRST, (some) => ranking(some, title, pictured, one))
               : h("p", { class: "quiet" }, "None."),
           ),
         ),
@@ -152,41 +177,59 @@
             ]),
           ];
         }),
+        one.neurons.some((part) => part.rows.length < part.n)
+          ? h(
+              "span",
+              { class: "quiet small" },
+              "Of each layer, this page and its CSV hold the neurons at both ends; the findings hold all.",
+            )
+          : null,
       ),
-      one.neurons.some((part) => part.rows.length < part.n)
-        ? h("p", { class: "quiet small" }, "Of each layer, this page holds the neurons at both ends.")
-        : null,
-      pictured
-        ? null
-        : h(
-            "p",
-            { class: "quiet small" },
-            "No pairs are shown: they need the activations, concepts and clusters of the samples.",
-          ),
+      missing(one),
       place,
     ];
   }
-  function ranking(rows, caption, pictured, names) {
+  // Why layers have no pairs, in one line.
+  function missing(one) {
+    const reasons = new Map();
+    one.neurons.forEach((layer) => {
+      if (layer.why) reasons.set(layer.why, [...(reasons.get(layer.why) || []), layer.layer]);
+    });
+    if (!reasons.size) return null;
+    const every = reasons.size === 1 && one.neurons.every((layer) => layer.why);
+    return h(
+      "p",
+      { class: "quiet small" },
+      [...reasons].map(([why, layers]) => [
+        "No pairs are shown",
+        every ? "" : [" for ", layers.map((name, k) => [k ? ", " : "", h("bdi", {}, String(name))])],
+        `: ${why}. `,
+      ]),
+    );
+  }
+  function ranking(rows, caption, pictured, one) {
     const has = (name) => rows.some((row) => row[name] !== undefined && row[name] !== null);
     const columns = [
-      ["neuron"],
-      ["formula"],
-      ...(pictured ? [["without → with it", 0, "pairs"]] : []),
-      ["AUC", 1, "auc of suspect"],
-      ...(has("change_sd") ? [["change", 1, "change_sd"]] : []),
-      ...(has("rises") ? [["rises", 1, "rises"]] : []),
-      ["q", 1, "q"],
+      ["rank", 1, "rank of response", "ranked"],
+      ["neuron", 0, null, "who"],
+      ["formula", 0, null, "what"],
+      ...(pictured ? [["without → with it", 0, "pairs", "in-pairs"]] : []),
+      ["AUC", 1, "auc of suspect", "titled"],
+      ...(has("change_sd") ? [["change", 1, "change_sd", "titled"]] : []),
+      ...(has("rises") ? [["rises", 1, "rises", "titled"]] : []),
+      ["q", 1, "q", "titled"],
     ];
-    return ui.table(
+    const made = ui.table(
       columns,
-      rows.map((row) =>
+      rows.map((row, k) =>
         Object.assign(
           [
-            row.i === undefined ? h("bdi", {}, `${row.layer ?? "neuron"} ${row.neuron}`) : ui.neuron(row.i),
+            k + 1,
+            whoOf(row),
             row.i === undefined
               ? h("span", { class: "quiet" }, "no label")
               : h("span", { class: "with-sign" }, ui.sign(row.i), formulas.ofLabel(row.i)),
-            ...(pictured ? [pairs(row, names)] : []),
+            ...(pictured ? [pairs(row, one)] : []),
             h("span", { class: "of-auc" }, interval(row), h("span", {}, N.numberText("auc", row.auc))),
             ...(has("change_sd") ? [row.change_sd === null ? "" : `${signed(row.change_sd)} SD`] : []),
             ...(has("rises") ? [N.percent(row.rises)] : []),
@@ -197,9 +240,18 @@
       ),
       caption,
     );
+    made.classList.add("ranking");
+    return made;
   }
   function signed(v) {
-    return (v > 0 ? "+" : "−") + ui.short(Math.abs(v)).replace(/^(\d*\.\d\d)\d+$/, "$1");
+    return v === 0 ? "0" : (v > 0 ? "+" : "−") + rounded(Math.abs(v));
+  }
+  function rounded(size) {
+    return size >= 0.01 && size < 1e4 ? size.toFixed(2) : String(Number(size.toPrecision(2)));
+  }
+  // An activation in three digits.
+  function brief(v) {
+    return String(Number(v.toPrecision(3))).replace(/^-/, "−");
   }
   // The AUC as a bar from the middle, with its interval.
   function interval(row) {
@@ -219,7 +271,7 @@
     );
   }
   // The pairs in which a neuron changes most; a click opens both samples.
-  function pairs(row, names) {
+  function pairs(row, { suspect, samples: names }) {
     return h(
       "span",
       { class: "pairs" },
@@ -232,19 +284,23 @@
           {
             type: "button",
             class: "pair",
-            title: `${ui.short(without)} → ${ui.short(with_)}`,
+            title: `${brief(without)} → ${brief(with_)}`,
             "aria-label": `Open the pair ${names[before]?.[0] ?? before} and ${names[after]?.[0] ?? after}`,
             onclick: () =>
               ui.enlarge(
                 1,
-                { rows: [before, after], values: [without, with_] },
+                {
+                  rows: [before, after],
+                  values: [without, with_],
+                  notes: ["without", "with"].map((side) => [`${side} `, h("bdi", {}, suspect)]),
+                },
                 names,
                 row.i === undefined ? String(row.neuron) : N.nameOf(row.i),
               ),
           },
           one(before),
           one(after),
-          h("span", { class: "small" }, `${ui.short(without)} → ${ui.short(with_)}`),
+          h("span", { class: "small" }, `${brief(without)} → ${brief(with_)}`),
         );
       }),
     );
@@ -253,12 +309,13 @@
     one.neurons
       .filter((layer) => layer.aucs.length > 1)
       .forEach((layer) => {
-        const bins = 30,
-          least = Math.floor(20 * Math.min(...layer.aucs, 0.45)) / 20,
-          most = Math.ceil(20 * Math.max(...layer.aucs, 0.55)) / 20,
+        // Bins of whole hundredths: AUCs are rounded to thousandths, so that each holds as many values.
+        const ends = layer.aucs.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [0.45, 0.55]),
+          [least, most] = [Math.floor(20 * ends[0] + 1e-9) / 20, Math.ceil(20 * ends[1] - 1e-9) / 20],
+          bins = Math.round((most - least) / (most - least > 0.6 ? 0.025 : 0.01)),
           counts = new Array(bins).fill(0);
         layer.aucs.forEach((a) => {
-          counts[Math.min(bins - 1, Math.floor(((a - least) / (most - least)) * bins))]++;
+          counts[Math.min(bins - 1, Math.floor(((a - least) / (most - least)) * bins + 1e-9))]++;
         });
         charts.histogram(place, {
           title: layer.layer === null ? "AUC of the neurons" : `AUC in ${layer.layer}`,
@@ -291,6 +348,7 @@
       shown = [...gain.slice(0, FIRST), ...lose.slice(0, FIRST).reverse()],
       name = (row) => row.name ?? String(row.class),
       place = h("div", { class: "charts" });
+    if (!shown.length) return [h("h2", {}, "Classes that gain and lose"), h("p", { class: "quiet" }, "No class does.")];
     one.after.push(() =>
       charts.draw(place, {
         title: "Change of the logit",
@@ -357,12 +415,21 @@
     ];
     return [
       h("h2", {}, "Classes that gain and lose"),
-      place,
-      h("div", { class: "columns" }, h("section", {}, part("Gain", gain)), h("section", {}, part("Lose", lose))),
-      ui.saving("spurious_classes", () => [
-        one.classes.columns,
-        ...one.classes.rows.map((row) => row.map((v, c) => ui.exact(one.classes.columns[c], v))),
-      ]),
+      all.some((row) => row.q <= 0.05) ? null : h("p", { class: "quiet" }, "No change is significant: every q > 0.05."),
+      h(
+        "div",
+        { class: "of-classes" },
+        h(
+          "div",
+          {},
+          place,
+          ui.saving("spurious_classes", () => [
+            one.classes.columns,
+            ...one.classes.rows.map((row) => row.map((v, c) => ui.exact(one.classes.columns[c], v))),
+          ]),
+        ),
+        h("div", {}, h("section", {}, part("Gain", gain)), h("section", {}, part("Lose", lose))),
+      ),
     ];
   }
   function arrow(before, after) {

@@ -143,7 +143,10 @@ const ui = (() => {
         ),
     );
   }
-  // A column is [title, 1 for numbers, word]; a row may carry an address as ``row.to``, which a click on it opens.
+  function cellClass(column, other) {
+    return [column[1] ? "number" : other, column[3]].filter(Boolean).join(" ") || null;
+  }
+  // A column is [title, 1 for numbers, word, class]; a row may carry an address as ``row.to``, which a click opens.
   function table(columns, rows, caption) {
     return h(
       "div",
@@ -161,7 +164,7 @@ const ui = (() => {
             columns.map((one) =>
               h(
                 "th",
-                { scope: "col", class: one[1] ? "number" : null },
+                { scope: "col", class: cellClass(one, null) },
                 one[2] && definition(one[2]) ? word(one[2], one[0]) : one[0],
               ),
             ),
@@ -174,7 +177,7 @@ const ui = (() => {
             h(
               "tr",
               { class: row.to ? "leads" : null, "data-to": row.to },
-              row.map((one, c) => h("td", { class: columns[c][1] ? "number" : "name" }, one)),
+              row.map((one, c) => h("td", { class: cellClass(columns[c], "name"), "data-title": columns[c][0] }, one)),
             ),
           ),
         ),
@@ -347,6 +350,7 @@ const ui = (() => {
               ` of ${context || "the neuron"}: `,
               h("strong", {}, short(value)),
               inside === 1 ? ", inside the formula" : inside === 0 ? ", outside the formula" : "",
+              listed.notes ? [", ", listed.notes[at]] : "",
             ),
         more,
       );
