@@ -394,7 +394,8 @@
       head.replaceChildren(heading("evidence", "", "Evidence", found));
       columns.forEach((one) => {
         head.append(heading(one.name, N.numeric(one) ? "number" : null, one.name, found, one));
-        if (one.name === "neuron" && N.data.samples) head.append(h("th", { scope: "col", class: "pictures" }, "top samples"));
+        if (one.name === "neuron" && N.data.samples)
+          head.append(h("th", { scope: "col", class: "pictures" }, "top samples"));
       });
     }
     function heading(name, kind, text, found, column) {
