@@ -36,6 +36,22 @@ _OTHERS: dict[str, tuple[str, str, str | None]] = {
         "below ½.",
         _BELIEVING,
     ),
+    "literal": (
+        "literal",
+        "A concept of a formula, or its negation, written ~. A literal holds if the AUC on held-out samples gains by "
+        "it. & is and, | is or.",
+        _BELIEVING,
+    ),
+    "inside": (
+        "inside, outside",
+        "A sample is inside a formula if the formula is true for it, and outside otherwise.",
+        None,
+    ),
+    "held out": (
+        "held out",
+        "Samples that the search did not see. What was found is measured on them again.",
+        _BELIEVING,
+    ),
     "simplest": (
         "literals that hold",
         "The longest formula of the path whose every step gains AUC on held-out samples, with p ≤ 0.05. A real literal "

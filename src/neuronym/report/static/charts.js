@@ -56,7 +56,7 @@ const charts = (() => {
   // A chart: {title, word, about, legend, note, height, name, rows, options}; options takes a width, and returns what
   // Plot.plot takes; rows are what the CSV holds, as arrays, the titles first.
   function draw(place, chart) {
-    const box = h("div", { class: "chart", role: "img", "aria-label": chart.about });
+    const box = h("div", { class: "chart", role: "img", "aria-label": chart.about, "data-title": chart.title });
     const figure = h(
       "figure",
       {},
@@ -114,7 +114,7 @@ const charts = (() => {
   function saving(chart, box) {
     const name = (chart.name || chart.title).replace(/[^\p{L}\p{N}]+/gu, "_").slice(0, 60);
     const kinds = [
-      ["SVG", () => from(box, (made) => ui.download(`${name}.svg`, drawing(made), "image/svg+xml"))],
+      ["SVG", () => from(box, (made) => ui.download(`${name}.svg`, drawing(made).text, "image/svg+xml"))],
       ["PNG", () => from(box, (made) => picture(made, `${name}.png`))],
     ];
     if (chart.rows) kinds.push(["CSV", () => ui.download(`${name}.csv`, ui.csv(chart.rows()), "text/csv")]);
@@ -131,10 +131,9 @@ const charts = (() => {
     act(made);
     made.remove();
   }
-  // The SVG of a chart as a file of its own: colours as they are now, on the page's background.
-  function drawing(box) {
-    const svg = box.querySelector("svg"),
-      copy = svg.cloneNode(true),
+  // A copy of an SVG that needs no style sheet: colours as they are now, without variables.
+  function plain(svg) {
+    const copy = svg.cloneNode(true),
       originals = [svg, ...svg.querySelectorAll("*")];
     [copy, ...copy.querySelectorAll("*")].forEach((element, k) => {
       const now = getComputedStyle(originals[k]);
@@ -145,21 +144,61 @@ const charts = (() => {
         }
       });
     });
-    const now = getComputedStyle(svg),
-      ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-    ground.setAttribute("width", "100%");
-    ground.setAttribute("height", "100%");
-    ground.setAttribute("fill", getComputedStyle(document.body).backgroundColor);
-    copy.prepend(ground);
-    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-    copy.style.color = now.color;
-    copy.style.fontFamily = now.fontFamily;
-    return new XMLSerializer().serializeToString(copy);
+    copy.style.color = getComputedStyle(svg).color;
+    return copy;
+  }
+  // The SVG of a chart as a file of its own, with its title and legend, for a white page: {text, width, height}.
+  function drawing(box) {
+    const root = document.documentElement,
+      theme = root.dataset.theme;
+    root.dataset.theme = "light";
+    const svg = box.querySelector("svg"),
+      figure = box.closest("figure"),
+      title = box.dataset.title || "",
+      items = figure ? [...figure.querySelectorAll(".key li")] : [],
+      width = svg.clientWidth,
+      top = title ? 26 : 0,
+      now = getComputedStyle(svg);
+    const made = (tag, attributes, ...children) => {
+      const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+      Object.entries(attributes).forEach(([name, value]) => {
+        element.setAttribute(name, value);
+      });
+      element.append(...children);
+      return element;
+    };
+    const chart = plain(svg);
+    chart.setAttribute("y", top);
+    chart.setAttribute("width", width);
+    chart.setAttribute("height", svg.clientHeight);
+    const parts = [chart];
+    let x = 4,
+      y = top + svg.clientHeight + 18;
+    items.forEach((item) => {
+      const mark = plain(item.querySelector("svg")),
+        wide = 36 + 7 * item.textContent.length;
+      if (x > 4 && x + wide > width) [x, y] = [4, y + 18];
+      mark.setAttribute("x", x);
+      mark.setAttribute("y", y - 10);
+      parts.push(mark, made("text", { x: x + 32, y: y, "font-size": 12, fill: now.color }, item.textContent));
+      x += wide + 12;
+    });
+    const height = items.length ? y + 10 : top + svg.clientHeight;
+    if (title)
+      parts.unshift(made("text", { x: 4, y: 16, "font-size": 14, "font-weight": "bold", fill: now.color }, title));
+    const ground = made("rect", {
+      width: "100%",
+      height: "100%",
+      fill: getComputedStyle(document.body).backgroundColor,
+    });
+    const whole = made("svg", { width: width, height: height, viewBox: `0 0 ${width} ${height}` }, ground, ...parts);
+    whole.style.fontFamily = now.fontFamily;
+    if (theme === undefined) delete root.dataset.theme;
+    else root.dataset.theme = theme;
+    return { text: new XMLSerializer().serializeToString(whole), width: width, height: height };
   }
   function picture(box, name) {
-    const svg = box.querySelector("svg"),
-      width = svg.clientWidth,
-      height = svg.clientHeight,
+    const { text, width, height } = drawing(box),
       image = new Image(),
       scale = 2;
     image.onload = () => {
@@ -169,7 +208,7 @@ const charts = (() => {
       context.drawImage(image, 0, 0, width, height);
       canvas.toBlob((blob) => ui.offer(name, blob));
     };
-    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(drawing(box))}`;
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
   }
 
   // ---- kinds of charts

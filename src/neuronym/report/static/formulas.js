@@ -114,7 +114,13 @@ const formulas = (() => {
           ? h("s", { title: "this literal does not gain on held-out samples" }, node)
           : node;
       }
-      if (one[0] === "not") return [o.words ? "not " : "~", walk(one[1], 2, !negated)];
+      if (one[0] === "not") {
+        const sign = o.words ? "not " : "~",
+          inner = walk(one[1], 2, !negated);
+        if (inner.nodeName !== "S") return [sign, inner];
+        inner.prepend(sign); // the whole literal is struck
+        return inner;
+      }
       const listed = [];
       one.slice(1).forEach((part, i) => {
         if (i) listed.push(signs[one[0]]);
@@ -131,6 +137,14 @@ const formulas = (() => {
     const c = data.columns,
       kept = c.simplest && neuronym.stateOf(i) === "partly" ? { kept: data.trees[c.simplest[i]] || null } : {};
     return nodes(tree, { ...kept, ...options });
+  }
+
+  // Whether any literal of a label is among those that hold.
+  function keepsAny(i) {
+    const kept = data.trees[data.columns.simplest[i]];
+    if (!kept) return false;
+    const own = signed(treeOf(i));
+    return [...signed(kept)].some((literal) => own.has(literal));
   }
 
   // ---- search
@@ -344,6 +358,7 @@ const formulas = (() => {
     quoted: quoted,
     nodes: nodes,
     ofLabel: ofLabel,
+    keepsAny: keepsAny,
     treeOf: treeOf,
     textOf: textOf,
     lengthOf: lengthOf,

@@ -28,6 +28,7 @@
       ),
       h("h1", {}, h("bdi", {}, N.nameOf(i))),
     ];
+    const pictures = shown(i, detail, names);
     if (!detail.tree) {
       children.push(...without(i, detail));
       if (detail.distribution) children.push(plots);
@@ -40,11 +41,12 @@
           N.isLow(i) ? h("span", { class: "quiet" }, " (the neuron is low inside the formula)") : null,
         ),
         h("section", { class: "evidence", "aria-label": "Evidence" }, evidence(i, detail)),
+        ...pictures.splice(0, detail.shown?.top ? 1 : 0), // what the neuron fires on, before charts about it
         plots,
         notes(detail),
       );
     }
-    children.push(...shown(i, detail, names), others(detail));
+    children.push(...pictures, others(detail));
     N.show(N.nameOf(i), children, "");
     if (detail.path?.length && detail.tree) lengths(plots, detail);
     distribution(plots, detail);
@@ -79,14 +81,14 @@
     const optimal = c.optimal ? c.optimal[i] : "",
       proven =
         optimal === "" || optimal === null ? "" : optimal === "True" || optimal === true ? "proven" : "not proven";
-    const parts = [h("p", { class: "judged" }, ui.sign(i), h("span", {}, judged(state, detail), tops(i, detail)))];
+    const parts = [h("p", { class: "judged" }, ui.sign(i), h("span", {}, judged(state, detail))), tops(i, detail)];
     if (state === "partly") {
       const simplest = N.data.trees[c.simplest[i]];
       parts.push(
         h(
           "p",
           { class: "simplest" },
-          ui.word("simplest", "What holds"),
+          ui.word("simplest", !simplest || formulas.keepsAny(i) ? "What holds" : "No literal of it holds; what does"),
           ": ",
           simplest ? formulas.nodes(simplest, { words: true, links: true }) : "no literal",
         ),
@@ -133,10 +135,16 @@
   // How many of the top samples are inside: a label that is too narrow leaves them out.
   function tops(i, detail) {
     const inside = detail.shown?.top?.[2].filter((one) => one !== null) || [];
-    if (!inside.length) return "";
+    if (!inside.length) return null;
     const n = inside.filter(Boolean).length;
     const which = `${inside.length} samples with the ${N.isLow(i) ? "lowest" : "highest"} activation`;
-    return ` Of the ${which}, ${n} ${n === 1 ? "is" : "are"} inside the formula.`;
+    const few = 2 * n < inside.length;
+    return h(
+      "p",
+      { class: few ? "few" : "quiet" },
+      `Of the ${which}, ${n} ${n === 1 ? "is" : "are"} inside the formula`,
+      few ? ": the neuron does respond to it, but it says little about what the neuron fires on most." : ".",
+    );
   }
   // The best formula of each length, with what each adds on held-out samples.
   function steps(detail) {
@@ -424,7 +432,7 @@
             title,
             "single concepts",
             ui.table(
-              [["concept"], ["AUC", 1, "auc"], ["count", 1, "count"]],
+              [["concept"], ["AUC, all samples", 1, "auc"], ["count", 1, "count"]],
               detail.single[end].map(([name, auc, count]) =>
                 Object.assign([concept(name), N.numberText("auc", auc), count], { to: N.conceptLink(name) }),
               ),

@@ -115,18 +115,26 @@
     if (v.without) tiles.push(tile(v.without, "without a formula"));
     if (v.believable === null)
       tiles.push(tile("?", "not tested: label with permutations or a hold-out", null, "evidence"));
-    else
-      tiles.push(
-        tile(v.believable, `believable${share(v.believable, found)}`, v.believable / (found || 1), "believable"),
-      );
+    else {
+      const partly = N.data.columns.evidence.filter((k) => N.data.states[k] === "partly").length,
+        text = `believable${share(v.believable, found)}${partly ? `, ${partly} of them in part` : ""}`;
+      tiles.push(tile(v.believable, text, v.believable / (found || 1), "believable"));
+    }
     if (v.kept !== null)
-      tiles.push(tile(v.kept, `literals hold${share(v.kept, v.literals)}`, v.kept / (v.literals || 1), "p_gain"));
+      tiles.push(tile(v.kept, `literals hold${share(v.kept, v.literals)}`, v.kept / (v.literals || 1), "literal"));
     if (v.proven !== null)
       tiles.push(tile(v.proven, `proven optimal${share(v.proven, found)}`, v.proven / (found || 1), "optimal"));
     if (v.auc !== null)
       tiles.push(tile(v.auc.toFixed(3), `median AUC${v.optimism === null ? "" : ", held out"}`, 2 * v.auc - 1, "auc"));
     if (v.optimism !== null)
-      tiles.push(tile(`−${v.optimism.toFixed(3)}`, "AUC lost on held-out samples", null, "optimism"));
+      tiles.push(
+        tile(
+          Math.abs(v.optimism).toFixed(3),
+          `AUC ${v.optimism < 0 ? "gained" : "lost"} on held-out samples`,
+          null,
+          "optimism",
+        ),
+      );
     return h("div", { class: "tiles", role: "group", "aria-label": "Verdict" }, tiles);
   }
 
@@ -386,7 +394,8 @@
       head.replaceChildren(heading("evidence", "", "Evidence", found));
       columns.forEach((one) => {
         head.append(heading(one.name, N.numeric(one) ? "number" : null, one.name, found, one));
-        if (one.name === "neuron" && N.data.samples) head.append(h("th", { scope: "col" }, "top samples"));
+        if (one.name === "neuron" && N.data.samples)
+          head.append(h("th", { scope: "col", class: "pictures" }, "top samples"));
       });
     }
     function heading(name, kind, text, found, column) {

@@ -369,6 +369,7 @@ const ui = (() => {
       document.body.append(tip);
       dialog.remove();
     });
+    window.addEventListener("hashchange", () => dialog.close(), { once: true }); // back and forth leave the sample
     document.body.append(dialog);
     fill();
     dialog.showModal();
