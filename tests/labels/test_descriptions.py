@@ -5,8 +5,20 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import mannwhitneyu
 
-from neuronym import Activations, Concepts, ConceptsError, FileError, Labels, OptionError, agreement, label
+from neuronym import (
+    Activations,
+    ActivationsError,
+    Concepts,
+    ConceptsError,
+    FileError,
+    Labels,
+    OptionError,
+    UnknownNameError,
+    agreement,
+    label,
+)
 from neuronym.labels import open_descriptions, save_for_cosy
 
 # Columns as the tools write them; the rows are made up.
@@ -71,6 +83,31 @@ def test_labels_of_another_tool_are_scored_compared_and_saved(tmp_path, concepts
     assert "night_sky" in str(other)
     assert "night_sky" in str(other[0])
     assert "night_sky" in other._repr_html_()
+
+
+def test_labels_of_another_tool_are_measured(tmp_path, concepts):
+    values = np.random.default_rng(1).normal(size=(200, 3)).astype(np.float32)
+    values[:, 0] += 3 * SHOWN[:, 1]
+    path = written(tmp_path, INVERT + "2,velvet,n3,0.5\n")
+    found = open_descriptions(path, concepts, activations=values)
+    for one, c in zip(list(found)[:2], (1, 2), strict=True):
+        shows, column = SHOWN[:, c], values[:, one.neuron]
+        expected = mannwhitneyu(column[shows], column[~shows], method="asymptotic")
+        assert one.auc == pytest.approx(expected.statistic / (shows.sum() * (~shows).sum()), abs=1e-12)
+        assert one.best.p == pytest.approx(expected.pvalue)
+        assert (one.count, one.best.fraction) == (shows.sum(), shows.mean())
+    assert [one.value for one in found][:2] == [0.75, 0.5]  # what the tool says stays
+    assert found[2].reason == "the description 'velvet' names no concept"
+    found.save(tmp_path / "measured.csv")
+    assert Labels.open(tmp_path / "measured.csv") == found
+    never = Concepts.from_array(SHOWN & [True, False, True], ["dog", "night_sky", "cat"])
+    assert open_descriptions(path, never, activations=values)[0].reason == "night_sky is true of no sample"
+    with pytest.raises(OptionError, match="give concepts beside activations"):
+        open_descriptions(path, activations=values)
+    with pytest.raises(UnknownNameError, match="no neuron '1'"):
+        open_descriptions(path, concepts, activations=values[:, :1])
+    with pytest.raises(ActivationsError, match="NaN"):
+        open_descriptions(path, concepts, activations=np.where(values > 2, np.nan, values))
 
 
 def test_labels_are_saved_as_cosy_reads_them(tmp_path, concepts):

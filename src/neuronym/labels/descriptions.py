@@ -20,7 +20,7 @@ from neuronym.inputs.alignment import as_concepts
 from neuronym.io.tables import read_table, write_csv
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.labels import Labels
-from neuronym.types import ConceptsLike, PathLike
+from neuronym.types import ActivationsLike, Align, ConceptsLike, PathLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,13 @@ _SIGNS = {"AND": "&", "OR": "|", "NOT": "~"}
 
 
 def open_descriptions(
-    path: PathLike, concepts: ConceptsLike | None = None, *, layer: str | None = None, first: int | None = None
+    path: PathLike,
+    concepts: ConceptsLike | None = None,
+    *,
+    activations: ActivationsLike | None = None,
+    layer: str | None = None,
+    first: int | None = None,
+    align: Align = False,
 ) -> Labels:
     """Read the labels of another tool, to score them (``Labels.rescore``) or compare them (``agreement``).
 
@@ -70,15 +76,21 @@ def open_descriptions(
         Your concepts. A description is then the concept of the same name or alias, whatever its case, with underscores,
         hyphens or spaces; for CLIP-Dissect also one of its synonyms between commas. A neuron whose description names no
         concept, or several, has no formula, and its reason says so. Without concepts each description is a concept.
+    activations : ActivationsLike, optional
+        Your activations of the same samples, to measure the AUC, the fraction and p of each formula. A formula that is
+        true of no sample, or of all, is then left out with a reason.
     layer : str, optional
         The layer to read, if the table has several; or its name, if the table does not say.
     first : int, optional
         The number of the first neuron in the table; by default 1 for a tally, and 0 elsewhere.
+    align : bool or "position", default False
+        If sample ids differ, keep the samples that both sides have; ``"position"`` ignores ids.
 
     Returns
     -------
     Labels
-        One label per row, in order of layer and neuron, without an AUC: ``value`` has the number that the tool gives.
+        One label per row, in order of layer and neuron; ``value`` has the number that the tool gives. Without
+        ``activations`` there is no AUC.
 
     Raises
     ------
@@ -87,10 +99,14 @@ def open_descriptions(
     ConceptsError
         If none of the descriptions names a concept.
     OptionError
-        If it has no such layer, or ``first`` is no whole number.
+        If it has no such layer, ``first`` is no whole number, or there are activations, but no concepts.
+    UnknownNameError
+        If activations have no such layer or neuron.
     """
     if first is not None and (isinstance(first, bool) or not isinstance(first, int) or first < 0):
         raise OptionError(f"first must be the number of the first neuron, 0 or more, not {first!r}")
+    if activations is not None and concepts is None:
+        raise OptionError("to measure descriptions, give concepts beside activations; or leave activations out")
     read = read_table(path, "descriptions of neurons")
     refuse_repeats(read.column_names, "column", repr(str(path)), FileError)
     table = read.to_pandas()
@@ -121,7 +137,12 @@ def open_descriptions(
         )
     order = {name: place for place, name in enumerate(dict.fromkeys(one.layer for one in found))}
     found.sort(key=lambda one: (order[one.layer], isinstance(one.neuron, str), one.neuron))
-    return Labels(found)
+    labels = Labels(found)
+    if activations is None or concepts is None:
+        return labels
+    from neuronym.labels.rescoring import measured
+
+    return Labels(measured(labels, activations, concepts, align))
 
 
 def _label(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from neuronym import inputs
 from neuronym._util.messages import no_such
 from neuronym.data.formula import Formula
 from neuronym.errors import OptionError
-from neuronym.inputs.alignment import Aligned
+from neuronym.inputs.alignment import Aligned, check_finite
 from neuronym.labels.label import Label
 from neuronym.search.ratio import ratio
 from neuronym.search.scores import SCORES, Score, as_score
-from neuronym.stats.measures import measure
+from neuronym.stats.measures import measure, p_values
 from neuronym.types import ActivationsLike, Align, ConceptsLike
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from neuronym.labels.labels import Labels
 
-__all__ = ["by_layer", "made_score", "rescore"]
+__all__ = ["by_layer", "made_score", "measured", "rescore"]
 
 Floats = NDArray[np.float64]
 
@@ -143,6 +144,43 @@ def _scored(aligned: Aligned, labels: Sequence[Label], score: Score | None) -> F
         values = score.value(ratio(weighed.terms, n, s)[:, np.newaxis], weighed.units)[:, 0]
         out[places] = np.where((n > 0) & (n < groups.total), values, np.nan)
     return out
+
+
+def measured(labels: Labels, activations: ActivationsLike, concepts: ConceptsLike, align: Align) -> list[Label]:
+    """Measure formulas that were not found here: their AUC, how many samples show them, and the Mann-Whitney test.
+
+    A formula that is true of no sample, or of all, has no AUC, and is left out with a reason.
+    """
+    found = list(labels)
+    for aligned, places in by_layer(labels, activations, concepts, align):
+        groups, taken = aligned.groups, aligned.activations
+        weights, with_formula = groups.row_weights, [i for i in places if found[i].formula is not None]
+        for start in range(0, len(with_formula), _BLOCK):
+            block = with_formula[start : start + _BLOCK]
+            values = taken.block(taken.indices([found[i].neuron for i in block]))
+            check_finite(values)
+            for i, column in zip(block, groups.select_rows(values).T, strict=True):
+                inside = np.asarray(_formula(found[i]).evaluate(aligned.shown), np.bool_)
+                found[i] = _measured(found[i], column, inside, weights)
+    return found
+
+
+def _measured(one: Label, column: NDArray[Any], inside: NDArray[np.bool_], weights: NDArray[np.int64]) -> Label:
+    """A label with the numbers of its formula."""
+    count, total = int(weights[inside].sum()), int(weights.sum())
+    if one.best is None or not 0 < count < total:
+        return replace(one, best=None, reason=f"{one.formula} is true of {'every' if count else 'no'} sample")
+    rows = measure(column, inside[np.newaxis], weights, low=one.direction == "low")
+    p, log10_p = p_values(rows, clustered=False)
+    best = replace(
+        one.best,
+        auc=float(rows["auc"][0]),
+        fraction=count / total,
+        count=count,
+        p=float(p[0]),
+        log10_p=float(log10_p[0]),
+    )
+    return replace(one, best=best)
 
 
 def _formula(one: Label) -> Formula:
