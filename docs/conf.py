@@ -95,6 +95,7 @@ def copy_records() -> None:
     for record in (ROOT / "benchmarks").glob("*.md"):
         about = {"RESULTS": "speed"}.get(record.stem, record.stem.lower())
         text = record.read_text(encoding="utf-8").replace("# Results", f"# Results: {about}", 1)
+        text = text.replace("](../docs/", "](../")
         (HERE / "records" / record.name).write_text(text, encoding="utf-8")
 
 

@@ -379,10 +379,10 @@ def test_literals_that_do_not_hold_are_struck_through(browser, tmp_path):
     page = report(Labels([one, Label(1, best=first, path=(first,), q=0.001, p_search=0.001, permutations=999)]),
                   tmp_path / "out")  # fmt: skip
     with opened(browser, page.parent) as shown:
-        assert shown.locator(".card s").all_inner_texts() == ["grass"]
+        assert shown.locator(".card s").all_inner_texts() == ["~grass"]
         shown.locator(".card", has_text="grass").click()
-        expect(shown.locator(".lead s")).to_have_text("grass")
-        expect(shown.locator(".simplest")).to_contain_text("dog")
+        expect(shown.locator(".lead s")).to_have_text("not grass")
+        expect(shown.locator(".simplest")).to_have_text("What holds: dog")
         assert [row.split("\t")[-1] for row in shown.locator(".evidence tbody tr").all_inner_texts()] == ["yes", "no"]
         expect(shown.locator(".chart svg").first).to_be_visible()  # AUC by length
 
@@ -730,6 +730,51 @@ def test_a_page_of_activations_and_concepts_alone(browser, tmp_path):
         expect(view.locator("ul.samples li").first).to_be_visible()
         view.locator("button.sample").first.click()
         expect(view.locator("dialog .chips")).to_be_visible()
+
+
+def test_a_formula_of_which_no_literal_holds_says_what_does(browser, tmp_path):
+    first = Explanation(Formula.parse("cat"), 0.8, 0.1, 10, auc_heldout=0.8, p_gain=1e-6, gain=0.3, p=1e-9)
+    second = Explanation(Formula.parse("dog & ~grass"), 0.92, 0.1, 9, auc_heldout=0.79, p_gain=0.4, gain=-0.01, p=1e-9)
+    one = Label(0, best=second, path=(first, second), p_search=0.001, q=0.001, permutations=999)
+    with opened(browser, report(Labels([one]), tmp_path / "out").parent) as page:
+        expect(page.locator(".tile", has_text="believable")).to_contain_text("1 of them in part")
+        go(page, "#/neuron/-/0")
+        expect(page.locator(".simplest")).to_have_text("No literal of it holds; what does: cat")
+        assert page.locator(".lead s").all_inner_texts() == ["dog", "not grass"]
+
+
+def test_going_back_leaves_an_open_sample(browser, tmp_path):
+    values = np.random.default_rng(0).normal(size=(60, 2))
+    shown = Concepts.from_array(values[:, :1] > 0, ["up"])
+    samples = [f"text {i}" for i in range(60)]
+    page = report(label(values, shown, length=1), tmp_path / "out", activations=values, samples=samples, n_jobs=1)
+    with opened(browser, page.parent) as at:
+        go(at, "#/neuron/-/0")
+        at.locator("section", has_text="Highest activations").locator("button").first.click()
+        expect(at.locator("dialog[open]")).to_have_count(1)
+        at.go_back()
+        expect(at.locator("dialog")).to_have_count(0)
+        expect(at.locator(".card").first).to_be_visible()
+
+
+def test_a_saved_chart_has_its_title_and_legend_and_is_for_a_white_page(browser, tmp_path):
+    values = np.random.default_rng(0).normal(size=(60, 2))
+    shown = Concepts.from_array(values[:, :1] > 0, ["up"])
+    page = report(label(values, shown, length=1), tmp_path / "out", activations=values, concepts=shown, n_jobs=1)
+    with opened(browser, page.parent, color_scheme="dark") as at:
+        go(at, "#/neuron/-/0")
+        figure = at.locator("figure", has_text="Activation inside and outside")
+        expect(figure.locator(".chart svg")).to_be_visible()
+        figure.get_by_text("Save").click()
+        with at.expect_download() as saved:
+            figure.get_by_role("button", name="SVG").click()
+        text = saved.value.path().read_text(encoding="utf-8")
+        assert "Activation inside and outside the formula</text>" in text
+        assert ">inside</text>" in text
+        assert ">outside</text>" in text
+        assert 'fill="rgb(255, 255, 255)"' in text
+        assert "var(" not in text
+        assert at.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
 
 
 def test_a_page_of_labels_by_another_score_shows_it(browser, tmp_path):

@@ -119,9 +119,9 @@ def present_value(value: Any) -> Any:
 
 COLUMNS = (
     Column("layer", "text", "The layer of the neuron.", printed=True, page=True),
-    Column("neuron", "name", "The number or name of the neuron in its layer.", always=True, needed=True, printed=True, page=True),
+    Column("neuron", "name", "The neuron in its layer.", always=True, needed=True, printed=True, page=True),
     Column("direction", "text", "Whether the neuron is high or low inside the formula.", always=True, printed=True),
-    Column("formula", "formula", "The formula of concepts that the neuron tells from the rest best.", always=True, needed=True, printed=True, page=True),
+    Column("formula", "formula", "The formula it detects best.", always=True, needed=True, printed=True, page=True),
     Column(
         "auc", "number",
         "P(f(x) < f(y)) for x outside and y inside the formula, ties counted one half; on the samples searched.",

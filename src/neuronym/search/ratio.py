@@ -29,7 +29,7 @@ def same_terms(n_neurons: int, *terms: int) -> Ints:
     n_neurons : int
         The number of neurons.
     *terms : int
-        a, b, c, d and e of (S − a·n − b·n²) / (c + d·n + e·n²), and 1 if the root of the scale is meant, else 0.
+        The a, b, c, d and e of (S − a·n − b·n²) / (c + d·n + e·n²), and 1 if the root of the scale is meant, else 0.
 
     Returns
     -------
