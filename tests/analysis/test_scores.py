@@ -12,6 +12,7 @@ from neuronym import (
     FileError,
     Formula,
     Hierarchy,
+    InputError,
     Label,
     Labels,
     OptionError,
@@ -198,3 +199,16 @@ def test_layers_are_rescored_each_with_its_own(data):
     table = labels.rescore(layers, concepts, scores=["f1", "auc"], quantile=0.9)
     assert table["f1"].tolist() == pytest.approx([one.value for one in labels])
     assert table["auc"].tolist() == [one.auc for one in labels]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_activations_that_are_not_finite_are_refused_when_labels_are_measured(wrong):
+    rng = np.random.default_rng(0)
+    shown = rng.random((200, 3)) < 0.4
+    concepts, values = Concepts.from_array(shown, ["a", "b", "c"]), rng.normal(size=(200, 2)) + shown[:, :2]
+    found = label(values, concepts, length=1)
+    values[3, 1] = wrong
+    with pytest.raises(InputError, match=r"NaN|infin"):
+        found.rescore(values, concepts)
+    with pytest.raises(InputError, match=r"NaN|infin"):
+        evaluate_known(found, {0: "a", 1: "b"}, activations=values, concepts=concepts)

@@ -16,12 +16,12 @@ from neuronym.data.activations import as_name
 from neuronym.data.depths import as_hierarchy
 from neuronym.data.formula import Formula
 from neuronym.data.hierarchy import Hierarchy
-from neuronym.errors import OptionError
+from neuronym.errors import FormulaError, OptionError
 from neuronym.inputs.alignment import as_concepts
 from neuronym.io.tables import read_table
 from neuronym.labeling.labeling import label
 from neuronym.labels.labels import Labels
-from neuronym.labels.rescoring import by_layer, made_score, rescore
+from neuronym.labels.rescoring import block_of, by_layer, made_score, rescore
 from neuronym.search.beam import Rules
 from neuronym.search.ratio import ratio
 from neuronym.search.scores import SCORES, Score, as_score
@@ -264,8 +264,6 @@ def _keyed(truth: Mapping[Any, str]) -> dict[tuple[str | None, Name], str]:
 
 def _as_formula(text: str) -> Formula:
     """A truth as a formula: a name with spaces or signs is a concept by itself."""
-    from neuronym.errors import FormulaError
-
     try:
         return Formula.parse(text)
     except FormulaError:
@@ -295,12 +293,7 @@ def _ranks(
         aliases = {alias: name for name, others in aligned.searched.aliases.items() for alias in others}
         for start in range(0, len(places), _BLOCK):
             chosen = places[start : start + _BLOCK]
-            neurons = list(dict.fromkeys(listed[i].neuron for i in chosen))
-            at = {neuron: k for k, neuron in enumerate(neurons)}
-            block = aligned.activations.block(aligned.activations.indices(neurons))
-            block = block[:, [at[listed[i].neuron] for i in chosen]]
-            low = np.array([listed[i].direction == "low" for i in chosen])
-            weighed = score.weigh(np.where(low, -block.astype(np.float64), block) if low.any() else block, groups)
+            weighed = score.weigh(block_of(aligned, [listed[i] for i in chosen]), groups)
             scores = ratio(weighed.terms, np.tile(counts, (len(chosen), 1)), weighed.sums @ shows)
             for k, i in enumerate(chosen):
                 formula = _as_formula(truths[i])
@@ -352,7 +345,8 @@ def compare_scores(
     truth : mapping or path, optional
         What neurons are known to detect, as for ``evaluate_known``.
     quantile, threshold : optional
-        The threshold of scores that have one, as for ``label``.
+        The threshold of scores that have one, as for ``label``. With ``threshold="best"`` labels are searched by the
+        best threshold, and measured at the default quantile.
     length : int, default 3
         The largest number of concepts in a formula.
     search : {"auto", "optimal", "beam"}, default "auto"
@@ -388,7 +382,8 @@ def compare_scores(
     wanted = [scores] if isinstance(scores, str) else list(dict.fromkeys(scores))
     if not wanted:
         raise OptionError("scores is empty: name at least one")
-    made = {name: made_score(name, quantile, None if threshold == "best" else threshold) for name in wanted}
+    fixed = None if threshold == "best" else threshold
+    made = {name: made_score(name, quantile, fixed) for name in wanted}
     if None in made.values():
         as_score("average_precision")  # says why it cannot be searched
     rows, kept = [], {}
@@ -414,7 +409,6 @@ def compare_scores(
         row: dict[str, Any] = {"searched": name, "neurons": len(shown)}
         row["length"] = fmean(one.length or 0 for one in shown) if shown else math.nan
         row["fraction"] = fmean(one.fraction for one in shown) if shown else math.nan
-        fixed = None if threshold == "best" else threshold
         of_all = rescore(
             found, activations, concepts, scores=[*wanted, "average_precision"], quantile=quantile, threshold=fixed,
             align=align,

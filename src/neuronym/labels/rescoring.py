@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from neuronym.labels.labels import Labels
 
-__all__ = ["by_layer", "made_score", "measured", "rescore"]
+__all__ = ["block_of", "by_layer", "made_score", "measured", "rescore"]
 
 Floats = NDArray[np.float64]
 
@@ -115,19 +115,25 @@ def by_layer(
         yield aligned, [i for i, one in enumerate(labels) if one.layer == aligned.layer]
 
 
+def block_of(aligned: Aligned, labels: Sequence[Label]) -> NDArray[Any]:
+    """Read the activations of labels of one layer, a column each, turned around where the direction is low."""
+    taken = aligned.activations
+    neurons = list(dict.fromkeys(one.neuron for one in labels))  # one may have a label in each direction
+    at = {neuron: k for k, neuron in enumerate(neurons)}
+    block = taken.block(taken.indices(neurons))[:, [at[one.neuron] for one in labels]]
+    check_finite(aligned.groups.select_rows(block))
+    low = np.array([one.direction == "low" for one in labels])
+    return np.where(low, -block.astype(np.float64), block) if low.any() else block
+
+
 def _scored(aligned: Aligned, labels: Sequence[Label], score: Score | None) -> Floats:
     """Compute a score of the formulas of labels of one layer."""
-    groups, taken = aligned.groups, aligned.activations
+    groups = aligned.groups
     out = np.full(len(labels), np.nan)
     with_formula = [i for i, one in enumerate(labels) if one.formula is not None]
     for start in range(0, len(with_formula), _BLOCK):
         places = with_formula[start : start + _BLOCK]
-        neurons = list(dict.fromkeys(labels[i].neuron for i in places))  # one may have a label in each direction
-        at = {neuron: k for k, neuron in enumerate(neurons)}
-        block = taken.block(taken.indices(neurons))[:, [at[labels[i].neuron] for i in places]]
-        low = np.array([labels[i].direction == "low" for i in places])
-        if low.any():
-            block = np.where(low, -block.astype(np.float64), block)
+        block = block_of(aligned, [labels[i] for i in places])
         rows = groups.select_rows(block)
         inside = [np.asarray(_formula(labels[i]).evaluate(aligned.shown), np.bool_) for i in places]
         weights = groups.row_weights

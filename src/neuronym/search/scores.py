@@ -897,9 +897,7 @@ def as_score(
         If there is no such score, or it has no threshold.
     """
     if not isinstance(score, str):
-        missing = [
-            name for name in ("name", "mirrored", "weigh", "value", "turned", "reweigh") if not hasattr(score, name)
-        ]
+        missing = [name for name in _NEEDED if not hasattr(score, name)]
         if missing:
             raise OptionError(
                 f"score must be a name or an object with weigh and value, and {score!r} has no {missing[0]}"
