@@ -298,6 +298,7 @@ COMMANDS = {  # what reads a file of each kind, beside whole files of the other 
     "rows": [[*REPORT, "--activations", "numbered.csv", "--samples", "{}"]],
     "coco": [["concepts", "coco", "{}", *OUT]],
     "annotations": [["concepts", "annotations", "{}", *OUT]],
+    "names": [[*REPORT, "--names", "{}"]],
     "data": [["concepts", "annotations", "synsets.txt", "--wordnet-files", "{folder}", *OUT]],
     "hierarchy": [["concepts", "table", "long.csv", "--hierarchy", "{}", "--min-classes=1", *OUT]],
     "circuit": [[*REPORT, "--circuit", "{}"]],
@@ -309,6 +310,9 @@ COMMANDS = {  # what reads a file of each kind, beside whole files of the other 
     "old": [["collect", "--model=file_kinds:network", "--weights", "{}", "--table=rows.npy", "--layers=0",
              "--overwrite", "--out=made.zarr", "--quiet"]],
 }  # fmt: skip
+
+
+GIVEN = [name for name in USES if name != "classes.txt"]  # kinds of file that the command reads
 
 
 def call(arguments: list[str]) -> None:
@@ -328,7 +332,7 @@ def call(arguments: list[str]) -> None:
 def run_command(first: int, last: int, folder: Path) -> None:
     """Give damaged files of every kind to the command."""
     os.chdir(folder)
-    originals = {name: folder / "kinds" / name.replace(".", "_") for name in USES if name != "classes.txt"}
+    originals = {name: folder / "kinds" / name.replace(".", "_") for name in GIVEN}
     for name, place in originals.items():
         place.mkdir(parents=True)
         path = write(name, place)
