@@ -12,13 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym._util.characters import refuse_halves
 from neuronym._util.messages import counted, no_such
 from neuronym.data.ids import as_ids, by_sample, own_or_given, places, refuse_repeats, split_ids
-from neuronym.data.labelled import as_frame, labels_of, listed, named, to_array
+from neuronym.data.labelled import as_frame, is_sparse, labels_of, listed, named, to_array, to_sparse
+from neuronym.data.sparse import as_columns, columns_of, is_csc
 from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.types import Name
 
 if TYPE_CHECKING:
     import pandas as pd
+    from scipy.sparse import csc_array
+
+    from neuronym.data.sparse import Block
 
 __all__ = ["Activations"]
 
@@ -27,19 +31,22 @@ _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 _NARROW, _WIDE = 64, 1024  # neurons per block: in memory, and the maximum on disk
 _ON_DISK_BYTES = 256 * 2**20  # the most to read at once from a matrix on disk
+_ENTRY_BYTES = 12  # of a sparse matrix, roughly: a number and its row
 
 
 class Activations:
-    """A matrix, samples × neurons, with names; in memory or on disk.
+    """A matrix, samples × neurons, with names; in memory or on disk, dense or sparse.
 
     The matrix is read by columns, a block of neurons at a time, so a memory-mapped matrix or one in a Zarr store never
-    has to fit in memory. Sent to another process, it travels as the name of its file.
+    has to fit in memory. Sent to another process, it travels as the name of its file. A sparse matrix stays sparse: it
+    is held by columns, and what it costs to rank a neuron grows with the activations that are not zero.
 
     Parameters
     ----------
     matrix : array or tensor of bool, int or float, of shape (n_samples, n_neurons) or (n_samples,)
-        The activations; one axis means one neuron. A tensor of any type, on any device, sparse or with gradients, a
-        sparse matrix, or a table, whose index and columns become ids and names as in ``from_frame``.
+        The activations; one axis means one neuron. A tensor of any type, on any device, or with gradients, a sparse
+        matrix of scipy, a sparse tensor of torch, or a table, whose index and columns become ids and names as in
+        ``from_frame``.
     names : iterable or mapping of (int or str) or None, default None
         One distinct name per neuron; a mapping is looked up by column number. None means those of a table, else
         ``0, 1, …``. Text that is a whole number counts as that number.
@@ -81,17 +88,17 @@ class Activations:
         if frame is not None:
             matrix, own, ids = _of_frame(frame, None)
             sample_ids = own_or_given(sample_ids, ids, "activations", ActivationsError)
-        array = _as_array(matrix)
+        array = as_columns(to_sparse(matrix)) if is_sparse(matrix) else _as_array(matrix)
         if array.dtype.kind not in "biuf":
             raise ActivationsError(f"activations must be real numbers, not {array.dtype}")
-        if array.ndim == 1 and not isinstance(array, ZarrMatrix):
+        if array.ndim == 1 and isinstance(array, np.ndarray):
             array = array[:, np.newaxis]
         if array.ndim != 2:
             raise ActivationsError(
                 f"activations must have two axes, samples × neurons, but have shape {array.shape}: "
                 "pool maps and sequences to one number per sample first, such as maps.mean(axis=(2, 3))"
             )
-        self.matrix: NDArray[Any] | ZarrMatrix = array
+        self.matrix: NDArray[Any] | ZarrMatrix | csc_array = array
         self.axes = axes
         self.skipped = tuple(str(i) for i in skipped)
         refuse_halves(self.skipped, "id of a skipped sample", ActivationsError)
@@ -162,6 +169,11 @@ class Activations:
         """Whether the matrix is memory-mapped or in a Zarr store."""
         return isinstance(self.matrix, np.memmap | ZarrMatrix)
 
+    @property
+    def sparse(self) -> bool:
+        """Whether the matrix is sparse."""
+        return is_csc(self.matrix)
+
     def indices(self, neurons: Iterable[Name] | slice | None = None) -> NDArray[np.intp]:
         """Find the columns of neurons.
 
@@ -221,7 +233,10 @@ class Activations:
             The columns of each block, in order.
         """
         # Rows on disk are read page by page, so blocks there are as wide as memory allows.
-        per_neuron = max(1, self.n_samples * self.matrix.itemsize)
+        if is_csc(self.matrix):
+            per_neuron = max(1, _ENTRY_BYTES * self.matrix.nnz // max(1, self.n_neurons))
+        else:
+            per_neuron = max(1, self.n_samples * self.matrix.itemsize)
         widest = min(max(_NARROW, _ON_DISK_BYTES // per_neuron), _WIDE) if self.on_disk else _NARROW
         width = max(1, min(widest, len(columns) // n_blocks))
         if isinstance(self.matrix, ZarrMatrix):  # a chunk is read as a whole
@@ -246,7 +261,7 @@ class Activations:
         ends = np.cumsum([len(block) for block in self.blocks(columns, n_blocks)]).astype(np.intp)
         return np.split(np.arange(len(columns)), ends[:-1]) if len(columns) else []
 
-    def block(self, columns: NDArray[np.intp]) -> NDArray[Any]:
+    def block(self, columns: NDArray[np.intp]) -> Block:
         """Read the activations of some columns into memory.
 
         Parameters
@@ -256,9 +271,11 @@ class Activations:
 
         Returns
         -------
-        array of shape (n_samples, n_columns)
-            The activations; a view if the matrix is in memory and the columns are consecutive.
+        array or scipy.sparse.csc_array of shape (n_samples, n_columns)
+            The activations, sparse if the matrix is; a view if it is in memory and the columns are consecutive.
         """
+        if is_csc(self.matrix):
+            return columns_of(self.matrix, columns)
         first, width = (int(columns[0]), len(columns)) if len(columns) else (0, 0)
         if not np.array_equal(columns, np.arange(first, first + width)):
             return np.asarray(self.matrix[:, columns])
@@ -311,6 +328,8 @@ class Activations:
 
     def __repr__(self) -> str:
         place = ", on disk" if self.on_disk else ""
+        if is_csc(self.matrix):
+            place += f", sparse: {self.matrix.nnz / max(1, self.n_samples * self.n_neurons):.2%} not zero"
         return f"Activations({self.n_samples} samples × {self.n_neurons} neurons, {self.matrix.dtype}{place})"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -368,7 +387,7 @@ def _numbers(column: pd.Series[Any]) -> NDArray[Any]:
     return column.to_numpy(dtype=plain, na_value=np.nan)
 
 
-def _reference(matrix: NDArray[Any] | ZarrMatrix) -> NDArray[Any] | ZarrMatrix | dict[str, Any]:
+def _reference(matrix: Any) -> Any:
     """The arguments that reopen a whole memory map in another process; any other matrix unchanged."""
     # A map of mode c (copy on write) may hold changes that its file lacks.
     if not isinstance(matrix, np.memmap) or matrix.filename is None or matrix.mode == "c":

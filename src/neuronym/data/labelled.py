@@ -292,8 +292,10 @@ def to_sparse(given: Any) -> Any:
     tensor = given.detach().cpu().to_sparse_coo().coalesce()
     if tensor.sparse_dim() != tensor.ndim:  # some dimensions are dense
         tensor = tensor.to_dense().to_sparse().coalesce()
-    rows_and_columns = tensor.indices().numpy()
-    return coo_array((_of_tensor(tensor.values()), tuple(rows_and_columns)), shape=tuple(tensor.shape))
+    values, places = _of_tensor(tensor.values()), tuple(tensor.indices().numpy())
+    if values.dtype == np.float16:  # which scipy's matrices cannot hold
+        values = values.astype(np.float32)
+    return coo_array((values, places), shape=tuple(tensor.shape))
 
 
 def to_array(given: Any, what: str, error: type[InputError]) -> NDArray[Any]:

@@ -1,4 +1,15 @@
-"""Compiled ranking: activations to sortable keys, and sorted keys to sums of midranks by group."""
+"""Compiled ranking: activations to sums of midranks by group, by counting or radix sort.
+
+A value becomes an unsigned integer of the same order, its *image*: of a float with bits b, b with the sign bit flipped
+where it is positive, else ~b (−0.0 is taken as 0.0). An image and the *unit* of its sample (``data.groups``) make one
+64-bit key. Zeros are not sorted: they are one run between the negative and the positive values, so a matrix of mostly
+zeros costs as much as its other values, whether it is sparse or not.
+
+Counting (16-bit images of many samples) needs no order: a midrank follows from how often each value occurs. Else the
+keys are sorted from the lowest digit to the highest, in three passes over digits of 11 bits, or four of 8 bits where
+that many counters would cost more than they save. Images of 64 bits are sorted by their upper half, and then, within
+runs of equal upper halves, by the lower.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +19,14 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-_i8, _u8, _f8, _u4 = types.int64, types.uint64, types.float64, types.uint32
+_i8, _u8, _f8, _u4, _u2, _i4 = types.int64, types.uint64, types.float64, types.uint32, types.uint16, types.int32
+
+SIGNED, UNSIGNED, FLOAT = range(3)  # kinds of numbers
+NO_UNIT = 2**32 - 1  # of a sample that is not in use
+
+N_COUNTERS = 2**16 + 1
+_FEW = 2048
+_SHORT = 24  # runs of equal upper halves are sorted by insertion up to this length
 
 
 def array_type(dtype: Any, ndim: int, layout: Any = "C", readonly: bool = True) -> Any:
@@ -22,81 +40,428 @@ def kernel(*arguments: Any) -> Callable[[Callable[..., object]], Any]:
     return njit(signature, cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)  # type: ignore[call-overload, no-any-return]
 
 
-@kernel(
-    array_type(types.float32, 2, "A"),
-    array_type(_u4, 1),
-    array_type(_u8, 2, "C", False),
-    array_type(_i8, 1, "C", False),
+# Called by compiled code alone. Whatever these do without takes seconds off the first call on a machine.
+inner: Any = njit(  # type: ignore[call-overload]
+    nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy"
 )
-def pack_keys(activations, units, keys, bad):
-    """Pack float32 activations (N, M) and the unit of each sample (N,) into sortable keys (M, N).
 
-    key = monotone image of the float (32 bits) · unit (32 bits). The image of a float x with bits b is b with the
-    sign bit set where x >= 0 and ~b elsewhere; −0.0 is taken as 0.0. ``bad`` (M,) counts NaN and infinities.
-    """
-    n_samples, n_neurons = activations.shape
-    tile = 64  # rows of a tile stay in the first-level cache while the columns are walked
-    buffer = np.empty(1, np.float32)
-    bits = buffer.view(np.uint32)
-    for start in range(0, n_samples, tile):
-        stop = min(start + tile, n_samples)
+
+@inner
+def _transpose(bits, images):
+    """Copy numbers (N, M) to images (M, ≥ N), row by row or column by column, as they lie in memory."""
+    n_samples, n_neurons = bits.shape
+    if abs(bits.strides[0]) < abs(bits.strides[1]):
         for j in range(n_neurons):
-            broken = 0
-            for i in range(start, stop):
-                buffer[0] = activations[i, j] + np.float32(0.0)  # −0.0 + 0.0 is 0.0
-                b = bits[0]
-                if (b & np.uint32(0x7F800000)) == np.uint32(0x7F800000):
-                    broken += 1
-                if b & np.uint32(0x80000000):
-                    image = b ^ np.uint32(0xFFFFFFFF)
-                else:
-                    image = b ^ np.uint32(0x80000000)
-                keys[j, i] = (np.uint64(image) << np.uint64(32)) | np.uint64(units[i])
+            for i in range(n_samples):
+                images[j, i] = bits[i, j]
+    else:
+        for i in range(n_samples):
+            for j in range(n_neurons):
+                images[j, i] = bits[i, j]
+
+
+@kernel(array_type(_u4, 2, "A"), array_type(_u4, 2, "C", False), array_type(_i8, 1, "C", False))
+def pack32(bits, images, bad):
+    """Images (M, ≥ N) of the bits of float32 activations (N, M); ``bad`` (M,) counts NaN and infinities."""
+    _transpose(bits, images)
+    top, exponent = np.uint32(0x80000000), np.uint32(0x7F800000)
+    for j in range(bits.shape[1]):
+        row = images[j]
+        broken = np.int64(0)
+        for i in range(bits.shape[0]):
+            b = np.uint32(0) if row[i] == top else row[i]  # −0.0 is 0.0
+            broken += np.int64((b & exponent) == exponent)
+            row[i] = b ^ (np.uint32(-np.int32(b >> np.uint32(31))) | top)
+        bad[j] += broken
+
+
+@kernel(array_type(_u2, 2, "A"), _i8, array_type(_u4, 2, "C", False), array_type(_i8, 1, "C", False))
+def pack16(bits, kind, images, bad):
+    """Images (M, ≥ N) of the 16 bits of numbers (N, M) of a kind; ``bad`` (M,) counts NaN and infinities."""
+    _transpose(bits, images)
+    top, exponent, every = np.uint32(0x8000), np.uint32(0x7C00), np.uint32(0xFFFF)
+    for j in range(bits.shape[1]):
+        row = images[j]
+        if kind == SIGNED:
+            for i in range(bits.shape[0]):
+                row[i] ^= top
+        elif kind == FLOAT:
+            broken = np.int64(0)
+            for i in range(bits.shape[0]):
+                b = np.uint32(0) if row[i] == top else row[i]
+                broken += np.int64((b & exponent) == exponent)
+                row[i] = b ^ (every if b & top else top)
             bad[j] += broken
 
 
-@kernel(
-    array_type(_u8, 2),
-    array_type(_i8, 1),
-    array_type(_i8, 1),
-    array_type(_i8, 2, "C", False),
-    array_type(_f8, 1, "C", False),
-)
-def rank_sums(keys, unit_weights, unit_groups, sums, ties):
-    """Sum twice the midranks of sorted keys (M, N) by group: ``sums`` (M, G), and Σ t³ − t in ``ties`` (M,).
+@kernel(array_type(_u8, 2, "A"), _i8, array_type(_u8, 2, "C", False), array_type(_i8, 1, "C", False))
+def pack64(bits, kind, images, bad):
+    """Images (M, ≥ N) of the 64 bits of numbers (N, M) of a kind; ``bad`` (M,) counts NaN and infinities."""
+    _transpose(bits, images)
+    top, exponent = np.uint64(0x8000000000000000), np.uint64(0x7FF0000000000000)
+    every = np.uint64(0xFFFFFFFFFFFFFFFF)
+    for j in range(bits.shape[1]):
+        row = images[j]
+        if kind == SIGNED:
+            for i in range(bits.shape[0]):
+                row[i] ^= top
+        elif kind == FLOAT:
+            broken = np.int64(0)
+            for i in range(bits.shape[0]):
+                b = np.uint64(0) if row[i] == top else row[i]
+                broken += np.int64((b & exponent) == exponent)
+                row[i] = b ^ (every if b & top else top)
+            bad[j] += broken
+
+
+@inner
+def _starts(counters, n_counters):
+    """Turn the counts of digits into the places where their runs start."""
+    before = np.uint32(0)
+    for q in range(n_counters):
+        count = counters[q]
+        counters[q] = before
+        before += count
+
+
+@inner
+def _pack_by_lowest(images, units, n, zero, n_zeros, mask, counters, out):
+    """Make keys of images and units, in the order of the lowest digit; those of zeros go behind the others."""
+    if not n_zeros:
+        for i in range(n):
+            image = images[i]
+            place = counters[image & mask]
+            counters[image & mask] = place + np.uint32(1)
+            out[place] = (np.uint64(image) << np.uint64(32)) | np.uint64(units[i])
+        return
+    last = mask + np.uint32(1)
+    counters[last] = np.uint32(n - n_zeros)
+    for i in range(n):
+        image = images[i]
+        digit = last if image == zero else image & mask
+        place = counters[digit]
+        counters[digit] = place + np.uint32(1)
+        out[place] = (np.uint64(image) << np.uint64(32)) | np.uint64(units[i])
+
+
+@inner
+def _order_by(keys, n, shift, mask, counters, out):
+    """Move keys to their places by one digit of their image; the order of those with the same digit stays."""
+    for i in range(n):
+        key = keys[i]
+        digit = (key >> shift) & mask
+        place = counters[digit]
+        counters[digit] = place + np.uint32(1)
+        out[place] = key
+
+
+@inner
+def _count_digits(images, n, width, counters):
+    """Count each digit of the images, in three parts of ``counters`` for digits of 11 bits, or four for 8 bits."""
+    mask = np.uint32((1 << width) - 1)
+    stride = np.int64(mask) + 2
+    for q in range(4 * stride if width == 8 else 3 * stride):
+        counters[q] = 0
+    one = np.uint32(1)
+    c0, c1, c2 = counters[:stride], counters[stride : 2 * stride], counters[2 * stride : 3 * stride]
+    if width == 8:
+        c3 = counters[3 * stride : 4 * stride]
+        for i in range(n):
+            image = images[i]
+            c0[image & mask] += one
+            c1[(image >> np.uint32(8)) & mask] += one
+            c2[(image >> np.uint32(16)) & mask] += one
+            c3[image >> np.uint32(24)] += one
+    else:
+        for i in range(n):
+            image = images[i]
+            c0[image & mask] += one
+            c1[(image >> np.uint32(11)) & mask] += one
+            c2[image >> np.uint32(22)] += one
+
+
+@inner
+def _sorted(images, units, n, zero, keys, other, counters):
+    """Sort n images with their units, but for zeros, by digits.
+
+    Writes into ``keys`` and ``other``, of n each. Returns the one with the result, the other one, how many keys there
+    are, and how many are below zero. ``zero`` is −1 where there are none to leave out.
+    """
+    none = np.uint32(zero)
+    n_zeros = np.int64(0)
+    if zero >= 0:
+        for i in range(n):
+            n_zeros += images[i] == none
+    width = 11 if _FEW <= n < _MANY else 8
+    mask = np.uint32((1 << width) - 1)
+    stride = np.int64(mask) + 2
+    _count_digits(images, n, width, counters)
+    m = n - n_zeros
+    shift = np.uint64(32)
+    for p in range(4 if width == 8 else 3):
+        c = counters[p * stride : (p + 1) * stride]
+        digit = (np.uint64(none) << np.uint64(32) >> shift) & np.uint64(mask)
+        c[digit] -= np.uint32(n_zeros)
+        if p == 0:
+            _starts(c, stride - 1)
+            _pack_by_lowest(images, units, n, none, n_zeros, mask, c, keys)
+        elif m and np.int64(c[(keys[0] >> shift) & np.uint64(mask)]) < m:  # else all have the same digit
+            _starts(c, stride - 1)
+            _order_by(keys, m, shift, np.uint64(mask), c, other)
+            keys, other = other, keys
+        shift += np.uint64(width)
+    below = np.int64(0)
+    stop = m if zero >= 0 else np.int64(0)
+    while below < stop:
+        middle = (below + stop) >> 1
+        if (keys[middle] >> np.uint64(32)) < np.uint64(none):
+            below = middle + 1
+        else:
+            stop = middle
+    return keys, other, m, below
+
+
+@inner
+def _sorted_wide(images, units, n, zero, keys, other, spare, halves, places, counters):
+    """Sort n images of 64 bits with their units, but for zeros; as ``_sorted``, with whole numbers for their values.
+
+    ``spare``, ``halves`` and ``places`` are scratch, of n each.
+    """
+    mask = np.uint64(0xFFFFFFFF)
+    m = np.int64(0)
+    below = np.int64(0)
+    for i in range(n):
+        image = images[i]
+        halves[m] = np.uint32(image >> np.uint64(32))
+        places[m] = np.uint32(i)
+        m += image != zero
+        below += image < zero
+    keys, other, m, _ = _sorted(halves, places, m, np.int64(-1), keys, other, counters)
+    i = np.int64(0)
+    while i < m:
+        end = i + 1
+        while end < m and (keys[end] ^ keys[i]) <= mask:
+            end += 1
+        if end - i <= _SHORT:
+            for k in range(i + 1, end):
+                key = keys[k]
+                image = images[key & mask]
+                h = k
+                while h > i and images[keys[h - 1] & mask] > image:
+                    keys[h] = keys[h - 1]
+                    h -= 1
+                keys[h] = key
+        else:
+            for k in range(i, end):
+                places[k - i] = np.uint32(keys[k] & mask)
+                halves[k - i] = np.uint32(images[keys[k] & mask] & mask)
+            ordered, _, _, _ = _sorted(halves, places, end - i, np.int64(-1), other, spare, counters)
+            for k in range(i, end):
+                keys[k] = ordered[k - i] & mask
+        i = end
+    value = np.uint64(0)
+    last = np.uint64(0)
+    for i in range(m):
+        place = keys[i] & mask
+        image = images[place]
+        if i and image != last:
+            value += np.uint64(1)
+        last = image
+        keys[i] = (value << np.uint64(32)) | np.uint64(units[place])
+    return keys, other, m, below
+
+
+@inner
+def _add_runs(keys, start, stop, before, base, row, tie):
+    """Add twice the midranks of runs of equal values, less ``base``, to their groups; Σ t³ − t onto ``tie``."""
+    mask = np.uint64(0xFFFFFFFF)
+    before -= start
+    i = start
+    while i < stop:
+        key = keys[i]
+        end = i + 1
+        while end < stop and (keys[end] ^ key) <= mask:
+            end += 1
+        twice = 2 * before + i + end + 1 - base
+        row[key & mask] += twice
+        if end - i > 1:
+            for k in range(i + 1, end):
+                row[keys[k] & mask] += twice
+            t = np.float64(end - i)
+            tie += t * t * t - t
+        i = end
+    return tie
+
+
+@inner
+def _add_weighted_runs(keys, start, stop, before, base, unit_weights, unit_groups, row, tie):
+    """As ``_add_runs``, for units of any weight that may share a group."""
+    mask = np.uint64(0xFFFFFFFF)
+    i = start
+    while i < stop:
+        weight = np.int64(0)
+        end = i
+        while end < stop and (keys[end] ^ keys[i]) <= mask:
+            weight += unit_weights[keys[end] & mask]
+            end += 1
+        twice = 2 * before + weight + 1 - base
+        for k in range(i, end):
+            unit = keys[k] & mask
+            row[unit_groups[unit]] += unit_weights[unit] * twice
+        if weight > 1:
+            t = np.float64(weight)
+            tie += t * t * t - t
+        before += weight
+        i = end
+    return tie
+
+
+@inner
+def _sum_sorted(keys, m, below, unit_weights, unit_groups, counts, total, plain, row):
+    """Sum twice the midranks of one neuron by group, from its keys other than zeros; return Σ t³ − t.
 
     A run of equal values of total weight t behind weight W before it shares the midrank W + (t + 1)/2, as if each
-    sample stood there as often as its weight says; twice that is the integer 2W + t + 1.
+    sample stood there as often as its weight says; twice that is the integer 2W + t + 1. Every sample first gets that
+    of the zeros, and those that are not zero the difference.
     """
-    n_neurons, n_samples = keys.shape
-    n_units = unit_weights.shape[0]
-    shift = np.uint64(32)
     mask = np.uint64(0xFFFFFFFF)
-    by_unit = np.empty(n_units, np.int64)
-    for j in range(n_neurons):
-        row = keys[j]
-        for u in range(n_units):
-            by_unit[u] = 0
-        before = 0
-        tie = 0.0
-        i = 0
-        while i < n_samples:
-            value = row[i] >> shift
-            weight = unit_weights[np.intp(row[i] & mask)]
-            stop = i + 1
-            while stop < n_samples and (row[stop] >> shift) == value:
-                weight += unit_weights[np.intp(row[stop] & mask)]
-                stop += 1
-            twice = 2 * before + weight + 1
-            for k in range(i, stop):
-                by_unit[np.intp(row[k] & mask)] += twice
-            if weight > 1:
-                t = np.float64(weight)
-                tie += t * t * t - t
-            before += weight
-            i = stop
-        ties[j] = tie
-        for g in range(sums.shape[1]):
-            sums[j, g] = 0
-        for u in range(n_units):
-            sums[j, unit_groups[u]] += unit_weights[u] * by_unit[u]
+    before = np.int64(below)
+    weight = np.int64(m)
+    if not plain:
+        before = np.int64(0)
+        weight = np.int64(0)
+        for i in range(m):
+            own = unit_weights[keys[i] & mask]
+            weight += own
+            before += own if i < below else np.int64(0)
+    zeros = total - weight
+    base = 2 * before + zeros + 1 if zeros > 0 else np.int64(0)
+    for g in range(row.shape[0]):
+        row[g] = base * counts[g]
+    first, rest = np.int64(0), before + zeros
+    if plain:
+        tie = _add_runs(keys, first, below, first, base, row, 0.0)
+    else:
+        tie = _add_weighted_runs(keys, first, below, first, base, unit_weights, unit_groups, row, 0.0)
+    if zeros > 1:
+        t = np.float64(zeros)
+        tie += t * t * t - t
+    if plain:
+        return _add_runs(keys, below, m, rest, base, row, tie)
+    return _add_weighted_runs(keys, below, m, rest, base, unit_weights, unit_groups, row, tie)
+
+
+@inner
+def _sum_counted(images, units, n, unit_weights, unit_groups, plain, times, row):
+    """Sum twice the midranks of one neuron by group from n images below 2¹⁶, by counting; return Σ t³ − t.
+
+    ``times`` (2¹⁶,) is scratch.
+    """
+    low = high = images[0]
+    for i in range(n):
+        low = min(low, images[i])
+        high = max(high, images[i])
+    for v in range(np.int64(low), np.int64(high) + 1):
+        times[v] = 0
+    for i in range(n):
+        times[images[i]] += np.int64(1) if plain else unit_weights[units[i]]
+    before = np.int64(0)
+    tie = 0.0
+    for v in range(np.int64(low), np.int64(high) + 1):
+        weight = times[v]
+        times[v] = 2 * before + weight + 1
+        before += weight
+        if weight > 1:
+            t = np.float64(weight)
+            tie += t * t * t - t
+    for g in range(row.shape[0]):
+        row[g] = 0
+    if plain:
+        for i in range(n):
+            row[units[i]] += times[images[i]]
+    else:
+        for i in range(n):
+            unit = units[i]
+            row[unit_groups[unit]] += unit_weights[unit] * times[images[i]]
+    return tie
+
+
+_SCRATCH = (
+    array_type(_u8, 2, "C", False),
+    array_type(_u4, 2, "C", False),
+    array_type(_u4, 1, "C", False),
+    array_type(_i8, 1, "C", False),
+)
+_COLUMNS = (array_type(_u4, 1), array_type(_u8, 1), array_type(_i8, 1), array_type(_i8, 1), array_type(_u4, 1))
+_UNITS = (array_type(_i8, 1), array_type(_i8, 1), array_type(_i8, 1), _i8, types.boolean)
+
+
+@inner
+def _sorted_column(images, wide, start, n, units, at, zero, keys, halves, counters):
+    """Sort a column of images from ``start`` on, of 64 bits if there are any; as ``_sorted``."""
+    if wide.shape[0]:
+        return _sorted_wide(
+            wide[start : start + n], units[at:], n, zero, keys[0], keys[1], keys[2], halves[0], halves[1], counters
+        )
+    return _sorted(images[start : start + n], units[at:], n, np.int64(zero), keys[0], keys[1], counters)
+
+
+@kernel(
+    *(*_COLUMNS, types.boolean, _u8, types.boolean),
+    *_UNITS,
+    *(array_type(_i8, 2, "C", False), array_type(_f8, 1, "C", False)),
+    *_SCRATCH,
+)
+def rank_columns(
+    images, wide, starts, stops, units, shared, zero, counted, unit_weights, unit_groups, counts, total, plain, sums,
+    ties, keys, halves, counters, times,
+):  # fmt: skip
+    """Sum twice the midranks of M columns by group: ``sums`` (M, G), and Σ t³ − t over runs of ties: ``ties`` (M,).
+
+    Column j has the images from ``starts[j]`` to ``stops[j]`` in ``images`` or, of 64 bits, in ``wide``, of which one
+    is empty, and the units of the same places; ``shared`` units are those of every column. Samples that a column lacks
+    are zero, whose image is ``zero``. ``counted`` images are of 16 bits, and no column lacks a sample. ``unit_weights``
+    and ``unit_groups`` (U,) are those of units, ``counts`` (G,) the weights of groups, of ``total`` in all; ``plain``
+    says that units are groups, of weight 1.
+
+    ``keys`` (3, n) and ``halves`` (2, n) for the longest column, ``counters`` and ``times`` are scratch.
+    """
+    for j in range(starts.shape[0]):
+        start, n = starts[j], stops[j] - starts[j]
+        at = np.int64(0) if shared else start
+        if counted:
+            ties[j] = _sum_counted(
+                images[start : start + n], units[at:], n, unit_weights, unit_groups, plain, times, sums[j]
+            )
+            continue
+        found, _, m, below = _sorted_column(images, wide, start, n, units, at, zero, keys, halves, counters)
+        ties[j] = _sum_sorted(found, m, below, unit_weights, unit_groups, counts, total, plain, sums[j])
+
+
+@kernel(*(*_COLUMNS, types.boolean, _u8), array_type(_u8, 1, "C", False), array_type(_i8, 2, "C", False), *_SCRATCH)
+def sort_columns(images, wide, starts, stops, units, shared, zero, out, sizes, keys, halves, counters, times):
+    """Sort M columns, as ``rank_columns`` takes them: the keys of column j from ``starts[j]`` of ``out`` on.
+
+    ``sizes`` (M, 2) is how many each has, and how many of them are below zero.
+    """
+    for j in range(starts.shape[0]):
+        start, n = starts[j], stops[j] - starts[j]
+        at = np.int64(0) if shared else start
+        found, _, m, below = _sorted_column(images, wide, start, n, units, at, zero, keys, halves, counters)
+        for i in range(m):
+            out[start + i] = found[i]
+        sizes[j, 0], sizes[j, 1] = m, below
+
+
+@kernel(
+    *(array_type(_u8, 1), array_type(_i8, 1), array_type(_i8, 2)),
+    *_UNITS,
+    *(array_type(_i8, 2, "C", False), array_type(_f8, 1, "C", False)),
+)
+def sum_columns(keys, starts, sizes, unit_weights, unit_groups, counts, total, plain, sums, ties):
+    """Sum twice the midranks of columns that ``sort_columns`` has sorted; arguments as for ``rank_columns``."""
+    for j in range(starts.shape[0]):
+        m, below = sizes[j, 0], sizes[j, 1]
+        ties[j] = _sum_sorted(
+            keys[starts[j] : starts[j] + m], m, below, unit_weights, unit_groups, counts, total, plain, sums[j]
+        )
