@@ -6,6 +6,7 @@ A domain of a protein, a named entity or an object in a video is one *instance* 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from neuronym._util.messages import no_such, some
 from neuronym.data.concepts import Concepts
 from neuronym.data.ids import SAMPLE, is_missing, own_or_given, refuse_repeats
 from neuronym.data.labelled import as_frame, listed
+from neuronym.data.sparse import in_parts
 from neuronym.errors import ConceptsError, OptionError
 from neuronym.io.tables import read_table, write_csv
 from neuronym.search.scores import GRID
@@ -273,15 +275,17 @@ def domain_f1(
     table = []
     for start in range(0, one.activations.n_neurons, _BLOCK):
         columns = np.arange(start, min(start + _BLOCK, one.activations.n_neurons))
-        values = one.select_rows(one.activations.block(columns)).astype(np.float64)
-        inputs.alignment.check_finite(values)
-        best = regions.best_f1(values, shares)
-        order = np.argsort(-best.f1, axis=0, kind="stable")[:top]
-        table += [
-            (one.activations.names[column], wanted[c], *(of[c, j] for of in best), regions.n_instances[c])
-            for j, column in enumerate(columns.tolist())
-            for c in order[:, j].tolist()
-        ]
+        block = one.select_rows(one.activations.block(columns))
+        inputs.alignment.check_finite(block)
+        names = iter(columns.tolist())
+        for values in in_parts(block):
+            best = regions.best_f1(values.astype(np.float64), shares)
+            order = np.argsort(-best.f1, axis=0, kind="stable")[:top]
+            table += [
+                (one.activations.names[column], wanted[c], *(of[c, j] for of in best), regions.n_instances[c])
+                for j, column in enumerate(itertools.islice(names, values.shape[1]))
+                for c in order[:, j].tolist()
+            ]
     return pd.DataFrame(table, columns=["neuron", "concept", *RegionF1._fields, "instances"])
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuronym._util.characters import refuse_halves
 from neuronym._util.messages import counted, no_such
+from neuronym.data import sparse
 from neuronym.data.ids import as_ids, by_sample, own_or_given, places, refuse_repeats, split_ids
 from neuronym.data.labelled import as_frame, is_sparse, labels_of, listed, named, to_array, to_sparse
 from neuronym.data.sparse import as_columns, columns_of, is_csc
@@ -281,6 +282,21 @@ class Activations:
             return np.asarray(self.matrix[:, columns])
         view = self.matrix[:, first : first + width]
         return np.array(view) if isinstance(self.matrix, np.memmap) else view
+
+    def column(self, place: int) -> NDArray[Any]:
+        """Read the activations of one neuron.
+
+        Parameters
+        ----------
+        place : int
+            Its column.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            Its activation on each sample, whether the matrix is sparse or not.
+        """
+        return sparse.column(self.block(np.array([place])), 0)
 
     def take(self, rows: ArrayLike) -> Activations:
         """Select samples, as a copy in memory.

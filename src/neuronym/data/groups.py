@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,9 +14,13 @@ from neuronym.data.concepts import Concepts
 from neuronym.data.labelled import to_array
 from neuronym.errors import OptionError
 
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
 __all__ = ["SampleGroups", "check_weights", "distinct_rows", "group"]
 
 Ints = NDArray[np.int64]
+Values = TypeVar("Values", bound="NDArray[Any] | csc_array")
 
 _MAX_TOTAL = 2**26  # of weights: up to here a double represents n(n + 1) exactly, so AUC is exact
 
@@ -82,20 +87,31 @@ class SampleGroups:
         """The sample weight of each row, int64 of shape (n_rows,)."""
         return self.unit_weights[self.units]
 
-    def select_rows(self, values: NDArray[Any]) -> NDArray[Any]:
+    @cached_property
+    def own_counts(self) -> Ints:
+        """The total weight of the rows of each group, int64 of shape (n_groups,)."""
+        return np.bincount(self.row_groups, self.row_weights, self.n_groups).astype(np.int64)
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether each unit is the group of its number, of samples of weight 1."""
+        each = np.arange(self.n_groups)
+        return bool(np.array_equal(self.unit_groups, each) and (self.unit_weights == 1).all())
+
+    def select_rows(self, values: Values) -> Values:
         """Select the samples in use from one value (or row of values) per sample of the activations.
 
         Parameters
         ----------
-        values : array of shape (n_samples, ...)
+        values : array or csc_array of shape (n_samples, ...)
             Values in the order of the activations.
 
         Returns
         -------
-        array of shape (n_rows, ...)
+        array or csc_array of shape (n_rows, ...)
             The values of the samples in use.
         """
-        return values if self.rows is None else values[self.rows]
+        return values if self.rows is None else cast("Values", values[self.rows])
 
     def weighted(self, weights: Ints) -> SampleGroups:
         """Copy for a search with other sample weights.

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeGuard
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
+    from typing_extensions import TypeIs
 
     Block = NDArray[Any] | csc_array
 
-__all__ = ["as_columns", "column", "columns_of", "is_csc", "not_finite"]
+__all__ = ["as_columns", "column", "columns_of", "dense", "extremes", "in_parts", "is_csc", "not_finite"]
 
 
-def is_csc(block: Any) -> TypeGuard[csc_array]:
+def is_csc(block: Any) -> TypeIs[csc_array]:
     """Whether a block of activations is sparse."""
     return getattr(block, "format", None) == "csc"
 
@@ -93,6 +95,70 @@ def columns_of(matrix: csc_array, columns: NDArray[np.intp]) -> csc_array:
     own = slice(int(ptr[0]), int(ptr[-1])) if width else slice(0)
     parts = (matrix.data[own], matrix.indices[own], ptr - ptr[0] if width else np.zeros(1, np.intp))
     return csc_array(parts, shape=(matrix.shape[0], width))
+
+
+def dense(block: Block) -> NDArray[Any]:
+    """A small block as an array, such as the outputs of a network for a few classes.
+
+    Parameters
+    ----------
+    block : array or csc_array of shape (n_samples, n_columns)
+        Activations.
+
+    Returns
+    -------
+    array of shape (n_samples, n_columns)
+        The same activations.
+    """
+    return block.toarray() if is_csc(block) else np.asarray(block)
+
+
+def in_parts(block: Block) -> Iterator[NDArray[Any]]:
+    """Give a block to what needs the value of each sample: as it is or, if it is sparse, column by column.
+
+    Parameters
+    ----------
+    block : array or csc_array of shape (n_samples, n_columns)
+        Activations.
+
+    Yields
+    ------
+    array of shape (n_samples, n_columns) or (n_samples, 1)
+        The block, or each of its columns.
+    """
+    if is_csc(block):
+        yield from (column(block, j)[:, np.newaxis] for j in range(block.shape[1]))
+    else:
+        yield block
+
+
+def extremes(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count how often each column has its lowest and its highest value.
+
+    Parameters
+    ----------
+    block : array or csc_array of shape (n_samples, n_columns)
+        Activations.
+
+    Returns
+    -------
+    tuple of two int64 arrays of shape (n_columns,)
+        The counts.
+    """
+    if not is_csc(block):
+        return tuple((block == end).sum(axis=0) for end in (block.min(axis=0), block.max(axis=0)))
+    n_samples, n_columns = block.shape
+    found = np.zeros((2, n_columns), np.int64)
+    for j in range(n_columns):
+        own = block.data[block.indptr[j] : block.indptr[j + 1]]
+        shown = own[own != 0]
+        n_zeros = n_samples - len(shown)
+        for k, end in enumerate((shown.min, shown.max) if len(shown) else ()):
+            value = end() if not n_zeros else (min, max)[k](end(), 0)
+            found[k, j] = np.count_nonzero(shown == value) if value != 0 else n_zeros
+        if not len(shown):
+            found[:, j] = n_zeros
+    return found[0], found[1]
 
 
 def not_finite(block: Block) -> NDArray[np.int64]:

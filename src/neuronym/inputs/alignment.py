@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,9 +19,10 @@ from neuronym._util.characters import refuse_halves
 from neuronym._util.messages import no_such, warn
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
-from neuronym.data.groups import SampleGroups, check_weights, group
+from neuronym.data.groups import SampleGroups, Values, check_weights, group
 from neuronym.data.ids import by_sample, check_one_side, counted_ids, is_count, match_ids
 from neuronym.data.labelled import is_mapping, to_array, to_pandas
+from neuronym.data.sparse import not_finite
 from neuronym.data.yes_no import as_bool
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
 from neuronym.inputs.clusters import codes, is_by_place
@@ -29,6 +30,9 @@ from neuronym.io.files import open_activations, open_concepts
 from neuronym.io.tables import is_of_pandas
 from neuronym.io.zarr_store import open_layers, split_path
 from neuronym.types import ActivationsLike, Align, ClustersLike, ConceptsLike, LayerLike, PathLike, Unknown
+
+if TYPE_CHECKING:
+    from neuronym.data.sparse import Block
 
 __all__ = ["Aligned", "align", "as_activations", "as_concepts", "as_layers", "check_finite", "layer_of", "same_samples"]
 
@@ -151,20 +155,20 @@ class Aligned:
     def _by_row(self, labels: Any, what: str) -> Ints:
         return self.select_rows(codes(labels, self.ids, self.activations.n_samples, what))
 
-    def select_rows(self, values: NDArray[Any]) -> NDArray[Any]:
+    def select_rows(self, values: Values) -> Values:
         """Select the samples in use from one value (or row of values) per sample of the activations.
 
         Parameters
         ----------
-        values : array of shape (n_samples, ...)
+        values : array or csc_array of shape (n_samples, ...)
             Values in the order of the activations.
 
         Returns
         -------
-        array of shape (n_rows, ...)
+        array or csc_array of shape (n_rows, ...)
             The values of the samples in use.
         """
-        return values if self.rows is None else values[self.rows]
+        return values if self.rows is None else cast("Values", values[self.rows])
 
 
 def align(
@@ -479,9 +483,9 @@ def _both_count(given: Any, concepts: Any, own: Activations, shown: Concepts) ->
     return all(is_of_pandas(one) if isinstance(one, str | Path) else is_frame(one) for one in (given, concepts))
 
 
-def check_finite(values: NDArray[Any]) -> None:
+def check_finite(values: Block) -> None:
     """Refuse activations that are NaN or infinite."""
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+    if not_finite(values).any():
         raise ActivationsError("activations contain NaN or infinity: every activation must be finite")
 
 

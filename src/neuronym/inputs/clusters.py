@@ -18,6 +18,7 @@ from neuronym._util.messages import counted, some
 from neuronym.data.activations import Activations
 from neuronym.data.ids import by_sample, is_missing
 from neuronym.data.labelled import listed
+from neuronym.data.sparse import column, is_csc
 from neuronym.errors import OptionError
 from neuronym.io.tables import TABLES, text_column
 from neuronym.types import PathLike
@@ -93,14 +94,16 @@ def repeated_rows(activations: Activations, columns: NDArray[np.intp], rows: Int
     active: NDArray[np.bool_] | None = None
     rng = np.random.default_rng(20231205)
     for block in activations.blocks(columns):
-        values = activations.block(block)[used].astype(np.float64) + 0.0  # turns −0.0 into 0.0
-        block_active = np.asarray(values.any(axis=1))
-        by_neuron += list(values.T.copy()) if few else []
-        bits = values.view(np.uint64)
-        bits ^= bits >> np.uint64(32)  # the low bits of short numbers are all 0
-        bits *= np.uint64(0x9E3779B97F4A7C15)
-        bits ^= bits >> np.uint64(29)
-        block_hashes = (bits * rng.integers(2**63, size=len(block), dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
+        values, factors = activations.block(block)[used], rng.integers(2**63, size=len(block), dtype=np.uint64)
+        by_neuron += [column(values, j).astype(np.float64) + 0.0 for j in range(len(block))] if few else []
+        if is_csc(values):
+            block_hashes = np.zeros(values.shape[0], np.uint64)
+            shown = _bits(values.data)  # 0 where the value is
+            np.add.at(block_hashes, values.indices, shown * np.repeat(factors, np.diff(values.indptr)))
+            block_active = np.bincount(values.indices, values.data != 0, values.shape[0]) > 0
+        else:
+            block_hashes = (_bits(values) * factors).sum(axis=1, dtype=np.uint64)
+            block_active = np.any(values != 0, axis=1)
         hashes = block_hashes if hashes is None else hashes + block_hashes
         active = block_active if active is None else active | block_active
     if hashes is None or active is None:
@@ -117,6 +120,15 @@ def repeated_rows(activations: Activations, columns: NDArray[np.intp], rows: Int
         f"neurons (such as {some(names)}): repeated samples are not independent and fake significance, so leave them "
         "out, or group them with clusters"
     )
+
+
+def _bits(values: NDArray[Any]) -> NDArray[np.uint64]:
+    """Bits that are equal where values are, well mixed, and 0 where the value is."""
+    bits = (values.astype(np.float64) + 0.0).view(np.uint64)  # turns −0.0 into 0.0
+    bits ^= bits >> np.uint64(32)  # the low bits of short numbers are all 0
+    bits *= np.uint64(0x9E3779B97F4A7C15)
+    bits ^= bits >> np.uint64(29)
+    return bits
 
 
 def _beyond_chance(hashes: NDArray[np.uint64], by_neuron: list[NDArray[np.generic]]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.data.groups import SampleGroups
+from neuronym.data.sparse import not_finite
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import Aligned
 from neuronym.inputs.clusters import repeated_rows
@@ -29,6 +30,9 @@ from neuronym.search.scores import AUC, GroupSums, Score, as_score
 from neuronym.search.searcher import Searcher
 from neuronym.stats.significance import mann_whitney
 from neuronym.types import ActivationsLike, Align, ClustersLike, ConceptsLike, Direction, Name, SearchMethod, Unknown
+
+if TYPE_CHECKING:
+    from neuronym.data.sparse import Block
 
 __all__ = ["label"]
 
@@ -407,7 +411,7 @@ def _search_block(
     ``others`` are the held-out rows, which must be finite too.
     """
     groups, block = searchers[0].groups, taken.block(columns)
-    if others is not None and block.dtype.kind == "f" and not np.isfinite(block[others]).all():
+    if others is not None and not_finite(block[others]).any():
         raise _NotFinite
     parts = []
     for start in range(0, len(columns), _PART):  # compiled code cannot be interrupted, so each call is kept short
@@ -428,7 +432,7 @@ def _search_block(
 
 
 def _by_score(
-    part: NDArray[Any], searchers: Sequence[Searcher], penalty: float, ranks: GroupSums
+    part: Block, searchers: Sequence[Searcher], penalty: float, ranks: GroupSums
 ) -> tuple[list[SearchResult], list[_Beside]]:
     """Search by a score other than the AUC, and compute the AUC of what it finds."""
     first = searchers[0]
@@ -511,7 +515,7 @@ def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: SampleGro
     """Make the error that lists the neurons with NaN or infinity in the samples used, with counts."""
     counts: dict[Name, int] = {}
     for block in taken.blocks(columns):
-        bad = np.count_nonzero(~np.isfinite(groups.select_rows(taken.block(block))), axis=0)
+        bad = not_finite(groups.select_rows(taken.block(block)))
         counts.update((taken.names[block[j]], int(bad[j])) for j in np.flatnonzero(bad))
     listed = ", ".join(f"{name}: {count}" for name, count in list(counts.items())[:5])
     more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neuronym import inputs
 from neuronym._util.messages import no_such
 from neuronym.data.formula import Formula
+from neuronym.data.sparse import column, is_csc
 from neuronym.errors import OptionError
 from neuronym.inputs.alignment import Aligned, check_finite
 from neuronym.labels.label import Label
@@ -23,6 +24,7 @@ from neuronym.types import ActivationsLike, Align, ConceptsLike
 if TYPE_CHECKING:
     import pandas as pd
 
+    from neuronym.data.sparse import Block
     from neuronym.labels.labels import Labels
 
 __all__ = ["block_of", "by_layer", "made_score", "measured", "rescore"]
@@ -115,7 +117,7 @@ def by_layer(
         yield aligned, [i for i, one in enumerate(labels) if one.layer == aligned.layer]
 
 
-def block_of(aligned: Aligned, labels: Sequence[Label]) -> NDArray[Any]:
+def block_of(aligned: Aligned, labels: Sequence[Label]) -> Block:
     """Read the activations of labels of one layer, a column each, turned around where the direction is low."""
     taken = aligned.activations
     neurons = list(dict.fromkeys(one.neuron for one in labels))  # one may have a label in each direction
@@ -123,7 +125,13 @@ def block_of(aligned: Aligned, labels: Sequence[Label]) -> NDArray[Any]:
     block = taken.block(taken.indices(neurons))[:, [at[one.neuron] for one in labels]]
     check_finite(aligned.groups.select_rows(block))
     low = np.array([one.direction == "low" for one in labels])
-    return np.where(low, -block.astype(np.float64), block) if low.any() else block
+    if not low.any():
+        return block
+    if is_csc(block):
+        turned = block.astype(np.float64)
+        turned.data[np.repeat(low, np.diff(turned.indptr))] *= -1
+        return turned
+    return np.where(low, -block.astype(np.float64), block)
 
 
 def _scored(aligned: Aligned, labels: Sequence[Label], score: Score | None) -> Floats:
@@ -139,7 +147,7 @@ def _scored(aligned: Aligned, labels: Sequence[Label], score: Score | None) -> F
         weights = groups.row_weights
         if score is None:
             for k, i in enumerate(places):
-                out[i] = measure(rows[:, k], inside[k][np.newaxis], weights)[0]["average_precision"]
+                out[i] = measure(column(rows, k), inside[k][np.newaxis], weights)[0]["average_precision"]
             continue
         weighed = score.weigh(block, groups)
         of_group = np.zeros((len(places), groups.n_groups), np.bool_)
@@ -165,18 +173,19 @@ def measured(labels: Labels, activations: ActivationsLike, concepts: ConceptsLik
             block = with_formula[start : start + _BLOCK]
             values = taken.block(taken.indices([found[i].neuron for i in block]))
             check_finite(values)
-            for i, column in zip(block, groups.select_rows(values).T, strict=True):
+            rows = groups.select_rows(values)
+            for k, i in enumerate(block):
                 inside = np.asarray(_formula(found[i]).evaluate(aligned.shown), np.bool_)
-                found[i] = _measured(found[i], column, inside, weights)
+                found[i] = _measured(found[i], column(rows, k), inside, weights)
     return found
 
 
-def _measured(one: Label, column: NDArray[Any], inside: NDArray[np.bool_], weights: NDArray[np.int64]) -> Label:
+def _measured(one: Label, values: NDArray[Any], inside: NDArray[np.bool_], weights: NDArray[np.int64]) -> Label:
     """A label with the numbers of its formula."""
     count, total = int(weights[inside].sum()), int(weights.sum())
     if one.best is None or not 0 < count < total:
         return replace(one, best=None, reason=f"{one.formula} is true of {'every' if count else 'no'} sample")
-    rows = measure(column, inside[np.newaxis], weights, low=one.direction == "low")
+    rows = measure(values, inside[np.newaxis], weights, low=one.direction == "low")
     p, log10_p = p_values(rows, clustered=False)
     best = replace(
         one.best,

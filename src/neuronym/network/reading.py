@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym.data.sparse import dense
 from neuronym.errors import OptionError
 from neuronym.io.files import open_activations
 from neuronym.io.images import Images
@@ -85,4 +86,4 @@ def read_samples(
         )
         return data, ids
     opened = open_activations(Path(table or ""))
-    return np.asarray(opened.matrix, np.float32), opened.sample_ids
+    return dense(opened.block(opened.indices())).astype(np.float32), opened.sample_ids

@@ -90,7 +90,7 @@ class NeuronView:
             {label.layer: inputs.layer_of(label.layer, layers)}, concepts, names=names, keep_common=align
         )
         layer = one.activations
-        column = layer.block(layer.indices([label.neuron]))[:, 0]
+        column = layer.column(int(layer.indices([label.neuron])[0]))
         values = one.select_rows(column)
         _check_values(values, neuron_of(label))
         rows = one.select_rows(np.arange(len(column), dtype=np.int64))

@@ -6,8 +6,9 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from neuronym._util.parallel import parallel_map
 from neuronym.data.depths import depth
 from neuronym.data.formula import Formula
 from neuronym.data.hierarchy import Hierarchy
+from neuronym.data.sparse import column, dense, in_parts
 from neuronym.labels.labels import Label, Labels
 from neuronym.labels.schema import COLUMNS, Column
 from neuronym.report.detail import (
@@ -35,6 +37,9 @@ from neuronym.report.firing import Firing
 from neuronym.report.overview import EVIDENCE, evidence, heading, verdict
 from neuronym.report.shown import ShownSamples
 from neuronym.types import AnyArray, JsonDict
+
+if TYPE_CHECKING:
+    from neuronym.data.sparse import Block
 
 __all__ = ["A_PIECE", "Builder", "write_piece"]
 
@@ -209,9 +214,10 @@ class Builder:
             part = listed[start : start + A_PIECE["neurons"]]
             shown: set[int] = set()
             details = []
-            values, aucs = self._columns(part, start)
+            places, aucs = self._columns(part, start)
             for k, label in enumerate(part):
-                found = self._detail(label, values.get(k), aucs.get(k), rng, shown)  # adds to ``shown``
+                values = column(*places[k]) if k in places else None
+                found = self._detail(label, values, aucs.get(k), rng, shown)  # adds to ``shown``
                 found["near"] = [] if label.reason == "constant" else near.get(start + k, [])
                 if label.formula is not None:
                     found["same"] = [i for i in same[label.formula] if i != start + k][:_NEIGHBOURS]
@@ -233,9 +239,11 @@ class Builder:
         shown = self._samples_data({row for rows, _ in cards for row in rows}, _CARD_TEXT)
         write_piece(self.folder, f"cards/{place}", {"cards": cards, "samples": shown})
 
-    def _columns(self, part: Sequence[Label], start: int) -> tuple[dict[int, AnyArray], dict[int, ConceptAucs]]:
-        """Return the activations of each label's neuron, and its AUC for every concept; read layer by layer."""
-        values: dict[int, AnyArray] = {}
+    def _columns(
+        self, part: Sequence[Label], start: int
+    ) -> tuple[dict[int, tuple[Block, int]], dict[int, ConceptAucs]]:
+        """Return a block with each label's neuron, its column there, and its AUC for every concept; layer by layer."""
+        places: dict[int, tuple[Block, int]] = {}
         aucs: dict[int, ConceptAucs] = {}
         for name, layer in self.layers.items():
             in_layer = [k for k, label in enumerate(part) if label.layer == name and label.neuron in layer.places]
@@ -245,13 +253,15 @@ class Builder:
             block = layer.values(columns)
             found = layer.concept_aucs(columns)
             for place, k in enumerate(in_layer):
-                values[k] = block[:, place]
+                places[k] = block, place
                 if found is not None:
                     aucs[k] = (found[0][place], found[1])
             if self.firing is not None:
                 high = [place for place, k in enumerate(in_layer) if part[k].direction == "high"]
-                self.firing.add(block[:, high].astype(np.float64), [start + in_layer[j] for j in high], layer.rows)
-        return values, aucs
+                labels = iter([start + in_layer[j] for j in high])
+                for values in in_parts(block[:, high]):
+                    self.firing.add(values.astype(np.float64), list(islice(labels, values.shape[1])), layer.rows)
+        return places, aucs
 
     def _detail(
         self,
@@ -369,7 +379,7 @@ class Builder:
                 continue
             columns = np.array(sorted(labels_of), np.intp)
             rows = np.sort(rng.permutation(len(layer.rows))[:_CORRELATED])
-            blocks = (layer.values(columns[a : a + 256])[rows] for a in range(0, len(columns), 256))
+            blocks = (dense(layer.values(columns[a : a + 256])[rows]) for a in range(0, len(columns), 256))
             ranks = np.concatenate([_standard_ranks(block) for block in blocks], axis=1)
             for a in range(0, len(columns), 512):
                 alike = ranks[:, a : a + 512].T @ ranks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,13 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
+from neuronym.data.sparse import not_finite
 from neuronym.errors import ActivationsError
 from neuronym.inputs.alignment import Aligned
 from neuronym.labels.labels import Explanation, Label
 from neuronym.labels.schema import COLUMNS, Column
 from neuronym.search.scores import AUC
 from neuronym.stats.curves import Density, Roc
-from neuronym.types import AnyArray, JsonDict, Name
+from neuronym.types import JsonDict, Name
+
+if TYPE_CHECKING:
+    from neuronym.data.sparse import Block
 
 __all__ = ["Layer", "number", "tree"]
 
@@ -99,7 +103,7 @@ class Layer:
         """The numbers of the samples that are used."""
         return self.aligned.select_rows(self.numbers)
 
-    def values(self, columns: NDArray[np.intp]) -> AnyArray:
+    def values(self, columns: NDArray[np.intp]) -> Block:
         """Return the activations of some neurons on the samples that are used.
 
         Raises
@@ -108,7 +112,7 @@ class Layer:
             If they contain NaN or infinity.
         """
         used = self.aligned.select_rows(self.activations.block(columns))
-        if used.dtype.kind == "f" and not np.isfinite(used).all():
+        if not_finite(used).any():
             raise ActivationsError(f"activations of {self.name or 'neurons'} hold NaN or infinity: all must be finite")
         return used
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import some
+from neuronym.data.sparse import column
 from neuronym.report.detail import Layer, number
 from neuronym.types import Name
 
@@ -99,10 +100,11 @@ def largest_changes(
     listed = [name for name in neurons if name in layer.places]
     if not len(pairs) or not listed:
         return {}
-    values = layer.values(np.array([layer.places[name] for name in listed], np.intp)).astype(np.float64)
+    block = layer.values(np.array([layer.places[name] for name in listed], np.intp))
     found = {}
     for j, name in enumerate(listed):
-        before, after = values[pairs[:, 0], j], values[pairs[:, 1], j]
+        values = column(block, j).astype(np.float64)
+        before, after = values[pairs[:, 0]], values[pairs[:, 1]]
         gain = neurons[name] * (after - before)
         order = [k for k in np.argsort(-gain, kind="stable")[:SHOWN_PAIRS].tolist() if gain[k] > 0]
         found[name] = [

@@ -22,10 +22,9 @@ from numba import njit, types
 _i8, _u8, _f8, _u4, _u2, _i4 = types.int64, types.uint64, types.float64, types.uint32, types.uint16, types.int32
 
 SIGNED, UNSIGNED, FLOAT = range(3)  # kinds of numbers
-NO_UNIT = 2**32 - 1  # of a sample that is not in use
 
-N_COUNTERS = 2**16 + 1
-_FEW = 2048
+N_COUNTERS, N_TIMES = 4 * (2**11 + 1), 2**16  # of the scratch
+_FEW, _MANY = 2**11, 2**17  # values are sorted by digits of 11 bits between these, and of 8 bits outside
 _SHORT = 24  # runs of equal upper halves are sorted by insertion up to this length
 
 
@@ -60,19 +59,23 @@ def _transpose(bits, images):
                 images[j, i] = bits[i, j]
 
 
-@kernel(array_type(_u4, 2, "A"), array_type(_u4, 2, "C", False), array_type(_i8, 1, "C", False))
-def pack32(bits, images, bad):
-    """Images (M, ≥ N) of the bits of float32 activations (N, M); ``bad`` (M,) counts NaN and infinities."""
+@kernel(array_type(_u4, 2, "A"), _i8, array_type(_u4, 2, "C", False), array_type(_i8, 1, "C", False))
+def pack32(bits, kind, images, bad):
+    """Images (M, ≥ N) of the 32 bits of numbers (N, M) of a kind; ``bad`` (M,) counts NaN and infinities."""
     _transpose(bits, images)
     top, exponent = np.uint32(0x80000000), np.uint32(0x7F800000)
     for j in range(bits.shape[1]):
         row = images[j]
-        broken = np.int64(0)
-        for i in range(bits.shape[0]):
-            b = np.uint32(0) if row[i] == top else row[i]  # −0.0 is 0.0
-            broken += np.int64((b & exponent) == exponent)
-            row[i] = b ^ (np.uint32(-np.int32(b >> np.uint32(31))) | top)
-        bad[j] += broken
+        if kind == SIGNED:
+            for i in range(bits.shape[0]):
+                row[i] ^= top
+        elif kind == FLOAT:
+            broken = np.int64(0)
+            for i in range(bits.shape[0]):
+                b = np.uint32(0) if row[i] == top else row[i]  # −0.0 is 0.0
+                broken += np.int64((b & exponent) == exponent)
+                row[i] = b ^ (np.uint32(-np.int32(b >> np.uint32(31))) | top)
+            bad[j] += broken
 
 
 @kernel(array_type(_u2, 2, "A"), _i8, array_type(_u4, 2, "C", False), array_type(_i8, 1, "C", False))
@@ -237,7 +240,7 @@ def _sorted_wide(images, units, n, zero, keys, other, spare, halves, places, cou
         m += image != zero
         below += image < zero
     keys, other, m, _ = _sorted(halves, places, m, np.int64(-1), keys, other, counters)
-    i = np.int64(0)
+    i = 0
     while i < m:
         end = i + 1
         while end < m and (keys[end] ^ keys[i]) <= mask:
@@ -438,8 +441,12 @@ def rank_columns(
         ties[j] = _sum_sorted(found, m, below, unit_weights, unit_groups, counts, total, plain, sums[j])
 
 
-@kernel(*(*_COLUMNS, types.boolean, _u8), array_type(_u8, 1, "C", False), array_type(_i8, 2, "C", False), *_SCRATCH)
-def sort_columns(images, wide, starts, stops, units, shared, zero, out, sizes, keys, halves, counters, times):
+@kernel(
+    *(*_COLUMNS, types.boolean, _u8),
+    *(array_type(_u8, 1, "C", False), array_type(_i8, 2, "C", False)),
+    *_SCRATCH[:3],
+)
+def sort_columns(images, wide, starts, stops, units, shared, zero, out, sizes, keys, halves, counters):
     """Sort M columns, as ``rank_columns`` takes them: the keys of column j from ``starts[j]`` of ``out`` on.
 
     ``sizes`` (M, 2) is how many each has, and how many of them are below zero.

@@ -21,11 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import no_such
+from neuronym.data.sparse import is_csc, not_finite
 from neuronym.errors import OptionError
+from neuronym.search.ranking import rank, rank_weighted
 from neuronym.search.ratio import same_terms
 
 if TYPE_CHECKING:
+    from scipy.sparse import csc_array
+
     from neuronym.data.groups import SampleGroups
+    from neuronym.data.sparse import Block
 
 __all__ = [
     "AUC",
@@ -46,9 +51,6 @@ __all__ = [
     "as_score",
     "same_terms",
 ]
-
-_WIDTH, _KEY_BYTES = 64, 64 * 2**20  # neurons packed at a time by a thread, and the most memory for their keys
-_SORTED = 16  # neurons sorted at a time, which stay in a cache until they are summed
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,12 @@ class Score(Protocol):
         """Whether the sums of −f follow from those of f by ``turned``; else −f is weighed itself."""
         ...
 
-    def weigh(self, block: NDArray[Any], groups: SampleGroups) -> GroupSums:
+    def weigh(self, block: Block, groups: SampleGroups) -> GroupSums:
         """Sum the weights of a block of activations by group.
 
         Parameters
         ----------
-        block : array of shape (n_samples, n_neurons)
+        block : array or csc_array of shape (n_samples, n_neurons)
             Activations.
         groups : SampleGroups
             The samples, grouped by equal concepts.
@@ -126,13 +128,13 @@ class Score(Protocol):
         ...
 
     def reweigh(
-        self, block: NDArray[Any], groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
+        self, block: Block, groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
     ) -> Iterator[GroupSums]:
         """Sum the weights for each of several sample weights, with the work on the block done once.
 
         Parameters
         ----------
-        block : array of shape (n_samples, n_neurons)
+        block : array or csc_array of shape (n_samples, n_neurons)
             Activations.
         groups : SampleGroups
             The samples, grouped by equal concepts; their weights are not used.
@@ -242,12 +244,12 @@ class AUC:
         ones, none = np.ones(n_neurons), np.full(n_neurons, np.nan)
         return GroupSums(sums, ties, bad, self.terms(total, n_neurons), ones, none)
 
-    def weigh(self, block: NDArray[Any], groups: SampleGroups) -> GroupSums:
+    def weigh(self, block: Block, groups: SampleGroups) -> GroupSums:
         """Rank a block and sum twice the midranks by group.
 
         Parameters
         ----------
-        block : array of shape (n_samples, n_neurons)
+        block : array or csc_array of shape (n_samples, n_neurons)
             Activations.
         groups : SampleGroups
             The samples, grouped by equal concepts.
@@ -257,26 +259,17 @@ class AUC:
         GroupSums
             With ``bad`` where activations are not finite.
         """
-        n_neurons = block.shape[1]
-        sums = np.empty((n_neurons, groups.n_groups), np.int64)
-        ties, bad = np.empty(n_neurons), np.zeros(n_neurons, np.int64)
-        # Rows of a matrix lie far apart in memory: what is fetched of one should be used at once.
-        width = max(1, min(_WIDTH, n_neurons, _KEY_BYTES // (8 * max(1, len(groups.units)))))
-        keys = np.empty((width, len(groups.units)), np.uint64)
-        for start in range(0, n_neurons, width):
-            stop = min(start + width, n_neurons)
-            part = groups.select_rows(block[:, start:stop])
-            _rank(part, groups, keys[: stop - start], sums[start:stop], ties[start:stop], bad[start:stop])
+        sums, ties, bad = rank(block, groups)
         return self._sums(sums, ties, bad, groups.total)
 
     def reweigh(
-        self, block: NDArray[Any], groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
+        self, block: Block, groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
     ) -> Iterator[GroupSums]:
         """Sum the weights for each of several sample weights, with the work on the block done once.
 
         Parameters
         ----------
-        block : array of shape (n_samples, n_neurons)
+        block : array or csc_array of shape (n_samples, n_neurons)
             Activations.
         groups : SampleGroups
             The samples, grouped by equal concepts; their weights are not used.
@@ -288,16 +281,8 @@ class AUC:
         GroupSums
             Of each weighting in turn.
         """
-        from neuronym.search.rank_kernels import rank_sums
-
-        n_neurons, row_groups = block.shape[1], groups.row_groups
-        keys, bad = np.empty((n_neurons, groups.n_rows), np.uint64), np.zeros(n_neurons, np.int64)
-        _pack(groups.select_rows(block), np.arange(groups.n_rows, dtype=np.uint32), keys, bad)
-        keys.sort(axis=1)
-        for weights in weightings:
-            sums, ties = np.empty((n_neurons, groups.n_groups), np.int64), np.empty(n_neurons)
-            rank_sums(keys, weights, row_groups, sums, ties)
-            yield self._sums(sums, ties, bad, int(weights.sum()))
+        for sums, ties, bad, total in rank_weighted(block, groups, weightings):
+            yield self._sums(sums, ties, bad, total)
 
     def turned(self, sums: NDArray[np.int64], groups: SampleGroups) -> NDArray[np.int64]:
         """Turn the neurons around: a midrank r becomes N + 1 − r, and an AUC 1 − AUC.
@@ -335,12 +320,12 @@ class WithinStrata(AUC):
 
     strata: NDArray[np.int64]
 
-    def weigh(self, block: NDArray[Any], groups: SampleGroups) -> GroupSums:
+    def weigh(self, block: Block, groups: SampleGroups) -> GroupSums:
         """Rank the percentiles of a block and sum twice their midranks by group.
 
         Parameters
         ----------
-        block : array of shape (n_samples, n_neurons)
+        block : array or csc_array of shape (n_samples, n_neurons)
             Activations.
         groups : SampleGroups
             The samples, grouped by equal concepts, one row for each of ``strata``.
@@ -350,18 +335,21 @@ class WithinStrata(AUC):
         GroupSums
             With ``bad`` where activations are not finite.
         """
+        if is_csc(block):
+            (found,) = self.reweigh(block, groups, [groups.row_weights])
+            return found
         values, bare = groups.select_rows(block), replace(groups, rows=None)
         percentiles = self._percentiles(values, self._orders(values), groups.row_weights)
-        return replace(super().weigh(percentiles, bare), bad=_not_finite(values))
+        return replace(super().weigh(percentiles, bare), bad=not_finite(values))
 
     def reweigh(
-        self, block: NDArray[Any], groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
+        self, block: Block, groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
     ) -> Iterator[GroupSums]:
         """Sum the weights for each of several sample weights; percentiles are those of the weighted samples.
 
         Parameters
         ----------
-        block : array of shape (n_samples, n_neurons)
+        block : array or csc_array of shape (n_samples, n_neurons)
             Activations.
         groups : SampleGroups
             The samples, grouped by equal concepts; their weights are not used.
@@ -374,7 +362,14 @@ class WithinStrata(AUC):
             Of each weighting in turn.
         """
         values, bare = groups.select_rows(block), replace(groups, rows=None)
-        orders, bad = self._orders(values), _not_finite(values)
+        bad = not_finite(values)
+        if is_csc(values):
+            cells = _Cells.of(self.strata, groups.row_groups)
+            for weights in weightings:
+                ranked, ties = cells.rank(values, weights, groups.n_groups)
+                yield self._sums(ranked, ties, bad, int(weights.sum()))
+            return
+        orders = self._orders(values)
         for weights in weightings:
             percentiles = self._percentiles(values, orders, weights)
             (sums,) = super().reweigh(percentiles, bare, [weights])
@@ -389,85 +384,86 @@ class WithinStrata(AUC):
     ) -> NDArray[np.float64]:
         """The percentile of each row of (n_rows, n_neurons) values in its stratum, NaN being anything."""
         found = np.empty(values.shape)
-        ordered = np.sort(self.strata)  # the same for each neuron
-        new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-        first = np.flatnonzero(new)
-        of_row = np.cumsum(new) - 1
         for j, order in enumerate(orders):
-            column, weight = values[order, j], weights[order]
-            totals = np.add.reduceat(weight, first)
-            fresh = new.copy()
-            fresh[1:] |= column[1:] != column[:-1]
-            starts = np.flatnonzero(fresh)
-            of_run = np.add.reduceat(weight, starts)
-            before = (np.cumsum(of_run) - of_run) - (np.cumsum(totals) - totals)[of_row[starts]]
-            twice = (2 * before + of_run + 1)[np.cumsum(fresh) - 1]
-            found[order, j] = twice / (2 * (totals[of_row] + 1))
+            found[order, j] = _percentiles(values[order, j], self.strata[order], weights[order])
         return found
 
 
-def _not_finite(values: NDArray[Any]) -> NDArray[np.int64]:
-    """How many values of each neuron are NaN or infinite."""
-    if values.dtype.kind != "f":
-        return np.zeros(values.shape[1], np.int64)
-    return np.asarray(np.count_nonzero(~np.isfinite(values), axis=0), np.int64)
+def _percentiles(values: NDArray[Any], strata: NDArray[np.int64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The percentile in its stratum of each value, which ascend stratum by stratum."""
+    new = np.concatenate([[True], strata[1:] != strata[:-1]])
+    first, of_row = np.flatnonzero(new), np.cumsum(new) - 1
+    totals = np.add.reduceat(weights, first)
+    fresh = new.copy()
+    fresh[1:] |= values[1:] != values[:-1]
+    starts = np.flatnonzero(fresh)
+    of_run = np.add.reduceat(weights, starts)
+    before = (np.cumsum(of_run) - of_run) - (np.cumsum(totals) - totals)[of_row[starts]]
+    twice = (2 * before + of_run + 1)[np.cumsum(fresh) - 1]
+    return np.asarray(twice / (2 * (totals[of_row] + 1)))
 
 
-def _rank(
-    block: NDArray[Any],
-    groups: SampleGroups,
-    keys: NDArray[np.uint64],
-    sums: NDArray[np.int64],
-    ties: NDArray[np.float64],
-    bad: NDArray[np.int64],
-) -> None:
-    """Rank a block (n_samples, n_neurons) and sum twice the midranks by group, into ``sums``, ``ties`` and ``bad``."""
-    from neuronym.search.rank_kernels import rank_sums
+@dataclass(frozen=True)
+class _Cells:
+    """The cells that rows fall into by stratum and group: what a sparse column's zeros differ in.
 
-    sorted_already = _pack(block, groups.units, keys, bad)
-    for start in range(0, len(keys), _SORTED):
-        part = slice(start, start + _SORTED)
-        if not sorted_already:
-            keys[part].sort(axis=1)
-        rank_sums(keys[part], groups.unit_weights, groups.unit_groups, sums[part], ties[part])
+    ``of_row`` is the cell of each row; ``stratum`` and ``group`` are those of each cell.
+    """
 
+    of_row: NDArray[np.intp]
+    stratum: NDArray[np.int64]
+    group: NDArray[np.int64]
 
-def _pack(block: NDArray[Any], units: NDArray[np.uint32], keys: NDArray[np.uint64], bad: NDArray[np.int64]) -> bool:
-    """Pack a block (n_samples, n_neurons) into ``keys`` and count what is not finite; whether keys are sorted now."""
-    from neuronym.search.rank_kernels import pack_keys
+    @classmethod
+    def of(cls, strata: NDArray[np.int64], groups: NDArray[np.int64]) -> _Cells:
+        width = int(groups.max()) + 1
+        codes, of_row = np.unique(strata * width + groups, return_inverse=True)
+        return cls(of_row, *np.divmod(codes, width))
 
-    narrow = _as_float32(block)
-    if narrow is not None:
-        pack_keys(narrow, units, keys, bad)
-        return False
-    for j in range(block.shape[1]):
-        keys[j] = _wide_keys(np.ascontiguousarray(block[:, j]), units)
-        bad[j] = 0 if block.dtype.kind in "iu" else np.count_nonzero(~np.isfinite(block[:, j]))
-    return True
-
-
-def _as_float32(block: NDArray[Any]) -> NDArray[np.float32] | None:
-    """The block in float32 if that keeps every value, else None."""
-    if block.dtype == np.float32:
-        return block
-    if np.can_cast(block.dtype, np.float32):  # bool, float16, integers of up to 16 bits
-        return block.astype(np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        narrow = block.astype(np.float32)
-        # NaN is left to the count of what is not finite. A float32 holds every whole number up to 2²⁴.
-        same = (
-            (narrow == block) | np.isnan(narrow) if block.dtype.kind == "f" else (block >= -(2**24)) & (block <= 2**24)
-        )
-    return narrow if same.all() else None
+    def rank(
+        self, values: csc_array, weights: NDArray[np.int64], n_groups: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Sum twice the midranks of percentiles of columns by group, and Σ t³ − t over their ties."""
+        n_columns, n_strata = values.shape[1], int(self.stratum.max()) + 1
+        sums, ties = np.empty((n_columns, n_groups), np.int64), np.empty(n_columns)
+        every = np.bincount(self.of_row, weights)
+        for j in range(n_columns):
+            own = slice(values.indptr[j], values.indptr[j + 1])
+            used = (values.data[own] != 0) & (weights[values.indices[own]] > 0)
+            rows, found = values.indices[own][used], values.data[own][used]
+            # What is not zero, each by itself; then the zeros of each stratum, as one value of their weight.
+            cells, weight = self.of_row[rows], weights[rows]
+            zeros = every - np.bincount(cells, weight, len(every))
+            of_strata = np.bincount(self.stratum, zeros, n_strata)
+            shown = np.concatenate([found, np.zeros(n_strata, found.dtype)])
+            strata = np.concatenate([self.stratum[cells], np.arange(n_strata)])
+            heavy = np.concatenate([weight, of_strata.astype(np.int64)])
+            order = np.lexsort((shown, strata))
+            order = order[heavy[order] > 0]
+            percentiles = _percentiles(shown[order], strata[order], heavy[order])
+            twice = np.zeros(len(shown))
+            twice[order], ties[j] = _midranks(percentiles, heavy[order])
+            of_rows = np.bincount(self.group[cells], weight * twice[: len(rows)], n_groups)
+            of_zeros = np.bincount(self.group, zeros * twice[len(rows) :][self.stratum], n_groups)
+            sums[j] = (of_rows + of_zeros).astype(np.int64)
+        return sums, ties
 
 
-def _wide_keys(column: NDArray[Any], units: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """Sorted keys of a column that float32 cannot hold: the place of its value among the distinct ones · the unit."""
-    order = np.argsort(column)
-    values = column[order]
-    steps = np.zeros(len(column), np.uint64)
-    np.cumsum(values[1:] != values[:-1], out=steps[1:])
-    return (steps << np.uint64(32)) | units[order]
+def _midranks(values: NDArray[np.float64], weights: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
+    """Twice the midrank of each of some values with weights, and Σ t³ − t over runs of ties."""
+    order = np.argsort(values, kind="stable")
+    fresh = np.concatenate([[True], values[order][1:] != values[order][:-1]])
+    of_run = np.add.reduceat(weights[order], np.flatnonzero(fresh))
+    twice = np.empty(len(values), np.int64)
+    twice[order] = (2 * (np.cumsum(of_run) - of_run) + of_run + 1)[np.cumsum(fresh) - 1]
+    t = of_run.astype(np.float64)
+    return twice, float(np.cumsum(t**3 - t)[-1])
+
+
+def _ties(values: NDArray[np.float64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Σ t³ − t of columns where all values are equal, as constant neurons are known by; 0 for others."""
+    used, total = values[weights > 0], float(weights.sum())
+    return np.where(used.min(axis=0) == used.max(axis=0), total * total * total - total, 0.0)
 
 
 class _Plain:
@@ -496,13 +492,13 @@ class _Plain:
         return -sums
 
     def reweigh(
-        self, block: NDArray[Any], groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
+        self, block: Block, groups: SampleGroups, weightings: Iterable[NDArray[np.int64]]
     ) -> Iterator[GroupSums]:
         """Sum the weights for each of several sample weights.
 
         Parameters
         ----------
-        block : array of shape (n_samples, n_neurons)
+        block : array or csc_array of shape (n_samples, n_neurons)
             Activations.
         groups : SampleGroups
             The samples, grouped by equal concepts; their weights are not used.
@@ -518,12 +514,12 @@ class _Plain:
         for weights in weightings:
             yield self._weighed(values, groups, weights)
 
-    def weigh(self, block: NDArray[Any], groups: SampleGroups) -> GroupSums:
+    def weigh(self, block: Block, groups: SampleGroups) -> GroupSums:
         """Sum the weights of a block of activations by group.
 
         Parameters
         ----------
-        block : array of shape (n_samples, n_neurons)
+        block : array or csc_array of shape (n_samples, n_neurons)
             Activations.
         groups : SampleGroups
             The samples, grouped by equal concepts.
@@ -535,15 +531,35 @@ class _Plain:
         """
         return self._weighed(groups.select_rows(block), groups, groups.row_weights)
 
-    def _weighed(self, values: NDArray[Any], groups: SampleGroups, weights: NDArray[np.int64]) -> GroupSums:
-        bad = _not_finite(values)
-        values = np.where(np.isfinite(values), values, 0).astype(np.float64) if bad.any() else values.astype(np.float64)
-        own, terms, units, thresholds = self._each(values, weights)
+    def _weighed(self, values: Block, groups: SampleGroups, weights: NDArray[np.int64]) -> GroupSums:
+        bad = not_finite(values)
+        if is_csc(values):
+            return self._weighed_sparse(values, bad, groups, weights)
+        finite = np.where(np.isfinite(values), values, 0).astype(np.float64) if bad.any() else values.astype(np.float64)
+        own, terms, units, thresholds = self._each(finite, weights)
         sums = _by_group(own, groups, weights)
-        total = float(weights.sum())
-        used = values[weights > 0]
-        alike = used.min(axis=0) == used.max(axis=0)
-        ties = np.where(alike, total * total * total - total, 0.0)
+        return GroupSums(sums, _ties(finite, weights), bad, terms, units, thresholds)
+
+    def _weighed_sparse(
+        self, values: csc_array, bad: NDArray[np.int64], groups: SampleGroups, weights: NDArray[np.int64]
+    ) -> GroupSums:
+        """Weigh columns one by one, with all zeros of a column as one sample of their weight."""
+        n_columns, total, row_groups = values.shape[1], int(weights.sum()), groups.row_groups
+        counts = np.bincount(row_groups, weights, groups.n_groups).astype(np.int64)
+        sums = np.zeros((n_columns, groups.n_groups), np.int64)
+        found = []
+        for j in range(n_columns):
+            own = slice(values.indptr[j], values.indptr[j + 1])
+            rows, shown = values.indices[own], np.nan_to_num(values.data[own].astype(np.float64), posinf=0, neginf=0)
+            weight = np.append(weights[rows], total - weights[rows].sum())
+            column = np.append(shown, 0.0)[:, np.newaxis][: len(shown) + bool(weight[-1])]
+            weight = weight[: len(column)]
+            each, terms, units, thresholds = self._each(column, weight)
+            zero = int(each[-1, 0]) if len(column) > len(shown) else 0
+            np.add.at(sums[j], row_groups[rows], weights[rows] * (each[: len(shown), 0] - zero))
+            sums[j] += zero * counts
+            found.append((terms, units, thresholds, _ties(column, weight)))
+        terms, units, thresholds, ties = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return GroupSums(sums, ties, bad, terms, units, thresholds)
 
     def _each(

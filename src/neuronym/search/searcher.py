@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from neuronym.search.beam import Rules, SearchResult, search
 from neuronym.search.optimal import Meetings, Tables, best_scores, improved
 from neuronym.search.scores import AUC, GroupSums, Score
 from neuronym.types import Direction
+
+if TYPE_CHECKING:
+    from neuronym.data.sparse import Block
 
 __all__ = ["Searcher"]
 
@@ -87,12 +90,12 @@ class Searcher:
         """Search in each direction, from the score's weights summed by group (n_neurons, n_groups), and its terms."""
         return [self._search(*own) for own in self._by_direction(sums, terms)]
 
-    def of_block(self, block: NDArray[Any]) -> tuple[list[SearchResult], GroupSums]:
+    def of_block(self, block: Block) -> tuple[list[SearchResult], GroupSums]:
         """Weigh a block of activations and search in each direction.
 
         Parameters
         ----------
-        block : array of shape (n_samples, n_neurons)
+        block : array or csc_array of shape (n_samples, n_neurons)
             Activations.
 
         Returns

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from neuronym._util.messages import counted, warn
 from neuronym._util.parallel import n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations
+from neuronym.data.sparse import column, extremes
 from neuronym.search.scores import AUC
 from neuronym.search.searcher import Searcher
 from neuronym.stats.exchange import ExchangeBlocks
@@ -332,12 +333,12 @@ def _on_ladder(
     """The rungs of neurons, and their best scores there, float64 of shape (n_neurons, n_directions)."""
     groups, ladder = searcher.groups, Ladder(searcher.groups.total)
     block = groups.select_rows(bare.block(columns))
-    rungs = ladder.find(ties, (block == block.min(axis=0)).sum(axis=0), (block == block.max(axis=0)).sum(axis=0))
+    rungs = ladder.find(ties, *extremes(block))
     sums = np.zeros((len(rungs), groups.n_groups), np.int64)
     for rung in np.unique(rungs[rungs != 0]).tolist():
         values = _sorted_values(ladder.codes(rung), searcher)
         for j in np.flatnonzero(rungs == rung).tolist():
-            order = ladder.order(block[:, j], (_UNTYING, seed))
+            order = ladder.order(column(block, j), (_UNTYING, seed))
             np.add.at(sums[j], groups.row_groups[order], values)
     best = np.full((len(rungs), len(searcher.directions)), -np.inf)
     best[rungs != 0] = np.stack([found.best for found in searcher(sums[rungs != 0])], axis=1)
@@ -356,7 +357,7 @@ def _values(bare: Activations, columns: NDArray[np.intp], searcher: Searcher) ->
 
 def _digests(bare: Activations, columns: NDArray[np.intp], searcher: Searcher) -> list[int]:
     """A hash of each neuron's sorted values; neurons with equal hashes share a null."""
-    return [_digest(row) for row in np.sort(_values(bare, columns, searcher), axis=1)]
+    return [_digest(np.sort(_values(bare, columns[j : j + 1], searcher)[0])) for j in range(len(columns))]
 
 
 def _digest(values: NDArray[np.generic]) -> int:

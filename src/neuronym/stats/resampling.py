@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym.data.activations import Activations
+from neuronym.data.sparse import column
 from neuronym.search.beam import Code, SearchResult, extension
 from neuronym.search.searcher import Searcher
 from neuronym.stats.measures import MEASURES, measure
@@ -79,7 +80,7 @@ def measure_formulas(
 
     return [
         [
-            measure(block[:, j], inside(chosen), weights, clusters, direction == "low", strata)
+            measure(column(block, j), inside(chosen), weights, clusters, direction == "low", strata)
             for direction, chosen in zip(searcher.directions, codes[j], strict=True)
         ]
         for j in range(len(columns))
@@ -135,7 +136,7 @@ def cross_fit(
                 if code[0]:
                     inside = extension(code, groups)[groups.row_groups[out]]
                     low = searcher.directions[d] == "low"
-                    one = measure(block[out, j], inside[np.newaxis], weights[out], parts[0], low, parts[1])[0]
+                    one = measure(column(block, j)[out], inside[np.newaxis], weights[out], parts[0], low, parts[1])[0]
                     for name in MEASURES.names or ():
                         row[name] = one[name]
     mean = np.full(each.shape[1:], np.nan, MEASURED)

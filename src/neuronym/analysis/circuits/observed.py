@@ -15,6 +15,7 @@ from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.data.ids import places
+from neuronym.data.sparse import dense
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import by_index, is_frame
 from neuronym.network.axes import Axes, stated_axes
@@ -201,7 +202,7 @@ class ObservedModel:
             If a value is NaN or infinite.
         """
         activations = self.of_layer(layer)
-        values = np.asarray(activations.block(activations.indices()), np.float64)
+        values = dense(activations.block(activations.indices())).astype(np.float64)
         if not np.isfinite(values).all():
             raise ActivationsError(f"layer {layer!r} holds NaN or infinity: all activations must be finite")
         return values
@@ -229,7 +230,7 @@ class ObservedModel:
             If a value is NaN or infinite.
         """
         index = self._index(target)
-        values = self.layers[target[0]].block(np.array([index]))[:, 0].astype(np.float64)
+        values = self.layers[target[0]].column(index).astype(np.float64)
         if not np.isfinite(values).all():
             raise ActivationsError(
                 f"neuron {target[1]!r} of {target[0]!r} holds NaN or infinity: all activations must be finite"
@@ -423,7 +424,7 @@ def _checked_against_model(
     axes = {**recorded, **{layer: text for layer, text in stated.items() if layer in stored}}
     outputs = collect(model, first, layers=list(stored), axes=axes)
     for layer, output in outputs.items():
-        values = np.asarray(stored[layer].matrix[:n], np.float64)
+        values = dense(stored[layer].matrix[:n]).astype(np.float64)
         same_shape = values.shape == output.matrix.shape
         scale = float(np.abs(values).max()) if values.size else 0.0
         if not same_shape or np.abs(values - np.asarray(output.matrix)).max() > 0.02 * scale + 1e-6:

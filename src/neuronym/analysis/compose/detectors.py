@@ -146,7 +146,7 @@ class NeuronFinder:
             raise ActivationsError("there is no neuron to compose from")
         value, layer, place, low = leader
         taken = self.layers[layer]
-        column = self.groups.select_rows(taken.block(np.array([place]))[:, 0])
+        column = self.groups.select_rows(taken.column(place))
         heldout = self.measure(column[self.held], inside[self.held], low)["auc"]
         return ConceptNeuron(layer, taken.names[place], place, taken.n_neurons, low, value, float(heldout)), column
 
@@ -282,7 +282,7 @@ class Detector:
                     )
                 raise no_such("layer", part.layer, [name for name in layers if name is not None])
             taken = layers[part.layer]
-            column = taken.block(taken.indices([part.neuron]))[:, 0]
+            column = taken.column(int(taken.indices([part.neuron])[0]))
             if column.dtype.kind == "f" and not np.isfinite(column).all():
                 raise ActivationsError(f"neuron {part.neuron!r} holds NaN or infinity: every activation must be finite")
             degrees[concept] = part.degree(column)

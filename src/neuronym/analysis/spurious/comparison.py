@@ -13,6 +13,7 @@ from neuronym._util.messages import warn
 from neuronym._util.parallel import progress_bar
 from neuronym.data.activations import Activations
 from neuronym.data.groups import SampleGroups
+from neuronym.data.sparse import dense, in_parts
 from neuronym.errors import ActivationsError, ConceptsError, OptionError
 from neuronym.inputs.alignment import Aligned, check_finite
 from neuronym.stats.measures import confidence_intervals, measure, p_values
@@ -96,7 +97,11 @@ class SuspectComparison:
             raise ActivationsError("there is no neuron to compare: name at least one")
         blocks: Iterable[NDArray[np.intp]] = activations.blocks(columns)
         blocks = progress_bar(blocks, len, "neurons", len(columns)) if progress else blocks
-        parts = [self._compare_block(activations.block(block), permutations, seed) for block in blocks]
+        parts = [
+            self._compare_block(part, permutations, seed)
+            for block in blocks
+            for part in in_parts(self.groups.select_rows(activations.block(block)))
+        ]
         tables = []
         for k, suspect in enumerate(self.suspects):
             statistics = {name: np.concatenate([part[k][name] for part in parts]) for name in parts[0][k]}
@@ -109,9 +114,8 @@ class SuspectComparison:
             tables.append(_table(suspect, [activations.names[j] for j in columns], statistics, counts))
         return tables
 
-    def _compare_block(self, block: AnyArray, permutations: int, seed: int) -> list[dict[str, Floats]]:
+    def _compare_block(self, values: AnyArray, permutations: int, seed: int) -> list[dict[str, Floats]]:
         """Compare a block of neurons for each suspect."""
-        values = self.groups.select_rows(block)
         check_finite(values)
         return [self._compare(k, values, permutations, seed) for k in range(len(self.suspects))]
 
@@ -147,7 +151,7 @@ class SuspectComparison:
         """Measure how the logits, probabilities and predictions of classes change, in one table per suspect."""
         from scipy.special import softmax
 
-        logits = np.asarray(self.groups.select_rows(activations.block(activations.indices())), np.float64)
+        logits = dense(self.groups.select_rows(activations.block(activations.indices()))).astype(np.float64)
         predicted = np.zeros(logits.shape)
         predicted[np.arange(len(logits)), logits.argmax(axis=1)] = 1
         shares = softmax(logits, axis=1), predicted

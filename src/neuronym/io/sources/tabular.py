@@ -274,7 +274,7 @@ def from_scores(
     else:
         opened = scores if isinstance(scores, Activations) else Activations(scores)
     found = Concepts.from_scores(
-        opened.matrix,
+        opened.block(opened.indices()),  # type: ignore[arg-type]  # sparse too
         [str(name) for name in opened.names],
         threshold=threshold,
         quantile=quantile,
