@@ -274,8 +274,8 @@ def inverted(by_key: Mapping[Any, Any]) -> dict[int, Any] | None:
 
 
 def is_mapping(given: Any) -> bool:
-    """Whether an object maps keys to values, and is no data set of xarray, which is a table."""
-    return isinstance(given, Mapping) and not _is_of(given, "xarray")
+    """Whether an object maps keys to values, and is no data set of xarray or sparse matrix, which do so too."""
+    return isinstance(given, Mapping) and not _is_of(given, "xarray") and not is_sparse(given)
 
 
 def is_sparse(given: Any) -> bool:

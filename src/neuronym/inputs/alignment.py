@@ -21,7 +21,7 @@ from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.groups import SampleGroups, Values, check_weights, group
 from neuronym.data.ids import by_sample, check_one_side, counted_ids, is_count, match_ids
-from neuronym.data.labelled import is_mapping, to_array, to_pandas
+from neuronym.data.labelled import is_mapping, is_sparse, to_array, to_pandas
 from neuronym.data.sparse import not_finite
 from neuronym.data.yes_no import as_bool
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
@@ -289,7 +289,7 @@ def as_layers(activations: ActivationsLike) -> Mapping[str | None, LayerLike]:
     """
     if isinstance(activations, str | Path) and split_path(activations) is not None:
         activations = open_layers(activations)
-    if not isinstance(activations, Mapping):
+    if not isinstance(activations, Mapping) or is_sparse(activations):  # one of scipy maps indices to values
         return {None: activations}
     if not is_mapping(activations) and _is_table(activations):
         table: Any = activations

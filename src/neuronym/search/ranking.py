@@ -194,8 +194,7 @@ def _images(values: NDArray[Any], stride: int) -> tuple[NDArray[np.uint32], NDAr
     bad = np.zeros(values.shape[1], np.int64)
     if values.dtype.itemsize > 8:  # no kernel: by the order among the distinct values of a column
         bad += not_finite(values)
-        codes = [np.unique(values[:, j], return_inverse=True)[1] for j in range(values.shape[1])]
-        values, kind = np.stack(codes, axis=1).astype(np.int64), SIGNED
+        values, kind = np.stack([_codes(column) for column in values.T], axis=1), SIGNED
     elif values.dtype.itemsize == 1:
         values = values.astype(np.int16 if kind == SIGNED else np.uint16)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
@@ -210,3 +209,11 @@ def _images(values: NDArray[Any], stride: int) -> tuple[NDArray[np.uint32], NDAr
     images = _buffers.get("images", shape, np.uint32)
     (pack16 if bits == 16 else pack32)(seen, kind, images, bad)
     return images.reshape(-1), none.view(np.uint32).astype(np.uint64), zero, bits, bad
+
+
+def _codes(values: NDArray[Any]) -> Ints:
+    """Whole numbers in the order of the values, and 0 for 0."""
+    distinct, place = np.unique(values, return_inverse=True)
+    first = int(np.searchsorted(distinct, 0))  # that is not negative
+    with_zero = first < len(distinct) and distinct[first] == 0
+    return np.asarray(place - first + ((place >= first) & (not with_zero)), np.int64)
