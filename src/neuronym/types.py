@@ -74,7 +74,7 @@ Negative: TypeAlias = Literal["error", "no", "yes", "drop"]
 Pool: TypeAlias = Literal["mean", "max", "first", "last"]
 
 #: The activations of one layer: (n_samples, n_neurons), in memory or in a file.
-LayerLike: TypeAlias = "Activations | ArrayLike | pd.DataFrame | PathLike"
+LayerLike: TypeAlias = "Activations | ArrayLike | pd.DataFrame | sparray | spmatrix | PathLike"
 
 #: The activations of one layer, or of several by name, as a mapping or a Zarr store.
 ActivationsLike: TypeAlias = "LayerLike | Mapping[str, LayerLike] | Mapping[str | None, LayerLike]"

@@ -289,8 +289,11 @@ def as_layers(activations: ActivationsLike) -> Mapping[str | None, LayerLike]:
     """
     if isinstance(activations, str | Path) and split_path(activations) is not None:
         activations = open_layers(activations)
-    if not isinstance(activations, Mapping) or is_sparse(activations):  # one of scipy maps indices to values
+    if not isinstance(activations, Mapping):
         return {None: activations}
+    if is_sparse(activations):  # one of scipy maps indices to values
+        matrix: Any = activations
+        return {None: matrix}
     if not is_mapping(activations) and _is_table(activations):
         table: Any = activations
         return {None: table}

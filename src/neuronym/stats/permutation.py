@@ -37,6 +37,7 @@ Floats = NDArray[np.float64]
 
 _CHUNK = 64  # permutations from one stream of random numbers, searched at a time
 _TILE = 2**21  # random numbers drawn at a time
+_VALUES = 2**23  # values of samples held at a time
 _HOPELESS = 20  # stop testing a neuron once this many permutations reach its AUC
 _FEW = 10  # use the fitted tail if fewer permutations reach the AUC
 _PERMUTATION = 3  # stream of random numbers
@@ -357,7 +358,14 @@ def _values(bare: Activations, columns: NDArray[np.intp], searcher: Searcher) ->
 
 def _digests(bare: Activations, columns: NDArray[np.intp], searcher: Searcher) -> list[int]:
     """A hash of each neuron's sorted values; neurons with equal hashes share a null."""
-    return [_digest(np.sort(_values(bare, columns[j : j + 1], searcher)[0])) for j in range(len(columns))]
+    parts = _few_at_a_time(columns, searcher)
+    return [_digest(row) for part in parts for row in np.sort(_values(bare, columns[part], searcher), axis=1)]
+
+
+def _few_at_a_time(columns: NDArray[np.intp], searcher: Searcher) -> Iterator[slice]:
+    """Yield slices of columns of which the values of each sample fit into little memory."""
+    step = max(1, _VALUES // max(1, searcher.groups.n_rows))
+    return (slice(start, start + step) for start in range(0, len(columns), step))
 
 
 def _digest(values: NDArray[np.generic]) -> int:
@@ -395,17 +403,13 @@ def _test_alone(
     As in Besag and Clifford (1991): if the h-th permutation to reach the AUC is the l-th of all, p is h / l.
     """
     found = Nulls.none(observed.shape)
-    weighed = searcher.score.weigh(bare.block(columns), searcher.groups.apart())
-    every = np.ascontiguousarray(weighed.sums[:, exchange.order])
-    if exchange.free:
-        every.sort(axis=1)  # so that results do not depend on the order of the samples
-    for j, values in enumerate(every):
+    for j, values, own_terms in _exchangeable(bare, columns, searcher, exchange):
         key, scores = (seed, _digest(values)), np.empty(0)
         aucs = observed[j][np.isfinite(observed[j])]
         floors = [-np.inf if tail else float(aucs.min())]
         for chunk, start in enumerate(range(0, most, _CHUNK)):
-            n, terms = min(_CHUNK, most - start), weighed.terms[j : j + 1]
-            more = null_scores(values[np.newaxis], exchange, searcher, key, chunk, n, floors, terms)
+            n = min(_CHUNK, most - start)
+            more = null_scores(values[np.newaxis], exchange, searcher, key, chunk, n, floors, own_terms)
             scores = np.concatenate([scores, more[0]])
             if all(np.count_nonzero(scores >= auc) >= _HOPELESS for auc in aucs):
                 break
@@ -418,3 +422,15 @@ def _test_alone(
                 found.permutations[j, d] = at[-1] + 1
                 found.p[j, d] = _HOPELESS / found.permutations[j, d]
     return found
+
+
+def _exchangeable(
+    bare: Activations, columns: NDArray[np.intp], searcher: Searcher, exchange: ExchangeBlocks
+) -> Iterator[tuple[int, Ints, Ints]]:
+    """Yield the place of each neuron, its values in the order of the exchange, and its terms, (1, 6)."""
+    for part in _few_at_a_time(columns, searcher):
+        weighed = searcher.score.weigh(bare.block(columns[part]), searcher.groups.apart())
+        every = np.ascontiguousarray(weighed.sums[:, exchange.order])
+        if exchange.free:
+            every.sort(axis=1)  # so that results do not depend on the order of the samples
+        yield from ((part.start + k, values, weighed.terms[k : k + 1]) for k, values in enumerate(every))
