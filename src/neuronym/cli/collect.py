@@ -59,6 +59,10 @@ _OPTIONS = {
         int | None, typer.Option(help="Samples per batch; by default 8 on a CPU and 64 elsewhere.")
     ],
     "workers": Annotated[int, typer.Option(help="Number of processes that load images.")],
+    "sparse": Annotated[
+        float,
+        typer.Option(help="Store layers without their zeros if a smaller share than this is not 0, such as 0.1."),
+    ],
     "overwrite": OVERWRITE,
 }
 

@@ -15,6 +15,7 @@ from neuronym.data import sparse
 from neuronym.data.ids import as_ids, by_sample, own_or_given, places, refuse_repeats, split_ids
 from neuronym.data.labelled import as_frame, is_sparse, labels_of, listed, named, to_array, to_sparse
 from neuronym.data.sparse import as_columns, columns_of, is_csc
+from neuronym.data.sparse_store import SparseStoreMatrix
 from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.types import Name
@@ -89,6 +90,7 @@ class Activations:
         if frame is not None:
             matrix, own, ids = _of_frame(frame, None)
             sample_ids = own_or_given(sample_ids, ids, "activations", ActivationsError)
+        array: NDArray[Any] | ZarrMatrix | SparseStoreMatrix | csc_array
         array = as_columns(to_sparse(matrix)) if is_sparse(matrix) else _as_array(matrix)
         if array.dtype.kind not in "biuf":
             raise ActivationsError(f"activations must be real numbers, not {array.dtype}")
@@ -99,7 +101,7 @@ class Activations:
                 f"activations must have two axes, samples × neurons, but have shape {array.shape}: "
                 "pool maps and sequences to one number per sample first, such as maps.mean(axis=(2, 3))"
             )
-        self.matrix: NDArray[Any] | ZarrMatrix | csc_array = array
+        self.matrix = array
         self.axes = axes
         self.skipped = tuple(str(i) for i in skipped)
         refuse_halves(self.skipped, "id of a skipped sample", ActivationsError)
@@ -168,12 +170,12 @@ class Activations:
     @property
     def on_disk(self) -> bool:
         """Whether the matrix is memory-mapped or in a Zarr store."""
-        return isinstance(self.matrix, np.memmap | ZarrMatrix)
+        return isinstance(self.matrix, np.memmap | ZarrMatrix | SparseStoreMatrix)
 
     @property
     def sparse(self) -> bool:
         """Whether the matrix is sparse."""
-        return is_csc(self.matrix)
+        return isinstance(self.matrix, SparseStoreMatrix) or is_csc(self.matrix)
 
     def indices(self, neurons: Iterable[Name] | slice | None = None) -> NDArray[np.intp]:
         """Find the columns of neurons.
@@ -234,13 +236,13 @@ class Activations:
             The columns of each block, in order.
         """
         # Rows on disk are read page by page, so blocks there are as wide as memory allows.
-        if is_csc(self.matrix):
+        if isinstance(self.matrix, SparseStoreMatrix) or is_csc(self.matrix):
             per_neuron = max(1, _ENTRY_BYTES * self.matrix.nnz // max(1, self.n_neurons))
         else:
             per_neuron = max(1, self.n_samples * self.matrix.itemsize)
         widest = min(max(_NARROW, _ON_DISK_BYTES // per_neuron), _WIDE) if self.on_disk else _NARROW
         width = max(1, min(widest, len(columns) // n_blocks))
-        if isinstance(self.matrix, ZarrMatrix):  # a chunk is read as a whole
+        if isinstance(self.matrix, ZarrMatrix | SparseStoreMatrix):  # a chunk is read as a whole
             width = max(1, width // self.matrix.chunk) * self.matrix.chunk
         return [columns[start : start + width] for start in range(0, len(columns), width)]
 
@@ -275,6 +277,8 @@ class Activations:
         array or scipy.sparse.csc_array of shape (n_samples, n_columns)
             The activations, sparse if the matrix is; a view if it is in memory and the columns are consecutive.
         """
+        if isinstance(self.matrix, SparseStoreMatrix):
+            return self.matrix.columns(columns)
         if is_csc(self.matrix):
             return columns_of(self.matrix, columns)
         first, width = (int(columns[0]), len(columns)) if len(columns) else (0, 0)
@@ -344,7 +348,7 @@ class Activations:
 
     def __repr__(self) -> str:
         place = ", on disk" if self.on_disk else ""
-        if is_csc(self.matrix):
+        if isinstance(self.matrix, SparseStoreMatrix) or is_csc(self.matrix):
             place += f", sparse: {self.matrix.nnz / max(1, self.n_samples * self.n_neurons):.2%} not zero"
         return f"Activations({self.n_samples} samples × {self.n_neurons} neurons, {self.matrix.dtype}{place})"
 
@@ -421,9 +425,9 @@ def _reference(matrix: Any) -> Any:
     }
 
 
-def _as_array(matrix: Any) -> NDArray[Any] | ZarrMatrix:
+def _as_array(matrix: Any) -> NDArray[Any] | ZarrMatrix | SparseStoreMatrix:
     """A matrix as an array, on disk if it was."""
-    if isinstance(matrix, ZarrMatrix):
+    if isinstance(matrix, ZarrMatrix | SparseStoreMatrix):
         return matrix
     if isinstance(matrix, np.ma.MaskedArray) and np.ma.is_masked(matrix):
         raise ActivationsError(

@@ -28,6 +28,7 @@ __all__ = [
     "KEY",
     "MATRIX",
     "ROOT",
+    "SPARSE",
     "Checked",
     "StoreFiles",
     "checksum",
@@ -36,7 +37,7 @@ __all__ = [
     "root_text",
 ]
 
-KEY, IDS, CLUSTERS, MATRIX = "neuronym", "sample_ids", "clusters", "activations"
+KEY, IDS, CLUSTERS, MATRIX, SPARSE = "neuronym", "sample_ids", "clusters", "activations", "sparse"
 ROOT = "zarr.json"
 FORMAT = 2  # stores of format 1 list no files
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import reading, sync
+from neuronym.data.sparse_store import chunk_bytes, chunk_entries
 from neuronym.data.store_files import (
     CLUSTERS,
     FORMAT,
@@ -27,6 +28,7 @@ from neuronym.data.store_files import (
     KEY,
     MATRIX,
     ROOT,
+    SPARSE,
     StoreFiles,
     checksum,
     damaged,
@@ -35,16 +37,19 @@ from neuronym.data.store_files import (
 )
 from neuronym.errors import FileError
 
-__all__ = ["CHUNK", "Progress", "delete_store", "foreign_files", "tidy"]
+__all__ = ["CHUNK", "Progress", "delete_store", "foreign_files", "joined", "tidy"]
+
+Rows = Any  # an array of float32, or a csr_array of them
 
 CHUNK = 4096, 64  # samples, neurons: good to write by samples and to read by neurons
 
 _PART = "part-0.jsonl"
 _CHUNK_BYTES = CHUNK[0] * CHUNK[1] * 4
-_START: dict[str, Any] = {"samples": 0, "rows": 0, "batches": 0, "last": 0, "axes": {}, "widths": {}}
+_START: dict[str, Any] = {"samples": 0, "rows": 0, "batches": 0, "last": 0, "axes": {}, "widths": {}, "sparse": []}
 _CHUNK_FILE = r"c/\d+(/\d+)?(\.([0-9a-f]+\.)?partial)?"  # and what a killed write leaves
-_TEXTS = rf"({IDS}|{CLUSTERS})/({_CHUNK_FILE}|zarr(\.[0-9a-f]+\.partial|\.json))"
-_LAYER = rf"({MATRIX}/({_CHUNK_FILE}|zarr(\.[0-9a-f]+\.partial|\.json))|zarr(\.[0-9a-f]+\.partial|\.json))"
+_META = r"zarr(\.[0-9a-f]+\.partial|\.json)"
+_TEXTS = rf"({IDS}|{CLUSTERS})/({_CHUNK_FILE}|{_META})"
+_LAYER = rf"({SPARSE}/{_CHUNK_FILE}|{MATRIX}/({_CHUNK_FILE}|{_META})|{_META})"
 _TOP = r"zarr(\.([0-9a-f]+\.)?partial|\.json)|part-\d+\.jsonl"
 
 
@@ -61,8 +66,8 @@ class Progress:
     Attributes
     ----------
     state : dict
-        The numbers of samples, rows and batches that are written, the number of samples in the last batch, and the
-        axes and widths of the layers.
+        The numbers of samples, rows and batches that are written, the number of samples in the last batch, the axes
+        and widths of the layers, and which of them are sparse.
     skipped : list of str
         The ids of skipped samples.
     """
@@ -85,7 +90,7 @@ class Progress:
         """
         found = cls(folder, settings)
         for line in found._lines():
-            found.state |= {name: line[name] for name in _START}
+            found.state |= {name: line.get(name, start) for name, start in _START.items()}
             found.skipped += line["skipped"]
             found._files |= {name: (size, sum_) for name, (size, sum_) in line["files"].items()}
         return found
@@ -123,52 +128,62 @@ class Progress:
         for _ in self._lines(cut=True):
             pass
 
-    def add_rows(self, layer: str, values: NDArray[np.float32]) -> None:
-        """Write rows of a layer after those that are there."""
+    def add_rows(self, layer: str, values: Rows) -> None:
+        """Write rows of a layer after those that are there: an array, or a csr_array for a sparse layer."""
         rows = self.state["rows"]
         if rows % CHUNK[0]:
-            values = np.concatenate([self._block(layer, rows // CHUNK[0]), values])
+            values = joined([self._block(layer, rows // CHUNK[0]), values])
         self.state["widths"] = {**self.state["widths"], layer: values.shape[1]}
-        for start in range(0, len(values), CHUNK[0]):
+        for start in range(0, values.shape[0], CHUNK[0]):
             self._put_block(layer, rows // CHUNK[0] + start // CHUNK[0], values[start : start + CHUNK[0]])
 
-    def _put_block(self, layer: str, number: int, values: NDArray[np.float32]) -> None:
-        """Write a row of chunks, as Zarr does: each a whole one, with zeros where the array ends."""
-        (self.folder / layer / MATRIX / "c" / str(number)).mkdir(parents=True, exist_ok=True)
+    def _put_block(self, layer: str, number: int, values: Rows) -> None:
+        """Write a row of chunks."""
+        inner, encoded = (MATRIX, _whole) if isinstance(values, np.ndarray) else (SPARSE, _entries)
+        if not isinstance(values, np.ndarray):
+            values = values.tocsc()
+        (self.folder / layer / inner / "c" / str(number)).mkdir(parents=True, exist_ok=True)
         for column in range(-(-values.shape[1] // CHUNK[1])):
-            part = values[:, column * CHUNK[1] : (column + 1) * CHUNK[1]]
-            chunk = np.zeros(CHUNK, "<f4")
-            chunk[: part.shape[0], : part.shape[1]] = part
-            name = f"{layer}/{MATRIX}/c/{number}/{column}"
-            data = chunk.tobytes()
+            name = f"{layer}/{inner}/c/{number}/{column}"
+            data = encoded(values[:, column * CHUNK[1] : (column + 1) * CHUNK[1]])
             (self.folder / f"{name}.partial").write_bytes(data)
-            self._files[name] = _CHUNK_BYTES, checksum(data)
+            self._files[name] = len(data), checksum(data)
             self._fresh.append(name)
 
     def rows(self, layer: str, start: int, stop: int) -> NDArray[np.float32]:
         """Read rows of a layer that are written."""
         first, last = start // CHUNK[0], (stop - 1) // CHUNK[0]
-        blocks = [self._block(layer, number) for number in range(first, last + 1)]
-        return np.concatenate(blocks)[start - first * CHUNK[0] : stop - first * CHUNK[0]]
+        found = joined([self._block(layer, number) for number in range(first, last + 1)])
+        chosen = found[start - first * CHUNK[0] : stop - first * CHUNK[0]]
+        return chosen if isinstance(chosen, np.ndarray) else chosen.toarray()
 
-    def _block(self, layer: str, number: int) -> NDArray[np.float32]:
+    def _block(self, layer: str, number: int) -> Rows:
         """Read a row of chunks, whose last one may hold rows of a write that was killed."""
+        from scipy.sparse import csc_array, hstack
+
         n_rows, width = min(CHUNK[0], self.state["rows"] - number * CHUNK[0]), self.state["widths"][layer]
-        block = np.empty((n_rows, width), np.float32)
+        sparse = layer in self.state["sparse"]
+        parts = []
         for column in range(-(-width // CHUNK[1])):
-            name = f"{layer}/{MATRIX}/c/{number}/{column}"
+            name = f"{layer}/{SPARSE if sparse else MATRIX}/c/{number}/{column}"
             path = self.folder / name
             if not path.is_file():
                 raise damaged(path, "it is missing")
             with reading(path, "activations"):
                 data = path.read_bytes()
-            if len(data) == _CHUNK_BYTES and n_rows < CHUNK[0]:
+            n_columns = min(CHUNK[1], width - column * CHUNK[1])
+            if sparse:
+                starts, rows, values = chunk_entries(data, path, CHUNK, n_rows)
+                own = csc_array((values, rows.astype(np.int32), starts[: n_columns + 1]), shape=(n_rows, n_columns))
+                data = _entries(own) if n_rows < CHUNK[0] else data
+                parts.append(own)
+            elif len(data) == _CHUNK_BYTES and n_rows < CHUNK[0]:
                 data = data[: n_rows * CHUNK[1] * 4].ljust(_CHUNK_BYTES, b"\0")
             if checksum(data) != self._files[name][1]:
                 raise damaged(path, "its contents are not those that were written")
-            part = block[:, column * CHUNK[1] : (column + 1) * CHUNK[1]]
-            part[:] = np.frombuffer(data, "<f4").reshape(CHUNK)[:n_rows, : part.shape[1]]
-        return block
+            if not sparse:
+                parts.append(np.frombuffer(data, "<f4").reshape(CHUNK)[:n_rows, :n_columns])
+        return hstack(parts, format="csr") if sparse else np.concatenate(parts, axis=1).astype(np.float32)
 
     def commit(self, ids: Sequence[str], skipped: Sequence[str], **state: Any) -> None:
         """Wait until what was added is on the disk, and then list it."""
@@ -214,12 +229,16 @@ class Progress:
     def check(self) -> None:
         """Check that the chunks that are listed exist and have their sizes.
 
+        A sparse chunk that is not full may be larger, if a run was killed before it listed what it had added.
+
         Raises
         ------
         FileError
             If one does not.
         """
-        StoreFiles(self.folder, self._files, "").check(*self.state["widths"])
+        growing = f"/{SPARSE}/c/{self.state['rows'] // CHUNK[0]}/"
+        files = {name: (None if growing in name else size, sum_) for name, (size, sum_) in self._files.items()}
+        StoreFiles(self.folder, files, "").check(*self.state["widths"])
 
     def finish(self, neurons: Mapping[str, Sequence[int | str]], clusters_of: Mapping[str, str] | None) -> None:
         """Write the metadata, the ids and the list of all files, which makes the store complete."""
@@ -253,10 +272,14 @@ class Progress:
             for layer, width in self.state["widths"].items():
                 for path in (self.folder / layer / ROOT, self.folder / layer / MATRIX / ROOT):
                     path.unlink(missing_ok=True)
-                axes = {"axes": self.state["axes"][layer]} if layer in self.state["axes"] else {}
-                names = list(neurons[layer]) if layer in neurons else None
-                group = top.create_group(layer, attributes={KEY: {**axes, "neurons": names}})
-                _new(group, MATRIX, (rows, width), CHUNK, "float32")
+                about: dict[str, Any] = {"neurons": list(neurons[layer]) if layer in neurons else None}
+                if layer in self.state["axes"]:
+                    about = {"axes": self.state["axes"][layer], **about}
+                if layer in self.state["sparse"]:
+                    about[SPARSE] = {"shape": [rows, width], "chunks": CHUNK}
+                    top.create_group(layer, attributes={KEY: about})
+                else:
+                    _new(top.create_group(layer, attributes={KEY: about}), MATRIX, (rows, width), CHUNK, "float32")
             for name, values in texts.items():
                 _new(top, name, (rows,), CHUNK[:1], "string")[:] = np.array(values, dtype=object)
 
@@ -268,6 +291,25 @@ class Progress:
         partial.replace(self.folder / ROOT)
         sync(self.folder)
         sync(self.folder.parent)
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Put rows of a layer below each other: arrays, or sparse matrices."""
+    from scipy.sparse import vstack
+
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else vstack(parts, format="csr")
+
+
+def _whole(part: NDArray[np.float32]) -> bytes:
+    """A chunk as Zarr writes it: a whole one, with zeros where the array ends."""
+    chunk = np.zeros(CHUNK, "<f4")
+    chunk[: part.shape[0], : part.shape[1]] = part
+    return chunk.tobytes()
+
+
+def _entries(part: Any) -> bytes:
+    """A chunk of a sparse layer."""
+    return chunk_bytes(part, CHUNK[1])
 
 
 def _new(group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> Any:

@@ -34,14 +34,17 @@ from numpy.typing import NDArray
 from neuronym._util.characters import half_in, refuse_halves, shortened
 from neuronym._util.files import keep_mode, kind_of, reading, sync
 from neuronym._util.folders import exchange
+from neuronym._util.limits import AXIS
 from neuronym._util.locks import beside, leftovers, locked
 from neuronym._util.messages import counted, no_such, some
 from neuronym.data.activations import Activations
 from neuronym.data.ids import parent
-from neuronym.data.store_files import CLUSTERS, IDS, KEY, MATRIX, ROOT, StoreFiles, read_root
+from neuronym.data.sparse import dense
+from neuronym.data.sparse_store import SparseStoreMatrix
+from neuronym.data.store_files import CLUSTERS, IDS, KEY, MATRIX, ROOT, SPARSE, StoreFiles, read_root
 from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, FileError, OptionError
-from neuronym.io.store_progress import CHUNK, Progress, delete_store, foreign_files, tidy
+from neuronym.io.store_progress import CHUNK, Progress, delete_store, foreign_files, joined, tidy
 from neuronym.types import PathLike
 
 __all__ = [
@@ -53,6 +56,7 @@ __all__ = [
     "open_layers",
     "split_path",
     "state_of",
+    "to_be_sparse",
 ]
 
 SUFFIX = ".zarr"
@@ -141,7 +145,7 @@ def _open_own(store: Path, layer: str | None, state: Mapping[str, Any]) -> dict[
         clusters = [parent(i) for i in ids]
     return {
         name: Activations(
-            _matrix(store / name / MATRIX, store, files),
+            _sparse(node, name, store, files) or _matrix(store / name / MATRIX, store, files),
             _neurons(node, name, store),
             sample_ids=ids,
             skipped=state["skipped"],
@@ -159,6 +163,29 @@ def _matrix(path: Path, store: Path, files: StoreFiles | None = None) -> ZarrMat
         raise FileError(f"cannot read activations from {str(store)!r}: there is no array {str(path)!r}")
     _ = matrix.shape
     return matrix
+
+
+def _sparse(node: Any, layer: str, store: Path, files: StoreFiles) -> SparseStoreMatrix | None:
+    """The matrix of a sparse layer; None for a dense one."""
+    with reading(store, "activations"):
+        attributes = node[layer].attrs.get(KEY) if layer in node else None
+    about = attributes.get(SPARSE) if isinstance(attributes, dict) else None
+    if about is None:
+        return None
+    pairs = [about.get(name) for name in ("shape", "chunks")] if isinstance(about, dict) else [None]
+    if not all(isinstance(pair, list) and len(pair) == 2 and all(map(_is_size, pair)) for pair in pairs):
+        raise FileError(f"cannot read activations from {str(store)!r}: layer {layer!r} does not say how it is stored")
+    (n_samples, n_neurons), (rows, columns) = pairs
+    of_rows, of_columns = -(-n_samples // rows), -(-n_neurons // columns)
+    listed = sum(name.startswith(f"{layer}/{SPARSE}/c/") for name in files.files)
+    first_and_last = (f"{layer}/{SPARSE}/c/{i}/{j}" for i, j in ((0, 0), (of_rows - 1, of_columns - 1)))
+    if listed != of_rows * of_columns or not all(name in files.files for name in first_and_last):
+        raise FileError(f"cannot read activations from {str(store)!r}: layer {layer!r} does not list its chunks")
+    return SparseStoreMatrix(f"{layer}/{SPARSE}", files, (n_samples, n_neurons), (rows, columns))
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= AXIS
 
 
 def _texts(node: Any, name: str, store: Path) -> list[str] | None:
@@ -261,6 +288,9 @@ class LayerWriter:
         The names of the neurons by layer, for layers whose neurons have names.
     axes : mapping from str to str or None, default None
         What the axes of the layers' outputs mean, where the user says so; a store with others is not resumed.
+    sparse : float or bool, default 0.0
+        Layers of whose first batch a smaller share than this is not zero are stored without their zeros; ``True`` for
+        all.
     overwrite : bool, default False
         Replace an existing store of neuronym's, which stays whole until the new one is finished. A new one that was
         begun with the same settings and not finished is resumed.
@@ -293,6 +323,7 @@ class LayerWriter:
         n_samples: int | None = None,
         neurons: Mapping[str, Sequence[int | str]] | None = None,
         axes: Mapping[str, str] | None = None,
+        sparse: float = 0.0,
         overwrite: bool = False,
     ) -> None:
         kind_of(path, (SUFFIX,), "a store of activations")
@@ -305,10 +336,12 @@ class LayerWriter:
         self._layers, self._neurons = list(layers), dict(neurons or {})
         for names in self._neurons.values():
             refuse_halves(map(str, names), "name of a neuron", ActivationsError)
-        self._pending: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
+        self._pending: dict[str, list[Any]] = {layer: [] for layer in layers}
+        self._sparse = sparse
         self._ids: list[str] = []
         self._since, self._cost = time.monotonic(), 0.0
-        self._wanted = json.loads(json.dumps({**settings, "layers": self._layers, "samples": n_samples}))
+        how = {"sparse": float(sparse)} if sparse else {}
+        self._wanted = json.loads(json.dumps({**settings, **how, "layers": self._layers, "samples": n_samples}))
         self._overwrite, self._begun, self._stack = overwrite, False, ExitStack()
         with _unbroken(path), ExitStack() as stack:
             self._alone = stack.enter_context(locked(self.path, path))
@@ -434,7 +467,7 @@ class LayerWriter:
             If they are damaged.
         """
         if self._opened is not None:
-            return {layer: np.asarray(one.matrix[start:stop], np.float32) for layer, one in self._opened.items()}
+            return {layer: dense(one.matrix[start:stop]).astype(np.float32) for layer, one in self._opened.items()}
         return {layer: self._progress.rows(layer, start, stop) for layer in self._layers}
 
     def add(
@@ -465,12 +498,18 @@ class LayerWriter:
         FileError
             If the store cannot be written.
         """
+        from scipy.sparse import csr_array
+
         rows = 0
         refuse_halves(ids or (), "sample id", ActivationsError)
         check_widths(self._widths, parts)
         finite = as_finite(parts, ids, self.rows)
+        if parts and not self.rows:
+            kept = [layer for layer in self._layers if to_be_sparse(finite[layer], self._sparse)]
+            self._progress.state["sparse"] = kept
         for layer in self._layers if parts else ():
-            self._pending[layer].append(finite[layer])
+            sparse = layer in self._progress.state["sparse"]
+            self._pending[layer].append(csr_array(finite[layer]) if sparse else finite[layer])
             rows = len(finite[layer])
         self._ids += ids or ()
         self.skipped += skipped
@@ -539,7 +578,7 @@ class LayerWriter:
                 self._progress.begin()
                 self._begun = True
             for layer in self._layers if self.rows > on_disk["rows"] else ():
-                values = np.concatenate(self._pending[layer])
+                values = joined(self._pending[layer])
                 self._pending[layer].clear()
                 self._progress.add_rows(layer, values)
             skipped = self.skipped[len(self._progress.skipped) :]
@@ -569,6 +608,11 @@ class LayerWriter:
             for left in leftovers(self.path, ending):
                 if not left.is_symlink():
                     delete_store(left)
+
+
+def to_be_sparse(first: NDArray[np.float32], sparse: float) -> bool:
+    """Whether a layer is to be sparse: by the share of its first batch that is not zero, if ``sparse`` is a bound."""
+    return sparse if isinstance(sparse, bool) else bool(np.count_nonzero(first) < sparse * first.size)
 
 
 def check_widths(widths: dict[str, int], parts: Mapping[str, NDArray[Any]]) -> None:

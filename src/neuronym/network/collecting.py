@@ -19,8 +19,9 @@ from neuronym.data.activations import Activations, as_name
 from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
 from neuronym.errors import ActivationsError, FileError, InputError, OptionError
+from neuronym.io.store_progress import joined
 from neuronym.io.texts import Texts, check_tokens, save_tokens
-from neuronym.io.zarr_store import LayerWriter, as_finite, check_layers, check_widths
+from neuronym.io.zarr_store import LayerWriter, as_finite, check_layers, check_widths, to_be_sparse
 from neuronym.network.axes import Axes, find_axes, stated_axes
 from neuronym.network.batches import Batch, attention_mask, batches, feed, home_device, is_indexed, length, moved, taken
 from neuronym.network.failures import on_samples
@@ -82,6 +83,7 @@ def collect(
     clusters: Iterable[object] | None = None,
     names: Mapping[str, Sequence[int | str]] | None = None,
     about: Mapping[str, object] | None = None,
+    sparse: float = 0.0,
     overwrite: bool = False,
     progress: bool = False,
 ) -> dict[str, Activations]:
@@ -155,6 +157,9 @@ def collect(
         The names of neurons by layer, in order or by number, as in ``id2label``; 0, 1, … by default.
     about : mapping of str to object, optional
         Further settings to store and compare, such as a description of the ``preprocessing``.
+    sparse : float or bool, default 0.0
+        Keep layers without their zeros, in memory and in a store, if a smaller share of their first batch than this is
+        not zero, such as ``0.1``; ``True`` for all layers.
     overwrite : bool, default False
         Replace a store that exists, once the new one is finished; if interrupted, the same call resumes the new one.
     progress : bool, default False
@@ -192,7 +197,7 @@ def collect(
     Activations(10 samples × 4 neurons, float32)
     """
     need("collect", "torch")
-    _check_options(layers, pool, precision, batch_size, workers)
+    _check_options(layers, pool, precision, batch_size, workers, sparse)
     if out is not None:
         check_layers(layers)  # before the model is loaded or run
     files = {"images": images, "texts": texts, "table": table}
@@ -238,7 +243,7 @@ def collect(
     together = None if tokens_out is None else _saving(data.tokens(sample_ids), tokens_out, overwrite)
     return _collect(
         model, data, layers, out, pool, axes, tokens, device, precision, batch_size, workers, forward, sample_ids,
-        clusters, names, about or {}, overwrite, progress, together,
+        clusters, names, about or {}, sparse, overwrite, progress, together,
     )  # fmt: skip
 
 
@@ -287,6 +292,7 @@ def _collect(
     clusters: Iterable[object] | None,
     names: Mapping[str, Sequence[int | str]] | None,
     about: Mapping[str, object],
+    sparse: float,
     overwrite: bool,
     progress: bool,
     together: Callable[[], object] | None,
@@ -318,7 +324,7 @@ def _collect(
     clusters_by_id = _clusters_by_id(getattr(data, "clusters", None) if clusters is None else clusters, ids, tokens)
     n_samples = total if ids is None else len(ids)
     stated = stated_axes(given, layers)
-    sink: LayerWriter | _InMemory = _InMemory(layers, names, tokens)
+    sink: LayerWriter | _InMemory = _InMemory(layers, names, tokens, sparse)
     if out is not None:
         settings = {
             **_of_model(model, pool, forward),
@@ -332,7 +338,8 @@ def _collect(
             **{f"code of {key}": hash_code(value) for key, value in about.items() if callable(value)},
         }
         texts = {layer: one.text for layer, one in stated.items()}
-        sink = LayerWriter(out, layers, settings, n_samples=n_samples, neurons=names, axes=texts, overwrite=overwrite)
+        how: dict[str, Any] = {"neurons": names, "axes": texts, "sparse": sparse, "overwrite": overwrite}
+        sink = LayerWriter(out, layers, settings, n_samples=n_samples, **how)
     run = _Pass(model, layers, pool, stated, tokens, ids, target, precision, forward)
     with global_state(), sink:
         first = sink.complete and not is_indexed(data)  # the last batch of an iterable would take a whole pass
@@ -429,7 +436,9 @@ def _relative(then: NDArray[np.float32], now: NDArray[np.float32]) -> float:
     return float(np.divide(difference, scale, out=np.where(difference > 0, np.inf, 0.0), where=scale > 0).max())
 
 
-def _check_options(layers: Sequence[str], pool: object, precision: str, batch_size: int | None, workers: int) -> None:
+def _check_options(
+    layers: Sequence[str], pool: object, precision: str, batch_size: int | None, workers: int, sparse: float
+) -> None:
     """Refuse options out of range."""
     if isinstance(layers, str) or not layers:
         raise OptionError(f"layers must be a list of module names, not {layers!r}")
@@ -443,6 +452,8 @@ def _check_options(layers: Sequence[str], pool: object, precision: str, batch_si
         raise OptionError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
     if workers < 0:
         raise OptionError(f"workers must be a whole number of at least 0, not {workers!r}")
+    if not isinstance(sparse, bool | int | float) or not 0 <= sparse <= 1:
+        raise OptionError(f"sparse must be a share from 0 to 1, or True for all layers, not {sparse!r}")
 
 
 def _clusters_by_id(
@@ -553,8 +564,15 @@ class _InMemory:
 
     complete, rows, batches, last = False, 0, 0, 0
 
-    def __init__(self, layers: Sequence[str], names: Mapping[str, Sequence[int | str]] | None, tokens: bool) -> None:
-        self._parts: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
+    def __init__(
+        self,
+        layers: Sequence[str],
+        names: Mapping[str, Sequence[int | str]] | None,
+        tokens: bool,
+        sparse: float,
+    ) -> None:
+        self._parts: dict[str, list[Any]] = {layer: [] for layer in layers}
+        self._sparse = sparse
         self._names = names or {}
         self._ids: list[str] = []
         self._skipped: list[str] = []
@@ -576,9 +594,13 @@ class _InMemory:
         ids: Sequence[str] | None = None,
         skipped: Sequence[str] = (),
     ) -> None:
+        from scipy.sparse import csr_array
+
         check_widths(self._widths, parts)
         for layer, part in as_finite(parts, ids, self.samples).items():
-            self._parts[layer].append(part)
+            of_layer = self._parts[layer]
+            sparse = not isinstance(of_layer[0], np.ndarray) if of_layer else to_be_sparse(part, self._sparse)
+            of_layer.append(csr_array(part) if sparse else part)
         self._ids += ids or ()
         self._skipped += skipped
         self.samples += n_samples
@@ -599,7 +621,7 @@ class _InMemory:
             together()
         return {
             layer: Activations(
-                np.concatenate(parts),
+                joined(parts),
                 self._names.get(layer),
                 sample_ids=ids,
                 skipped=self._skipped,
