@@ -17,6 +17,7 @@ EXTRAS = {
     "plots": ("matplotlib",),
     "report": ("jinja2", "PIL"),
     "spurious": ("fontTools", "matplotlib", "PIL"),
+    "hdf5": ("h5py",),
     "demo": ("sklearn", "matplotlib", "jinja2", "PIL"),
 }
 

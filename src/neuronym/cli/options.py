@@ -161,7 +161,10 @@ def align_of(options: dict[str, Any]) -> None:
 
 ACTIVATIONS = Annotated[
     Path,
-    typer.Argument(metavar="ACTIVATIONS", help="Samples × neurons: store.zarr, store.zarr/LAYER, .npy, .npz, .csv …"),
+    typer.Argument(
+        metavar="ACTIVATIONS",
+        help="Samples × neurons: store.zarr, store.zarr/LAYER, .npy, .npz, .csv, .safetensors, .h5ad …",
+    ),
 ]
 CONCEPTS = Annotated[
     Path, typer.Argument(metavar="CONCEPTS", help="Samples × concepts: .csv or .parquet, long or multi-hot.")

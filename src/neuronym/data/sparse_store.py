@@ -42,7 +42,7 @@ def chunk_bytes(part: csc_array, n_columns: int) -> bytes:
     ends = np.concatenate([[0], np.cumsum(kept)])[part.indptr]
     starts = np.concatenate([ends, np.full(n_columns - part.shape[1], ends[-1])])
     rows, values = part.indices[kept].astype("<u2"), part.data[kept].astype("<f4")
-    return starts.astype("<i4").tobytes() + rows.tobytes() + values.tobytes()
+    return b"".join(one.tobytes() for one in (starts.astype("<i4"), rows, values))
 
 
 def chunk_entries(
@@ -159,13 +159,14 @@ class SparseStoreMatrix:
                 sizes[places] += piece[0]
                 pieces.append((piece[0], places, *piece[1:]))
         ptr = np.concatenate([[0], np.cumsum(sizes)])
-        indices = np.empty(int(ptr[-1]), np.int32 if stop - start < 2**31 else np.int64)
+        indices = np.empty(int(ptr[-1]), np.int64 if stop - start >= 2**31 else np.int32)
         values, free = np.empty(int(ptr[-1]), np.float32), ptr[:-1].copy()
         for lengths, places, rows, found in pieces:
             own = np.arange(len(rows)) + np.repeat(free[places] - (np.cumsum(lengths) - lengths), lengths)
             indices[own], values[own] = rows, found
             free[places] += lengths
-        return csc_array((values, indices, ptr), shape=(stop - start, len(columns)))
+        parts: Any = values, indices, ptr
+        return csc_array(parts, shape=(stop - start, len(columns)))
 
     def _entries(
         self, block: int, of_chunk: int, local: NDArray[np.intp], start: int, stop: int
@@ -197,7 +198,8 @@ class SparseStoreMatrix:
         if isinstance(rows, slice) and rows.step in (None, 1):
             start, stop, _ = rows.indices(self.shape[0])
             return self.columns(wanted, start, max(start, stop))
-        return self.columns(wanted)[rows]
+        chosen: csc_array = self.columns(wanted)[rows]
+        return chosen
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.folder, str(self._files.store), self._files.mark, self.shape, self.chunks)

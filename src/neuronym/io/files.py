@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from neuronym.data.concepts import Concepts
 from neuronym.data.ids import SAMPLE, find_id_column, is_called_like_ids, is_file_name, is_missing, long_columns
 from neuronym.data.yes_no import as_bool
 from neuronym.errors import ActivationsError, ConceptsError, FileError
+from neuronym.io.formats import FORMATS, open_format, sparse_members, split_inner
 from neuronym.io.tables import (
     TABLES,
     is_list,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["open_activations", "open_concepts", "save_activations", "save_concepts"]
 
 ACTIVATIONS = (".npy", ".npz", ".csv", ".parquet")
-READ = (".npy", ".npz", *TABLES)
+READ = (".npy", ".npz", *TABLES, *FORMATS)
 
 _METADATA = "neuronym"
 
@@ -57,15 +59,23 @@ def open_activations(
     - ``store.zarr/layer``: a layer of a Zarr store, read a block of neurons at a time; ``store.zarr`` is enough for a
       store with a single layer.
     - ``.npy``: a matrix, memory-mapped, so it never has to fit in memory.
-    - ``.npz``: the matrix ``activations`` (or the only array), with the names ``neurons`` and the ids ``sample_ids``
-      if present.
+    - ``.npz``: the matrix ``activations`` (or the only array), or a sparse matrix as ``scipy.sparse.save_npz`` writes
+      it, with the names ``neurons`` and the ids ``sample_ids`` if present.
+    - ``.safetensors``: a tensor. The shards of sparse latents that delphi caches, ``FIRST_LAST.safetensors`` with
+      ``activations``, ``locations`` and ``tokens``, or their folder: samples are tokens, with the ids
+      ``sequence#position``, sequences their clusters, and latents have their numbers as names.
+    - ``.h5ad``, of AnnData: X, dense or sparse, or a layer, with the names of obs as ids and those of var as names.
+    - ``.h5`` and ``.hdf5``: a data set, or a sparse matrix as AnnData encodes it.
+    - ``.pt`` and ``.pth``: a tensor, dense or sparse, or a dict of tensors; Python objects are never unpickled.
     - ``.csv``, ``.tsv``, ``.txt`` and ``.parquet``: one column per neuron, with its name as header, and sample ids. In
       text, cells are separated by commas, semicolons, tabs, bars or, in ``.txt``, white space.
+
+    In a file of several matrices, ``FILE/NAME`` is one of them, such as ``cells.h5ad/layers/counts``.
 
     Parameters
     ----------
     path : str or Path
-        The file, or a Zarr store or layer.
+        The file, a matrix in it, or a Zarr store or layer.
     sample_ids : iterable or None, default None
         One distinct id per sample; they replace those in the file.
     id_column : str or None, default None
@@ -92,7 +102,10 @@ def open_activations(
             )
         (opened,) = layers.values()
         return opened if sample_ids is None else opened.replace(sample_ids=sample_ids)
-    kind = kind_of(path, READ, "activations")
+    if split_inner(path) is not None:
+        opened = open_format(path)
+        return opened if sample_ids is None else opened.replace(sample_ids=sample_ids)
+    kind = _kind(path)
     if kind == ".npy":
         return Activations(_mapped(path), sample_ids=sample_ids)
     if kind == ".npz":
@@ -101,6 +114,16 @@ def open_activations(
         table = read_parquet(path, "activations") if kind == ".parquet" else _text_numbers(path, id_column)
         opened = _from_table(table, path, id_column)
     return opened if sample_ids is None else opened.replace(sample_ids=sample_ids)
+
+
+def _kind(path: PathLike) -> str:
+    """The suffix of a file of activations; the error for another says how to convert it."""
+    try:
+        return kind_of(path, READ, "activations")
+    except FileError as error:
+        raise FileError(
+            f"{error}; convert it with numpy.save(…) to .npy, or a sparse matrix with scipy.sparse.save_npz(…) to .npz"
+        ) from None
 
 
 def _mapped(path: PathLike) -> NDArray[Any]:
@@ -129,14 +152,18 @@ def _from_npz(path: PathLike) -> Activations:
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise FileError(f"cannot read activations from {str(path)!r}: it is not an .npz archive")
         known = archive.files
-        if "activations" not in known and len(known) != 1:
+        sparse = {"format", "shape", "data"} <= {*known}
+        if "activations" not in known and len(known) != 1 and not sparse:
             raise FileError(
                 f"cannot read activations from {str(path)!r}: it must contain an array named activations, "
                 f"but contains {some(known) or 'no array'}"
             )
         members = archive.zip.infolist() if archive.zip else []
         check_unpacked(path, "activations", sum(one.file_size for one in members))
-        matrix = archive["activations" if "activations" in known else known[0]]
+        if sparse:
+            matrix: Any = sparse_members(path, {name: partial(archive.__getitem__, name) for name in known})
+        else:
+            matrix = archive["activations" if "activations" in known else known[0]]
         names = archive["neurons"] if "neurons" in known else None
         ids = archive["sample_ids"] if "sample_ids" in known else None
     for name, array in (("neurons", names), ("sample_ids", ids)):
@@ -248,15 +275,17 @@ def save_activations(activations: Activations, path: PathLike, *, overwrite: boo
         stores neither names nor ids.
     """
     kind = kind_of(path, ACTIVATIONS, "activations")
+    if activations.sparse and kind != ".npz":
+        raise FileError(f"{str(path)!r} cannot store sparse activations: save as .npz")
     named = list(activations.names) != list(range(activations.n_neurons))
     if kind == ".npy" and (named or activations.sample_ids is not None):
         raise FileError(f"{str(path)!r} cannot store names and sample ids: save as .npz or .parquet")
     with writing(path, overwrite) as temporary:
         if kind == ".npy":
             with open(temporary, "wb") as file:
-                np.save(file, activations.matrix, allow_pickle=False)
+                np.save(file, np.asanyarray(activations.matrix), allow_pickle=False)
         elif kind == ".npz":
-            arrays: dict[str, NDArray[Any]] = {"activations": np.asarray(activations.matrix)}
+            arrays: dict[str, NDArray[Any]] = _members(activations)
             if named:
                 arrays["neurons"] = _texts(map(str, activations.names), path)
             if activations.sample_ids is not None:
@@ -265,6 +294,15 @@ def save_activations(activations: Activations, path: PathLike, *, overwrite: boo
                 np.savez(file, allow_pickle=False, **arrays)
         else:
             _save_table(activations, temporary, kind, path)
+
+
+def _members(activations: Activations) -> dict[str, NDArray[Any]]:
+    """The matrix as arrays of an .npz: one, or those that ``scipy.sparse.load_npz`` reads."""
+    if not activations.sparse:
+        return {"activations": np.asarray(activations.matrix)}
+    matrix: Any = activations.block(activations.indices())
+    parts = {name: getattr(matrix, name) for name in ("data", "indices", "indptr")}
+    return {**parts, "shape": np.array(matrix.shape), "format": np.array(b"csc")}
 
 
 def _texts(texts: Iterable[str], path: PathLike) -> NDArray[Any]:

@@ -163,7 +163,7 @@ class Progress:
 
         n_rows, width = min(CHUNK[0], self.state["rows"] - number * CHUNK[0]), self.state["widths"][layer]
         sparse = layer in self.state["sparse"]
-        parts = []
+        parts: list[Any] = []
         for column in range(-(-width // CHUNK[1])):
             name = f"{layer}/{SPARSE if sparse else MATRIX}/c/{number}/{column}"
             path = self.folder / name

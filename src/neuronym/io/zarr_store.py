@@ -172,7 +172,7 @@ def _sparse(node: Any, layer: str, store: Path, files: StoreFiles) -> SparseStor
     about = attributes.get(SPARSE) if isinstance(attributes, dict) else None
     if about is None:
         return None
-    pairs = [about.get(name) for name in ("shape", "chunks")] if isinstance(about, dict) else [None]
+    pairs: list[Any] = [about.get(name) for name in ("shape", "chunks")] if isinstance(about, dict) else [None]
     if not all(isinstance(pair, list) and len(pair) == 2 and all(map(_is_size, pair)) for pair in pairs):
         raise FileError(f"cannot read activations from {str(store)!r}: layer {layer!r} does not say how it is stored")
     (n_samples, n_neurons), (rows, columns) = pairs
