@@ -4,12 +4,15 @@ import json
 import warnings
 from pathlib import Path
 
+import h5py
 import networkx
 import numpy as np
 import pandas as pd
 import torch
 import zarr
 from PIL import Image
+from safetensors.numpy import save_file as save_arrays
+from scipy import sparse
 
 from neuronym import (
     Activations,
@@ -197,9 +200,53 @@ def use_labels(found):
     found.summary()
 
 
+def sparse_values():
+    return np.where(np.arange(600).reshape(200, 3) % 7 == 0, np.arange(600).reshape(200, 3), 0).astype(np.float32)
+
+
+def scipy_sparse(path):
+    sparse.save_npz(path, sparse.csc_array(sparse_values()))
+
+
+def sparse_store(path):
+    with zarr_store.LayerWriter(path, ["one"], {}, n_samples=200, sparse=True) as writer:
+        writer.add({"one": sparse_values()}, 200, [f"s{i}" for i in range(200)])
+        writer.finish()
+
+
+def dense_tensors(path):
+    save_arrays({"activations": sparse_values()}, path)
+
+
+def shard(path):
+    rows, latents = np.nonzero(sparse_values())
+    places = np.stack([rows // 10, rows % 10, latents], axis=1).astype(np.uint16)
+    values = sparse_values()[rows, latents].astype(np.float16)
+    save_arrays({"activations": values, "locations": places, "tokens": np.zeros((20, 10), np.int64)}, path)
+
+
+def tensor(path):
+    torch.save({"activations": torch.tensor(sparse_values())}, path)
+
+
+def cells(path):
+    with h5py.File(path, "w") as file:
+        found = sparse.csr_array(sparse_values())
+        file["X/data"], file["X/indices"], file["X/indptr"] = found.data, found.indices, found.indptr
+        file["X"].attrs.update({"encoding-type": "csr_matrix", "shape": found.shape})
+        for axis, length in zip(("obs", "var"), found.shape, strict=True):
+            file[f"{axis}/names"] = np.array([f"{axis}{i}" for i in range(length)], "S8")
+            file[axis].attrs["_index"] = "names"
+
+
+def data_set(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("layer/values", data=sparse_values(), chunks=(50, 2), compression="gzip")
+
+
 def use_activations(found):
     found.block(found.indices()[:1])
-    np.asarray(found.matrix)
+    found.column(0)
     with warnings.catch_warnings(action="ignore"):
         label(found, np.eye(found.n_samples, 2, dtype=bool), length=1, min_count=1, align="position", n_jobs=1)
 
@@ -273,6 +320,13 @@ USES = {  # the file, what writes it, what reads it, and what uses what was read
     "a.zarr": (store, open_activations, use_activations),
     "b.zarr": (foreign, open_activations, use_activations),
     "v2.zarr": (second_version, open_activations, use_activations),
+    "sparse.npz": (scipy_sparse, open_activations, use_activations),
+    "sparse.zarr": (sparse_store, open_activations, use_activations),
+    "dense.safetensors": (dense_tensors, open_activations, use_activations),
+    "0_2.safetensors": (shard, open_activations, use_activations),
+    "tensor.pt": (tensor, open_activations, use_activations),
+    "cells.h5ad": (cells, open_activations, use_activations),
+    "set.h5": (data_set, open_activations, use_activations),
     "c.parquet": (concepts, open_concepts, use_concepts),
     "long.csv": (long, open_concepts, use_concepts),
     "long.tsv": (long, open_concepts, use_concepts),

@@ -286,6 +286,8 @@ COMMANDS = {  # what reads a file of each kind, beside whole files of the other 
     "a": [["label", "{}", "hot.csv", "--by-position", "--length=1", "--min-count=1", "--overwrite", "--out=l.csv"],
           ["concepts", "scores", "{}", "--threshold=1", *OUT]],
     "v2": [["concepts", "scores", "{}", "--threshold=1", *OUT]],
+    **{name: [["label", "{}", "many.csv", "--by-position", "--length=1", "--min-count=1", "--overwrite", "--out=l.csv"]]
+       for name in ("sparse", "dense", "0_2", "tensor", "cells", "set")},
     "b": [["label", "{}", "hot.csv", "--by-position", "--length=1", "--min-count=1", "--overwrite", "--out=l.csv"]],
     "c": [["concepts", "show", "{}"]],
     "long": [["concepts", "show", "{}"], ["concepts", "table", "{}", *OUT]],
@@ -339,6 +341,7 @@ def run_command(first: int, last: int, folder: Path) -> None:
         if path.is_file():
             shutil.copy(path, folder)
         Path(f"pictured{path.suffix}.csv").write_text(f"sample,3\n{name},1\n")
+    Path("many.csv").write_text("a,b\n" + "0,1\n1,0\n" * 100)
     Path("numbered.csv").write_text("sample,3,4\na,1,2\nb,3,4\nc,5,6\n")
     Path("synsets.txt").write_text("a.jpg n00001930\nb.jpg n00001740\n")
     np.save("rows.npy", np.eye(3))
