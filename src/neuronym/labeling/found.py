@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -268,7 +269,7 @@ class FoundBlock:
                 gap=gap,
                 ceiling=ceiling,
                 score=None if self.values is None else shared.score,
-                threshold=threshold,
+                threshold=math.nan if math.isnan(threshold) else threshold,
             )
 
     def _reason(self, why: int, threshold: float) -> str:

@@ -530,9 +530,9 @@ def _blocks_of_rows(path: PathLike, rows: Sequence[Row], first: int) -> Iterator
     """Rows of a JSON file as blocks."""
     try:
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-        table = table_of_lines(lines, _check_nested)
-    except (ValueError, RecursionError):
-        table = None
+    except RecursionError:
+        lines = []
+    table = table_of_lines(lines, _check_nested) if lines else None
     keys = None if table is None else keys_of(table, _check_nested)
     if keys is None:
         yield _read_one_by_one(path, rows, first)
@@ -625,9 +625,7 @@ def _csv_rows(path: PathLike) -> Iterator[tuple[list[str], list[list[str]]]]:
     try:
         with reading(path, "labels"), open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
-            columns = next(reader, [])
-            _check_columns(path, columns)
-            done = 0
+            columns, done = next(reader, []), 0
             for rows in _parts(reader, _PIECE):
                 for number, row in enumerate(rows, done + 1):
                     if len(row) != len(columns):
@@ -635,8 +633,12 @@ def _csv_rows(path: PathLike) -> Iterator[tuple[list[str], list[list[str]]]]:
                             f"row {number} of {str(path)!r} has {len(row)} cells for {len(columns)} columns: "
                             "the file is broken or truncated"
                         )
+                if not done:
+                    _check_columns(path, columns)
                 done += len(rows)
                 yield columns, rows
+            if not done:
+                _check_columns(path, columns)
     except FileError as error:
         if isinstance(error.__cause__, csv.Error):
             raise FileError(f"{error} (line {reader.line_num})") from error.__cause__

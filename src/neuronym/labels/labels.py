@@ -249,33 +249,7 @@ class Labels:
         OptionError
             If the labels have no ``p_search``, or too few permutations to reach this level.
         """
-        _check_level("q", q)
-        if by not in ("p_search", "p"):
-            raise OptionError(f"by must be 'p_search' or 'p', not {by!r}")
-        if by == "p":
-            from neuronym.stats.significance import benjamini_hochberg
-
-            values = benjamini_hochberg([label.p_confirming for label in self]).tolist()
-            return self._take([place for place, value in enumerate(values) if value <= q])
-        chosen: list[int] = []
-        n_found = most = 0
-        tested = tail = False
-        for place, label in enumerate(self):
-            if label.best is None:
-                continue
-            n_found += 1
-            most = max(most, label.permutations or 0)
-            tested, tail = tested or not math.isnan(label.p_search), tail or bool(label.tail)
-            if label.q <= q and not label.refuted:
-                chosen.append(place)
-        if n_found and not tested:
-            raise OptionError("the labels have no p_search: find them with label(…, permutations='auto')")
-        if n_found and q < 1 / (most + 1) and not tail:
-            raise OptionError(
-                f"q={q} is out of reach of {most} permutations, whose smallest p is {1 / (most + 1):.2g}: "
-                "find the labels with more permutations, or with tail=True"
-            )
-        return self._take(chosen)
+        return self._take(significant_places(self, q, by))
 
     def simplest(self, alpha: float = 0.05) -> Labels:
         """Keep, for each neuron, the longest formula of the path whose every step gains on held-out samples.
@@ -505,6 +479,76 @@ class Labels:
         return f"<p>{escape(self._summary())}</p><table><tr>{head}</tr>{body}</table>{more}"
 
 
+def significant_places(labels: Labels, q: float, by: Literal["p_search", "p"]) -> list[int]:
+    """The places of the labels that ``Labels.significant`` keeps.
+
+    Parameters
+    ----------
+    labels : Labels
+        The labels.
+    q : float
+        The accepted false discovery rate.
+    by : {"p_search", "p"}
+        The p-value that is adjusted.
+
+    Returns
+    -------
+    list of int
+        In order.
+
+    Raises
+    ------
+    OptionError
+        As for ``Labels.significant``.
+    """
+    _check_level("q", q)
+    if by not in ("p_search", "p"):
+        raise OptionError(f"by must be 'p_search' or 'p', not {by!r}")
+    if by == "p":
+        from neuronym.stats.significance import benjamini_hochberg
+
+        values = benjamini_hochberg([label.p_confirming for label in labels]).tolist()
+        return [place for place, value in enumerate(values) if value <= q]
+    chosen: list[int] = []
+    n_found = most = 0
+    tested = tail = False
+    for place, label in enumerate(labels):
+        if label.best is None:
+            continue
+        n_found += 1
+        most = max(most, label.permutations or 0)
+        tested, tail = tested or not math.isnan(label.p_search), tail or bool(label.tail)
+        if label.q <= q and not label.refuted:
+            chosen.append(place)
+    if n_found and not tested:
+        raise OptionError("the labels have no p_search: find them with label(…, permutations='auto')")
+    if n_found and q < 1 / (most + 1) and not tail:
+        raise OptionError(
+            f"q={q} is out of reach of {most} permutations, whose smallest p is {1 / (most + 1):.2g}: "
+            "find the labels with more permutations, or with tail=True"
+        )
+    return chosen
+
+
+def keys_of(labels: Labels) -> Iterator[tuple[str | None, Name]]:
+    """The layer and the neuron of each label.
+
+    Parameters
+    ----------
+    labels : Labels
+        The labels, which are not made for this.
+
+    Returns
+    -------
+    iterator of (str or None, int or str)
+        In order.
+    """
+    held = labels._labels
+    if isinstance(held, LazyLabels | SomeLabels):
+        return zip(held.layers(), held.neurons(), strict=True)
+    return ((label.layer, label.neuron) for label in held)
+
+
 def layers_of(labels: Labels) -> list[str | None]:
     """The distinct layers of labels, in order of first appearance.
 
@@ -518,9 +562,7 @@ def layers_of(labels: Labels) -> list[str | None]:
     list of (str or None)
         The names of the layers.
     """
-    held = labels._labels
-    each = held.layers() if isinstance(held, LazyLabels | SomeLabels) else (label.layer for label in held)
-    return list(dict.fromkeys(each))
+    return list(dict.fromkeys(layer for layer, _ in keys_of(labels)))
 
 
 def found_in(labels: Labels) -> NDArray[np.bool_]:

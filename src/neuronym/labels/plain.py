@@ -6,7 +6,6 @@ row by row, which accepts it or says what is wrong. So each check may be too str
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.files import parse_json
 from neuronym._util.limits import FORMULA
 from neuronym.data.activations import as_name
 from neuronym.errors import InputError
@@ -97,7 +97,7 @@ def keys_of(table: pa.Table, read: Read) -> Keys | None:
 
     try:
         return _keys_of({name: _one_chunk(table.column(name)) for name in table.column_names}, read)
-    except (_Unsure, InputError, RecursionError, ValueError, pa.ArrowException):
+    except (_Unsure, InputError, pa.ArrowException):
         return None
 
 
@@ -119,20 +119,19 @@ def table_of_lines(lines: Sequence[str], read: Read) -> pa.Table | None:
     import pyarrow as pa
 
     heads = []
-    try:
-        for line in lines:
-            place = next((at for name in _OTHER_NESTED if (at := line.rfind(f', "{name}": ')) > 0), 0)
-            if place:  # these are no tables; the rest of the line and they are each whole
-                for name, value in json.loads("{" + line[place + 2 :]).items():
-                    if name not in _OTHER_NESTED:
-                        return None
-                    read(name, value)
-            heads.append(line[:place] + "}" if place else line)
-        if not all(head.startswith("{") for head in heads) or any("\r" in head or "\n" in head for head in heads):
-            return None
-        data = "\n".join(heads).encode()
-    except (InputError, RecursionError, ValueError):
+    for line in lines:
+        place = next((at for name in _OTHER_NESTED if (at := line.rfind(f', "{name}": ')) > 0), 0)
+        if place:  # these are no tables; the rest of the line and they are each whole
+            try:
+                others = parse_json("{" + line[place + 2 :])
+            except (ValueError, RecursionError):
+                return None
+            if not _are_in_order(others, read):
+                return None
+        heads.append(line[:place] + "}" if place else line)
+    if not all(head.startswith("{") for head in heads) or any("\r" in head or "\n" in head for head in heads):
         return None
+    data = "\n".join(heads).encode()
     for kind in (pa.int64(), pa.string()):  # of the names of the neurons
         try:
             found = _parsed(data, pa.schema([(name, _type_of(name, kind)) for name in _WRITTEN]))
@@ -140,6 +139,16 @@ def table_of_lines(lines: Sequence[str], read: Read) -> pa.Table | None:
         except (_Unsure, pa.ArrowException):
             continue
     return None
+
+
+def _are_in_order(others: Mapping[str, Any], read: Read) -> bool:
+    """Whether nested columns can be read."""
+    try:
+        for name, value in others.items():
+            read(name, value)
+    except InputError:
+        return False
+    return others.keys() <= set(_OTHER_NESTED)
 
 
 def _type_of(name: str, of_names: pa.DataType) -> pa.DataType:
