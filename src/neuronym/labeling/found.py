@@ -220,6 +220,23 @@ class FoundBlock:
         """Return which labels have a formula."""
         return np.equal(self.why, 0)
 
+    def filled(self) -> set[str]:
+        """Return the columns that any label fills."""
+        rows, shared = self.found(), self.shared
+        used = np.arange(self.literals.shape[2]) < self.lengths[:, :, np.newaxis]
+        aliased = [c for c, name in enumerate(shared.names) if name in shared.aliases]
+        numbers = {"gap": self.gaps, "ceiling": self.ceilings, "threshold": self.thresholds}
+        numbers |= {"value": None if self.values is None else self.values[:, 0]}
+        filled = {
+            "layer": shared.layer is not None,
+            "score": self.values is not None and rows.any(),
+            "optimal": shared.rules.search != "beam" and rows.any(),
+            "runners_up": (self.lengths[rows, 1 : -shared.rules.length] > 0).any(),
+            "aliases": (np.isin(self.literals >> 1, aliased) & used)[rows].any(),
+            **{name: array is not None and np.isfinite(array[rows]).any() for name, array in numbers.items()},
+        }
+        return {name for name, is_filled in filled.items() if is_filled}
+
     def labels(self, places: Sequence[int]) -> Iterator[Label]:
         """Make the labels at some places.
 

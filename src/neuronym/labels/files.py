@@ -23,7 +23,7 @@ from neuronym.data.formula import Formula
 from neuronym.errors import FileError, FormulaError, InputError, OptionError
 from neuronym.io.tables import check_parquet
 from neuronym.labels.label import Explanation, Label
-from neuronym.labels.lazy import Block
+from neuronym.labels.lazy import Block, LazyLabels
 from neuronym.labels.plain import READ, SHARES, Keys, keys_of, table_of_lines
 from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, FromBestFormula, present_value
 from neuronym.types import JsonDict, Name, PathLike
@@ -58,8 +58,10 @@ _OF_BEST = (*_OF_FORMULA[:4], *_STEP_ONLY)
 def columns_of(labels: Iterable[Label]) -> list[str]:
     """The stored columns that any of the labels fills, in order."""
     empty = {one.name for one in COLUMNS if one.stored and not one.always}
-    for label in labels:
+    filled = labels.filled() if isinstance(labels, LazyLabels) else None
+    for label in labels if filled is None else ():
         empty -= {name for name in empty if present_value(getattr(label, name)) is not None}
+    empty -= filled or set()
     return [one.name for one in COLUMNS if one.stored and one.name not in empty]
 
 
@@ -402,6 +404,9 @@ class RowBlock:
         """Return which labels have a formula."""
         return self.keys.found
 
+    def filled(self) -> None:
+        """Return None: the cells of a row may differ from the numbers of its label."""
+
     def labels(self, places: Sequence[int]) -> Iterator[Label]:
         """Make the labels at some places."""
         import pyarrow as pa
@@ -441,6 +446,10 @@ class MadeBlock:
     def found(self) -> NDArray[np.bool_]:
         """Return which labels have a formula."""
         return np.array([label.best is not None for label in self.made], np.bool_)
+
+    def filled(self) -> set[str]:
+        """Return the columns that any label fills."""
+        return set(columns_of(self.made))
 
     def labels(self, places: Sequence[int]) -> list[Label]:
         """Return the labels at some places."""

@@ -63,7 +63,9 @@ class Labels:
         # Rows are compared as text, since NaN differs from itself.
         if not isinstance(other, Labels) or len(self) != len(other):
             return False
-        return columns_of(self) == columns_of(other) and all(map(operator.eq, self._rows(), other._rows()))
+        return columns_of(self._labels) == columns_of(other._labels) and all(
+            map(operator.eq, self._rows(), other._rows())
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -358,7 +360,7 @@ class Labels:
         """
         import pandas as pd
 
-        frame = pd.DataFrame(list(self._rows()), columns=columns_of(self))
+        frame = pd.DataFrame(list(self._rows()), columns=columns_of(self._labels))
         return frame.astype({one.name: "Int64" for one in COLUMNS if one.kind == "whole" and one.name in frame})
 
     def save(self, path: PathLike, *, overwrite: bool = False, spreadsheet: bool = False) -> None:
@@ -383,7 +385,7 @@ class Labels:
         OptionError
             If ``spreadsheet`` is on for a file that is no ``.csv``.
         """
-        write_rows(path, columns_of(self), self._rows(), overwrite, spreadsheet)
+        write_rows(path, columns_of(self._labels), self._rows(), overwrite, spreadsheet)
 
     def to_json(self) -> str:
         """Convert to the text that ``save`` writes to a ``.json`` file.
@@ -393,7 +395,7 @@ class Labels:
         str
             An object with a list ``labels``, one object per label.
         """
-        return "".join(as_json(columns_of(self), self._rows()))
+        return "".join(as_json(columns_of(self._labels), self._rows()))
 
     @classmethod
     def open(cls, path: PathLike) -> Labels:
@@ -417,7 +419,7 @@ class Labels:
         return cls(LazyLabels(read_blocks(path)))
 
     def _rows(self) -> Iterator[JsonDict]:
-        columns = columns_of(self)
+        columns = columns_of(self._labels)
         return (as_row(label, columns) for label in self)
 
     def columns(self) -> list[Column]:
@@ -428,7 +430,7 @@ class Labels:
         list of Column
             The printed columns that any label fills, in order; the direction only if some label is low.
         """
-        filled = set(columns_of(self))
+        filled = set(columns_of(self._labels))
         any_low = any(label.direction != "high" for label in self)
         return [one for one in COLUMNS if one.printed and one.name in filled and (any_low or one.name != "direction")]
 

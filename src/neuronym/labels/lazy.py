@@ -33,6 +33,9 @@ class Block(Protocol):
     def found(self) -> NDArray[np.bool_]:
         """Return which labels have a formula."""
 
+    def filled(self) -> set[str] | None:
+        """Return the columns that any label fills; None if that cannot be told without making the labels."""
+
     def labels(self, places: Sequence[int]) -> Iterable[Label]:
         """Make the labels at some places."""
 
@@ -107,6 +110,16 @@ class LazyLabels(Sequence[Label]):
     def found(self) -> NDArray[np.bool_]:
         """Return which labels have a formula, without making the labels."""
         return np.concatenate([np.zeros(0, np.bool_), *(block.found() for block in self._blocks)])
+
+    def filled(self) -> set[str] | None:
+        """Return the columns that any label fills; None if that cannot be told without making the labels."""
+        filled: set[str] = set()
+        for block in self._blocks:
+            of_block = block.filled()
+            if of_block is None:
+                return None
+            filled |= of_block
+        return filled
 
 
 class SomeLabels(Sequence[Label]):
