@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import pickle
-import resource
 import subprocess
 import sys
 import tempfile
@@ -62,8 +61,9 @@ def made(n: int) -> Labels:
 
 
 def peak() -> float:
-    """The most memory that this process has held, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most memory that this process has held, in MiB; ``ru_maxrss`` would include what its parent held."""
+    status = Path("/proc/self/status").read_text().split()
+    return int(status[status.index("VmHWM:") + 1]) / 1024
 
 
 def resident() -> float:
@@ -72,12 +72,12 @@ def resident() -> float:
 
 
 def measure(act: str, kind: str, n: int, folder: Path) -> dict[str, float]:
-    """Do one thing in this process: its seconds, the memory before and at the peak, and what is held, in MiB."""
+    """Do one thing in this process: its seconds of processor time, the memory in MiB, and the bytes of a label."""
     path = folder / f"{n}.{kind}"
     import pyarrow as pa  # noqa: F401  part of the start, as numpy is
 
     labels = made(n) if act in ("hold", "save") else Labels([])
-    before, start = resident(), time.perf_counter()
+    before, start = resident(), time.process_time()
     if act == "save":
         labels.save(path)
     elif act in ("open", "find"):
@@ -86,7 +86,7 @@ def measure(act: str, kind: str, n: int, folder: Path) -> dict[str, float]:
             str(labels.of(n // 2))
     elif act == "report":
         report(path, folder / f"report-{n}")
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     gc.collect()
     size = len(pickle.dumps(labels)) / n if act in ("hold", "open") else 0
     return {"seconds": seconds, "before": before, "peak": peak(), "bytes": size}
@@ -110,7 +110,7 @@ def table_of_files(n: int, folder: Path) -> tuple[str, str, list[str], list[list
         cells = [f"{taken[act]['seconds']:.1f} s, {taken[act]['peak']:,.0f}" for act in taken]
         rows.append([kind, f"{size:,.0f}", *cells, *["–"] * (4 - len(cells)), f"{taken['open']['bytes']:,.0f}"])
     note = (
-        f"Seconds, and the peak of resident memory in MiB, of a process of its own, which starts with "
+        "Seconds of processor time, and the peak of resident memory in MiB, of a process of its own, which starts with "
         f"{held['before'] - held['bytes'] * n / 2**20:,.0f} MiB. *save* starts from the labels as `label()` returns "
         f"them, of {held['bytes']:,.0f} bytes each; *open and find* opens a file and makes one label; *report* opens "
         "the Parquet file and writes a page without activations. *Bytes* are those of an opened label, not yet made."

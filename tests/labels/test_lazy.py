@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuronym import FileError, Formula, FormulaError, Label, Labels, UnknownNameError, label
+from neuronym import FileError, Formula, FormulaError, Labels, UnknownNameError, label
 from neuronym.labels import files, lazy, plain
 
 KINDS = (".csv", ".parquet", ".json")
@@ -61,7 +61,7 @@ def test_a_file_of_thousands_comes_back_whole_and_is_not_read_row_by_row(made, o
 def test_one_neuron_of_a_file_is_made_alone(opened, made, monkeypatch):
     read = []
     real = files.as_label
-    monkeypatch.setattr(files, "as_label", lambda row: read.append(row) or real(row))
+    monkeypatch.setattr(files, "as_label", lambda row, **more: read.append(row) or real(row, **more))
     assert opened["two", 2321].formula == made["two", 2321].formula
     assert opened[2322].path == made[2322].path
     assert len(read) == 2
@@ -229,7 +229,8 @@ def test_the_check_by_column_is_never_too_lax(rows):
     lines = [json.dumps(row) for row in rows]
     table = plain.table_of_lines(lines, files._check_nested)
     if table is not None and plain.keys_of(table, files._check_nested) is not None:
-        assert all(isinstance(files.as_label(json.loads(line)), Label) for line in lines)
+        read = [[files.as_label(json.loads(line), checked) for line in lines] for checked in (False, True)]
+        assert Labels(read[0]) == Labels(read[1])
     columns = {name: [row.get(name) for row in rows] for name in plain.READ if any(name in row for row in rows)}
     texts = {name: [None if v is None else str(v) for v in cells] for name, cells in columns.items()}
     for cells_of in (columns, texts):
@@ -238,7 +239,8 @@ def test_the_check_by_column_is_never_too_lax(rows):
         except (pa.ArrowException, UnicodeEncodeError, OverflowError):
             continue
         if plain.keys_of(table, files._check_nested) is not None:
-            assert all(isinstance(files.as_label(row), Label) for row in table.to_pylist())
+            read = [[files.as_label(row, checked) for row in table.to_pylist()] for checked in (False, True)]
+            assert Labels(read[0]) == Labels(read[1])
 
 
 def test_files_are_written_in_pieces(made, tmp_path, monkeypatch):

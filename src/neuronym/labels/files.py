@@ -50,6 +50,7 @@ _FIRST_LINE, _LAST_LINE = '{"labels": [\n', "]}\n"
 # In a path and among the runners-up a formula is a dict. The best formula's numbers are columns of their own, except
 # those in _STEP_ONLY, which a label does not share with it.
 _OF_FORMULA = ("auc", "fraction", "count", "length", *FORMULA_NUMBERS)
+_NUMBERS = frozenset(FORMULA_NUMBERS)
 _MEASURED = ("auc", "fraction", "count")
 _STEP_ONLY = [name for name in FORMULA_NUMBERS if not isinstance(getattr(Label, name, None), FromBestFormula)]
 _OF_BEST = (*_OF_FORMULA[:4], *_STEP_ONLY)
@@ -77,8 +78,10 @@ def as_row(label: Label, columns: Sequence[str]) -> Row:
     return {name: special[name]() if name in special else present_value(getattr(label, name)) for name in columns}
 
 
-def as_label(row: Row) -> Label:
+def as_label(row: Row, checked: bool = False) -> Label:
     """The label in a row. Columns that labels do not have are ignored.
+
+    Formulas in nested columns that were ``checked`` by column need no checks of their own.
 
     Raises
     ------
@@ -88,19 +91,21 @@ def as_label(row: Row) -> Label:
     formula, direction = _cell_of(row, "formula"), _cell_of(row, "direction") or "high"
     if direction not in ("high", "low"):
         raise _odd("direction", direction, "high or low")
-    path = [None if step is None else _explanation(_record(step, "path")) for step in _listed(row, "path")]
+    read = _checked_explanation if checked else _explanation
+    path = [None if step is None else read(_record(step, "path")) for step in _listed(row, "path")]
     shared = {name: value for name, value in row.items() if name not in _STEP_ONLY}
     best = None if formula is None else _explanation(shared)
     for place, step in enumerate(path):
         if best is not None and step is not None and step.formula == best.formula:  # its other numbers are in the row
-            path[place] = best = replace(best, **{name: getattr(step, name) for name in _STEP_ONLY})
+            own = {name: value for name in _STEP_ONLY if not math.isnan(value := getattr(step, name))}
+            path[place] = best = replace(best, **own) if own else best
     return Label(
         as_name(_required(row, "neuron")),
         _cell_of(row, "layer"),
         direction,
         best,
         tuple(path),
-        tuple(_explanation(_record(other, "runners_up")) for other in _listed(row, "runners_up")),
+        tuple(read(_record(other, "runners_up")) for other in _listed(row, "runners_up")),
         _cell_of(row, "reason"),
         _aliases(row),
         alternatives=tuple(_alternative(pair) for pair in _listed(row, "alternatives")),
@@ -119,6 +124,13 @@ def _explanation(value: Mapping[str, Any]) -> Explanation:
     if None in measured:
         raise FileError(f"{_MEASURED[measured.index(None)]} is missing")
     return Explanation(formula, auc, fraction, count, **numbers)
+
+
+def _checked_explanation(value: Mapping[str, Any]) -> Explanation:
+    """A formula with its numbers, from a dict that was checked."""
+    numbers = {name: float(one) for name, one in value.items() if name in _NUMBERS and one is not None}
+    auc, fraction = float(value["auc"]), float(value["fraction"])
+    return Explanation(_parsed(value["formula"]), auc, fraction, value["count"], **numbers)
 
 
 def _aliases(row: Row) -> dict[str, tuple[str, ...]]:
@@ -417,7 +429,7 @@ class RowBlock:
         else:
             every = table.to_pylist()
             rows = [every[place] for place in places]
-        return (as_label(json.loads(row[_LINE]) if _LINE in row else row) for row in rows)
+        return (as_label(json.loads(row[_LINE]) if _LINE in row else row, checked=True) for row in rows)
 
 
 @dataclass(frozen=True, eq=False)
