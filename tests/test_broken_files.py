@@ -28,12 +28,13 @@ from neuronym.io.sources import coco as coco_source
 from neuronym.io.sources import tabular
 from neuronym.io.texts import open_tokens
 from neuronym.labels import files as label_files
+from neuronym.labels import plain
 from neuronym.network import weights
 
 OURS = {  # a part of ours that has to do with what is read
-    "labels.csv": (label_files, "as_name"),
-    "labels.parquet": (label_files, "_parsed"),
-    "labels.json": (label_files, "replace"),
+    "labels.csv": (plain, "as_name"),
+    "labels.parquet": (plain, "_check_steps"),
+    "labels.json": (label_files, "_table_of_texts"),
     "a.npy": (io_files, "Activations"),
     "a.npz": (io_files, "Activations"),
     "a.csv": (io_files, "side_by_side"),

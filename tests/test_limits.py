@@ -34,7 +34,6 @@ from neuronym.data import hierarchy
 from neuronym.io import Images, Preprocess
 from neuronym.io.sources import from_annotations
 from neuronym.io.texts import open_texts
-from neuronym.labels.files import read_rows
 from neuronym.report import report
 from neuronym.report.detail import Layer
 from neuronym.search.beam import Rules
@@ -169,7 +168,7 @@ def test_a_parquet_file_that_does_not_fit_in_memory_is_refused(tmp_path, monkeyp
     columns = {"neuron": [1.0], "formula": ["a"], "auc": [0.9], "fraction": [0.1], "count": [10]}
     pq.write_table(pa.table({name: values * 10**5 for name, values in columns.items()}), tmp_path / "a.parquet")
     monkeypatch.setattr(limits, "_memory", lambda: 10**6)
-    for read in (open_activations, open_concepts, read_rows):
+    for read in (open_activations, open_concepts, Labels.open):
         with pytest.raises(FileError, match=r"a\.parquet': unpacked, it takes"):
             read(tmp_path / "a.parquet")
 

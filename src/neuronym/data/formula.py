@@ -163,8 +163,9 @@ class Formula:
         parts: list[Formula] = []
         for side in operands:
             parts.extend(side.operands if side.operator == operator else (side,))
-        unique = sorted(dict.fromkeys(parts), key=lambda f: f._key)
-        return unique[0] if len(unique) == 1 else cls(operator, operands=tuple(unique))
+        unique = {part._key: part for part in parts}
+        ordered = tuple(unique[key] for key in sorted(unique))
+        return ordered[0] if len(ordered) == 1 else cls(operator, operands=ordered)
 
     @property
     def length(self) -> int:

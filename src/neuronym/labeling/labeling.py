@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,20 +14,20 @@ from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
-from neuronym.data.formula import Formula
 from neuronym.data.groups import SampleGroups
 from neuronym.data.sparse import not_finite
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import Aligned
 from neuronym.inputs.clusters import repeated_rows
 from neuronym.labeling.evidence import LayerSearch, add_evidence
+from neuronym.labeling.found import Beside, BlockResult, Found, FoundBlock, blocks_of
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
-from neuronym.labels.labels import Explanation, Label, Labels
+from neuronym.labels.labels import Labels
+from neuronym.labels.lazy import LazyLabels
 from neuronym.search.beam import FormulaDecoder, Rules, SearchResult, extension
 from neuronym.search.ratio import ratio
 from neuronym.search.scores import AUC, GroupSums, Score, as_score
 from neuronym.search.searcher import Searcher
-from neuronym.stats.significance import mann_whitney
 from neuronym.types import ActivationsLike, Align, ClustersLike, ConceptsLike, Direction, Name, SearchMethod, Unknown
 
 if TYPE_CHECKING:
@@ -253,7 +252,7 @@ def label(
     )
     if neurons is not None and not isinstance(neurons, slice | str | int | np.integer | np.ndarray):
         neurons = list(neurons)  # used again for each layer
-    rows: list[Label] = []
+    blocks: list[FoundBlock] = []
     searches = []
     for one in aligned:
         taken, groups = one.activations, one.groups
@@ -267,13 +266,20 @@ def label(
         if parts.strata is not None:
             _check_strata(one.searched, parts.strata)
         searcher = Searcher(parts.searched, rules, directions, parts.score if isinstance(scores[0], AUC) else scores[0])
-        decoder = FormulaDecoder(one.searched.names)
-        done: list[_BlockResult] | None = [] if asked.requested else None
+        done: list[BlockResult] | None = [] if asked.requested else None
         named = [taken.names[j] for j in columns]
         found = _search_all(taken, columns, (searcher, *scores[1:]), penalty, parts, n_jobs, progress, done)
-        rows += _labels_of(found, named, one.layer, one.searched, searcher, decoder)
+        among, total = one.searched, searcher.groups.total
+        shared = Found(one.layer, among.names, dict(among.aliases), rules, total, directions, searcher.score.name)
+        blocks += blocks_of(found, named, shared)
         if done is not None:
-            searches.append(LayerSearch(taken, columns, parts, searcher, decoder, *_joined(done)))
+            searches.append(
+                LayerSearch(taken, columns, parts, searcher, FormulaDecoder(one.searched.names), *_joined(done))
+            )
+    labels = LazyLabels(blocks)  # made when asked for: making them would keep other workers from the interpreter
+    if not asked.requested:
+        return Labels(labels)
+    rows = list(labels)
     add_evidence(rows, searches, asked, n_jobs, progress)
     return Labels(rows)
 
@@ -345,8 +351,8 @@ def _search_all(
     parts: SampleSplit,
     n_jobs: int | None,
     progress: bool,
-    done: list[_BlockResult] | None,
-) -> Iterator[_BlockResult]:
+    done: list[BlockResult] | None,
+) -> Iterator[BlockResult]:
     """Search the neurons block by block, one task each; yield the results in order, and append them to ``done``."""
     searcher, *more = searched
     searchers = [searcher, *(replace(searcher, score=score) for score in more)]
@@ -369,32 +375,6 @@ def _search_all(
 _PART = 64  # neurons per call of the search
 
 
-@dataclass(frozen=True)
-class _BlockResult:
-    """What a search found for some neurons, by direction where it is a list.
-
-    ``aucs``, ``sums`` (twice the midranks), ``values`` of the score, its ``gaps`` and ``ceilings`` have the shape of
-    the scores found; they are None for the AUC, which is what is found.
-    """
-
-    found: list[SearchResult]
-    ties: Floats
-    constant: NDArray[np.bool_]
-    beside: list[_Beside] | None = None
-
-
-@dataclass(frozen=True)
-class _Beside:
-    """Beside a score other than the AUC, for one direction: the values of the score, and the AUC of its formulas."""
-
-    values: Floats
-    aucs: Floats
-    sums: NDArray[np.int64]
-    gaps: Floats
-    ceilings: Floats
-    thresholds: Floats
-
-
 class _NotFinite(Exception):  # noqa: N818  a signal from a task to ``label``, not an error of its own
     pass
 
@@ -405,7 +385,7 @@ def _search_block(
     searchers: Sequence[Searcher],
     penalty: float,
     others: NDArray[np.int64] | None,
-) -> list[_BlockResult]:
+) -> list[BlockResult]:
     """Search a block of neurons in each direction, by the best of several scores where there are several.
 
     ``others`` are the held-out rows, which must be finite too.
@@ -421,19 +401,19 @@ def _search_block(
             if weighed.bad.any():
                 raise _NotFinite
             found = [_penalised(one, one.scores, searchers[0].rules.length, penalty)[0] for one in found]
-            parts.append(_BlockResult(found, weighed.ties, weighed.constant(groups)))
+            parts.append(BlockResult(found, weighed.ties, weighed.constant(groups)))
             continue
         ranks = AUC().weigh(part, groups)
         if ranks.bad.any():
             raise _NotFinite
         found, beside = _by_score(part, searchers, penalty, ranks)
-        parts.append(_BlockResult(found, ranks.ties, ranks.constant(groups), beside))
+        parts.append(BlockResult(found, ranks.ties, ranks.constant(groups), beside))
     return parts
 
 
 def _by_score(
     part: Block, searchers: Sequence[Searcher], penalty: float, ranks: GroupSums
-) -> tuple[list[SearchResult], list[_Beside]]:
+) -> tuple[list[SearchResult], list[Beside]]:
     """Search by a score other than the AUC, and compute the AUC of what it finds."""
     first = searchers[0]
     results, values, thresholds, units = [], [], [], []
@@ -465,7 +445,7 @@ def _by_score(
         of_slots = _rank_sums(one, sums, first.groups)
         aucs = ratio(ranks.terms, one.counts, of_slots)
         chosen.append(one)
-        beside.append(_Beside(value, aucs, of_slots, gaps, ceiling, pick(thresholds)))
+        beside.append(Beside(value, aucs, of_slots, gaps, ceiling, pick(thresholds)))
     return chosen, beside
 
 
@@ -504,7 +484,7 @@ def _penalised(found: SearchResult, values: Floats, length: int, penalty: float)
     return replace(found, **moved), np.asarray(values[rows, places])
 
 
-def _joined(parts: list[_BlockResult]) -> tuple[list[SearchResult], Floats, NDArray[np.bool_]]:
+def _joined(parts: list[BlockResult]) -> tuple[list[SearchResult], Floats, NDArray[np.bool_]]:
     """Concatenate the results of all parts of a layer."""
     by_direction = zip(*(part.found for part in parts), strict=True)
     found = [SearchResult.joined(each) for each in by_direction]
@@ -523,80 +503,3 @@ def _not_finite(taken: Activations, columns: NDArray[np.intp], groups: SampleGro
         f"activations hold NaN or infinity in {len(counts)} neuron{'s' * (len(counts) > 1)} ({listed}{more}): "
         "every activation must be finite, so drop these neurons or samples"
     )
-
-
-def _labels_of(
-    parts: Iterable[_BlockResult],
-    names: list[Name],
-    layer: str | None,
-    concepts: Concepts,
-    searcher: Searcher,
-    decoder: FormulaDecoder,
-) -> Iterator[Label]:
-    """Yield the labels of the neurons, in order, from the results of the search."""
-    rules, total, directions = searcher.rules, searcher.groups.total, searcher.directions
-    infeasible = rules.infeasible(total)
-    name_of = iter(names)
-    for part in parts:
-        found, ties, constant = part.found, part.ties, part.constant
-        beside: Sequence[_Beside | None] = part.beside or [None] * len(found)
-        # The test is two-sided, so the sums of either direction give the same p.
-        tests = [
-            mann_whitney(
-                (f.sums if by is None else by.sums)[:, 0], np.where(f.lengths[:, 0] > 0, f.counts[:, 0], 1), total, ties
-            )
-            for f, by in zip(found, beside, strict=True)
-        ]
-        for j, neuron in zip(range(len(ties)), name_of, strict=False):
-            for direction, f, by, (p, log10_p) in zip(directions, found, beside, tests, strict=True):
-                why = "constant" if constant[j] else None if f.lengths[j, 0] else infeasible
-                if why is None and by is not None and not (np.isnan(by.thresholds[j]) or by.values[j, 0] > 0):
-                    why = _nothing_above(by.thresholds[j])
-                if why is not None:
-                    yield Label(neuron, layer, direction, reason=why)
-                    continue
-                best, *others = slots = _explanations(f, j, total, decoder, float(p[j]), float(log10_p[j]), by)
-                used: set[str] = set()
-                if concepts.aliases:
-                    used = {name for slot in slots if slot is not None for name in slot.formula.concepts}
-                yield Label(
-                    neuron,
-                    layer,
-                    direction,
-                    best,
-                    path=tuple(slots[-rules.length :]),
-                    runners_up=tuple(slot for slot in others[: -rules.length] if slot is not None),
-                    aliases={name: concepts.aliases[name] for name in sorted(used) if name in concepts.aliases},
-                    optimal=None if rules.search == "beam" else bool(f.optimal[j]),
-                    gap=float(f.gap[j] if by is None else by.gaps[j]),
-                    ceiling=float(f.ceiling[j] if by is None else by.ceilings[j]),
-                    score=None if by is None else searcher.score.name,
-                    threshold=math.nan if by is None or np.isnan(by.thresholds[j]) else float(by.thresholds[j]),
-                )
-
-
-def _nothing_above(threshold: float) -> str:
-    """The reason of a label where no formula holds a sample above the threshold."""
-    return f"no formula is true for a sample whose activation exceeds the threshold {threshold:.4g}"
-
-
-def _explanations(
-    found: SearchResult, j: int, total: int, decoder: FormulaDecoder, p: float, log10_p: float, beside: _Beside | None
-) -> list[Explanation | None]:
-    """Return the formulas of neuron j of a block, one per slot; p belongs to the first."""
-    made: list[Explanation | None] = []
-    known: dict[Formula, Explanation] = {}  # the path may repeat a step, and ends with the best formula
-    aucs = found.scores if beside is None else beside.aucs
-    values = aucs if beside is None else beside.values
-    columns = (found.lengths, found.literals, found.operators, found.counts, aucs, values)
-    for length, literals, operators, count, auc, value in zip(*(c[j].tolist() for c in columns), strict=True):
-        if not length:
-            made.append(None)
-            continue
-        formula = decoder.formula(tuple(literals[:length]), tuple(operators[:length]))
-        if formula not in known:
-            tested = {} if known else {"p": p, "log10_p": log10_p}
-            tested |= {} if beside is None else {"value": value}
-            known[formula] = Explanation(formula, auc, count / total, count, **tested)
-        made.append(known[formula])
-    return made

@@ -5,25 +5,36 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from neuronym._util.characters import ESCAPED, for_spreadsheet, from_spreadsheet
 from neuronym._util.files import kind_of, parse_json, read_json, reading, writing
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
-from neuronym.errors import FileError, OptionError
+from neuronym.errors import FileError, FormulaError, InputError, OptionError
 from neuronym.io.tables import check_parquet
 from neuronym.labels.label import Explanation, Label
+from neuronym.labels.lazy import Block, LazyLabels
+from neuronym.labels.plain import READ, SHARES, Keys, keys_of, table_of_lines
 from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, FromBestFormula, present_value
-from neuronym.types import JsonDict, PathLike
+from neuronym.types import JsonDict, Name, PathLike
 
-__all__ = ["as_json", "as_label", "as_row", "check_spreadsheet", "columns_of", "read_rows", "write_rows"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["as_json", "as_label", "as_row", "check_spreadsheet", "columns_of", "read_blocks", "write_rows"]
 
 Row = JsonDict
+_T = TypeVar("_T")
 
 KINDS = (".csv", ".parquet", ".json")
 
@@ -31,21 +42,28 @@ _KINDS = {one.name: one.kind for one in COLUMNS}
 _NEEDED = [one.name for one in COLUMNS if one.needed]
 _FLOATS = ("number", "p")
 _TEXTS = ("name", "text", "formula", "nested")
-_SHARES = {"auc", "fraction", *(one.name for one in COLUMNS if one.kind == "p")}
+_PIECE, _PACKED = 4096, 256  # rows that are checked together, and that are packed together
+_FEW = 8  # rows that are taken from a pack one by one
+_GROUP = 8192  # rows of a row group of Parquet
+_LINE = "\0"  # the column of rows that are lines of JSON
+_FIRST_LINE, _LAST_LINE = '{"labels": [\n', "]}\n"
 # In a path and among the runners-up a formula is a dict. The best formula's numbers are columns of their own, except
 # those in _STEP_ONLY, which a label does not share with it.
 _OF_FORMULA = ("auc", "fraction", "count", "length", *FORMULA_NUMBERS)
+_NUMBERS = frozenset(FORMULA_NUMBERS)
+_MEASURED = ("auc", "fraction", "count")
 _STEP_ONLY = [name for name in FORMULA_NUMBERS if not isinstance(getattr(Label, name, None), FromBestFormula)]
+_OF_BEST = (*_OF_FORMULA[:4], *_STEP_ONLY)
 
 
 def columns_of(labels: Iterable[Label]) -> list[str]:
     """The stored columns that any of the labels fills, in order."""
-    listed = list(labels)
-    return [
-        one.name
-        for one in COLUMNS
-        if one.stored and (one.always or any(present_value(getattr(label, one.name)) is not None for label in listed))
-    ]
+    empty = {one.name for one in COLUMNS if one.stored and not one.always}
+    filled = labels.filled() if isinstance(labels, LazyLabels) else None
+    for label in labels if filled is None else ():
+        empty -= {name for name in empty if present_value(getattr(label, name)) is not None}
+    empty -= filled or set()
+    return [one.name for one in COLUMNS if one.stored and one.name not in empty]
 
 
 def as_row(label: Label, columns: Sequence[str]) -> Row:
@@ -60,8 +78,10 @@ def as_row(label: Label, columns: Sequence[str]) -> Row:
     return {name: special[name]() if name in special else present_value(getattr(label, name)) for name in columns}
 
 
-def as_label(row: Row) -> Label:
+def as_label(row: Row, checked: bool = False) -> Label:
     """The label in a row. Columns that labels do not have are ignored.
+
+    Formulas in nested columns that were ``checked`` by column need no checks of their own.
 
     Raises
     ------
@@ -71,19 +91,21 @@ def as_label(row: Row) -> Label:
     formula, direction = _cell_of(row, "formula"), _cell_of(row, "direction") or "high"
     if direction not in ("high", "low"):
         raise _odd("direction", direction, "high or low")
-    path = [None if step is None else _explanation(_record(step, "path")) for step in _listed(row, "path")]
+    read = _checked_explanation if checked else _explanation
+    path = [None if step is None else read(_record(step, "path")) for step in _listed(row, "path")]
     shared = {name: value for name, value in row.items() if name not in _STEP_ONLY}
     best = None if formula is None else _explanation(shared)
     for place, step in enumerate(path):
         if best is not None and step is not None and step.formula == best.formula:  # its other numbers are in the row
-            path[place] = best = replace(best, **{name: getattr(step, name) for name in _STEP_ONLY})
+            own = {name: value for name in _STEP_ONLY if not math.isnan(value := getattr(step, name))}
+            path[place] = best = replace(best, **own) if own else best
     return Label(
         as_name(_required(row, "neuron")),
         _cell_of(row, "layer"),
         direction,
         best,
         tuple(path),
-        tuple(_explanation(_record(other, "runners_up")) for other in _listed(row, "runners_up")),
+        tuple(read(_record(other, "runners_up")) for other in _listed(row, "runners_up")),
         _cell_of(row, "reason"),
         _aliases(row),
         alternatives=tuple(_alternative(pair) for pair in _listed(row, "alternatives")),
@@ -95,10 +117,20 @@ def as_label(row: Row) -> Label:
 def _explanation(value: Mapping[str, Any]) -> Explanation:
     """A formula with its numbers, from a dict or a row."""
     formula = _parsed(_required(value, "formula"))
-    if all(_cell_of(value, name) is None for name in ("auc", "fraction", "count")):  # of another tool, never measured
-        return Explanation(formula, math.nan, math.nan, None, **_numbers(value, FORMULA_NUMBERS))
-    auc, fraction, count = (_required(value, name) for name in ("auc", "fraction", "count"))
-    return Explanation(formula, auc, fraction, count, **_numbers(value, FORMULA_NUMBERS))
+    measured = auc, fraction, count = tuple(_cell_of(value, name) for name in _MEASURED)
+    numbers = _numbers(value, FORMULA_NUMBERS)
+    if measured == (None, None, None):  # of another tool, never measured
+        return Explanation(formula, math.nan, math.nan, None, **numbers)
+    if None in measured:
+        raise FileError(f"{_MEASURED[measured.index(None)]} is missing")
+    return Explanation(formula, auc, fraction, count, **numbers)
+
+
+def _checked_explanation(value: Mapping[str, Any]) -> Explanation:
+    """A formula with its numbers, from a dict that was checked."""
+    numbers = {name: float(one) for name, one in value.items() if name in _NUMBERS and one is not None}
+    auc, fraction = float(value["auc"]), float(value["fraction"])
+    return Explanation(_parsed(value["formula"]), auc, fraction, value["count"], **numbers)
 
 
 def _aliases(row: Row) -> dict[str, tuple[str, ...]]:
@@ -134,7 +166,7 @@ def _record(value: Any, name: str) -> JsonDict:
 
 def _numbers(row: Mapping[str, Any], names: Iterable[str]) -> JsonDict:
     """The named numbers (and yes-or-no values) that a row contains."""
-    found = {name: _cell_of(row, name) for name in names}
+    found = {name: _cell_of(row, name) for name in names if row.get(name) is not None}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -149,6 +181,8 @@ def _required(row: Mapping[str, Any], name: str) -> Any:
 def _cell_of(row: Mapping[str, Any], name: str) -> Any:
     """The value of a cell, which may be text in CSV and Parquet; None if it is empty."""
     value, kind = row.get(name), _KINDS.get(name, "number")
+    if type(value) is float and kind in _FLOATS and 0 <= value <= 1:  # most cells, and the rest says the same of them
+        return value
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
     if kind == "nested":
@@ -172,7 +206,7 @@ def _number(name: str, value: Any, whole: bool) -> float | int:
     try:
         found = float(value)
         if not whole:
-            if name in _SHARES and not (0 <= found <= 1 or math.isnan(found)):
+            if name in SHARES and not (0 <= found <= 1 or math.isnan(found)):
                 raise _odd(name, value, "a number from 0 to 1")
             return found
         count = int(value) if isinstance(value, str) or found.is_integer() else int(str(value))
@@ -198,19 +232,58 @@ def _odd(name: str, value: Any, expected: str) -> FileError:
 
 def _as_dict(explanation: Explanation, best: Formula | None) -> Row:
     """A formula in a nested column; numbers of the best one that have columns of their own are left out."""
-    names = [name for name in _OF_FORMULA if explanation.formula != best or name in (*_OF_FORMULA[:4], *_STEP_ONLY)]
-    values = {name: present_value(getattr(explanation, name)) for name in names}
-    return {"formula": str(explanation.formula), **{name: value for name, value in values.items() if value is not None}}
+    found: Row = {"formula": str(explanation.formula)}
+    for name in _OF_BEST if explanation.formula == best else _OF_FORMULA:
+        value = present_value(getattr(explanation, name))
+        if value is not None:
+            found[name] = value
+    return found
 
 
 @lru_cache(maxsize=2**16)
 def _parsed(text: str) -> Formula:
-    """Parse a formula from a file; cached, since a file repeats formulas."""
+    """Parse a formula from a file; cached, since a file repeats formulas.
+
+    Most differ in their literals alone, which a file repeats too: the rest is parsed once, with numbers for literals.
+    """
+    between = _LITERAL.split(text)
+    literals = between[1::2]
+    del between[1::2]
+    if all(map(_BETWEEN.fullmatch, between[1:-1])) and not any('"' in part for part in between):
+        form = _form("".join(f"{part}{place}" for place, part in enumerate(between[:-1])) + between[-1])
+        if form is not None:
+            return _filled(form, [_literal(one) for one in literals])
     return Formula.parse(text)
 
 
+_LITERAL = re.compile(r'(~?(?:"(?:[^"]|"")+"|[^\s&|~()"]+))')
+_BETWEEN = re.compile(r"[\s&|~()]*[&|][\s&|~()]*")
+
+
+@lru_cache(maxsize=2**16)
+def _literal(text: str) -> Formula:
+    return Formula.parse(text)
+
+
+@lru_cache(maxsize=2**10)
+def _form(text: str) -> Formula | None:
+    """A formula of numbers; None if it is none."""
+    try:
+        return Formula.parse(text)
+    except FormulaError:
+        return None
+
+
+def _filled(form: Formula, literals: Sequence[Formula]) -> Formula:
+    """A formula of numbers, with literals in their places."""
+    if form.operator == "concept":
+        return literals[int(form.name)]
+    operands = [_filled(one, literals) for one in form.operands]
+    return ~operands[0] if form.operator == "not" else Formula.joined(form.operator, operands)
+
+
 def write_rows(
-    path: PathLike, columns: Sequence[str], rows: Sequence[Row], overwrite: bool, spreadsheet: bool = False
+    path: PathLike, columns: Sequence[str], rows: Iterable[Row], overwrite: bool, spreadsheet: bool = False
 ) -> None:
     """Write rows of a table with these columns; the file is complete or absent.
 
@@ -228,7 +301,7 @@ def write_rows(
             return
         with open(temporary, "w", encoding="utf-8", newline="") as file:
             if kind == ".json":
-                file.write(as_json(columns, rows))
+                file.writelines(as_json(columns, rows))
                 return
             writer = csv.writer(file)
             writer.writerow([*columns, ESCAPED] if spreadsheet else columns)
@@ -253,10 +326,15 @@ def _escaped(columns: Sequence[str], cells: Sequence[str]) -> list[str]:
     ]
 
 
-def as_json(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """Rows as the text of a JSON file."""
-    listed = [json.dumps({name: row[name] for name in columns}, ensure_ascii=False, allow_nan=False) for row in rows]
-    return '{"labels": [\n' + ",\n".join(listed) + "\n]}\n"
+def as_json(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
+    """Yield rows as the text of a JSON file, piece by piece."""
+    yield _FIRST_LINE
+    before = ""
+    for row in rows:
+        line = json.dumps({name: row[name] for name in columns}, ensure_ascii=False, allow_nan=False)
+        yield before + line
+        before = ",\n"
+    yield "\n" + _LAST_LINE
 
 
 def _cell(name: str, value: Any) -> str:
@@ -268,24 +346,142 @@ def _cell(name: str, value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _write_parquet(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
+def _write_parquet(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write rows as Parquet, nested columns as JSON text."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
     types: JsonDict = {"number": pa.float64(), "p": pa.float64(), "whole": pa.int64(), "bool": pa.bool_()}
-    arrays = []
-    for name in columns:
-        kind = types.get(_KINDS[name], pa.string())
-        values = [row[name] for row in rows]
-        if kind == pa.string():
-            values = [None if value is None else _cell(name, value) for value in values]
-        arrays.append(pa.array(values, kind))
-    parquet.write_table(pa.Table.from_arrays(arrays, names=list(columns)), path)
+    schema = pa.schema([(name, types.get(_KINDS[name], pa.string())) for name in columns])
+    with parquet.ParquetWriter(path, schema) as writer:
+        for part in _parts(rows, _GROUP):
+            arrays = []
+            for name, kind in zip(columns, schema.types, strict=True):
+                values = [row[name] for row in part]
+                if kind == pa.string():
+                    values = [None if value is None else _cell(name, value) for value in values]
+                arrays.append(pa.array(values, kind))
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
 
-def read_rows(path: PathLike) -> list[Row]:
-    """Read rows that ``write_rows`` wrote, as stored: in CSV, every cell is text.
+def _parts(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Yield items in lists of some size."""
+    source = iter(items)
+    while part := list(islice(source, size)):
+        yield part
+
+
+@dataclass(frozen=True, eq=False)
+class RowBlock:
+    """Rows of a file, packed, which were found to be in order.
+
+    Parameters
+    ----------
+    packed : bytes
+        A compressed stream of Arrow: the columns of the file, or its lines of JSON.
+    keys : Keys
+        What is known of them without unpacking.
+    """
+
+    packed: bytes
+    keys: Keys
+
+    @classmethod
+    def of(cls, table: pa.Table, keys: Keys) -> Iterator[RowBlock]:
+        """Pack rows, some hundreds at a time."""
+        import pyarrow as pa
+
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        bare = table.replace_schema_metadata(None)
+        for start in range(0, table.num_rows, _PACKED):
+            stop = start + _PACKED
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, bare.schema, options=options) as stream:
+                stream.write_table(bare.slice(start, _PACKED).combine_chunks())
+            of_rows = Keys(keys.neurons[start:stop], keys.layers[start:stop], keys.found[start:stop])
+            yield cls(sink.getvalue().to_pybytes(), of_rows)
+
+    def __len__(self) -> int:
+        return len(self.keys.neurons)
+
+    def neurons(self) -> list[Name]:
+        """Return the neuron of each label."""
+        return self.keys.neurons
+
+    def layers(self) -> list[str | None]:
+        """Return the layer of each label."""
+        return self.keys.layers
+
+    def found(self) -> NDArray[np.bool_]:
+        """Return which labels have a formula."""
+        return self.keys.found
+
+    def filled(self) -> None:
+        """Return None: the cells of a row may differ from the numbers of its label."""
+
+    def labels(self, places: Sequence[int]) -> Iterator[Label]:
+        """Make the labels at some places."""
+        import pyarrow as pa
+
+        table = pa.ipc.open_stream(self.packed).read_all()
+        if len(places) < _FEW:
+            rows = [table.slice(place, 1).to_pylist()[0] for place in places]
+        else:
+            every = table.to_pylist()
+            rows = [every[place] for place in places]
+        return (as_label(json.loads(row[_LINE]) if _LINE in row else row, checked=True) for row in rows)
+
+
+@dataclass(frozen=True, eq=False)
+class MadeBlock:
+    """Labels of rows that had to be read one by one.
+
+    Parameters
+    ----------
+    made : sequence of Label
+        The labels.
+    """
+
+    made: Sequence[Label]
+
+    def __len__(self) -> int:
+        return len(self.made)
+
+    def neurons(self) -> list[Name]:
+        """Return the neuron of each label."""
+        return [label.neuron for label in self.made]
+
+    def layers(self) -> list[str | None]:
+        """Return the layer of each label."""
+        return [label.layer for label in self.made]
+
+    def found(self) -> NDArray[np.bool_]:
+        """Return which labels have a formula."""
+        return np.array([label.best is not None for label in self.made], np.bool_)
+
+    def filled(self) -> set[str]:
+        """Return the columns that any label fills."""
+        return set(columns_of(self.made))
+
+    def labels(self, places: Sequence[int]) -> list[Label]:
+        """Return the labels at some places."""
+        return [self.made[place] for place in places]
+
+
+def read_blocks(path: PathLike) -> Iterator[Block]:
+    """Read labels that ``write_rows`` wrote.
+
+    Every row is checked here; its label is made when it is asked for.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Yields
+    ------
+    Block
+        Some labels, in order.
 
     Raises
     ------
@@ -294,12 +490,130 @@ def read_rows(path: PathLike) -> list[Row]:
     """
     kind = kind_of(path, KINDS, "labels")
     if kind == ".json":
-        return _json_rows(path)
-    columns, rows = _parquet_rows(path) if kind == ".parquet" else _csv_rows(path)
-    missing = [name for name in _NEEDED if name not in columns]
-    if missing:
-        raise FileError(f"{str(path)!r} is not a file of labels: it lacks the columns {', '.join(missing)}")
-    return rows
+        yield from _json_blocks(path)
+        return
+    first = 1
+    for table in _parquet_tables(path) if kind == ".parquet" else _csv_tables(path):
+        yield from _blocks(path, table, first)
+        first += table.num_rows
+
+
+def _blocks(path: PathLike, table: pa.Table, first: int) -> Iterator[Block]:
+    """Some rows of a table as blocks."""
+    # The last of those that are called alike.
+    kept = table.select(
+        [place for name, place in {n: i for i, n in enumerate(table.column_names)}.items() if name in READ]
+    )
+    keys = keys_of(kept, _check_nested)
+    if keys is not None:
+        yield from RowBlock.of(kept, keys)
+        return
+    with reading(path, "labels"):
+        rows = kept.to_pylist()
+    yield _read_one_by_one(path, rows, first)
+
+
+def _read_one_by_one(path: PathLike, rows: Iterable[Row], first: int) -> MadeBlock:
+    """The labels of rows; the number of the first one is for messages."""
+    labels = []
+    for number, row in enumerate(rows, first):
+        try:
+            labels.append(as_label(row))
+        except InputError as error:
+            raise FileError(f"label {number} of {str(path)!r} is broken: {error}") from error
+    return MadeBlock(labels)
+
+
+def _check_nested(name: str, value: Any) -> None:
+    """Read a cell of a nested column that does not hold formulas with their numbers."""
+    if name == "aliases":
+        _aliases({name: value})
+    else:
+        for pair in _listed({name: value}, name):
+            _alternative(pair)
+
+
+def _json_blocks(path: PathLike) -> Iterator[Block]:
+    """The labels of a JSON file, of one line each; in any other form it is parsed as a whole."""
+    blocks = _blocks_of_lines(path)
+    if blocks is not None:
+        yield from blocks
+        return
+    rows, first = _json_rows(path), 1
+    while rows:
+        part = rows[:_PIECE]
+        del rows[:_PIECE]  # so that the rows and their blocks are never in memory together
+        yield from _blocks_of_rows(path, part, first)
+        first += len(part)
+
+
+def _blocks_of_rows(path: PathLike, rows: Sequence[Row], first: int) -> Iterator[Block]:
+    """Rows of a JSON file as blocks."""
+    try:
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    except RecursionError:
+        lines = []
+    table = table_of_lines(lines, _check_nested) if lines else None
+    keys = None if table is None else keys_of(table, _check_nested)
+    if keys is None:
+        yield _read_one_by_one(path, rows, first)
+    else:
+        yield from RowBlock.of(_table_of_texts(lines), keys)
+
+
+def _table_of_texts(lines: Sequence[str]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_arrays([_array_of(lines)], names=[_LINE])
+
+
+def _array_of(texts: Sequence[str]) -> pa.Array[Any]:
+    """Texts as an Arrow array; ``pyarrow.array`` would import pandas."""
+    import pyarrow as pa
+
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.large_string(), len(texts), buffers).cast(pa.string())
+
+
+def _blocks_of_lines(path: PathLike) -> list[Block] | None:
+    """The labels of a JSON file that has each on a line of its own; None if it is of another form."""
+    blocks: list[Block] = []
+    first = 1
+    for part in _parts(_lines(path), _PIECE):
+        lines = [line for line in part if line is not None]
+        if len(lines) < len(part):
+            return None
+        table = table_of_lines(lines, _check_nested)
+        keys = None if table is None else keys_of(table, _check_nested)
+        if keys is not None:
+            blocks += RowBlock.of(_table_of_texts(lines), keys)
+        else:
+            try:
+                rows = [parse_json(line) for line in lines]
+            except (ValueError, RecursionError):
+                return None
+            if not all(isinstance(row, dict) and all(name in row for name in _NEEDED) for row in rows):
+                return None
+            blocks.append(_read_one_by_one(path, rows, first))
+        first += len(lines)
+    return blocks
+
+
+def _lines(path: PathLike) -> Iterator[str | None]:
+    """The lines of a JSON file that hold a label each; None at the place where it is of another form."""
+    with reading(path, "labels"), open(path, encoding="utf-8-sig", newline="\n") as file:
+        line = file.readline() if file.readline() == _FIRST_LINE else ""
+        for following in file if line else ():
+            if following == _LAST_LINE:
+                yield line[:-1]
+                line = file.readline() or _LAST_LINE
+                break
+            yield line[:-2] if line.endswith(",\n") else None
+            line = following
+        if line != _LAST_LINE:
+            yield None
 
 
 def _json_rows(path: PathLike) -> list[Row]:
@@ -315,36 +629,65 @@ def _json_rows(path: PathLike) -> list[Row]:
     return rows
 
 
-def _csv_rows(path: PathLike) -> tuple[list[str], list[Row]]:
-    """The column names and rows of a CSV file."""
+def _csv_tables(path: PathLike) -> Iterator[pa.Table]:
+    """The rows of a CSV file, as columns of texts."""
+    import pyarrow as pa
+
+    for columns, rows in _csv_rows(path):
+        if ESCAPED in columns:
+            rows = [[from_spreadsheet(cell) for cell in row] for row in rows]
+        cells = dict(zip(columns, zip(*rows, strict=True), strict=True))  # the last of those that are called alike
+        yield pa.Table.from_arrays([_array_of(values) for values in cells.values()], names=list(cells))
+
+
+def _csv_rows(path: PathLike) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """The column names and some rows of a CSV file at a time."""
     previous_limit = csv.field_size_limit(2**31 - 1)  # the runners-up of a wide beam are long
     try:
         with reading(path, "labels"), open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
-            table = list(reader)
+            columns, done = next(reader, []), 0
+            for rows in _parts(reader, _PIECE):
+                for number, row in enumerate(rows, done + 1):
+                    if len(row) != len(columns):
+                        raise FileError(
+                            f"row {number} of {str(path)!r} has {len(row)} cells for {len(columns)} columns: "
+                            "the file is broken or truncated"
+                        )
+                if not done:
+                    _check_columns(path, columns)
+                done += len(rows)
+                yield columns, rows
+            if not done:
+                _check_columns(path, columns)
     except FileError as error:
         if isinstance(error.__cause__, csv.Error):
             raise FileError(f"{error} (line {reader.line_num})") from error.__cause__
         raise
     finally:
         csv.field_size_limit(previous_limit)
-    columns, rows = (table[0], table[1:]) if table else ([], [])
-    broken = [number for number, row in enumerate(rows, 1) if len(row) != len(columns)]
-    if broken:
-        raise FileError(
-            f"row {broken[0]} of {str(path)!r} has {len(rows[broken[0] - 1])} cells for {len(columns)} columns: "
-            "the file is broken or truncated"
-        )
-    if ESCAPED in columns:
-        rows = [[from_spreadsheet(cell) for cell in row] for row in rows]
-    return columns, [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _parquet_rows(path: PathLike) -> tuple[list[str], list[Row]]:
-    """The column names and rows of a Parquet file."""
+def _parquet_tables(path: PathLike) -> Iterator[pa.Table]:
+    """The rows of a Parquet file, some at a time."""
+    import pyarrow as pa
     import pyarrow.parquet as parquet
 
     check_parquet(path, "labels")
     with reading(path, "labels"):
-        table = parquet.read_table(path, partitioning=None)
-        return list(table.column_names), table.to_pylist()
+        if Path(path).is_dir():
+            whole = parquet.read_table(path, partitioning=None)
+            _check_columns(path, whole.column_names)
+            batches: Iterable[pa.RecordBatch] = whole.to_batches(_PIECE)
+            yield from (pa.Table.from_batches([batch]) for batch in batches)
+            return
+        with parquet.ParquetFile(path) as file:
+            _check_columns(path, file.schema_arrow.names)
+            yield from (pa.Table.from_batches([batch]) for batch in file.iter_batches(_PIECE))
+
+
+def _check_columns(path: PathLike, columns: Sequence[str]) -> None:
+    """Refuse a table without the columns of labels."""
+    missing = [name for name in _NEEDED if name not in columns]
+    if missing:
+        raise FileError(f"{str(path)!r} is not a file of labels: it lacks the columns {', '.join(missing)}")

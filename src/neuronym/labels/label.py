@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from neuronym._util.characters import refuse_halves, visible
 from neuronym.data.activations import as_name
@@ -194,6 +195,22 @@ class Label(LabelNumbers):
         gains = [step.p_gain for step in self.steps]
         return max(gains) if gains and not any(map(math.isnan, gains)) else math.nan
 
+    def holding(self, alpha: float) -> int:
+        """Count the first steps of the path that all gain on held-out samples with p ≤ alpha.
+
+        Parameters
+        ----------
+        alpha : float
+            The level of the one-sided test of each gain.
+
+        Returns
+        -------
+        int
+            At most the number of ``steps``.
+        """
+        held = takewhile(lambda step: step.p_gain <= alpha and step.auc >= 0.5, self.steps)
+        return sum(1 for _ in held)
+
     def shortened(self, alpha: float) -> Label:
         """Keep the longest formula of the path whose every step gains on held-out samples with p ≤ alpha.
 
@@ -210,12 +227,10 @@ class Label(LabelNumbers):
         Label
             The label, without a formula if not even the first step gains.
         """
-        holding = 0
-        while holding < len(self.steps) and self.steps[holding].p_gain <= alpha and self.steps[holding].auc >= 0.5:
-            holding += 1
-        if self.best is None or holding == len(self.steps):
+        steps, holding = self.steps, self.holding(alpha)
+        if self.best is None or holding == len(steps):
             return self
-        kept = self.steps[holding - 1] if holding else None
+        kept = steps[holding - 1] if holding else None
         return replace(
             self,
             best=kept,

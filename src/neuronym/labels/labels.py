@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from neuronym._util.characters import visible
 from neuronym._util.files import check_target, kind_of
 from neuronym._util.messages import no_such
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
-from neuronym.errors import FileError, InputError, OptionError, UnknownNameError
-from neuronym.labels.files import KINDS, as_json, as_label, as_row, check_spreadsheet, columns_of, read_rows, write_rows
+from neuronym.errors import OptionError, UnknownNameError
+from neuronym.labels.files import KINDS, as_json, as_row, check_spreadsheet, columns_of, read_blocks, write_rows
 from neuronym.labels.label import Explanation, Label
+from neuronym.labels.lazy import LazyLabels, SomeLabels, take
 from neuronym.labels.schema import COLUMNS, Column, column
 from neuronym.labels.summary import Summary
 from neuronym.search.scores import SCORES
@@ -41,11 +46,12 @@ class Labels:
     """
 
     def __init__(self, labels: Iterable[Label]) -> None:
-        self._labels = tuple(labels)
-        self._by_neuron: dict[object, list[Label]] = {}
-        for label in self._labels:
-            self._by_neuron.setdefault(label.neuron, []).append(label)
-            self._by_neuron.setdefault((label.layer, label.neuron), []).append(label)
+        held = labels._labels if isinstance(labels, Labels) else labels
+        self._labels: Sequence[Label] = held if isinstance(held, LazyLabels | SomeLabels) else tuple(held)
+        self._places: dict[Name, int | list[int]] | None = None  # of each neuron, once one is asked for
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_places": None}
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -55,7 +61,11 @@ class Labels:
 
     def __eq__(self, other: object) -> bool:
         # Rows are compared as text, since NaN differs from itself.
-        return isinstance(other, Labels) and list(self._rows()) == list(other._rows())
+        if not isinstance(other, Labels) or len(self) != len(other):
+            return False
+        return columns_of(self._labels) == columns_of(other._labels) and all(
+            map(operator.eq, self._rows(), other._rows())
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -64,13 +74,15 @@ class Labels:
             raise OptionError(
                 "labels are indexed by neuron, not by slices: use head(n) for the first ones, or list(labels)[a:b]"
             )
-        known = (str(key[0]), as_name(key[1])) if isinstance(key, tuple) else as_name(key)
-        found = self._by_neuron.get(known, [])
-        layers = list(dict.fromkeys(label.layer for label in self))
-        if isinstance(known, tuple) and known[0] not in layers:
-            raise no_such("layer", known[0], layers)
+        layer, neuron = (str(key[0]), as_name(key[1])) if isinstance(key, tuple) else (None, as_name(key))
+        found = self._of(neuron)
+        if layer is not None:
+            layers = layers_of(self)
+            if layer not in layers:
+                raise no_such("layer", layer, layers)
+            found = [label for label in found if label.layer == layer]
         if not found:
-            raise no_such("label for neuron", key, [n for n in self._by_neuron if isinstance(n, int | str)])
+            raise no_such("label for neuron", key, list(dict.fromkeys(self._neurons())))
         if len(found) > 1:
             by = "direction" if len({label.layer for label in found}) == 1 else "layer"
             which = [str(getattr(label, by)) for label in found]
@@ -79,6 +91,28 @@ class Labels:
                 f"{len(found)} labels are for {key!r} ({', '.join(which)}): {ask}choose with filter({by}=…)"
             )
         return found[0]
+
+    def _neurons(self) -> list[Name]:
+        """The neuron of each label."""
+        held = self._labels
+        return held.neurons() if isinstance(held, LazyLabels | SomeLabels) else [label.neuron for label in held]
+
+    def _of(self, neuron: Name) -> Sequence[Label]:
+        """The labels of a neuron; those of others are not made."""
+        if self._places is None:
+            places: dict[Name, int | list[int]] = {}
+            for place, name in enumerate(self._neurons()):
+                known = places.setdefault(name, place)  # most neurons have one label, and a list takes more memory
+                if isinstance(known, list):
+                    known.append(place)
+                elif known != place:
+                    places[name] = [known, place]
+            self._places = places
+        of = self._places.get(neuron, [])
+        return take(self._labels, [of] if isinstance(of, int) else of)
+
+    def _take(self, places: Sequence[int]) -> Labels:
+        return Labels(take(self._labels, places))
 
     def of(self, neuron: Name) -> Labels:
         """Keep the labels of one neuron: one per layer and direction.
@@ -98,9 +132,9 @@ class Labels:
         UnknownNameError
             If there is none.
         """
-        found = self._by_neuron.get(as_name(neuron), [])
+        found = self._of(as_name(neuron))
         if not found:
-            raise no_such("label for neuron", neuron, list(dict.fromkeys(label.neuron for label in self)))
+            raise no_such("label for neuron", neuron, list(dict.fromkeys(self._neurons())))
         return Labels(found)
 
     def filter(self, predicate: Callable[[Label], object] | None = None, **equal: object) -> Labels:
@@ -132,10 +166,12 @@ class Labels:
             column(name)
         if isinstance(equal.get("formula"), str):
             equal["formula"] = Formula.parse(str(equal["formula"]))
-        return Labels(
-            label
-            for label in self
-            if (predicate is None or predicate(label)) and all(getattr(label, n) == v for n, v in equal.items())
+        return self._take(
+            [
+                place
+                for place, label in enumerate(self)
+                if (predicate is None or predicate(label)) and all(getattr(label, n) == v for n, v in equal.items())
+            ]
         )
 
     def sort(self, by: str | Callable[[Label], Any] = "auc", descending: bool | None = None) -> Labels:
@@ -162,17 +198,20 @@ class Labels:
             raise OptionError(f"labels cannot be sorted by {by!r}: sort by a number, a name or a function of a label")
         value = by if callable(by) else attrgetter(by)
         largest_first = by == "auc" if descending is None else descending
-        present: list[Label] = []
-        missing: list[Label] = []
-        for label in self:
-            v = value(label)
-            (missing if v is None or (isinstance(v, float) and math.isnan(v)) else present).append(label)
-        keys: dict[object, Callable[[Label], Any]] = {
+        as_keys: dict[object, Callable[[Label], Any]] = {
             "formula": lambda label: str(label.formula),
             "neuron": lambda label: (isinstance(label.neuron, str), label.neuron),
         }
-        key = keys.get(by, value)
-        return Labels([*sorted(present, key=key, reverse=largest_first), *missing])
+        as_key = as_keys.get(by, value)
+        keys: dict[int, Any] = {}
+        missing: list[int] = []
+        for place, label in enumerate(self):
+            v = value(label)
+            if v is None or (isinstance(v, float) and math.isnan(v)):
+                missing.append(place)
+            else:
+                keys[place] = v if as_key is value else as_key(label)
+        return self._take([*sorted(keys, key=keys.__getitem__, reverse=largest_first), *missing])
 
     def head(self, n: int = 10) -> Labels:
         """Keep the first labels.
@@ -187,7 +226,7 @@ class Labels:
         Labels
             The first ``n`` labels, or all if there are fewer.
         """
-        return Labels(self._labels[:n])
+        return self._take(range(len(self))[:n])
 
     def significant(self, q: float = 0.05, by: Literal["p_search", "p"] = "p_search") -> Labels:
         """Keep the labels that are significant at a false discovery rate (Benjamini and Hochberg).
@@ -212,24 +251,7 @@ class Labels:
         OptionError
             If the labels have no ``p_search``, or too few permutations to reach this level.
         """
-        _check_level("q", q)
-        if by not in ("p_search", "p"):
-            raise OptionError(f"by must be 'p_search' or 'p', not {by!r}")
-        found = [label for label in self if label.best is not None]
-        if by == "p":
-            from neuronym.stats.significance import benjamini_hochberg
-
-            pairs = zip(self, benjamini_hochberg([label.p_confirming for label in self]).tolist(), strict=True)
-            return Labels(label for label, value in pairs if value <= q)
-        if found and all(math.isnan(label.p_search) for label in found):
-            raise OptionError("the labels have no p_search: find them with label(…, permutations='auto')")
-        most = max((label.permutations or 0 for label in found), default=0)
-        if found and q < 1 / (most + 1) and not any(label.tail for label in found):
-            raise OptionError(
-                f"q={q} is out of reach of {most} permutations, whose smallest p is {1 / (most + 1):.2g}: "
-                "find the labels with more permutations, or with tail=True"
-            )
-        return Labels(label for label in found if label.q <= q and not label.refuted)
+        return self._take(significant_places(self, q, by))
 
     def simplest(self, alpha: float = 0.05) -> Labels:
         """Keep, for each neuron, the longest formula of the path whose every step gains on held-out samples.
@@ -338,7 +360,7 @@ class Labels:
         """
         import pandas as pd
 
-        frame = pd.DataFrame(list(self._rows()), columns=columns_of(self))
+        frame = pd.DataFrame(list(self._rows()), columns=columns_of(self._labels))
         return frame.astype({one.name: "Int64" for one in COLUMNS if one.kind == "whole" and one.name in frame})
 
     def save(self, path: PathLike, *, overwrite: bool = False, spreadsheet: bool = False) -> None:
@@ -363,7 +385,7 @@ class Labels:
         OptionError
             If ``spreadsheet`` is on for a file that is no ``.csv``.
         """
-        write_rows(path, columns_of(self), list(self._rows()), overwrite, spreadsheet)
+        write_rows(path, columns_of(self._labels), self._rows(), overwrite, spreadsheet)
 
     def to_json(self) -> str:
         """Convert to the text that ``save`` writes to a ``.json`` file.
@@ -373,7 +395,7 @@ class Labels:
         str
             An object with a list ``labels``, one object per label.
         """
-        return as_json(columns_of(self), list(self._rows()))
+        return "".join(as_json(columns_of(self._labels), self._rows()))
 
     @classmethod
     def open(cls, path: PathLike) -> Labels:
@@ -394,16 +416,10 @@ class Labels:
         FileError
             If the file is missing, broken, or holds no labels.
         """
-        labels = []
-        for number, row in enumerate(read_rows(path), 1):
-            try:
-                labels.append(as_label(row))
-            except InputError as error:
-                raise FileError(f"label {number} of {str(path)!r} is broken: {error}") from error
-        return cls(labels)
+        return cls(LazyLabels(read_blocks(path)))
 
     def _rows(self) -> Iterator[JsonDict]:
-        columns = columns_of(self)
+        columns = columns_of(self._labels)
         return (as_row(label, columns) for label in self)
 
     def columns(self) -> list[Column]:
@@ -414,7 +430,7 @@ class Labels:
         list of Column
             The printed columns that any label fills, in order; the direction only if some label is low.
         """
-        filled = set(columns_of(self))
+        filled = set(columns_of(self._labels))
         any_low = any(label.direction != "high" for label in self)
         return [one for one in COLUMNS if one.printed and one.name in filled and (any_low or one.name != "direction")]
 
@@ -437,7 +453,7 @@ class Labels:
         return [one.name for one in columns], [[cell(one, label) for one in columns] for label in self]
 
     def _summary(self) -> str:
-        missing = sum(label.best is None for label in self)
+        missing = len(self) - int(np.count_nonzero(found_in(self)))
         without = f", {missing} without a formula" if missing else ""
         return f"Labels: {len(self)} label{'s' * (len(self) != 1)}{without}"
 
@@ -463,6 +479,111 @@ class Labels:
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         more = f"<p>… {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
         return f"<p>{escape(self._summary())}</p><table><tr>{head}</tr>{body}</table>{more}"
+
+
+def significant_places(labels: Labels, q: float, by: Literal["p_search", "p"]) -> list[int]:
+    """The places of the labels that ``Labels.significant`` keeps.
+
+    Parameters
+    ----------
+    labels : Labels
+        The labels.
+    q : float
+        The accepted false discovery rate.
+    by : {"p_search", "p"}
+        The p-value that is adjusted.
+
+    Returns
+    -------
+    list of int
+        In order.
+
+    Raises
+    ------
+    OptionError
+        As for ``Labels.significant``.
+    """
+    _check_level("q", q)
+    if by not in ("p_search", "p"):
+        raise OptionError(f"by must be 'p_search' or 'p', not {by!r}")
+    if by == "p":
+        from neuronym.stats.significance import benjamini_hochberg
+
+        values = benjamini_hochberg([label.p_confirming for label in labels]).tolist()
+        return [place for place, value in enumerate(values) if value <= q]
+    chosen: list[int] = []
+    n_found = most = 0
+    tested = tail = False
+    for place, label in enumerate(labels):
+        if label.best is None:
+            continue
+        n_found += 1
+        most = max(most, label.permutations or 0)
+        tested, tail = tested or not math.isnan(label.p_search), tail or bool(label.tail)
+        if label.q <= q and not label.refuted:
+            chosen.append(place)
+    if n_found and not tested:
+        raise OptionError("the labels have no p_search: find them with label(…, permutations='auto')")
+    if n_found and q < 1 / (most + 1) and not tail:
+        raise OptionError(
+            f"q={q} is out of reach of {most} permutations, whose smallest p is {1 / (most + 1):.2g}: "
+            "find the labels with more permutations, or with tail=True"
+        )
+    return chosen
+
+
+def keys_of(labels: Labels) -> Iterator[tuple[str | None, Name]]:
+    """The layer and the neuron of each label.
+
+    Parameters
+    ----------
+    labels : Labels
+        The labels, which are not made for this.
+
+    Returns
+    -------
+    iterator of (str or None, int or str)
+        In order.
+    """
+    held = labels._labels
+    if isinstance(held, LazyLabels | SomeLabels):
+        return zip(held.layers(), held.neurons(), strict=True)
+    return ((label.layer, label.neuron) for label in held)
+
+
+def layers_of(labels: Labels) -> list[str | None]:
+    """The distinct layers of labels, in order of first appearance.
+
+    Parameters
+    ----------
+    labels : Labels
+        The labels, which are not made for this.
+
+    Returns
+    -------
+    list of (str or None)
+        The names of the layers.
+    """
+    return list(dict.fromkeys(layer for layer, _ in keys_of(labels)))
+
+
+def found_in(labels: Labels) -> NDArray[np.bool_]:
+    """Which labels have a formula.
+
+    Parameters
+    ----------
+    labels : Labels
+        The labels, which are not made for this.
+
+    Returns
+    -------
+    bool array of shape (n_labels,)
+        Whether each has one.
+    """
+    held = labels._labels
+    if isinstance(held, LazyLabels | SomeLabels):
+        return held.found()
+    return np.array([label.best is not None for label in held], np.bool_)
 
 
 def show(
@@ -518,7 +639,7 @@ def show(
         check_target(out, overwrite)
     found = labels if isinstance(labels, Labels) else Labels.open(labels)
     if layer is not None:
-        layers = list(dict.fromkeys(str(one.layer) for one in found if one.layer is not None))
+        layers = [str(one) for one in layers_of(found) if one is not None]
         if layer not in layers:
             raise no_such("layer", layer, layers)
         found = found.filter(layer=layer)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, quantiles
+
+import numpy as np
+from numpy.typing import NDArray
 
 from neuronym._util.messages import counted
 from neuronym.labels.label import Label
@@ -86,44 +90,63 @@ class Summary:
         """
         from neuronym.stats.significance import benjamini_hochberg
 
-        listed = list(labels)
-        found = [label for label in listed if label.best is not None]
-        known = [label for label in found if label.optimal is not None]
-        constant = sum(label.reason == "constant" for label in listed)
-        small = benjamini_hochberg([label.p_confirming for label in found]) <= q
-        searched = any(not math.isnan(label.p_search) for label in found)
-        held_out = any(label.held_out for label in found)
-        testable = any(label.held_out and not math.isnan(label.p) for label in found)
-        by_p = [label for label, is_small in zip(found, small, strict=True) if is_small]
-        confirmed = [label for label in found if label.q <= q and not label.refuted]
-        believed = confirmed if searched else by_p if testable else None
-        values = [
-            label.auc if math.isnan(label.auc_heldout) else label.auc_heldout
-            for label in (found if believed is None else believed)
-        ]
-        gains = any(not math.isnan(step.p_gain) for label in found for step in label.steps)
-        short = [label.shortened(alpha) for label in found] if gains else []
-        losses = [label.optimism for label in found if not math.isnan(label.optimism)]
-        shorter = [x.best is not None and x.length != old.length for x, old in zip(short, found, strict=bool(short))]
+        n_labels = constant = literals = kept = shortened = emptied = proven = known = untested = 0
+        searched = held_out = testable = gains = False
+        # Of the labels with a formula. Arrays, since there may be millions.
+        p, adjusted, refuted, values, losses, gaps = (array("d") for _ in range(6))
+        for label in labels:
+            n_labels += 1
+            if label.best is None:
+                constant += label.reason == "constant"
+                continue
+            p.append(label.p_confirming)
+            adjusted.append(label.q)
+            refuted.append(label.refuted)
+            values.append(label.auc if math.isnan(label.auc_heldout) else label.auc_heldout)
+            untested += math.isnan(label.p_search)
+            searched = searched or not math.isnan(label.p_search)
+            held_out = held_out or label.held_out
+            testable = testable or (label.held_out and not math.isnan(label.p))
+            if not math.isnan(label.optimism):
+                losses.append(label.optimism)
+            if label.optimal is not None:
+                known += 1
+                proven += label.optimal
+                if not label.optimal:
+                    gaps.append(label.gap)
+            steps, length = label.steps, label.best.length
+            gains = gains or any(not math.isnan(step.p_gain) for step in steps)
+            holding = label.holding(alpha)
+            left = length if holding == len(steps) else steps[holding - 1].length if holding else 0
+            literals, kept = literals + length, kept + left
+            shortened, emptied = shortened + (0 < left != length), emptied + (not left)
+        small = benjamini_hochberg(p) <= q
+        q_values = np.frombuffer(adjusted)
+        believed: NDArray[np.bool_] | None = None
+        if searched:
+            believed = (q_values <= q) & (np.frombuffer(refuted) == 0)
+        elif testable:
+            believed = small
+        aucs = np.frombuffer(values)
         return cls(
             q=q,
             alpha=alpha,
-            labels=len(listed),
+            labels=n_labels,
             constant=constant,
-            without=len(listed) - len(found) - constant,
-            by_p=len(by_p),
-            believable=None if believed is None else len(believed),
-            vanished=sum(label.q > q for label in by_p) if searched and not held_out else None,
-            shortened=sum(shorter) if gains else None,
-            emptied=sum(label.best is None for label in short) if gains else None,
-            literals=sum(label.length or 0 for label in found) if gains else None,
-            kept=sum(label.length or 0 for label in short) if gains else None,
-            auc=_quartiles(values),
+            without=n_labels - len(p) - constant,
+            by_p=int(small.sum()),
+            believable=None if believed is None else int(believed.sum()),
+            vanished=int((q_values[small] > q).sum()) if searched and not held_out else None,
+            shortened=shortened if gains else None,
+            emptied=emptied if gains else None,
+            literals=literals if gains else None,
+            kept=kept if gains else None,
+            auc=_quartiles((aucs if believed is None else aucs[believed]).tolist()),
             optimism=fmean(losses) if losses else None,
             accounted="accounting for the search" if searched else "on held-out samples" if held_out else None,
-            untested=sum(math.isnan(label.p_search) for label in found) if searched else None,
-            proven=sum(bool(label.optimal) for label in found) if known else None,
-            gap=max((label.gap for label in known if not label.optimal), default=None),
+            untested=untested if searched else None,
+            proven=proven if known else None,
+            gap=max(gaps, default=None),
         )
 
     @property

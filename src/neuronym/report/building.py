@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,7 +20,7 @@ from neuronym.data.depths import depth
 from neuronym.data.formula import Formula
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.data.sparse import column, dense, in_parts
-from neuronym.labels.labels import Label, Labels
+from neuronym.labels.labels import Label, Labels, keys_of
 from neuronym.labels.schema import COLUMNS, Column
 from neuronym.report.detail import (
     Layer,
@@ -55,8 +57,22 @@ def write_piece(folder: Path, name: str, data: object) -> None:
     """Write data as a script, which a page opened from disk can load."""
     path = folder / "data" / f"{name}.js"
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    path.write_text(f"neuronym.piece({json.dumps(name)},{text});\n", encoding="ascii")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"neuronym.piece({json.dumps(name)},")
+        file.writelines(_json_parts(data))
+        file.write(");\n")
+
+
+def _json_parts(data: object, levels: int = 2) -> Iterator[str]:
+    """Yield JSON piece by piece: the values of the outermost dicts one by one, since a table may be long."""
+    if not isinstance(data, dict) or not levels:
+        yield json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+        return
+    yield "{"
+    for place, (key, value) in enumerate(data.items()):
+        yield "," * (place > 0) + json.dumps(str(key)) + ":"
+        yield from _json_parts(value, levels - 1)
+    yield "}"
 
 
 ConceptAucs = tuple[NDArray[np.float32], NDArray[np.int64]]  # the AUC for each concept, and its count
@@ -116,6 +132,9 @@ class Builder:
     counts: dict[str, int] = field(default_factory=dict)
     enlarged: set[int] = field(default_factory=set)
     firing: Firing | None = field(init=False, default=None)
+    _codes: NDArray[np.int64] = field(init=False, repr=False)  # the number of each label's formula; from ``index``
+    _aucs: array[float] = field(init=False, repr=False)  # of each label
+    _concepts_of: list[list[int]] = field(init=False, repr=False)  # of each formula
 
     def __post_init__(self) -> None:
         if self.layers:
@@ -124,65 +143,57 @@ class Builder:
     def index(self) -> JsonDict:
         """Return the table of all neurons, by column, in a compact form."""
         concepts: dict[str, int] = {}
-        formulas: dict[Formula, int] = {}
+        formulas: dict[str, int] = {}
         states = evidence(self.labels)
-        simplest = [_simplest(label, state) for label, state in zip(self.labels, states, strict=True)]
-        for formula in (*(label.formula for label in self.labels), *simplest):
-            if formula is not None:
-                formulas.setdefault(formula, len(formulas))
-                for name in formula.concepts:
-                    concepts.setdefault(name, len(concepts))
+        cells = [_Cells(one) for one in COLUMNS if one.page and one.name not in _CODED]
+        layers: dict[str | None, int] = {}
+        of_layers, codes, aucs, low = array("q"), array("q"), array("d"), array("b")
+        reasons: dict[str, str] = {}
+        shortened: dict[int, Formula | None] = {}
+        for i, (label, state) in enumerate(zip(self.labels, states, strict=True)):
+            of_layers.append(layers.setdefault(label.layer, len(layers)))
+            codes.append(_code_of(label.formula, formulas, concepts))
+            aucs.append(label.auc)
+            low.append(label.direction == "low")
+            if label.formula is None and label.reason:
+                reasons[str(i)] = label.reason
+            if state == "partly":
+                shortened[i] = label.shortened(0.05).formula
+            for one in cells:
+                one.add(label)
+        simplest = {i: _code_of(formula, formulas, concepts) for i, formula in shortened.items()}
+        self._codes, self._aucs = np.frombuffer(codes, np.int64), aucs
+        self._concepts_of = [[int(place) for place in _PLACES.findall(formula)] for formula in formulas]
         for layer in self.layers.values():
             for name in () if layer.concepts is None else layer.concepts.names:
                 concepts.setdefault(name, len(concepts))
-        layers = list(dict.fromkeys(label.layer for label in self.labels))
-        columns: dict[str, list[Any]] = {
-            "layer": [layers.index(label.layer) for label in self.labels],
-            "formula": [-1 if label.formula is None else formulas[label.formula] for label in self.labels],
-            "evidence": [list(EVIDENCE).index(state) for state in states],
+        order = list(EVIDENCE)
+        columns: dict[str, JsonDict] = {
+            "layer": _packed(of_layers.tolist()),
+            "formula": _packed(codes.tolist()),
+            "evidence": _packed([order.index(state) for state in states]),
         }
-        if any(state == "partly" for state in states):
-            columns["simplest"] = [-1 if formula is None else formulas[formula] for formula in simplest]
-        for one in COLUMNS:
-            if one.page and one.name not in _CODED:
-                columns |= self._column(one)
-        if any(label.direction == "low" for label in self.labels):
-            columns["low"] = [int(label.direction == "low") for label in self.labels]
-        reasons = {i: label.reason for i, label in enumerate(self.labels) if label.formula is None}
+        if simplest:
+            columns["simplest"] = _packed([simplest.get(i, -1) for i in range(len(states))])
+        for one in cells:
+            columns |= {name: _packed(values) for name, values in one.columns().items()}
+        if any(low):
+            columns["low"] = _packed(low.tolist())
         return {
-            "layers": layers,
+            "layers": list(layers),
             "concepts": list(concepts),
             "readable": [self.names.get(name, name) for name in concepts] if self.names else None,
-            "formulas": [_coded(formula, concepts) for formula in formulas],
+            "formulas": list(formulas),
             "n": len(self.labels),
             "schema": [_schema_entry(one) for one in COLUMNS if one.page or one.numeric],
-            "columns": {name: _packed(values) for name, values in columns.items()},
-            "reasons": {str(i): reason for i, reason in reasons.items() if reason},
+            "columns": columns,
+            "reasons": reasons,
             "piece": A_PIECE,
             "depth": self._depths(list(concepts)),
             "heading": heading(self.labels, self.layers),
             "verdict": verdict(self.labels, states),
             "evidence": [[name, about] for name, about in EVIDENCE.items()],
         }
-
-    def _column(self, column: Column) -> dict[str, list[Any]]:
-        """Return what the page needs to show a column; nothing if all labels lack it."""
-        if column.kind == "bool":
-            texts = [column.text(label) for label in self.labels]
-            return {column.name: texts} if any(texts) else {}
-        if not column.numeric:
-            return {column.name: [getattr(label, column.name) for label in self.labels]}
-        values = [column_value(label, column) for label in self.labels]
-        if not column.always and all(value is None for value in values):
-            return {}
-        found: dict[str, list[Any]] = {column.name: values}
-        if column.sign:
-            signs = [getattr(label, column.sign) for label in self.labels]
-            found |= {f"{column.name}_sign": signs} if any(signs) else {}
-        if column.kind == "p" and 0 in values:
-            tiny = [column.text(label) if value == 0 else "" for label, value in zip(self.labels, values, strict=True)]
-            found[f"{column.name}_text"] = tiny
-        return found
 
     def _depths(self, concepts: Sequence[str]) -> list[int | None] | None:
         """Return the number of steps from the top of the hierarchy to each concept; None without a hierarchy."""
@@ -205,13 +216,10 @@ class Builder:
         """Write the pieces of the neurons; yields the number of neurons of each piece, once it is written."""
         rng = np.random.default_rng(self.seed)
         near = self._neighbours()
-        same: dict[Formula, list[int]] = {}
-        for i, label in enumerate(self.labels):
-            if label.formula is not None:
-                same.setdefault(label.formula, []).append(i)
-        listed, cards = list(self.labels), []
-        for start in range(0, len(listed), A_PIECE["neurons"]):
-            part = listed[start : start + A_PIECE["neurons"]]
+        same = _Same(self._codes)
+        source, cards = iter(self.labels), []
+        for start in range(0, len(self.labels), A_PIECE["neurons"]):
+            part = list(islice(source, A_PIECE["neurons"]))
             shown: set[int] = set()
             details = []
             places, aucs = self._columns(part, start)
@@ -220,13 +228,13 @@ class Builder:
                 found = self._detail(label, values, aucs.get(k), rng, shown)  # adds to ``shown``
                 found["near"] = [] if label.reason == "constant" else near.get(start + k, [])
                 if label.formula is not None:
-                    found["same"] = [i for i in same[label.formula] if i != start + k][:_NEIGHBOURS]
+                    found["same"] = same.others(start + k, _NEIGHBOURS)
                 details.append(found)
                 self._record_best_neurons(start + k, label, aucs.get(k))
             data = {"neurons": details, "samples": self._samples_data(shown)}
             write_piece(self.folder, f"neurons/{start // A_PIECE['neurons']}", data)
             cards += [found.get("shown", {}).get("top", [[], [], []]) for found in details]
-            if len(cards) == A_PIECE["cards"] or start + len(part) == len(listed):
+            if len(cards) == A_PIECE["cards"] or start + len(part) == len(self.labels):
                 self._cards(start // A_PIECE["cards"], cards)
                 cards = []
             yield len(part)
@@ -369,12 +377,11 @@ class Builder:
         """Return the neurons of the same layer with the highest rank correlations, on a random draw of samples."""
         found: dict[int, list[list[Any]]] = {}
         rng = np.random.default_rng(self.seed)
-        listed = list(self.labels)
         for name, layer in self.layers.items():
             labels_of: dict[int, list[int]] = {}  # of each column
-            for i, label in enumerate(listed):
-                if label.layer == name and label.neuron in layer.places:
-                    labels_of.setdefault(layer.places[label.neuron], []).append(i)
+            for i, (of, neuron) in enumerate(keys_of(self.labels)):
+                if of == name and neuron in layer.places:
+                    labels_of.setdefault(layer.places[neuron], []).append(i)
             if len(labels_of) < 2:
                 continue
             columns = np.array(sorted(labels_of), np.intp)
@@ -396,17 +403,16 @@ class Builder:
         """Write the pieces of the concepts."""
         rng = np.random.default_rng(self.seed)
         layer = next((one for one in self.layers.values() if one.concepts is not None), None)
-        in_formulas: dict[str, list[int]] = {}
-        for i, label in enumerate(self.labels):
-            for name in () if label.formula is None else label.formula.concepts:
-                in_formulas.setdefault(name, []).append(i)
-        aucs = [label.auc for label in self.labels]
-        in_formulas = {name: sorted(users, key=lambda i: -aucs[i]) for name, users in in_formulas.items()}
+        users: dict[str, array[int]] = {}
+        for i, code in enumerate(self._codes.tolist()):
+            for place in dict.fromkeys(self._concepts_of[code]) if code >= 0 else ():
+                users.setdefault(listed[place], array("q")).append(i)
+        aucs = self._aucs
         above, below = self._relatives(listed)
         for start in range(0, len(listed), A_PIECE["concepts"]):
             details, shown = [], set()
             for name in listed[start : start + A_PIECE["concepts"]]:
-                having = in_formulas.get(name, [])
+                having = sorted(users.get(name, ()), key=lambda i: -aucs[i])
                 found: JsonDict = {"formulas": having[:60], "n_formulas": len(having)}
                 best = sorted(self.best_neurons.get(name, []), reverse=True)[:_BEST]
                 found["neurons"] = [[i, number(auc)] for auc, i in best]
@@ -490,9 +496,75 @@ class Builder:
         return unread, enlarged
 
 
-def _simplest(label: Label, state: str) -> Formula | None:
-    """Return the formula of the literals that hold, if some do not."""
-    return label.shortened(0.05).formula if state == "partly" else None
+@dataclass
+class _Cells:
+    """The cells of a column of the page, as its table of all neurons holds them."""
+
+    column: Column
+    values: list[Any] = field(default_factory=list)
+    signs: list[str] = field(default_factory=list)
+    tiny: list[str] = field(default_factory=list)  # of p that underflow to 0, their texts
+    known: dict[Any, Any] = field(default_factory=dict)  # so that equal numbers are one in memory
+
+    def add(self, label: Label) -> None:
+        """Add the cell of a label."""
+        column = self.column
+        if column.kind == "bool":
+            self.values.append(column.text(label))
+            return
+        if not column.numeric:
+            self.values.append(getattr(label, column.name))
+            return
+        value = column_value(label, column)
+        self.values.append(self.known.setdefault(value, value))
+        if column.sign:
+            self.signs.append(getattr(label, column.sign))
+        if column.kind == "p":
+            self.tiny.append(column.text(label) if value == 0 else "")
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return what the page needs to show the column; nothing if all labels lack it."""
+        column, found = self.column, {self.column.name: self.values}
+        if column.kind == "bool":
+            return found if any(self.values) else {}
+        if not column.numeric:
+            return found
+        if not column.always and all(value is None for value in self.values):
+            return {}
+        if any(self.signs):
+            found[f"{column.name}_sign"] = self.signs
+        if any(self.tiny):
+            found[f"{column.name}_text"] = self.tiny
+        return found
+
+
+class _Same:
+    """The labels that have the same formula.
+
+    Parameters
+    ----------
+    codes : int64 array of shape (n_labels,)
+        The number of each label's formula; -1 for none.
+    """
+
+    def __init__(self, codes: NDArray[np.int64]) -> None:
+        self._codes, self._order = codes, np.argsort(codes, kind="stable")
+        self._sorted = codes[self._order]
+
+    def others(self, i: int, most: int) -> list[int]:
+        """Return the first of the other labels with the formula of label i."""
+        start = int(np.searchsorted(self._sorted, self._codes[i]))
+        n_same = int(np.searchsorted(self._sorted[start : start + most + 1], self._codes[i], side="right"))
+        return [j for j in self._order[start : start + n_same].tolist() if j != i][:most]
+
+
+def _code_of(formula: Formula | None, formulas: dict[str, int], concepts: dict[str, int]) -> int:
+    """Return the number of a formula, -1 for none; new ones, and their concepts, are added to those known."""
+    if formula is None:
+        return -1
+    for name in formula.concepts:
+        concepts.setdefault(name, len(concepts))
+    return formulas.setdefault(_coded(formula, concepts), len(formulas))
 
 
 def _schema_entry(column: Column) -> JsonDict:
@@ -513,6 +585,7 @@ def _standard_ranks(block: AnyArray) -> NDArray[np.float32]:
     return ranks
 
 
+_PLACES = re.compile("[0-9]+")
 _BINDING = {"or": 0, "and": 1, "not": 2, "concept": 3}
 
 

@@ -9,9 +9,9 @@ from typing import Literal
 from neuronym._util.messages import counted
 from neuronym.errors import OptionError
 from neuronym.labels.label import Label
-from neuronym.labels.labels import Labels
+from neuronym.labels.labels import Labels, found_in, keys_of, significant_places
 from neuronym.report.detail import Layer, number
-from neuronym.types import JsonDict
+from neuronym.types import JsonDict, Name
 
 __all__ = ["EVIDENCE", "evidence", "heading", "verdict"]
 
@@ -32,25 +32,30 @@ _ALPHA = 0.05
 
 def evidence(labels: Labels) -> list[Evidence]:
     """Say for each label whether it is believable, as ``Labels.significant`` and ``Labels.simplest`` judge at 0.05."""
-    searched = any(not math.isnan(label.p_search) for label in labels)
-    held_out = any(label.held_out and not math.isnan(label.p) for label in labels)
-    if not searched and not held_out:
-        return ["none" if label.formula is None else "untested" for label in labels]
-    try:
-        kept = labels.significant(_ALPHA, by="p_search" if searched else "p")
-    except OptionError:  # this level is out of reach of so few permutations
-        return ["none" if label.formula is None else "untested" for label in labels]
-    believed = {id(label) for label in kept}
-    found: list[Evidence] = []
+    with_formula = found_in(labels).tolist()
+    untested: list[Evidence] = ["untested" if found else "none" for found in with_formula]
+    searched = held_out = False
     for label in labels:
+        searched = not math.isnan(label.p_search)
+        if searched:
+            break
+        held_out = held_out or (label.held_out and not math.isnan(label.p))
+    if not searched and not held_out:
+        return untested
+    try:
+        believed = set(significant_places(labels, _ALPHA, "p_search" if searched else "p"))
+    except OptionError:  # this level is out of reach of so few permutations
+        return untested
+    found: list[Evidence] = []
+    for place, label in enumerate(labels):
         if label.formula is None:
             found.append("none")
         elif searched and math.isnan(label.p_search):
             found.append("untested")
-        elif id(label) not in believed:
+        elif place not in believed:
             found.append("fails")
         else:
-            found.append("partly" if label.shortened(_ALPHA) is not label and _gains(label) else "holds")
+            found.append("partly" if label.holding(_ALPHA) < len(label.steps) and _gains(label) else "holds")
     return found
 
 
@@ -61,15 +66,27 @@ def _gains(label: Label) -> bool:
 
 def heading(labels: Labels, layers: Mapping[str | None, Layer]) -> list[str]:
     """Say in a few phrases what was labelled, with which search and which evidence."""
-    found = [label for label in labels if label.formula is not None]
-    names = list(dict.fromkeys(label.layer for label in labels))
-    neurons = counted(len({(label.layer, label.neuron) for label in labels}), "neuron")
-    parts = [f"{neurons} of {counted(len(names), 'layer')}" if len(names) > 1 else neurons]
+    neurons_of: dict[str | None, set[Name]] = {}
+    for layer, neuron in keys_of(labels):
+        neurons_of.setdefault(layer, set()).add(neuron)
+    neurons = counted(sum(map(len, neurons_of.values())), "neuron")
+    parts = [f"{neurons} of {counted(len(neurons_of), 'layer')}" if len(neurons_of) > 1 else neurons]
+    n_found = searched = length = permutations = 0
+    exact = folds = held_out = stable = False
+    scores = set()
+    for label in labels:
+        if label.formula is None:
+            continue
+        n_found += 1
+        searched = max(searched, round(label.count / label.fraction) if label.count and label.fraction else 0)
+        length, permutations = max(length, len(label.path)), max(permutations, label.permutations or 0)
+        exact = exact or label.optimal is not None
+        folds = folds or not math.isnan(label.agreement)
+        held_out = held_out or not math.isnan(label.auc_heldout)
+        stable = stable or not math.isnan(label.stability)
+        scores |= {label.score.replace("_", " ")} if label.score else set()
     first = next(iter(layers.values()), None)
     n_samples = None if first is None else len(first.rows)
-    searched = max(
-        (round(label.count / label.fraction) for label in found if label.count and label.fraction), default=0
-    )
     if n_samples or searched:
         samples = f"{n_samples or searched:,} samples"
         of = (
@@ -78,22 +95,18 @@ def heading(labels: Labels, layers: Mapping[str | None, Layer]) -> list[str]:
             else f" × {first.aligned.concepts.n_concepts:,} concepts"
         )
         parts.append(samples + of)
-    length = max((len(label.path) for label in found), default=0)
-    if found:
-        exact = any(label.optimal is not None for label in found)
+    if n_found:
         longest = f" of up to {counted(length, 'concept')}" if length else ""
-        scores = sorted({label.score.replace("_", " ") for label in found if label.score})
-        by = f" by {', '.join(scores)}" if scores else ""
+        by = f" by {', '.join(sorted(scores))}" if scores else ""
         parts.append(f"{'exact' if exact else 'beam'} search for formulas{longest}{by}")
-    permutations = max((label.permutations or 0 for label in found), default=0)
     if permutations:
         parts.append(counted(permutations, "permutation").replace(str(permutations), f"{permutations:,}", 1))
-    if any(not math.isnan(label.agreement) for label in found):
+    if folds:
         parts.append("evidence from folds")
-    elif any(not math.isnan(label.auc_heldout) for label in found):
+    elif held_out:
         share = f" ({1 - searched / n_samples:.0%})" if n_samples and 0 < searched < n_samples else ""
         parts.append(f"samples held out{share}")
-    if any(not math.isnan(label.stability) for label in found):
+    if stable:
         parts.append("stability by bootstrap")
     return parts
 

@@ -23,7 +23,7 @@ from neuronym.analysis.circuits.study import as_saved_study
 from neuronym.analysis.spurious import Findings, open_findings
 from neuronym.data.depths import as_hierarchy
 from neuronym.errors import OptionError
-from neuronym.labels.labels import Labels
+from neuronym.labels.labels import Labels, keys_of, layers_of
 from neuronym.report.building import Builder, write_piece
 from neuronym.report.detail import Layer
 from neuronym.report.naming import readable_names
@@ -256,14 +256,14 @@ def _layers(
     if activations is None:
         return {}
     available = inputs.as_layers(activations)
-    labelled = list(dict.fromkeys(label.layer for label in labels))
+    labelled = layers_of(labels)
     if list(available) == [None] and len(labelled) == 1:  # one matrix for labels of one layer
         available = {labelled[0]: available[None]}
     used = {name: available[name] for name in labelled if name in available}
     aligned = inputs.align(used, concepts, keep_common=align) if used else []
     layers = {one.layer: Layer.of(one) for one in aligned}
     for name, layer in layers.items():
-        if not any(label.layer == name and label.neuron in layer.places for label in labels):
+        if not any(of == name and neuron in layer.places for of, neuron in keys_of(labels)):
             raise OptionError(f"none of the neurons labelled in {name or 'the labels'} is in these activations")
     if not layers:
         raise OptionError(

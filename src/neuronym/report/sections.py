@@ -14,7 +14,7 @@ from neuronym.analysis.compare import MEASURES, by_layer, compare_layers
 from neuronym.analysis.spurious import Findings
 from neuronym.data.formula import Formula
 from neuronym.errors import FormulaError, OptionError
-from neuronym.labels.labels import Labels
+from neuronym.labels.labels import Labels, layers_of
 from neuronym.report.detail import Layer, number, numbers, tree
 from neuronym.report.pairs import Ints, largest_changes, no_pairs, pair_rows
 from neuronym.types import JsonDict, LabelsLike
@@ -118,7 +118,7 @@ def check_layers(labels: Labels, studies: Iterable[SavedStudy], findings: Findin
     OptionError
         If a layer has no label.
     """
-    shown = list(dict.fromkeys(label.layer for label in labels))
+    shown = layers_of(labels)
     for study in studies:
         layer, neuron = study.circuit.target
         _check_layers(
