@@ -25,6 +25,7 @@ from scipy import sparse
 
 from neuronym import Concepts, label, open_activations
 from neuronym.data.groups import SampleGroups
+from neuronym.io.zarr_store import LayerWriter
 from neuronym.search.ranking import rank
 
 HERE = Path(__file__).parent
@@ -192,7 +193,15 @@ def table_of_store(n_samples: int, n_latents: int) -> Table:
 
 
 def write_store(path: Path, n_samples: int, n_latents: int) -> None:
-    raise NotImplementedError
+    """A store of a sparse layer, as ``collect(sparse=True)`` writes it."""
+    rng = np.random.default_rng(0)
+    with LayerWriter(path, ["latents"], {}, n_samples=n_samples, sparse=True) as writer:
+        for start in range(0, n_samples, 4096):
+            n_rows = min(4096, n_samples - start)
+            values = sparse.random_array((n_rows, n_latents), density=0.01, format="csr", dtype=np.float32, rng=rng)
+            values.data += np.float32(0.1)
+            writer.add({"latents": values}, n_rows)
+        writer.finish()
 
 
 def main() -> None:
@@ -208,6 +217,7 @@ def main() -> None:
     tables = [
         table_beside_illico(128 if asked.quick else 4096, 1 if asked.quick else 3),
         table_of_growth(1 if asked.quick else 5, None if asked.quick else asked.plot),
+        table_of_store(*((20_000, 256) if asked.quick else (1_000_000, 16_384))),
     ]
     text = as_text(tables, "sparse_activations.py", ("numpy", "numba", "scipy", "illico")).replace(
         "# Results", "# Sparse", 1

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from neuronym import Activations, FileError, OptionError, check, collect, label, open_activations
+from neuronym import Activations, ActivationsError, FileError, OptionError, check, collect, label, open_activations
 from neuronym.data.sparse_store import chunk_bytes, chunk_entries
 from neuronym.data.store_files import StoreFiles
 from neuronym.io import zarr_store
@@ -199,3 +199,18 @@ def test_a_sparse_store_is_not_resumed_as_a_dense_one(tmp_path):
         collect(model, data, layers=["1"], out=tmp_path / "s.zarr")
     with pytest.raises(OptionError, match="sparse must be a share from 0 to 1, or True for all layers, not 2"):
         collect(model, data, layers=["1"], sparse=2)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_sparse_batches_are_taken_and_must_be_finite(wrong, tmp_path):
+    values = values_of(n=300)
+    for keep, name in ((True, "s.zarr"), (0.0, "d.zarr")):
+        with LayerWriter(tmp_path / name, ["a"], {}, sparse=keep) as sink:
+            sink.add({"a": sparse.csc_array(values)}, 300)
+            opened = sink.finish()["a"]
+        assert opened.sparse == bool(keep)
+        np.testing.assert_array_equal(opened.column(3), values[:, 3])
+    values[7, 3] = wrong
+    said = r"gives (NaN|infinity) in 1 value on 1 sample of 300: 's7'"
+    with LayerWriter(tmp_path / "w.zarr", ["a"], {}, sparse=True) as sink, pytest.raises(ActivationsError, match=said):
+        sink.add({"a": sparse.csc_array(values)}, 300, [f"s{i}" for i in range(300)])

@@ -110,7 +110,8 @@ def dense(block: Block) -> NDArray[Any]:
     array of shape (n_samples, n_columns)
         The same activations.
     """
-    return block.toarray() if is_csc(block) else np.asarray(block)
+    found: NDArray[Any] = np.asarray(block.toarray() if hasattr(block, "toarray") else block)
+    return found
 
 
 def in_parts(block: Block) -> Iterator[NDArray[Any]]:

@@ -39,7 +39,8 @@ from neuronym._util.locks import beside, leftovers, locked
 from neuronym._util.messages import counted, no_such, some
 from neuronym.data.activations import Activations
 from neuronym.data.ids import parent
-from neuronym.data.sparse import dense
+from neuronym.data.labelled import is_sparse, to_sparse
+from neuronym.data.sparse import dense as as_dense
 from neuronym.data.sparse_store import SparseStoreMatrix
 from neuronym.data.store_files import CLUSTERS, IDS, KEY, MATRIX, ROOT, SPARSE, StoreFiles, read_root
 from neuronym.data.zarr_matrix import ZarrMatrix
@@ -467,7 +468,7 @@ class LayerWriter:
             If they are damaged.
         """
         if self._opened is not None:
-            return {layer: dense(one.matrix[start:stop]).astype(np.float32) for layer, one in self._opened.items()}
+            return {layer: as_dense(one.matrix[start:stop]).astype(np.float32) for layer, one in self._opened.items()}
         return {layer: self._progress.rows(layer, start, stop) for layer in self._layers}
 
     def add(
@@ -509,8 +510,8 @@ class LayerWriter:
             self._progress.state["sparse"] = kept
         for layer in self._layers if parts else ():
             sparse = layer in self._progress.state["sparse"]
-            self._pending[layer].append(csr_array(finite[layer]) if sparse else finite[layer])
-            rows = len(finite[layer])
+            self._pending[layer].append(csr_array(finite[layer]) if sparse else as_dense(finite[layer]))
+            rows = finite[layer].shape[0]
         self._ids += ids or ()
         self.skipped += skipped
         self.samples, self.rows, self.batches = self.samples + n_samples, self.rows + rows, self.batches + 1
@@ -610,9 +611,12 @@ class LayerWriter:
                     delete_store(left)
 
 
-def to_be_sparse(first: NDArray[np.float32], sparse: float) -> bool:
+def to_be_sparse(first: Any, sparse: float) -> bool:
     """Whether a layer is to be sparse: by the share of its first batch that is not zero, if ``sparse`` is a bound."""
-    return sparse if isinstance(sparse, bool) else bool(np.count_nonzero(first) < sparse * first.size)
+    if isinstance(sparse, bool):
+        return sparse
+    shown = np.count_nonzero(first) if isinstance(first, np.ndarray) else first.nnz
+    return bool(shown < sparse * first.shape[0] * first.shape[1])
 
 
 def check_widths(widths: dict[str, int], parts: Mapping[str, NDArray[Any]]) -> None:
@@ -625,14 +629,12 @@ def check_widths(widths: dict[str, int], parts: Mapping[str, NDArray[Any]]) -> N
             )
 
 
-def as_finite(
-    parts: Mapping[str, NDArray[Any]], ids: Sequence[str] | None, n_before: int
-) -> dict[str, NDArray[np.float32]]:
+def as_finite(parts: Mapping[str, Any], ids: Sequence[str] | None, n_before: int) -> dict[str, Any]:
     """Return the activations of a batch by layer as float32, all of them finite numbers.
 
     Parameters
     ----------
-    parts : mapping from str to array of shape (n_rows, n_neurons)
+    parts : mapping from str to array or sparse matrix of shape (n_rows, n_neurons)
         The activations by layer.
     ids : sequence of str or None
         The ids of the rows, for messages; by default their numbers.
@@ -641,7 +643,7 @@ def as_finite(
 
     Returns
     -------
-    dict from str to float32 array of shape (n_rows, n_neurons)
+    dict from str to float32 array, or csr_array, of shape (n_rows, n_neurons)
         The same values.
 
     Raises
@@ -649,21 +651,28 @@ def as_finite(
     ActivationsError
         If a value is complex, NaN, infinite or beyond float32; the message names the layer and the samples.
     """
-    finite = {}
+    finite: dict[str, Any] = {}
     for layer, given in parts.items():
-        part = np.asarray(given)
+        part: Any = to_sparse(given).tocsr() if is_sparse(given) else np.asarray(given)
         if part.dtype.kind not in "biuf":
             raise ActivationsError(f"activations of layer {layer!r} must be real numbers, not {part.dtype}")
         with np.errstate(over="ignore"):
-            finite[layer] = np.asarray(part, np.float32)
-        bad = ~np.isfinite(finite[layer])
+            finite[layer] = part.astype(np.float32, copy=False)
+        dense = isinstance(part, np.ndarray)
+        values, narrow = (part, finite[layer]) if dense else (part.data, finite[layer].data)
+        bad = ~np.isfinite(narrow)
         if bad.any():
-            rows = np.flatnonzero(bad.any(axis=1)).tolist()
+            at = (
+                bad.any(axis=1)
+                if dense
+                else np.bincount(np.repeat(np.arange(part.shape[0]), np.diff(part.indptr)), bad)
+            )
+            rows = np.flatnonzero(at).tolist()
             names = [str(n_before + row) if not ids else ids[row] for row in rows]
             raise ActivationsError(
-                f"layer {layer!r} gives {_odd(part[bad])} in {counted(int(bad.sum()), 'value')} on "
-                f"{counted(len(rows), 'sample')} of {len(part)}: {some(names)}; activations must be finite, so check "
-                "these samples and the weights (in half precision, use a wider type), or leave these samples out"
+                f"layer {layer!r} gives {_odd(values[bad])} in {counted(int(bad.sum()), 'value')} on "
+                f"{counted(len(rows), 'sample')} of {part.shape[0]}: {some(names)}; activations must be finite, so "
+                "check these samples and the weights (in half precision, use a wider type), or leave these samples out"
             )
     return finite
 
