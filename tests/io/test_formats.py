@@ -202,6 +202,23 @@ def test_a_missing_library_is_named(folder, monkeypatch):
         open_activations(folder / "t.safetensors")
 
 
+def test_a_damaged_heap_is_refused_before_it_is_read_without_end(folder, tmp_path):
+    data = bytearray((folder / "csr.h5ad").read_bytes())
+    place = data.index(b"GCOL") + 16
+    data[place : place + 16] = bytes(16)
+    (tmp_path / "a.h5ad").write_bytes(data)
+    with pytest.raises(FileError, match=f"it is broken at byte {place}"):
+        open_activations(tmp_path / "a.h5ad")
+
+
+def test_a_data_set_in_other_files_is_refused(tmp_path):
+    np.asarray(VALUES).tofile(tmp_path / "raw.bin")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", VALUES.shape, "f4", external=[(tmp_path / "raw.bin", 0, VALUES.nbytes)])
+    with pytest.raises(FileError, match="'/x' is in other files"):
+        open_activations(tmp_path / "a.h5")
+
+
 ARRAYS = {"data": np.ones(2, np.float32), "indices": np.array([0, 2]), "indptr": np.array([0, 1, 2]),
           "shape": np.array([3, 2]), "format": np.array(b"csc")}  # fmt: skip
 

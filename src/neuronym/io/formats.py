@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +33,8 @@ __all__ = ["FORMATS", "open_format", "sparse_members", "split_inner"]
 FORMATS = (".safetensors", ".h5ad", ".h5", ".hdf5", ".pt", ".pth")
 
 _SHARD = re.compile(r"(\d{1,18})_(\d{1,18})")
+_HEAP = b"GCOL\x01\0\0\0"  # where a heap of texts begins in HDF5
+_SEARCHED = 2**30  # bytes of a file that are searched for heaps
 _MATRIX = "activations"  # what a matrix among others may be called
 
 
@@ -264,6 +268,7 @@ def _hdf5(path: Path, name: str | None, annotated: bool) -> Activations:
     need(f"reading {path.suffix}", "hdf5")
     import h5py
 
+    _check_heaps(path)
     with reading(path, "activations"), h5py.File(path, "r") as file:
         if annotated:
             node = _annotated(path, file, name)
@@ -273,6 +278,23 @@ def _hdf5(path: Path, name: str | None, annotated: bool) -> Activations:
         file.visititems(lambda inner, one: found.update({inner: one}) if _is_matrix(one) else None)
         inside = {inner: one for inner, one in found.items() if not any(p in found for p in _above(inner))}
         return Activations(_matrix(path, inside[_chosen(path, inside, name)]))
+
+
+def _check_heaps(path: Path) -> None:
+    """Refuse a file with a damaged heap of texts, which the HDF5 library would read without end."""
+    with reading(path, "activations"), open(path, "rb") as file:
+        length = min(path.stat().st_size, _SEARCHED)
+        with mmap(file.fileno(), length, access=ACCESS_READ) as data:
+            place = data.find(_HEAP)
+            while 0 <= place <= length - 16:
+                (size,) = unpack_from("<Q", data, place + 8)
+                at, end = place + 16, min(place + size, length)
+                while at + 16 <= end:  # each object says how long it is; one of number 0 is what is free
+                    number, n_bytes = unpack_from("<H6xQ", data, at)
+                    if not number and not n_bytes:
+                        raise FileError(f"cannot read activations from {str(path)!r}: it is broken at byte {at}")
+                    at += 16 + -(-n_bytes // 8) * 8 if number else n_bytes
+                place = data.find(_HEAP, place + 8)
 
 
 def _above(inner: str) -> list[str]:
@@ -326,6 +348,11 @@ def _index(path: Path, file: Any, axis: str) -> list[str] | None:
 def _matrix(path: Path, node: Any) -> Any:
     """A matrix of HDF5 in memory."""
     if not hasattr(node, "keys"):
+        if node.external or node.is_virtual:
+            raise FileError(
+                f"cannot read activations from {str(path)!r}: {node.name!r} is in other files: copy it into this one "
+                "with h5repack"
+            )
         check_unpacked(path, "activations", int(np.prod(node.shape)) * node.dtype.itemsize)
         return node[...]
     from scipy.sparse import csc_array, csr_array
