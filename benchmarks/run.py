@@ -1,6 +1,8 @@
 """Measure the search, and write benchmarks/RESULTS.md.
 
-python benchmarks/run.py DATA
+python benchmarks/run.py DATA [--before SOURCES]
+
+With --before, that version is measured beside this one; with illico installed, sparse activations are measured too.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import dense
@@ -283,11 +286,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
+    parser.add_argument("--before", type=Path, metavar="SOURCES", help="the src of a version to compare with")
     parser.add_argument("--end-to-end", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.end_to_end:
         end_to_end(asked.end_to_end, asked.data)
         return
+    import ranking  # which imports this
+    import sparse_activations
+
     concepts = imagenet(asked.data)
     tables = []
     for make in (
@@ -298,6 +305,8 @@ def main() -> None:
         lambda: table_of_scaling(concepts),
         lambda: evidence.table_of_costs(evidence.photos(asked.data)),
         lambda: evidence.table_of_real(evidence.photos(asked.data), asked.data),
+        *([] if asked.before is None else [lambda: ranking.table_of_versions(asked.data, asked.before, 3)]),
+        *(sparse_activations.makers(False) if find_spec("illico") else []),
     ):
         tables.append(make())
         print(as_text(tables[-1:]).split("\n\n", 2)[2], flush=True)

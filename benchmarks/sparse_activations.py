@@ -29,6 +29,7 @@ from neuronym.io.zarr_store import LayerWriter
 from neuronym.search.ranking import rank
 
 HERE = Path(__file__).parent
+PLOT = HERE.parent / "docs/sparse.png"
 #: Samples, disjoint classes, and the share that is not zero.
 CASES = (("1% not zero", 100_000, 2_000, 0.01), ("10% not zero", 100_000, 2_000, 0.1), ("dense", 50_000, 1_000, None))
 Columns = sparse.csc_array | NDArray[np.float32]
@@ -204,21 +205,26 @@ def write_store(path: Path, n_samples: int, n_latents: int) -> None:
         writer.finish()
 
 
+def makers(quick: bool, plot: Path | None = PLOT) -> list[Callable[[], Table]]:
+    """What makes each table."""
+    return [
+        lambda: table_beside_illico(128 if quick else 4096, 1 if quick else 3),
+        lambda: table_of_growth(1 if quick else 5, None if quick else plot),
+        lambda: table_of_store(*((20_000, 256) if quick else (1_000_000, 16_384))),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small, to try it")
     parser.add_argument("--out", type=Path, default=HERE / "SPARSE.md")
-    parser.add_argument("--plot", type=Path, default=HERE.parent / "docs/sparse.png")
+    parser.add_argument("--plot", type=Path, default=PLOT)
     parser.add_argument("--store", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.store:
         of_store(asked.store)
         return
-    tables = [
-        table_beside_illico(128 if asked.quick else 4096, 1 if asked.quick else 3),
-        table_of_growth(1 if asked.quick else 5, None if asked.quick else asked.plot),
-        table_of_store(*((20_000, 256) if asked.quick else (1_000_000, 16_384))),
-    ]
+    tables = [make() for make in makers(asked.quick, asked.plot)]
     text = as_text(tables, "sparse_activations.py", ("numpy", "numba", "scipy", "illico")).replace(
         "# Results", "# Sparse", 1
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from neuronym import Concepts
+from neuronym import Concepts, open_activations
 from neuronym.search.beam import Rules, search
 from neuronym.search.scores import AUC
 
@@ -229,3 +229,22 @@ def test_what_is_written_below_the_tables_is_kept(scores, tmp_path):
     assert scores.kept(path) == ""
     path.write_text(f"# Results\n\n{scores.READING}\n\nThe threshold.\n")
     assert scores.kept(path) == f"\n{scores.READING}\n\nThe threshold.\n"
+
+
+def test_the_sort_that_ranking_is_measured_by_is_of_keys_in_the_order_of_the_neuron(run, concepts):
+    values = run.planted(concepts, 4, "half zeros")
+    groups = run.searched(concepts)
+    keys = run.packed(values, groups)
+    for column, row in zip(values.T, keys, strict=True):
+        assert (np.diff(column[np.argsort(row, kind="stable")]) >= 0).all()
+        assert ((row & np.uint64(2**32 - 1)) == groups.units).all()
+
+
+def test_columns_have_the_share_that_is_not_zero_and_a_store_holds_them(tmp_path):
+    sparse_activations = imported("sparse_activations")
+    values = sparse_activations.columns(20_000, 8, 0.1)
+    assert abs(values.nnz / values.shape[0] / values.shape[1] - 0.1) < 0.01
+    assert values.has_sorted_indices
+    sparse_activations.write_store(tmp_path / "s.zarr", 5_000, 70)
+    opened = open_activations(tmp_path / "s.zarr")
+    assert (opened.n_samples, opened.n_neurons, opened.sparse) == (5_000, 70, True)
