@@ -229,3 +229,16 @@ def test_what_is_written_below_the_tables_is_kept(scores, tmp_path):
     assert scores.kept(path) == ""
     path.write_text(f"# Results\n\n{scores.READING}\n\nThe threshold.\n")
     assert scores.kept(path) == f"\n{scores.READING}\n\nThe threshold.\n"
+
+
+def test_many_labels_are_made_saved_and_found_again(tmp_path):
+    many = imported("labels")
+    made = many.made(1500)
+    assert len({str(one.formula) for one in made}) > 1490
+    assert {one.path[-1].formula == one.formula for one in made} == {True}
+    for kind in many.KINDS:
+        many.measure("save", kind, 1500, tmp_path)
+        assert many.measure("open", kind, 1500, tmp_path)["bytes"] < 600
+        assert many.Labels.open(tmp_path / f"1500.{kind}") == made
+    assert many.measure("hold", "csv", 1500, tmp_path)["bytes"] < 250
+    assert many.measure("find", "csv", 1500, tmp_path)["peak"] > 0
