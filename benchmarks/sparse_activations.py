@@ -199,8 +199,10 @@ def write_store(path: Path, n_samples: int, n_latents: int) -> None:
     with LayerWriter(path, ["latents"], {}, n_samples=n_samples, sparse=True) as writer:
         for start in range(0, n_samples, 4096):
             n_rows = min(4096, n_samples - start)
-            values = sparse.random_array((n_rows, n_latents), density=0.01, format="csr", dtype=np.float32, rng=rng)
-            values.data += np.float32(0.1)
+            n_values = rng.binomial(n_rows * n_latents, 0.01)
+            places = (rng.integers(0, n_rows, n_values), rng.integers(0, n_latents, n_values))
+            shown = np.abs(rng.normal(size=n_values)).astype(np.float32) + np.float32(0.1)
+            values = sparse.csr_array((shown, places), shape=(n_rows, n_latents))  # few places are drawn twice
             writer.add({"latents": values}, n_rows)
         writer.finish()
 

@@ -248,3 +248,16 @@ def test_columns_have_the_share_that_is_not_zero_and_a_store_holds_them(tmp_path
     sparse_activations.write_store(tmp_path / "s.zarr", 5_000, 70)
     opened = open_activations(tmp_path / "s.zarr")
     assert (opened.n_samples, opened.n_neurons, opened.sparse) == (5_000, 70, True)
+
+
+def test_many_labels_are_made_saved_and_found_again(tmp_path):
+    many = imported("labels")
+    made = many.made(1500)
+    assert len({str(one.formula) for one in made}) > 1490
+    assert {one.path[-1].formula == one.formula for one in made} == {True}
+    for kind in many.KINDS:
+        many.measure("save", kind, 1500, tmp_path)
+        assert many.measure("open", kind, 1500, tmp_path)["bytes"] < 600
+        assert many.Labels.open(tmp_path / f"1500.{kind}") == made
+    assert many.measure("hold", "csv", 1500, tmp_path)["bytes"] < 250
+    assert many.measure("find", "csv", 1500, tmp_path)["peak"] > 0
