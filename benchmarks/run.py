@@ -306,7 +306,7 @@ def main() -> None:
         lambda: evidence.table_of_costs(evidence.photos(asked.data)),
         lambda: evidence.table_of_real(evidence.photos(asked.data), asked.data),
         *([] if asked.before is None else [lambda: ranking.table_of_versions(asked.data, asked.before, 3)]),
-        *(sparse_activations.makers(False) if find_spec("illico") else []),
+        *(sparse_activations.makers() if find_spec("illico") else []),
     ):
         tables.append(make())
         print(as_text(tables[-1:]).split("\n\n", 2)[2], flush=True)

@@ -1,6 +1,6 @@
 """Measure sparse activations, and write benchmarks/SPARSE.md.
 
-python benchmarks/sparse_activations.py [--quick]
+python benchmarks/sparse_activations.py [--columns 4096] [--samples 1000000]
 
 Needs illico 0.6.0 beside the packages of the tests (pip install illico==0.6.0 statsmodels).
 """
@@ -207,18 +207,19 @@ def write_store(path: Path, n_samples: int, n_latents: int) -> None:
         writer.finish()
 
 
-def makers(quick: bool, plot: Path | None = PLOT) -> list[Callable[[], Table]]:
+def makers(plot: Path | None = PLOT, columns: int = 4096, samples: int = 1_000_000) -> list[Callable[[], Table]]:
     """What makes each table."""
     return [
-        lambda: table_beside_illico(128 if quick else 4096, 1 if quick else 3),
-        lambda: table_of_growth(1 if quick else 5, None if quick else plot),
-        lambda: table_of_store(*((20_000, 256) if quick else (1_000_000, 16_384))),
+        lambda: table_of_growth(5, plot),
+        lambda: table_beside_illico(columns, 3),
+        lambda: table_of_store(samples, 16_384),
     ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small, to try it")
+    parser.add_argument("--columns", type=int, default=4096, help="beside illico")
+    parser.add_argument("--samples", type=int, default=1_000_000, help="of the store")
     parser.add_argument("--out", type=Path, default=HERE / "SPARSE.md")
     parser.add_argument("--plot", type=Path, default=PLOT)
     parser.add_argument("--store", help=argparse.SUPPRESS)
@@ -226,12 +227,11 @@ def main() -> None:
     if asked.store:
         of_store(asked.store)
         return
-    tables = [make() for make in makers(asked.quick, asked.plot)]
+    tables = [make() for make in makers(asked.plot, asked.columns, asked.samples)]
     text = as_text(tables, "sparse_activations.py", ("numpy", "numba", "scipy", "illico")).replace(
         "# Results", "# Sparse", 1
     )
-    if not asked.quick:
-        asked.out.write_text(text, encoding="utf-8")
+    asked.out.write_text(text, encoding="utf-8")
     print(text)
 
 
