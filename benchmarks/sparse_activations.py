@@ -115,7 +115,7 @@ def table_beside_illico(n_columns: int, repeats: int) -> Table:
         "illico's test of every class against the rest (its statistics and p-values), "
         '`label(length=1, negation=False)`, and formulas of length 3 by `search="beam"`, with `prefixes="constrained"` '
         "and with stepping stones; then the "
-        f"ratios to illico. AUCs of all classes differ from those of illico's U by at most {max(differences):.0e}."
+        f"ratios to illico. AUCs of all classes differ from those of illico's U by at most {max(differences):.0g}."
     )
     head = ["", "illico", "length 1", "length 3", "stepping stones",
             "length 1 / illico", "length 3 / illico", "stones / illico"]  # fmt: skip
@@ -190,7 +190,7 @@ def table_of_store(n_samples: int, n_latents: int) -> Table:
         f"{size:.2f} GiB, two workers, by the beam (of length 3 with constrained prefixes). Resident memory: "
         f"{found['before']:.0f} MiB after two labels, {found['peak']:.0f} MiB at the peak."
     )
-    return "A million samples from a store", note, ["", "seconds", "ms a latent"], rows
+    return "From a store", note, ["", "seconds", "ms a latent"], rows
 
 
 def write_store(path: Path, n_samples: int, n_latents: int) -> None:
