@@ -124,9 +124,8 @@ def test_a_file_of_another_library_is_read(name, folder):
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_of_another_library_is_labelled_from_the_command(name, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    arguments = ["label", str(folder / name), str(folder / "shown.csv"), "--by-position", "--length=1", "--min-count=5",
-                 "--negation", "--out=labels.json"]  # fmt: skip
-    arguments.remove("--negation")
+    given = [str(folder / name), str(folder / "shown.csv")]
+    arguments = ["label", *given, "--by-position", "--length=1", "--min-count=5", "--out=labels.json"]
     monkeypatch.setattr("sys.argv", ["neuronym", *arguments])
     with pytest.raises(SystemExit) as stopped:
         cli.main()

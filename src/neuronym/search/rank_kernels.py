@@ -25,6 +25,7 @@ SIGNED, UNSIGNED, FLOAT = range(3)  # kinds of numbers
 
 N_COUNTERS, N_TIMES = 4 * (2**11 + 1), 2**16  # of the scratch
 _FEW, _MANY = 2**11, 2**17  # values are sorted by digits of 11 bits between these, and of 8 bits outside
+_TOP, _EXPONENT, _EVERY = np.uint64(2**63), np.uint64(0x7FF << 52), np.uint64(2**64 - 1)  # of a float64
 _SHORT = 24  # runs of equal upper halves are sorted by insertion up to this length
 
 
@@ -59,62 +60,42 @@ def _transpose(bits, images):
                 images[j, i] = bits[i, j]
 
 
+@inner
+def _to_images(images, n, kind, top, exponent, every, bad):
+    """Turn bits of numbers of a kind into their images; ``top`` is the sign, ``exponent`` and ``every`` are masks."""
+    for j in range(bad.shape[0]):
+        row = images[j]
+        if kind == SIGNED:
+            for i in range(n):
+                row[i] ^= top
+        elif kind == FLOAT:
+            broken = np.int64(0)
+            for i in range(n):
+                b = row[i] ^ top if row[i] == top else row[i]  # −0.0 is 0.0
+                broken += np.int64((b & exponent) == exponent)
+                row[i] = b ^ (every if b & top else top)
+            bad[j] += broken
+
+
 @kernel(array_type(_u4, 2, "A"), _i8, array_type(_u4, 2, "C", False), array_type(_i8, 1, "C", False))
 def pack32(bits, kind, images, bad):
     """Images (M, ≥ N) of the 32 bits of numbers (N, M) of a kind; ``bad`` (M,) counts NaN and infinities."""
     _transpose(bits, images)
-    top, exponent = np.uint32(0x80000000), np.uint32(0x7F800000)
-    for j in range(bits.shape[1]):
-        row = images[j]
-        if kind == SIGNED:
-            for i in range(bits.shape[0]):
-                row[i] ^= top
-        elif kind == FLOAT:
-            broken = np.int64(0)
-            for i in range(bits.shape[0]):
-                b = np.uint32(0) if row[i] == top else row[i]  # −0.0 is 0.0
-                broken += np.int64((b & exponent) == exponent)
-                row[i] = b ^ (np.uint32(-np.int32(b >> np.uint32(31))) | top)
-            bad[j] += broken
+    _to_images(images, bits.shape[0], kind, np.uint32(0x80000000), np.uint32(0x7F800000), np.uint32(0xFFFFFFFF), bad)
 
 
 @kernel(array_type(_u2, 2, "A"), _i8, array_type(_u4, 2, "C", False), array_type(_i8, 1, "C", False))
 def pack16(bits, kind, images, bad):
     """Images (M, ≥ N) of the 16 bits of numbers (N, M) of a kind; ``bad`` (M,) counts NaN and infinities."""
     _transpose(bits, images)
-    top, exponent, every = np.uint32(0x8000), np.uint32(0x7C00), np.uint32(0xFFFF)
-    for j in range(bits.shape[1]):
-        row = images[j]
-        if kind == SIGNED:
-            for i in range(bits.shape[0]):
-                row[i] ^= top
-        elif kind == FLOAT:
-            broken = np.int64(0)
-            for i in range(bits.shape[0]):
-                b = np.uint32(0) if row[i] == top else row[i]
-                broken += np.int64((b & exponent) == exponent)
-                row[i] = b ^ (every if b & top else top)
-            bad[j] += broken
+    _to_images(images, bits.shape[0], kind, np.uint32(0x8000), np.uint32(0x7C00), np.uint32(0xFFFF), bad)
 
 
 @kernel(array_type(_u8, 2, "A"), _i8, array_type(_u8, 2, "C", False), array_type(_i8, 1, "C", False))
 def pack64(bits, kind, images, bad):
     """Images (M, ≥ N) of the 64 bits of numbers (N, M) of a kind; ``bad`` (M,) counts NaN and infinities."""
     _transpose(bits, images)
-    top, exponent = np.uint64(0x8000000000000000), np.uint64(0x7FF0000000000000)
-    every = np.uint64(0xFFFFFFFFFFFFFFFF)
-    for j in range(bits.shape[1]):
-        row = images[j]
-        if kind == SIGNED:
-            for i in range(bits.shape[0]):
-                row[i] ^= top
-        elif kind == FLOAT:
-            broken = np.int64(0)
-            for i in range(bits.shape[0]):
-                b = np.uint64(0) if row[i] == top else row[i]
-                broken += np.int64((b & exponent) == exponent)
-                row[i] = b ^ (every if b & top else top)
-            bad[j] += broken
+    _to_images(images, bits.shape[0], kind, _TOP, _EXPONENT, _EVERY, bad)
 
 
 @inner
