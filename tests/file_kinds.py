@@ -246,7 +246,8 @@ def data_set(path):
 
 def use_activations(found):
     found.block(found.indices()[:1])
-    found.column(0)
+    for place in found.indices()[:1]:
+        found.column(place)
     with warnings.catch_warnings(action="ignore"):
         label(found, np.eye(found.n_samples, 2, dtype=bool), length=1, min_count=1, align="position", n_jobs=1)
 
