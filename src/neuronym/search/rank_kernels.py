@@ -24,7 +24,7 @@ _i8, _u8, _f8, _u4, _u2, _i4 = types.int64, types.uint64, types.float64, types.u
 SIGNED, UNSIGNED, FLOAT = range(3)  # kinds of numbers
 
 N_COUNTERS, N_TIMES = 4 * (2**11 + 1), 2**16  # of the scratch
-_FEW, _MANY = 2**11, 2**17  # values are sorted by digits of 11 bits between these, and of 8 bits outside
+_FEW, _MANY = 2**10, 2**18  # values are sorted by digits of 11 bits between these, and of 8 bits outside
 _TOP, _EXPONENT, _EVERY = np.uint64(2**63), np.uint64(0x7FF << 52), np.uint64(2**64 - 1)  # of a float64
 _SHORT = 24  # runs of equal upper halves are sorted by insertion up to this length
 
@@ -50,14 +50,16 @@ inner: Any = njit(  # type: ignore[call-overload]
 def _transpose(bits, images):
     """Copy numbers (N, M) to images (M, ≥ N), row by row or column by column, as they lie in memory."""
     n_samples, n_neurons = bits.shape
-    if abs(bits.strides[0]) < abs(bits.strides[1]):
-        for j in range(n_neurons):
-            for i in range(n_samples):
-                images[j, i] = bits[i, j]
-    else:
-        for i in range(n_samples):
+    done = 0
+    if abs(bits.strides[0]) >= abs(bits.strides[1]):  # sixteen rows at a time, a line of the cache of each image
+        done = n_samples - n_samples % 16
+        for start in range(0, done, 16):
             for j in range(n_neurons):
-                images[j, i] = bits[i, j]
+                for i in range(16):
+                    images[j, start + i] = bits[start + i, j]
+    for j in range(n_neurons):
+        for i in range(done, n_samples):
+            images[j, i] = bits[i, j]
 
 
 @inner
@@ -69,10 +71,10 @@ def _to_images(images, n, kind, top, exponent, every, bad):
             for i in range(n):
                 row[i] ^= top
         elif kind == FLOAT:
-            broken = np.int64(0)
+            broken = np.uint32(0)
             for i in range(n):
                 b = row[i] ^ top if row[i] == top else row[i]  # −0.0 is 0.0
-                broken += np.int64((b & exponent) == exponent)
+                broken = np.uint32(broken + np.uint32((b & exponent) == exponent))
                 row[i] = b ^ (every if b & top else top)
             bad[j] += broken
 
@@ -129,14 +131,23 @@ def _pack_by_lowest(images, units, n, zero, n_zeros, mask, counters, out):
 
 
 @inner
-def _order_by(keys, n, shift, mask, counters, out):
-    """Move keys to their places by one digit of their image; the order of those with the same digit stays."""
-    for i in range(n):
+def _order_by(keys, other, m, shift, width, none, n_zeros, counters):
+    """Order m keys by one digit of their image, those with the same digit as before; the result, and the other array.
+
+    ``counters`` holds how often each digit occurs, with ``n_zeros`` images ``none`` that are not among the keys.
+    """
+    bits, mask = np.uint64(32 + shift), np.uint64((1 << width) - 1)
+    counters[(none >> np.uint32(shift)) & np.uint32(mask)] -= np.uint32(n_zeros)
+    if not m or np.int64(counters[(keys[0] >> bits) & mask]) == m:  # all have the same digit
+        return keys, other
+    _starts(counters, 1 << width)
+    for i in range(m):
         key = keys[i]
-        digit = (key >> shift) & mask
+        digit = (key >> bits) & mask
         place = counters[digit]
         counters[digit] = place + np.uint32(1)
-        out[place] = key
+        other[place] = key
+    return other, keys
 
 
 @inner
@@ -172,28 +183,29 @@ def _sorted(images, units, n, zero, keys, other, counters):
     are, and how many are below zero. ``zero`` is −1 where there are none to leave out.
     """
     none = np.uint32(zero)
-    n_zeros = np.int64(0)
+    found = np.uint32(0)
     if zero >= 0:
         for i in range(n):
-            n_zeros += images[i] == none
-    width = 11 if _FEW <= n < _MANY else 8
-    mask = np.uint32((1 << width) - 1)
-    stride = np.int64(mask) + 2
-    _count_digits(images, n, width, counters)
+            found = np.uint32(found + np.uint32(images[i] == none))
+    n_zeros = np.int64(found)
     m = n - n_zeros
-    shift = np.uint64(32)
-    for p in range(4 if width == 8 else 3):
-        c = counters[p * stride : (p + 1) * stride]
-        digit = (np.uint64(none) << np.uint64(32) >> shift) & np.uint64(mask)
-        c[digit] -= np.uint32(n_zeros)
-        if p == 0:
-            _starts(c, stride - 1)
-            _pack_by_lowest(images, units, n, none, n_zeros, mask, c, keys)
-        elif m and np.int64(c[(keys[0] >> shift) & np.uint64(mask)]) < m:  # else all have the same digit
-            _starts(c, stride - 1)
-            _order_by(keys, m, shift, np.uint64(mask), c, other)
-            keys, other = other, keys
-        shift += np.uint64(width)
+    if _FEW <= n < _MANY:
+        c0, c1, c2 = counters[:2049], counters[2049:4098], counters[4098:6147]
+        _count_digits(images, n, 11, counters)
+        c0[none & np.uint32(2047)] -= np.uint32(n_zeros)
+        _starts(c0, 2048)
+        _pack_by_lowest(images, units, n, none, n_zeros, np.uint32(2047), c0, keys)
+        keys, other = _order_by(keys, other, m, 11, 11, none, n_zeros, c1)
+        keys, other = _order_by(keys, other, m, 22, 10, none, n_zeros, c2)
+    else:
+        c0, c1, c2, c3 = counters[:257], counters[257:514], counters[514:771], counters[771:1028]
+        _count_digits(images, n, 8, counters)
+        c0[none & np.uint32(255)] -= np.uint32(n_zeros)
+        _starts(c0, 256)
+        _pack_by_lowest(images, units, n, none, n_zeros, np.uint32(255), c0, keys)
+        keys, other = _order_by(keys, other, m, 8, 8, none, n_zeros, c1)
+        keys, other = _order_by(keys, other, m, 16, 8, none, n_zeros, c2)
+        keys, other = _order_by(keys, other, m, 24, 8, none, n_zeros, c3)
     below = np.int64(0)
     stop = m if zero >= 0 else np.int64(0)
     while below < stop:
@@ -259,20 +271,21 @@ def _sorted_wide(images, units, n, zero, keys, other, spare, halves, places, cou
 def _add_runs(keys, start, stop, before, base, row, tie):
     """Add twice the midranks of runs of equal values, less ``base``, to their groups; Σ t³ − t onto ``tie``."""
     mask = np.uint64(0xFFFFFFFF)
-    before -= start
+    offset = 2 * (before - start) + 1 - base
     i = start
     while i < stop:
         key = keys[i]
         end = i + 1
+        if end == stop or (keys[end] ^ key) > mask:  # most often, and the fastest
+            row[np.uint32(key)] += 2 * i + 1 + offset
+            i = end
+            continue
         while end < stop and (keys[end] ^ key) <= mask:
             end += 1
-        twice = 2 * before + i + end + 1 - base
-        row[key & mask] += twice
-        if end - i > 1:
-            for k in range(i + 1, end):
-                row[keys[k] & mask] += twice
-            t = np.float64(end - i)
-            tie += t * t * t - t
+        for k in range(i, end):
+            row[np.uint32(keys[k])] += i + end + offset
+        t = np.float64(end - i)
+        tie += t * t * t - t
         i = end
     return tie
 
