@@ -185,27 +185,64 @@ def table_of_workers(concepts: Concepts, data: Path) -> Table:
     return "End to end", note, ["workers", "seconds", "ms per neuron", "speed-up"], rows
 
 
-def table_of_scaling(concepts: Concepts) -> Table:
-    rng = np.random.default_rng(1)
-    rows = []
+def of_groups(n_groups: int, n_samples: int = 50_000, n_concepts: int = 1_472, each: int = 10) -> Concepts:
+    """Concepts of samples that show one of n_groups sets of concepts, of this many each."""
+    rng = np.random.default_rng(n_groups)
+    names = [f"c{c}" for c in range(n_concepts)]
+    sets = [{names[c] for c in row} for row in rng.integers(0, n_concepts, (n_groups, each)).tolist()]
+    shown = np.concatenate([np.arange(n_groups), rng.integers(0, n_groups, n_samples - n_groups)])
+    return Concepts.from_sets([sets[g] for g in shown.tolist()])
 
-    def measure(name: str, sets: Concepts, values: NDArray[np.float32], rules: Rules) -> None:
+
+def table_of_scaling(concepts: Concepts, plot: Path | None = None) -> Table:
+    rng = np.random.default_rng(1)
+    rows: list[list[str]] = []
+    grown: dict[str, list[tuple[int, dict[str, float]]]] = {}
+
+    def measure(term: str, size: int, sets: Concepts, values: NDArray[np.float32], rules: Rules) -> None:
         ms = parts(values, searched(sets), rules, 3)
-        rows.append([name, f"{ms['sort']:.2f}", f"{ms['rank']:.2f}", f"{ms['constrained']:.2f}", f"{ms['free']:.2f}"])
+        rows.append([f"{term} = {size:,}", *(f"{ms[name]:.2f}" for name in ("sort", "rank", "constrained", "free"))])
+        grown.setdefault(term, []).append((size, ms))
 
     values = planted(concepts, 32, "tie-free")
     for n_samples in (6_250, 12_500, 25_000, 50_000):
         chosen = np.sort(rng.permutation(concepts.n_samples)[:n_samples])
-        measure(f"N = {n_samples:,}", concepts.take(chosen), values[chosen], RULES)
+        measure("N", n_samples, concepts.take(chosen), values[chosen], RULES)
     for n_concepts in (184, 368, 736, 1_472):
         some = rng.permutation(concepts.n_concepts)[:n_concepts]
-        measure(f"K = {n_concepts:,}", concepts.select([concepts.names[c] for c in np.sort(some)]), values, RULES)
+        measure("K", n_concepts, concepts.select([concepts.names[c] for c in np.sort(some)]), values, RULES)
     for length in (1, 2, 3, 4, 5):
-        measure(f"L = {length}", concepts, values, Rules(**{**RULES.__dict__, "length": length}))
+        measure("L", length, concepts, values, Rules(**{**RULES.__dict__, "length": length}))
     for beam in (1, 3, 10, 30, 100):
-        measure(f"B = {beam}", concepts, values, Rules(**{**RULES.__dict__, "beam": beam}))
-    note = "One parameter at a time varies from the ImageNet case above. Milliseconds per neuron on one thread."
+        measure("B", beam, concepts, values, Rules(**{**RULES.__dict__, "beam": beam}))
+    for n_groups in (500, 2_000, 8_000, 32_000):
+        measure("G", n_groups, of_groups(n_groups), values, RULES)
+    if plot:
+        draw_growth(grown, plot)
+    note = (
+        "One parameter at a time varies from the ImageNet case above; G, the number of distinct rows, from 50,000 "
+        "samples of ten random concepts each. Milliseconds per neuron on one thread."
+    )
     return "Scaling", note, ["", "sort", "rank", "search, constrained", "search, free"], rows
+
+
+def draw_growth(grown: dict[str, list[tuple[int, dict[str, float]]]], path: Path) -> None:
+    """Ranking and the beam search by each number that they depend on."""
+    from neuronym.plots.figures import COLOURS, new_figure, write_figure
+
+    titles = {"N": "samples", "K": "concepts", "L": "length", "B": "beam width", "G": "distinct rows"}
+    figure = new_figure(11, 2.8)
+    panels = figure.subplots(1, len(grown), sharey=True)
+    for axes, (term, points) in zip(panels, grown.items(), strict=True):
+        sizes = [size for size, _ in points]
+        for colour, (name, words) in zip(COLOURS, (("rank", "ranking"), ("free", "beam search")), strict=False):
+            axes.loglog(sizes, [ms[name] for _, ms in points], "o-", color=colour, label=words)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=45)
+        axes.minorticks_off()
+        axes.set_xlabel(f"{titles[term]} ({term})")
+    panels[0].set_ylabel("ms a neuron")
+    panels[0].legend(frameon=False)
+    write_figure(figure, path, "png")
 
 
 def table_of_others(concepts: Concepts) -> Table:
@@ -287,6 +324,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=HERE / "RESULTS.md")
     parser.add_argument("--before", type=Path, metavar="SOURCES", help="the src of a version to compare with")
+    parser.add_argument("--plot", type=Path, default=HERE.parent / "docs/scaling.png", help="of growth")
     parser.add_argument("--end-to-end", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.end_to_end:
@@ -302,7 +340,7 @@ def main() -> None:
         lambda: table_of_workers(concepts, asked.data),
         lambda: table_of_others(concepts),
         table_of_coco,
-        lambda: table_of_scaling(concepts),
+        lambda: table_of_scaling(concepts, asked.plot),
         lambda: evidence.table_of_costs(evidence.photos(asked.data)),
         lambda: evidence.table_of_real(evidence.photos(asked.data), asked.data),
         *([] if asked.before is None else [lambda: ranking.table_of_versions(asked.data, asked.before, 3)]),
