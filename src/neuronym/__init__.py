@@ -70,7 +70,7 @@ _NAMES = {
     "neuronym.data": "Activations Concepts Formula Hierarchy",
     "neuronym.errors": (
         "ActivationsError AlignmentError ConceptsError FileError FormulaError InputError NeuronymError OptionError "
-        "UnknownNameError"
+        "UnknownNameError WorkerError"
     ),
     "neuronym.io": "check open_activations open_concepts save_activations save_concepts",
     "neuronym.labeling": "label",
