@@ -35,7 +35,7 @@ Bools = NDArray[np.bool_]
 
 _AUTO_SHARED, _AUTO_OWN = 9_999, 999  # permutations
 _AUTO_OPERATIONS = 2 * 10**10  # of exact search, for the nulls that neurons share: minutes
-_BLOCK = 16  # neurons per task
+_BLOCK, _SEARCHED = 16, 256  # neurons per task, and per task that searches other samples
 _EFFECTS = ("difference", "precision", "recall", "average_precision", "f1", "f1_threshold")
 
 
@@ -159,15 +159,21 @@ class _Run:
     measured: dict[int, NDArray[np.void]] = field(default_factory=dict)  # of the best formula, by place of the label
 
     def blocks(
-        self, function: Callable[..., Any], of_block: Callable[[NDArray[np.intp]], Any], *shared: Any
+        self,
+        function: Callable[..., Any],
+        of_block: Callable[[NDArray[np.intp]], Any],
+        *shared: Any,
+        again: bool = False,
     ) -> Iterator[tuple[int, Any]]:
         """Call ``function(activations, columns, of_block(places), *shared)`` for blocks of neurons, in parallel.
 
-        Yields the place of the first label of each block, and the result for the block.
+        Yields the place of the first label of each block, and the result for the block. Blocks are larger where other
+        samples are searched ``again``, since each block then makes the tables of exact search for them.
         """
         one, bare = self.one, Activations(self.one.taken.matrix)  # tasks do not need the ids
-        blocks = bare.cut(one.columns, max(len(one.columns) // _BLOCK, 4 * n_workers(self.n_jobs)))
-        matrix, common = share(bare), [share(each) for each in shared]
+        size, each = (_SEARCHED, 1) if again else (_BLOCK, 4)
+        blocks = bare.cut(one.columns, max(len(one.columns) // size, each * n_workers(self.n_jobs)))
+        matrix, common = share(bare), [share(argument) for argument in shared]
         tasks = ((matrix, one.columns[places], of_block(places), *common) for places in blocks)
         done: Iterator[tuple[NDArray[np.intp], Any]] = zip(
             blocks, parallel_map(function, tasks, self.n_jobs), strict=True
@@ -245,7 +251,9 @@ def _cross_fit(run: _Run) -> None:
     """Add the mean held-out AUC over folds, and how often the folds find the same formula."""
     one, parts = run.one, run.one.parts
     partly_measured: list[Name] = []
-    for start, rows in run.blocks(cross_fit, one.take, one.searcher, parts.fold, parts.clusters, parts.strata):
+    for start, rows in run.blocks(
+        cross_fit, one.take, one.searcher, parts.fold, parts.clusters, parts.strata, again=True
+    ):
         flat = rows.reshape(-1)
         # No unbiased variance of a mean over folds exists, since they share samples: there is no interval.
         numbers = {"auc_heldout": flat["auc"], **{name: flat[name] for name in _EFFECTS if name != "f1_threshold"}}
@@ -268,7 +276,9 @@ def _resample(run: _Run) -> None:
     one, options, clusters = run.one, run.options, run.one.parts.clusters
     if clusters is not None and one.parts.held is not None:
         clusters = clusters[~one.parts.held]
-    for start, found in run.blocks(stability, one.take, one.searcher, clusters, options.stability, options.seed):
+    for start, found in run.blocks(
+        stability, one.take, one.searcher, clusters, options.stability, options.seed, again=True
+    ):
         for i, stable in enumerate((result for by_direction in found for result in by_direction), start):
             if run.labels[i].best is not None:
                 run.labels[i] = _with_stability(run.labels[i], stable, one.decoder)
