@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym.errors import NeuronymError as NeuronymError
     from neuronym.errors import OptionError as OptionError
     from neuronym.errors import UnknownNameError as UnknownNameError
+    from neuronym.errors import WorkerError as WorkerError
     from neuronym.io import check as check
     from neuronym.io import open_activations as open_activations
     from neuronym.io import open_concepts as open_concepts

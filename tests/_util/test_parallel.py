@@ -7,8 +7,9 @@ import dying
 import joblib
 import numpy as np
 import pytest
+import zarr
 
-from neuronym import Concepts, FileError, WorkerError, label, save_activations, sweep
+from neuronym import Concepts, FileError, WorkerError, label, sweep
 from neuronym._util import engines
 from neuronym._util.parallel import ROUNDS, WorkerWarning, n_workers, parallel_map, share
 from neuronym.analysis import sweep as sweeping
@@ -30,7 +31,10 @@ def of_loky():
 @contextlib.contextmanager
 def of_dask():
     distributed = pytest.importorskip("distributed")
+    import dask
+
     with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),  # so that it gives up at once
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster),
         joblib.parallel_config("dask"),
@@ -101,7 +105,7 @@ def test_what_a_worker_cannot_see_is_one_error_that_names_the_worker(cluster, tm
 def test_tasks_of_a_killed_worker_run_again(cluster, tmp_path):
     task = dying.fatal_at(dying.sum_of, tmp_path / "calls", 4)
     shared, columns = share({"values": np.arange(10)}), np.arange(3, dtype=np.intp)
-    with contextlib.nullcontext() if cluster == "dask" else pytest.warns(WorkerWarning, match=r"tasks of 30 run again"):
+    with pytest.warns(WorkerWarning, match=r"tasks of 30 run again"):
         found = list(parallel_map(task, ((shared, columns, x) for x in range(30)), None))
     assert found == [48 + x for x in range(30)]
 
@@ -110,7 +114,9 @@ def test_a_worker_killed_again_and_again_ends_in_one_error(cluster, tmp_path):
     task = dying.fatal_at(dying.fails, tmp_path / "calls")
     with (
         pytest.warns(WorkerWarning) as warned,
-        pytest.raises(WorkerError, match=rf"4 tasks of 4 \(from number 1 on\) did not come back in {1 + ROUNDS} rounds"),
+        pytest.raises(
+            WorkerError, match=rf"4 tasks of 4 \(from number 1 on\) did not come back in {1 + ROUNDS} rounds"
+        ),
     ):
         list(parallel_map(task, ((x,) for x in range(4)), None))
     assert len([one for one in warned if one.category is WorkerWarning]) == ROUNDS
@@ -120,25 +126,23 @@ def test_a_worker_killed_again_and_again_ends_in_one_error(cluster, tmp_path):
 def test_labels_and_their_evidence_survive_a_killed_worker(cluster, stored, data, tmp_path, monkeypatch):
     values, concepts = data
     options = {"permutations": 199, "holdout": 0.5, "seed": 1}
-    expected = label(values, concepts, **options)
     if stored:
-        save_activations(tmp_path / "a.zarr", values)
-        values = tmp_path / "a.zarr"
+        zarr.save_array(str(tmp_path / "a.zarr"), values)
+        values, options["align"] = tmp_path / "a.zarr", "position"
+    expected = label(values, concepts, n_jobs=1, **options)
     for home, name in ((labeling, "_search_block"), (permutation, "null_scores"), (evidence, "measure_formulas")):
-        monkeypatch.setattr(home, name, dying.fatal_at(getattr(home, name), tmp_path / name, 1))
-    with contextlib.nullcontext() if cluster == "dask" else pytest.warns(WorkerWarning):
-        found = label(values, concepts, **options, **({"align": "position"} if stored else {}))
-    assert [len(list((tmp_path / name).iterdir())) > 2 for name in ("_search_block", "null_scores", "measure_formulas")]
-    assert found.to_frame().drop(columns="layer", errors="ignore").equals(
-        expected.to_frame().drop(columns="layer", errors="ignore")
-    )
+        monkeypatch.setattr(home, name, dying.fatal_at(getattr(home, name), tmp_path / name, 0))
+    with pytest.warns(WorkerWarning):
+        assert label(values, concepts, **options) == expected
+    for name in ("_search_block", "null_scores", "measure_formulas"):
+        assert len(list((tmp_path / name).iterdir())) > 1
 
 
 def test_a_sweep_survives_a_killed_worker(cluster, data, tmp_path, monkeypatch):
     options = {"min_fractions": (0, 0.2), "length": 2}
     expected = sweep(*data, **options)
     monkeypatch.setattr(sweeping, "_sweep", dying.fatal_at(sweeping._sweep, tmp_path / "calls", 1))
-    with contextlib.nullcontext() if cluster == "dask" else pytest.warns(WorkerWarning):
+    with pytest.warns(WorkerWarning):
         assert sweep(*data, **options).equals(expected)
 
 
@@ -156,7 +160,7 @@ def test_a_task_takes_few_bytes_whatever_the_sizes(size, monkeypatch):
 
     monkeypatch.setattr("neuronym._util.parallel.sent", watched)
     with of_loky():
-        label(values, concepts, search="beam", length=2, permutations=99)
+        label(values, concepts, search="beam", length=2, permutations=199, tail=True)
     assert len(sizes) > 8
     assert max(sizes) < 1000
 

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
@@ -88,13 +88,19 @@ class _InFile:
 
 
 class _OnDask:
-    """A reference to an object that Dask's workers hold."""
+    """A reference to an object that Dask's workers hold, as long as a client does."""
 
-    def __init__(self, future: Any) -> None:
-        self.future = future
+    def __init__(self, key: str) -> None:
+        self.key = key
 
     def get(self) -> Any:
-        return _kept.get(str(self.future.key), self.future.result)
+        return _kept.get(self.key, self._fetch)
+
+    def _fetch(self) -> Any:
+        from distributed import Future, get_client, get_worker
+
+        held = get_worker().data
+        return held[self.key] if self.key in held else Future(self.key, get_client()).result()
 
 
 class _OnRay:
@@ -143,7 +149,7 @@ class Engine:
     def __init__(self, n_jobs: int | None) -> None:
         self.n_jobs = n_jobs
 
-    def run(self, function: Callable[..., Value], calls: Iterable[tuple[Any, ...]]) -> Iterator[Value]:
+    def run(self, function: Callable[..., Value], calls: Iterable[tuple[Any, ...]]) -> Generator[Value, None, None]:
         """Call a function with each set of arguments; yield what it returns, in order, as soon as it is there."""
         from joblib import Parallel, delayed
 
@@ -162,7 +168,7 @@ class _Remote(Engine):
 
     remote = True
 
-    def run(self, function: Callable[..., Value], calls: Iterable[tuple[Any, ...]]) -> Iterator[Value]:
+    def run(self, function: Callable[..., Value], calls: Iterable[tuple[Any, ...]]) -> Generator[Value, None, None]:
         from joblib import Parallel, delayed, effective_n_jobs
         from joblib.parallel import get_active_backend
 
@@ -221,7 +227,13 @@ class _Dask(_Remote):
 
     @contextmanager
     def _sending(self) -> Iterator[Callable[[Any], Any]]:
-        yield lambda value: _OnDask(self._client.scatter([value], broadcast=True, hash=False)[0])
+        held = []
+
+        def send(value: Any) -> _OnDask:
+            held.extend(self._client.scatter([value], broadcast=True, hash=False))
+            return _OnDask(held[-1].key)
+
+        yield send
 
 
 class _Ray(_Remote):
@@ -253,7 +265,7 @@ def active_engine(n_jobs: int | None) -> Engine:
 
     backend, configured = get_active_backend(prefer="threads")
     kind = type(backend).__name__.lower()
-    if backend.supports_sharedmem:
+    if getattr(backend, "supports_sharedmem", False):
         return Engine(n_jobs)
     if "dask" in kind:
         return _Dask(n_jobs, backend.client)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from numbers import Integral
 from typing import Any, TypeVar
@@ -74,6 +75,7 @@ def parallel_map(
             try:
                 send = stack.enter_context(engine.sharing())
                 outcomes = engine.run(outcome_of, ((function, sent(each, send)) for each in tasks[done:]))
+                stack.callback(_close, outcomes)
             except Exception as error:
                 lost = error
             while lost is None and done < len(tasks):
@@ -94,6 +96,13 @@ def parallel_map(
                 f"({why}): look into the logs of the workers, and give them more memory or use fewer at once"
             ) from lost
         warn(f"workers were lost ({why}): {what} run again", WorkerWarning)
+
+
+def _close(outcomes: Generator[Any, None, None]) -> None:
+    """End what still runs; joblib warns that it is cancelled, which is what is wanted here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outcomes.close()
 
 
 def progress_bar(
