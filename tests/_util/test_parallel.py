@@ -1,14 +1,13 @@
 import contextlib
-import os
 import pickle
 from pathlib import Path
 
-import dying
 import joblib
 import numpy as np
 import pytest
 import zarr
 
+import dying
 from neuronym import Concepts, FileError, WorkerError, label, sweep
 from neuronym._util import engines
 from neuronym._util.parallel import ROUNDS, WorkerWarning, n_workers, parallel_map, share
@@ -170,6 +169,6 @@ def test_an_object_is_shared_by_a_file_that_is_deleted(tmp_path, monkeypatch):
     with of_loky():
         found = parallel_map(dying.fetched, ((share_of, x) for share_of in [share({})] for x in range(4)), None)
         next(found)
-        assert [one for one in os.listdir(tmp_path) if one.startswith("neuronym-")]
+        assert list(tmp_path.glob("neuronym-*"))
         list(found)
-    assert not [one for one in os.listdir(tmp_path) if one.startswith("neuronym-")]
+    assert not list(tmp_path.glob("neuronym-*"))
