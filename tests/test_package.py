@@ -80,7 +80,7 @@ def test_what_is_public_is_deliberate():
         *["Activations", "Concepts", "Explanation", "Formula", "Hierarchy", "Label", "Labels", "label"],
         *["open_activations", "open_concepts", "save_activations", "save_concepts"],
         *["ActivationsError", "AlignmentError", "ConceptsError", "FileError", "FormulaError", "InputError"],
-        *["NeuronymError", "OptionError", "UnknownNameError"],
+        *["NeuronymError", "OptionError", "UnknownNameError", "WorkerError"],
     }
     assert all(getattr(neuronym, name).__doc__ for name in neuronym.__all__)
 

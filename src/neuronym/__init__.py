@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym.errors import NeuronymError as NeuronymError
     from neuronym.errors import OptionError as OptionError
     from neuronym.errors import UnknownNameError as UnknownNameError
+    from neuronym.errors import WorkerError as WorkerError
     from neuronym.io import check as check
     from neuronym.io import open_activations as open_activations
     from neuronym.io import open_concepts as open_concepts
@@ -70,7 +71,7 @@ _NAMES = {
     "neuronym.data": "Activations Concepts Formula Hierarchy",
     "neuronym.errors": (
         "ActivationsError AlignmentError ConceptsError FileError FormulaError InputError NeuronymError OptionError "
-        "UnknownNameError"
+        "UnknownNameError WorkerError"
     ),
     "neuronym.io": "check open_activations open_concepts save_activations save_concepts",
     "neuronym.labeling": "label",

@@ -3,6 +3,7 @@
 ::
 
     NeuronymError
+    ├── WorkerError                         workers of a cluster are lost again and again
     └── InputError (also a ValueError)      invalid input; the message says what to do
         ├── FormulaError                    text that is not a formula
         ├── ConceptsError                   concepts that are not yes or no, uniquely named, one row per sample
@@ -25,6 +26,7 @@ __all__ = [
     "NeuronymError",
     "OptionError",
     "UnknownNameError",
+    "WorkerError",
 ]
 
 
@@ -32,6 +34,10 @@ class NeuronymError(Exception):
     """Base class of neuronym's errors."""
 
     __str__ = Exception.__str__
+
+
+class WorkerError(NeuronymError):
+    """Tasks that came back from no worker."""
 
 
 class InputError(NeuronymError, ValueError):

@@ -197,8 +197,9 @@ def test_no_activations_are_pickled(tmp_path, monkeypatch, shown):
 
     def spied(function):
         def call(*arguments):
-            sent.append(len(pickle.dumps(arguments[0])))
-            assert not any(isinstance(value, np.ndarray) for value in arguments[0].__getstate__().values())
+            matrix = arguments[1][0].value
+            sent.append(len(pickle.dumps(matrix)))
+            assert not any(isinstance(value, np.ndarray) for value in matrix.__getstate__().values())
             return original(function)(*arguments)
 
         return call

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack
 from numbers import Integral
 from typing import Any, TypeVar
 
-from neuronym.errors import OptionError
+from neuronym._util.engines import active_engine, outcome_of, sent, share, with_values
+from neuronym._util.messages import counted, warn
+from neuronym.errors import OptionError, WorkerError
 
-__all__ = ["StoppedWarning", "check_n_jobs", "n_workers", "parallel_map", "progress_bar"]
+__all__ = [
+    "StoppedWarning",
+    "WorkerWarning",
+    "check_n_jobs",
+    "n_workers",
+    "parallel_map",
+    "progress_bar",
+    "share",
+]
+
+ROUNDS = 3  # in which tasks run again whose worker was lost
 
 Result = TypeVar("Result")
 Piece = TypeVar("Piece")
@@ -16,6 +30,10 @@ Piece = TypeVar("Piece")
 
 class StoppedWarning(UserWarning):
     """Work was interrupted by Ctrl-C, and the result is what was finished until then."""
+
+
+class WorkerWarning(UserWarning):
+    """Workers were lost, and their tasks run again."""
 
 
 def check_n_jobs(n_jobs: object) -> None:
@@ -30,22 +48,61 @@ def n_workers(n_jobs: int | None) -> int:
     """The number of tasks that run at once."""
     from joblib import effective_n_jobs
 
-    return int(effective_n_jobs(n_jobs))
+    return int(effective_n_jobs(active_engine(n_jobs).n_jobs))
 
 
 def parallel_map(
     function: Callable[..., Result], arguments: Iterable[tuple[Any, ...]], n_jobs: int | None
 ) -> Iterator[Result]:
-    """Yield the function's result for each set of arguments, in order, each as soon as it is ready."""
-    from joblib import Parallel, delayed
+    """Yield the function's result for each set of arguments, in order, each as soon as it is ready.
 
-    tasks = (delayed(function)(*each) for each in arguments)
-    try:
-        # A generator lets the caller use one result while others are computed.
-        run = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    except ValueError:  # some backends can only return lists
-        run = Parallel(n_jobs=n_jobs, prefer="threads")
-    yield from run(tasks)
+    What is marked by ``share`` is sent once to each worker that is a process. If a backend loses such workers, the
+    tasks whose results have not come run again, in up to ``ROUNDS`` further rounds.
+
+    Raises
+    ------
+    WorkerError
+        If tasks come back in no round.
+    """
+    engine = active_engine(n_jobs)
+    if not engine.remote:
+        yield from engine.run(with_values, ((function, each) for each in arguments))
+        return
+    tasks, done = list(arguments), 0
+    for remaining in range(ROUNDS, -1, -1):
+        lost: Exception | None = None
+        with ExitStack() as stack:
+            try:
+                send = stack.enter_context(engine.sharing())
+                outcomes = engine.run(outcome_of, ((function, sent(each, send)) for each in tasks[done:]))
+                stack.callback(_close, outcomes)
+            except Exception as error:
+                lost = error
+            while lost is None and done < len(tasks):
+                try:
+                    outcome = next(outcomes)
+                except Exception as error:
+                    lost = error
+                else:
+                    done += 1
+                    yield outcome.get()
+        if lost is None:
+            return
+        what = f"{counted(len(tasks) - done, 'task')} of {len(tasks)}"
+        why = ": ".join([type(lost).__name__, *str(lost).strip().splitlines()[:1]])
+        if not remaining:
+            raise WorkerError(
+                f"{what} (from number {done + 1} on) did not come back in {1 + ROUNDS} rounds, since workers were lost "
+                f"({why}): look into the logs of the workers, and give them more memory or use fewer at once"
+            ) from lost
+        warn(f"workers were lost ({why}): {what} run again", WorkerWarning)
+
+
+def _close(outcomes: Generator[Any, None, None]) -> None:
+    """End what still runs; joblib warns that it is cancelled, which is what is wanted here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outcomes.close()
 
 
 def progress_bar(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neuronym import inputs
 from neuronym._util.messages import warn
-from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar
+from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar, share
 from neuronym.data.activations import Activations
 from neuronym.data.depths import as_hierarchy, concept_depths
 from neuronym.errors import ActivationsError, OptionError
@@ -160,15 +160,16 @@ def sweep(
         searchers = [replace(first, rules=rules) for rules in settings]
         for searcher in searchers:
             searcher.prepare()
-        done = parallel_map(_sweep, ((bare, block, searchers, split) for block in blocks), n_jobs)
+        matrix, common, halves = share(bare), share(searchers), share(split)
+        done = parallel_map(_sweep, ((matrix, block, common, halves) for block in blocks), n_jobs)
         if progress:
             done = progress_bar(done, lambda part: part.shape[1], "neurons", len(columns))
         numbers = np.concatenate(list(done), axis=1)
         untested = np.isfinite(numbers["auc"]) & ~np.isfinite(numbers["auc_heldout"])
         if untested.any():
-            share = untested.sum() / np.isfinite(numbers["auc"]).sum()
+            part = untested.sum() / np.isfinite(numbers["auc"]).sum()
             warn(
-                f"{share:.0%} of the formulas{_of(one.layer)} are true for none or for all of the held-out samples: "
+                f"{part:.0%} of the formulas{_of(one.layer)} are true for none or for all of the held-out samples: "
                 "auc_heldout is the mean of the others, so raise holdout or min_count"
             )
         for rules, of_setting in zip(settings, numbers, strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import counted, some, warn
-from neuronym._util.parallel import StoppedWarning, n_workers, parallel_map, progress_bar
+from neuronym._util.parallel import StoppedWarning, n_workers, parallel_map, progress_bar, share
 from neuronym.data.activations import Activations
 from neuronym.data.formula import Formula
 from neuronym.errors import OptionError
@@ -173,7 +173,8 @@ class _Run:
         one, bare = self.one, Activations(self.one.taken.matrix)  # tasks do not need the ids
         size, each = (_SEARCHED, 1) if again else (_BLOCK, 4)
         blocks = bare.cut(one.columns, max(len(one.columns) // size, each * n_workers(self.n_jobs)))
-        tasks = ((bare, one.columns[places], of_block(places), *shared) for places in blocks)
+        matrix, common = share(bare), [share(argument) for argument in shared]
+        tasks = ((matrix, one.columns[places], of_block(places), *common) for places in blocks)
         done: Iterator[tuple[NDArray[np.intp], Any]] = zip(
             blocks, parallel_map(function, tasks, self.n_jobs), strict=True
         )

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuronym import inputs
 from neuronym._util.messages import counted, some, warn
-from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar
+from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar, share
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.groups import SampleGroups
@@ -361,7 +361,9 @@ def _search_all(
     jobs = n_workers(n_jobs)
     bare = Activations(taken.matrix)  # tasks do not need the ids
     others = None if parts.held is None else parts.whole.part(parts.held).rows
-    tasks = ((bare, block, searchers, penalty, others) for block in taken.blocks(columns, 1 if jobs == 1 else 4 * jobs))
+    matrix, common, rest = share(bare), share(searchers), share(others)
+    blocks = taken.blocks(columns, 1 if jobs == 1 else 4 * jobs)
+    tasks = ((matrix, block, common, penalty, rest) for block in blocks)
     try:
         found = (part for block in parallel_map(_search_block, tasks, n_jobs) for part in block)
         for part in progress_bar(found, lambda one: len(one.ties), "neurons", len(columns)) if progress else found:

@@ -419,12 +419,12 @@ def _out(dtype, ndim):
 
 @kernel(
     _in(_i8, 2),
-    types.Tuple((_in(_i8, 2), _in(_i8, 2), _in(_i8, 1), _out(_i8, 1), _in(_i8, 1), _in(_i4, 1), _in(_u1, 2))),
+    types.Tuple((_in(_i8, 2), _in(_i8, 2), _in(_i8, 1), _in(_i8, 1), _in(_i8, 1), _in(_i4, 1), _in(_u1, 2))),
     types.Tuple((_in(_i8, 1), _in(_i4, 1))),
     types.Tuple((_in(_u1, 2), _in(_i8, 2), _in(_i8, 1), _in(_i4, 1), _in(_i4, 1), _out(_i8, 1))),
-    types.Tuple((_out(_i4, 2), _in(_i8, 1), _in(_u1, 1), _in(_i4, 1))),
-    types.Tuple((_in(_i4, 1), _in(_i4, 1), _in(_i4, 2), _out(_i8, 1), _in(_i8, 1))),
-    types.Tuple((_in(_i8, 1), _in(_i4, 1), _in(_i4, 2), _out(_i8, 1), _in(_i8, 2))),
+    types.Tuple((_in(_i4, 2), _in(_i8, 1), _in(_u1, 1), _in(_i4, 1))),
+    types.Tuple((_in(_i4, 1), _in(_i4, 1), _in(_i4, 2), _in(_i8, 1), _in(_i8, 1))),
+    types.Tuple((_in(_i8, 1), _in(_i4, 1), _in(_i4, 2), _in(_i8, 1), _in(_i8, 2))),
     _in(_i8, 2),
     types.Tuple((_in(_i8, 2), _in(_f8, 2), _in(_i8, 2), _in(_f8, 2))),
     types.Tuple((_out(_f8, 1), _out(_i8, 1), _out(_i8, 1), _out(_i8, 1), _out(_i8, 1))),

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.messages import counted, warn
-from neuronym._util.parallel import n_workers, parallel_map, progress_bar
+from neuronym._util.parallel import n_workers, parallel_map, progress_bar, share
 from neuronym.data.activations import Activations
 from neuronym.data.sparse import column, extremes
 from neuronym.search.scores import AUC
@@ -286,11 +286,12 @@ class PermutationTest:
         """Search the permutations of these nulls: an array of shape (n_nulls, n) per chunk."""
         if not shared:
             return iter(())
-        values = np.stack([one for one, _ in shared])
+        values = share(np.stack([one for one, _ in shared]))
         key = self.seed, _digest(2 * np.arange(1, self.searcher.groups.total + 1))
-        searcher = self.searcher if max(floors) == -np.inf else self.searcher.bounded()
+        searcher = share(self.searcher if max(floors) == -np.inf else self.searcher.bounded())
+        exchange = share(self.exchange)
         tasks = (
-            (values, self.exchange, searcher, key, chunk, min(_CHUNK, n - start), floors)
+            (values, exchange, searcher, key, chunk, min(_CHUNK, n - start), floors)
             for chunk, start in enumerate(range(0, n, _CHUNK))
         )
         parts = parallel_map(null_scores, tasks, self.n_jobs)
@@ -324,7 +325,8 @@ class PermutationTest:
         bare = Activations(self.activations.matrix)  # a task needs no ids
         places = bare.cut(self.columns[chosen], n_blocks or 4 * n_workers(self.n_jobs))
         blocks = [chosen[block] for block in places]
-        tasks = ((bare, self.columns[js], *([] if of_neuron is None else [of_neuron[js]]), *arguments) for js in blocks)
+        matrix, common = share(bare), [share(each) for each in arguments]
+        tasks = ((matrix, self.columns[js], *([] if of_neuron is None else [of_neuron[js]]), *common) for js in blocks)
         return zip(blocks, parallel_map(function, tasks, self.n_jobs), strict=True)
 
 

@@ -1,0 +1,327 @@
+"""What tasks share, handed to the workers of each joblib backend once, by a small reference."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import platform
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count, islice
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from neuronym.errors import FileError
+
+__all__ = ["Engine", "Outcome", "Shared", "active_engine", "outcome_of", "sent", "share", "with_values"]
+
+Value = TypeVar("Value")
+
+_KEPT = 8  # shared objects that a worker process keeps
+_PER_WORKER = 4  # calls in a wave
+
+
+class Shared(Generic[Value]):
+    """An object that every task gets; see ``share``."""
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+    def get(self) -> Value:
+        """Return the object."""
+        return self.value
+
+
+def share(value: Value) -> Shared[Value]:
+    """Mark an argument of a task as one that all tasks share, so that it is sent to each worker once.
+
+    Parameters
+    ----------
+    value : object
+        What tasks read and do not change. The function that runs is given this object, not the mark.
+
+    Returns
+    -------
+    Shared
+        The mark, for ``parallel_map``.
+    """
+    return Shared(value)
+
+
+class _Kept:
+    """The shared objects that this process has fetched."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[str, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str, fetch: Callable[[], Any]) -> Any:
+        """Return the object of a key, fetched when it is first asked for."""
+        with self._lock:
+            if key not in self._values:
+                self._values[key] = fetch()
+            self._values.move_to_end(key)
+            while len(self._values) > _KEPT:
+                self._values.popitem(last=False)
+            return self._values[key]
+
+
+_kept = _Kept()
+
+
+class _InFile:
+    """A reference to an object in a file, whose arrays are mapped into memory."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def get(self) -> Any:
+        import joblib
+
+        return _kept.get(self.path, lambda: joblib.load(self.path, mmap_mode="r"))
+
+
+class _OnDask:
+    """A reference to an object that Dask's workers hold, as long as a client does."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def get(self) -> Any:
+        return _kept.get(self.key, self._fetch)
+
+    def _fetch(self) -> Any:
+        from distributed import Future, get_client, get_worker
+
+        held = get_worker().data
+        return held[self.key] if self.key in held else Future(self.key, get_client()).result()
+
+
+class _OnRay:
+    """A reference to an object in Ray's store."""
+
+    def __init__(self, reference: Any) -> None:
+        self.reference = reference
+
+    def get(self) -> Any:
+        import ray
+
+        return _kept.get(self.reference.hex(), lambda: ray.get(self.reference))
+
+
+class _Run:
+    """Consecutive whole numbers, sent as their ends."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start, self.stop = start, stop
+
+    def get(self) -> Any:
+        return np.arange(self.start, self.stop, dtype=np.intp)
+
+
+def _compact(value: Any) -> Any:
+    """Columns of neurons that follow one another, as their ends."""
+    if isinstance(value, np.ndarray) and value.dtype == np.intp and value.ndim == 1 and len(value) > 2:
+        first = int(value[0])
+        if np.array_equal(value, np.arange(first, first + len(value))):
+            return _Run(first, first + len(value))
+    return value
+
+
+class Engine:
+    """Where tasks run: threads, which share memory; the backends below do not.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        The number of workers, as for joblib.
+    """
+
+    #: Whether workers are processes, which can die.
+    remote = False
+
+    def __init__(self, n_jobs: int | None) -> None:
+        self.n_jobs = n_jobs
+
+    def run(self, function: Callable[..., Value], calls: Iterable[tuple[Any, ...]]) -> Generator[Value, None, None]:
+        """Call a function with each set of arguments; yield what it returns, in order, as soon as it is there."""
+        from joblib import Parallel, delayed
+
+        # A generator lets the caller use one result while others are computed.
+        run = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
+        yield from run(delayed(function)(*each) for each in calls)
+
+    @contextmanager
+    def sharing(self) -> Iterator[Callable[[Shared[Any]], Any]]:
+        """Hand out references to shared objects, one for each, which hold until the block ends."""
+        yield lambda shared: shared
+
+
+class _Remote(Engine):
+    """Workers with memory of their own, by a backend that nothing is known of: objects travel with each task."""
+
+    remote = True
+
+    def run(self, function: Callable[..., Value], calls: Iterable[tuple[Any, ...]]) -> Generator[Value, None, None]:
+        from joblib import Parallel, delayed, effective_n_jobs
+        from joblib.parallel import get_active_backend
+
+        if get_active_backend(prefer="threads")[0].supports_return_generator:
+            yield from super().run(function, calls)
+            return
+        with Parallel(n_jobs=self.n_jobs, prefer="threads") as pool:  # which returns lists: so a few calls at a time
+            rest = iter(calls)
+            while wave := list(islice(rest, _PER_WORKER * effective_n_jobs(self.n_jobs))):
+                yield from pool(delayed(function)(*each) for each in wave)
+
+    @contextmanager
+    def sharing(self) -> Iterator[Callable[[Shared[Any]], Any]]:
+        known: dict[int, Any] = {}
+        with self._sending() as send:
+
+            def reference(shared: Shared[Any]) -> Any:
+                if id(shared) not in known:
+                    known[id(shared)] = send(shared.value), shared  # which keeps the id from being used again
+                return known[id(shared)][0]
+
+            yield reference
+
+    @contextmanager
+    def _sending(self) -> Iterator[Callable[[Any], Any]]:
+        yield Shared
+
+
+class _Processes(_Remote):
+    """Processes of this machine: objects are files that each maps into memory."""
+
+    @contextmanager
+    def _sending(self) -> Iterator[Callable[[Any], Any]]:
+        import joblib
+
+        folder = Path(tempfile.mkdtemp(prefix="neuronym-"))
+        numbers = count()
+
+        def send(value: Any) -> _InFile:
+            path = folder / str(next(numbers))
+            joblib.dump(value, path)
+            return _InFile(str(path))
+
+        try:
+            yield send
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Dask(_Remote):
+    """Workers of Dask: objects are sent to all of them."""
+
+    def __init__(self, n_jobs: int | None, client: Any) -> None:
+        super().__init__(n_jobs)
+        self._client = client
+
+    @contextmanager
+    def _sending(self) -> Iterator[Callable[[Any], Any]]:
+        held = []
+
+        def send(value: Any) -> _OnDask:
+            held.extend(self._client.scatter([value], broadcast=True, hash=False))
+            return _OnDask(held[-1].key)
+
+        yield send
+
+
+class _Ray(_Remote):
+    """Workers of Ray: objects are put into its store."""
+
+    @contextmanager
+    def _sending(self) -> Iterator[Callable[[Any], Any]]:
+        import ray
+
+        yield lambda value: _OnRay(ray.put(value))
+
+
+def active_engine(n_jobs: int | None) -> Engine:
+    """Find where joblib would run tasks that prefer threads.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        The number of workers, as for joblib; with Ray, None means all of its processors unless ``parallel_config``
+        says otherwise, as with Dask.
+
+    Returns
+    -------
+    Engine
+        The engine.
+    """
+    from joblib import effective_n_jobs
+    from joblib.parallel import get_active_backend
+
+    backend, configured = get_active_backend(prefer="threads")
+    kind = type(backend).__name__.lower()
+    if getattr(backend, "supports_sharedmem", False):
+        return Engine(n_jobs)
+    if "dask" in kind:
+        return _Dask(n_jobs, backend.client)
+    if "ray" in kind:
+        return _Ray(-1 if n_jobs is None and configured is None else n_jobs)
+    if kind not in ("lokybackend", "multiprocessingbackend"):
+        return _Remote(n_jobs)
+    return Engine(n_jobs) if effective_n_jobs(n_jobs) == 1 else _Processes(n_jobs)
+
+
+class Outcome:
+    """What a task came to: a result, or an error of its own as against one of the engine."""
+
+    def __init__(self, result: Any = None, error: Exception | None = None) -> None:
+        self._result, self._error = result, error
+
+    def get(self) -> Any:
+        """Return the result or raise the error."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def with_values(function: Callable[..., Value], arguments: tuple[Any, ...]) -> Value:
+    """Call a function in this process, with what ``share`` marked in place of the marks."""
+    return function(*(one.value if isinstance(one, Shared) else one for one in arguments))
+
+
+def sent(arguments: tuple[Any, ...], reference: Callable[[Shared[Any]], Any]) -> tuple[Any, ...]:
+    """The arguments of a task as they travel to another process; ``reference`` is what ``Engine.sharing`` yields."""
+    return tuple(reference(one) if isinstance(one, Shared) else _compact(one) for one in arguments)
+
+
+def outcome_of(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
+    """Call a function in a worker with arguments that ``sent`` made.
+
+    Raises
+    ------
+    Exception
+        If what is shared cannot be fetched, which is no error of the function.
+    """
+    fetched = [one.get() if isinstance(one, _REFERENCES) else one for one in arguments]
+    worker = f"worker {platform.node()} (process {os.getpid()})"
+    try:
+        return Outcome(function(*fetched))
+    except FileNotFoundError as error:
+        return Outcome(error=FileError(f"{worker} has no {str(error.filename)!r}: {_SAME}"))
+    except FileError as error:
+        return Outcome(error=FileError(f"{worker}: {error} ({_SAME})"))
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            return Outcome(error=RuntimeError(f"{worker}: {type(error).__name__}: {error}"))
+        return Outcome(error=error)
+
+
+_REFERENCES = (Shared, _InFile, _OnDask, _OnRay, _Run)
+_SAME = "every worker reads the whole store from this path, so it must be there on each machine"
