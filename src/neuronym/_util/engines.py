@@ -8,7 +8,7 @@ import platform
 import shutil
 import tempfile
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count, islice
@@ -24,7 +24,7 @@ __all__ = ["Engine", "Outcome", "Shared", "active_engine", "outcome_of", "sent",
 Value = TypeVar("Value")
 
 _KEPT = 8  # shared objects that a worker process keeps
-_PER_WORKER = 4  # calls in a wave
+_PER_WORKER = 4  # calls that are sent at once
 
 
 class Shared(Generic[Value]):
@@ -85,22 +85,6 @@ class _InFile:
         import joblib
 
         return _kept.get(self.path, lambda: joblib.load(self.path, mmap_mode="r"))
-
-
-class _OnDask:
-    """A reference to an object that Dask's workers hold, as long as a client does."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-
-    def get(self) -> Any:
-        return _kept.get(self.key, self._fetch)
-
-    def _fetch(self) -> Any:
-        from distributed import Future, get_client, get_worker
-
-        held = get_worker().data
-        return held[self.key] if self.key in held else Future(self.key, get_client()).result()
 
 
 class _OnRay:
@@ -221,19 +205,32 @@ class _Processes(_Remote):
 class _Dask(_Remote):
     """Workers of Dask: objects are sent to all of them."""
 
-    def __init__(self, n_jobs: int | None, client: Any) -> None:
+    def __init__(self, n_jobs: int | None, backend: Any) -> None:
         super().__init__(n_jobs)
-        self._client = client
+        self._backend, self._client = backend, backend.client
+
+    def run(self, function: Callable[..., Value], calls: Iterable[tuple[Any, ...]]) -> Generator[Value, None, None]:
+        # Submitted here, since joblib waits for ever for a task that Dask gives up when its workers die.
+        from joblib import effective_n_jobs
+
+        ahead, pending, rest = _PER_WORKER * effective_n_jobs(self.n_jobs), deque[Any](), iter(calls)
+        with self._backend.retrieval_context():
+            try:
+                while True:
+                    for each in islice(rest, ahead - len(pending)):
+                        pending.append(
+                            self._client.submit(function, *each, pure=False, **self._backend.submit_kwargs)
+                        )
+                    if not pending:
+                        return
+                    yield pending.popleft().result()
+            finally:
+                self._client.cancel(list(pending))
 
     @contextmanager
     def _sending(self) -> Iterator[Callable[[Any], Any]]:
-        held = []
-
-        def send(value: Any) -> _OnDask:
-            held.extend(self._client.scatter([value], broadcast=True, hash=False))
-            return _OnDask(held[-1].key)
-
-        yield send
+        # A future, in whose place Dask puts the object; if all that hold it die, the tasks that need it fail.
+        yield lambda value: self._client.scatter([value], broadcast=True, hash=False)[0]
 
 
 class _Ray(_Remote):
@@ -268,7 +265,7 @@ def active_engine(n_jobs: int | None) -> Engine:
     if getattr(backend, "supports_sharedmem", False):
         return Engine(n_jobs)
     if "dask" in kind:
-        return _Dask(n_jobs, backend.client)
+        return _Dask(n_jobs, backend)
     if "ray" in kind:
         return _Ray(-1 if n_jobs is None and configured is None else n_jobs)
     if kind not in ("lokybackend", "multiprocessingbackend"):
@@ -289,7 +286,7 @@ class Outcome:
         return self._result
 
 
-def with_values(function: Callable[..., Value], arguments: tuple[Any, ...]) -> Value:
+def with_values(function: Callable[..., Value], *arguments: Any) -> Value:
     """Call a function in this process, with what ``share`` marked in place of the marks."""
     return function(*(one.value if isinstance(one, Shared) else one for one in arguments))
 
@@ -299,7 +296,7 @@ def sent(arguments: tuple[Any, ...], reference: Callable[[Shared[Any]], Any]) ->
     return tuple(reference(one) if isinstance(one, Shared) else _compact(one) for one in arguments)
 
 
-def outcome_of(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
+def outcome_of(function: Callable[..., Any], *arguments: Any) -> Outcome:
     """Call a function in a worker with arguments that ``sent`` made.
 
     Raises
@@ -323,5 +320,5 @@ def outcome_of(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outc
         return Outcome(error=error)
 
 
-_REFERENCES = (Shared, _InFile, _OnDask, _OnRay, _Run)
+_REFERENCES = (Shared, _InFile, _OnRay, _Run)
 _SAME = "every worker reads the whole store from this path, so it must be there on each machine"

@@ -66,7 +66,7 @@ def parallel_map(
     """
     engine = active_engine(n_jobs)
     if not engine.remote:
-        yield from engine.run(with_values, ((function, each) for each in arguments))
+        yield from engine.run(with_values, ((function, *each) for each in arguments))
         return
     tasks, done = list(arguments), 0
     for remaining in range(ROUNDS, -1, -1):
@@ -74,7 +74,7 @@ def parallel_map(
         with ExitStack() as stack:
             try:
                 send = stack.enter_context(engine.sharing())
-                outcomes = engine.run(outcome_of, ((function, sent(each, send)) for each in tasks[done:]))
+                outcomes = engine.run(outcome_of, ((function, *sent(each, send)) for each in tasks[done:]))
                 stack.callback(_close, outcomes)
             except Exception as error:
                 lost = error
