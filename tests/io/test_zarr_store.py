@@ -197,7 +197,7 @@ def test_no_activations_are_pickled(tmp_path, monkeypatch, shown):
 
     def spied(function):
         def call(*arguments):
-            matrix = arguments[1][0].value
+            matrix = arguments[1].value
             sent.append(len(pickle.dumps(matrix)))
             assert not any(isinstance(value, np.ndarray) for value in matrix.__getstate__().values())
             return original(function)(*arguments)

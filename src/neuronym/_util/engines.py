@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from neuronym.errors import FileError
+from neuronym.errors import FileError, NeuronymError
 
 __all__ = ["Engine", "Outcome", "Shared", "active_engine", "outcome_of", "sent", "share", "with_values"]
 
@@ -218,9 +218,7 @@ class _Dask(_Remote):
             try:
                 while True:
                     for each in islice(rest, ahead - len(pending)):
-                        pending.append(
-                            self._client.submit(function, *each, pure=False, **self._backend.submit_kwargs)
-                        )
+                        pending.append(self._client.submit(function, *each, pure=False, **self._backend.submit_kwargs))
                     if not pending:
                         return
                     yield pending.popleft().result()
@@ -304,8 +302,11 @@ def outcome_of(function: Callable[..., Any], *arguments: Any) -> Outcome:
     Exception
         If what is shared cannot be fetched, which is no error of the function.
     """
-    fetched = [one.get() if isinstance(one, _REFERENCES) else one for one in arguments]
     worker = f"worker {platform.node()} (process {os.getpid()})"
+    try:
+        fetched = [one.get() if isinstance(one, _REFERENCES) else one for one in arguments]
+    except NeuronymError as error:
+        return Outcome(error=type(error)(f"{worker}: {error}"))
     try:
         return Outcome(function(*fetched))
     except FileNotFoundError as error:

@@ -18,6 +18,9 @@ EXTRAS = {
     "report": ("jinja2", "PIL"),
     "spurious": ("fontTools", "matplotlib", "PIL"),
     "hdf5": ("h5py",),
+    "remote": ("fsspec", "upath"),
+    "dask": ("distributed",),
+    "ray": ("ray",),
     "demo": ("sklearn", "matplotlib", "jinja2", "PIL"),
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 from neuronym._util.characters import half_in, shortened
 from neuronym._util.locks import beside, leftovers, locked
 from neuronym._util.messages import some
+from neuronym._util.urls import is_local
 from neuronym.errors import FileError, NeuronymError
 
 __all__ = [
@@ -76,7 +77,7 @@ def reading(path: str | Path, what: str) -> Iterator[None]:
     if "\0" in str(path):
         raise FileError(f"cannot read {what}: the path {str(path)!r} contains a NUL character")
     try:
-        if Path(path).is_file() and not Path(path).stat().st_size:
+        if is_local(path) and Path(path).is_file() and not Path(path).stat().st_size:
             raise FileError(f"cannot read {what} from {str(path)!r}: the file is empty")
         yield
     except (NeuronymError, MemoryError):
@@ -86,7 +87,7 @@ def reading(path: str | Path, what: str) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise FileError(f"cannot read {what} from {str(path)!r}: it is not UTF-8 text ({error})") from error
     except Exception as error:
-        raise FileError(f"cannot read {what} from {str(path)!r}: {_why(error)}") from error
+        raise FileError(f"cannot read {what} from {str(path)!r}: {_why(error, path)}") from error
 
 
 def read_json(path: str | Path, what: str) -> Any:
@@ -98,7 +99,7 @@ def read_json(path: str | Path, what: str) -> Any:
         If it cannot be read or is not JSON.
     """
     # Besides syntax errors, there are errors of numbers of too many digits and of deep nesting.
-    with reading(path, what), open(path, encoding="utf-8-sig") as file:
+    with reading(path, what), (Path(path) if isinstance(path, str) else path).open(encoding="utf-8-sig") as file:
         return parse_json(file.read())
 
 
@@ -122,12 +123,14 @@ def parse_json(text: str | bytes) -> Any:
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # the escape of half of a surrogate pair, alone or not
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, path: str | Path) -> str:
     """What a reader's error says of a file; with the name of its type if that alone says little."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     said = first_line(error)
     said = said if len(said) <= _LONGEST else said[:_LONGEST] + "…"
+    if not is_local(path):
+        return f"{type(error).__name__}: {said}"
     return said if isinstance(error, OSError | ValueError) else f"it is broken ({type(error).__name__}: {said})"
 
 

@@ -202,9 +202,4 @@ class SparseStoreMatrix:
         return chosen
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self.folder, str(self._files.store), self._files.mark, self.shape, self.chunks)
-
-
-def _reopened(folder: str, store: str, mark: str, shape: tuple[int, int], chunks: tuple[int, int]) -> SparseStoreMatrix:
-    """A matrix that was sent to this process."""
-    return SparseStoreMatrix(folder, StoreFiles.open(Path(store), mark), shape, chunks)
+        return SparseStoreMatrix, (self.folder, self._files, self.shape, self.chunks)

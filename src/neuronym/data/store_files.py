@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from neuronym._util.files import read_json, reading
 from neuronym._util.messages import counted
 from neuronym._util.parallel import progress_bar
+from neuronym._util.urls import is_local, located
 from neuronym.errors import FileError
 
 __all__ = [
@@ -82,9 +83,9 @@ def read_root(store: Path) -> Any:
         If the file is broken, or its checksum does not match.
     """
     path = store / ROOT
-    if not path.is_file():
-        return None
     with reading(path, "activations"):
+        if not path.is_file():
+            return None
         text = path.read_bytes()
     end = len(text) - len(_TAIL) - 8
     signed = text.endswith(_TAIL) and text[:end].endswith(_HEAD)
@@ -134,14 +135,26 @@ class StoreFiles:
     ----------
     store : Path
         The store.
-    files : mapping of str to (int or None, str or None)
-        The size and checksum of each file; None if it is not known.
+    files : mapping of str to (int or None, str or None), or None
+        The size and checksum of each file; None if it is not known. None for the whole: the list is read, and the mark
+        compared, when it is first needed, as in another process.
     mark : str
         A checksum of the list; empty if the store has none.
     """
 
-    def __init__(self, store: Path, files: Mapping[str, tuple[int | None, str | None]], mark: str) -> None:
-        self.store, self.files, self.mark = store, files, mark
+    def __init__(self, store: Path, files: Mapping[str, tuple[int | None, str | None]] | None, mark: str) -> None:
+        self.store, self.mark = store, mark
+        self._files = files
+
+    @property
+    def files(self) -> Mapping[str, tuple[int | None, str | None]]:
+        """The size and checksum of each file, by name."""
+        if self._files is None:
+            self._files = StoreFiles.open(self.store, self.mark).files
+        return self._files
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _elsewhere, (str(self.store), self.mark)
 
     @classmethod
     def open(cls, store: Path, mark: str | None = None) -> StoreFiles:
@@ -217,8 +230,9 @@ class StoreFiles:
         for name in names:
             folder, _, own = name.rpartition("/")
             by_folder.setdefault(folder, []).append(own)
+        elsewhere = None if is_local(self.store) else _sizes_elsewhere(self.store, by_folder)
         for folder, names_in_it in by_folder.items():
-            sizes = _sizes(self.store / folder)
+            sizes = _sizes(self.store / folder) if elsewhere is None else elsewhere.get(folder, {})
             for own in names_in_it:
                 name = f"{folder}/{own}" if folder else own
                 why = "it is missing" if own not in sizes else self._fault(name, sizes[own])
@@ -237,7 +251,8 @@ class StoreFiles:
             except FileError as error:
                 return 0, str(error)
 
-        n_bytes = (self.store / ROOT).stat().st_size
+        with reading(self.store / ROOT, "activations"):
+            n_bytes = (self.store / ROOT).stat().st_size
         with ThreadPoolExecutor(_READERS) as pool:
             found = pool.map(fault, names)
             bar = progress_bar(found, lambda _: 1, "files", len(names)) if progress else found
@@ -253,6 +268,11 @@ class StoreFiles:
         return None if expected in (None, size) else f"it has {size} bytes instead of {expected}"
 
 
+def _elsewhere(store: str, mark: str) -> StoreFiles:
+    """The files of a store that was opened by another process."""
+    return StoreFiles(located(store), None, mark)
+
+
 def _sizes(folder: Path) -> dict[str, int]:
     """The sizes of the files in a folder."""
     with reading(folder, "activations"):
@@ -261,6 +281,21 @@ def _sizes(folder: Path) -> dict[str, int]:
                 return {entry.name: entry.stat().st_size for entry in entries if _is_file(entry)}
         except (FileNotFoundError, NotADirectoryError):
             return {}
+
+
+def _sizes_elsewhere(store: Any, folders: Iterable[str]) -> dict[str, dict[str, int]]:
+    """The sizes of the files in folders of a store at a URL, listed by their first folder: each list takes long."""
+    found: dict[str, dict[str, int]] = {}
+    for first in {name.partition("/")[0] for name in folders}:
+        top = store / first if first else store
+        with reading(top, "activations"):
+            top.fs.invalidate_cache(top.path)
+            listed = top.fs.find(top.path, maxdepth=None if first else 1, detail=True)
+        start = len(store.path.rstrip("/")) + 1
+        for path, entry in listed.items():
+            folder, _, own = path[start:].rpartition("/")
+            found.setdefault(folder, {})[own] = int(entry["size"])
+    return found
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

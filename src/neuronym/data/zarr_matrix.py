@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neuronym._util.files import reading
 from neuronym._util.limits import AXIS
+from neuronym._util.urls import is_local, located
 from neuronym.data.store_files import StoreFiles
 from neuronym.errors import FileError
 from neuronym.types import PathLike
@@ -26,14 +27,15 @@ class ZarrMatrix:
     Parameters
     ----------
     path : str or Path
-        The folder of the array, on this machine.
+        The folder of the array, on this machine or at a URL.
     files : StoreFiles or None, default None
         The files of the store that the array is in, by which those that are read are checked; None for an array that
         another program wrote, where a missing chunk stands for the fill value.
     """
 
     def __init__(self, path: PathLike, files: StoreFiles | None = None) -> None:
-        self.path, self._files = str(Path(path).resolve()), files
+        place = located(path)
+        self.path, self._files = str(place.resolve() if is_local(place) else place), files
 
     @cached_property
     def _array(self) -> Any:
@@ -54,7 +56,8 @@ class ZarrMatrix:
 
         from neuronym.data.checked_store import CheckedStore
 
-        inner = Path(self.path).relative_to(files.store.resolve()).as_posix()
+        store = str(files.store.resolve() if is_local(files.store) else files.store)
+        inner = Path(self.path.removeprefix(store.rstrip("/") + "/")).as_posix()
         return zarr.open_array(store=CheckedStore(files), path=inner, mode="r")
 
     @property
@@ -97,9 +100,4 @@ class ZarrMatrix:
         return found if dtype is None else found.astype(dtype, copy=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self.path, *(() if self._files is None else (str(self._files.store), self._files.mark)))
-
-
-def _reopened(path: str, store: str | None = None, mark: str | None = None) -> ZarrMatrix:
-    """A matrix that was sent to this process."""
-    return ZarrMatrix(path, None if store is None else StoreFiles.open(Path(store), mark))
+        return ZarrMatrix, (self.path, self._files)

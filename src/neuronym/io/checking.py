@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from neuronym._util.files import kind_of
+from neuronym._util.files import kind_of, reading
+from neuronym._util.urls import located
 from neuronym.data.store_files import ROOT, Checked, StoreFiles, damaged, read_root
 from neuronym.errors import FileError
 from neuronym.io.zarr_store import SUFFIX, how_much, state_of
@@ -21,7 +20,7 @@ def check(store: PathLike, *, progress: bool = False) -> Checked:
     Parameters
     ----------
     store : str or Path
-        The store, ``.zarr``.
+        The store, ``.zarr``, or its URL.
     progress : bool, default False
         Show a progress bar on standard error.
 
@@ -36,11 +35,12 @@ def check(store: PathLike, *, progress: bool = False) -> Checked:
         If there is no such store, or neuronym did not write it.
     """
     kind_of(store, (SUFFIX,), "a store of activations")
-    path = Path(store)
-    if not path.is_dir():
-        raise FileError(f"there is no folder {str(store)!r}")
-    if not (path / ROOT).is_file():
-        return Checked(0, 0, [str(damaged(path / ROOT, "it is missing"))], False)
+    path = located(store)
+    with reading(path, "activations"):
+        if not path.is_dir():
+            raise FileError(f"there is no folder {str(store)!r}")
+        if not (path / ROOT).is_file():
+            return Checked(0, 0, [str(damaged(path / ROOT, "it is missing"))], False)
     try:
         made = read_root(path)
         state = None if made is None else state_of(made, path)

@@ -101,7 +101,7 @@ class Progress:
         if not path.is_file():
             return
         end = 0
-        with reading(path, "what is written of a store"), open(path, "rb") as file:
+        with reading(path, "what is written of a store"), path.open("rb") as file:
             for line in file:
                 sum_, _, text = line.rstrip(b"\n").partition(b" ")
                 if not line.endswith(b"\n"):

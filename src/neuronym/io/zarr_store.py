@@ -37,6 +37,7 @@ from neuronym._util.folders import exchange
 from neuronym._util.limits import AXIS
 from neuronym._util.locks import beside, leftovers, locked
 from neuronym._util.messages import counted, no_such, some
+from neuronym._util.urls import is_local, located
 from neuronym.data.activations import Activations
 from neuronym.data.ids import parent
 from neuronym.data.labelled import is_sparse, to_sparse
@@ -70,11 +71,11 @@ _LONGEST_NAME = 255  # bytes of the name of a folder, on any usual file system
 
 def split_path(path: PathLike) -> tuple[Path, str | None] | None:
     """Split ``store.zarr/layer`` into the store and the layer, if any; None for a path outside of a Zarr store."""
-    whole = Path(path)
+    whole = located(path)
     for store in (whole, *whole.parents):
         if store.suffix.lower() == SUFFIX:
-            inner = whole.relative_to(store).as_posix()
-            return store, None if inner == "." else inner
+            inner = str(whole)[len(str(store)) :].strip("/")
+            return store, inner or None
     return None
 
 
@@ -86,7 +87,8 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
     Parameters
     ----------
     path : str or Path
-        A store, ``store.zarr``, or one of its layers, ``store.zarr/layer``.
+        A store, ``store.zarr``, or one of its layers, ``store.zarr/layer``; or the URL of one, such as
+        ``s3://bucket/store.zarr``.
 
     Returns
     -------
@@ -106,8 +108,9 @@ def open_layers(path: PathLike) -> dict[str, Activations]:
     if found is None:
         raise FileError(f"{str(path)!r} is not in a Zarr store: the name of the store must end in {SUFFIX}")
     store, layer = found
-    if not store.is_dir():
-        raise FileError(f"cannot read activations: there is no folder {str(store)!r}")
+    with reading(store, "activations"):
+        if not store.is_dir():
+            raise FileError(f"cannot read activations: there is no folder {str(store)!r}")
     made = read_root(store)
     if made is not None:
         return _open_own(store, layer, state_of(made, store))
@@ -159,9 +162,10 @@ def _open_own(store: Path, layer: str | None, state: Mapping[str, Any]) -> dict[
 
 def _matrix(path: Path, store: Path, files: StoreFiles | None = None) -> ZarrMatrix:
     """An array of a store, without reading more than its metadata."""
-    matrix = ZarrMatrix(path, files)
-    if not path.is_dir():
-        raise FileError(f"cannot read activations from {str(store)!r}: there is no array {str(path)!r}")
+    matrix = ZarrMatrix(str(path), files)
+    with reading(path, "activations"):
+        if not path.is_dir():
+            raise FileError(f"cannot read activations from {str(store)!r}: there is no array {str(path)!r}")
     _ = matrix.shape
     return matrix
 
@@ -328,6 +332,8 @@ class LayerWriter:
         overwrite: bool = False,
     ) -> None:
         kind_of(path, (SUFFIX,), "a store of activations")
+        if not is_local(located(path)):
+            raise FileError(f"cannot write {str(path)!r}: stores are written to this machine, so copy it there after")
         self.path, self._given = Path(os.path.realpath(path)), path
         if not self.path.parent.is_dir():
             raise FileError(
