@@ -338,7 +338,7 @@ def test_tokens_are_clustered_by_their_text_unless_told_otherwise():
 
 def test_auto_permutations_are_fewer_where_they_would_take_too_long(data, monkeypatch):
     monkeypatch.setattr(evidence, "_AUTO_OPERATIONS", 1000)
-    with pytest.warns(UserWarning, match="searches 999 permutations instead of 9,999, since the 1 null"):
+    with pytest.warns(UserWarning, match="searches 999 permutations instead of 9,999, since the null"):
         labels = label(*data, permutations="auto", neurons=slice(2))
     assert [one.permutations for one in labels] == [999, 999]
     assert label(*data, permutations="auto", search="beam", neurons=slice(1))[0].permutations == 9999

@@ -17,13 +17,17 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from neuronym.errors import FileError, NeuronymError
+from neuronym._util.extras import need
+from neuronym._util.files import first_line
+from neuronym._util.messages import warn
+from neuronym.errors import FileError, NeuronymError, OptionError
 
-__all__ = ["Engine", "Outcome", "Shared", "active_engine", "outcome_of", "sent", "share", "with_values"]
+__all__ = ["Engine", "Outcome", "Shared", "active_engine", "on_scheduler", "outcome_of", "sent", "share", "with_values"]
 
 Value = TypeVar("Value")
 
 _KEPT = 8  # shared objects that a worker process keeps
+_ANSWER = 10  # seconds
 _PER_WORKER = 4  # calls that are sent at once
 
 
@@ -213,10 +217,12 @@ class _Dask(_Remote):
         # Submitted here, since joblib waits for ever for a task that Dask gives up when its workers die.
         from joblib import effective_n_jobs
 
-        ahead, pending, rest = _PER_WORKER * effective_n_jobs(self.n_jobs), deque[Any](), iter(calls)
+        ahead, pending, rest = 0, deque[Any](), iter(calls)
         with self._backend.retrieval_context():
             try:
                 while True:
+                    if 2 * len(pending) <= ahead:
+                        ahead = _PER_WORKER * effective_n_jobs(self.n_jobs)  # of the workers that there are now
                     for each in islice(rest, ahead - len(pending)):
                         pending.append(self._client.submit(function, *each, pure=False, **self._backend.submit_kwargs))
                     if not pending:
@@ -239,6 +245,57 @@ class _Ray(_Remote):
         import ray
 
         yield lambda value: _OnRay(ray.put(value))
+
+
+@contextmanager
+def on_scheduler(address: str) -> Iterator[None]:
+    """Run the tasks of the block on the workers of a Dask scheduler.
+
+    Parameters
+    ----------
+    address : str
+        Where the scheduler listens, such as ``tcp://10.0.0.1:8786``, or the ``.json`` file that it wrote.
+
+    Raises
+    ------
+    OptionError
+        If nothing answers there, or Dask is not installed.
+    FileError
+        If there is no such file.
+
+    Warns
+    -----
+    WaitingWarning
+        If the scheduler has no worker yet; then the block begins when one has connected.
+    """
+    need("a scheduler", "dask")
+    import joblib
+    from distributed import Client
+
+    in_file = address.endswith(".json")
+    if in_file and not Path(address).is_file():  # which Dask would wait for
+        raise FileError(f"there is no file {address!r}: give the file of the scheduler's --scheduler-file")
+    try:
+        where = {"scheduler_file" if in_file else "address": address}
+        client: Any = Client(**where, timeout=_ANSWER)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, TypeError) as error:
+        raise OptionError(
+            f"no Dask scheduler answers at {address!r} ({first_line(error)}): give the address that it prints, such as "
+            "tcp://10.0.0.1:8786, or the file of its --scheduler-file"
+        ) from None
+    with client:
+        ready = client.submit(os.getpid, pure=False)  # which an adaptive cluster starts a worker for
+        try:
+            ready.result(timeout=_ANSWER)
+        except TimeoutError:
+            warn(f"the scheduler at {address} has no worker yet: waiting for one", WaitingWarning)
+            ready.result()
+        with joblib.parallel_config("dask", client=client):
+            yield
+
+
+class WaitingWarning(UserWarning):
+    """Work waits for something outside."""
 
 
 def active_engine(n_jobs: int | None) -> Engine:

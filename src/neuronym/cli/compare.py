@@ -20,6 +20,7 @@ from neuronym.cli.options import (
     OVERWRITE,
     QUANTILE,
     QUIET,
+    SCHEDULER,
     SEARCH,
     SPREADSHEET,
     THRESHOLD,
@@ -29,6 +30,7 @@ from neuronym.cli.options import (
     listed,
     mirrors,
     parsed,
+    workers_of,
 )
 from neuronym.cli.printing import compiling, new_app, say
 from neuronym.io.tables import write_csv
@@ -66,7 +68,7 @@ _OPTIONS = {
 
 
 @app.command("compare", epilog=_EXAMPLES)
-@mirrors(compare_scores, _OPTIONS, {"wordnet": WORDNET, **BY_POSITION})
+@mirrors(compare_scores, _OPTIONS, {"wordnet": WORDNET, **BY_POSITION, **SCHEDULER})
 def compare_command(
     activations: ACTIVATIONS,
     concepts: CONCEPTS,
@@ -91,7 +93,7 @@ def compare_command(
         need("a plot", "plots")
     hierarchy_of(options)
     with writing_together(targets, overwrite) as temporaries:  # the table last, so that a new one has its plot
-        with compiling():
+        with workers_of(options), compiling():
             table = compare_scores(activations, concepts, **options)
         if plot is not None:
             write_figure(draw_scores(table), temporaries[0], plot.suffix.lower())

@@ -21,6 +21,7 @@ from neuronym.cli.options import (
     OVERWRITE,
     QUANTILE,
     QUIET,
+    SCHEDULER,
     SEARCH,
     SPREADSHEET,
     THRESHOLD,
@@ -28,6 +29,7 @@ from neuronym.cli.options import (
     listed,
     mirrors,
     parsed,
+    workers_of,
 )
 from neuronym.cli.printing import compiling, new_app, noting_interruption, print_json, print_table
 from neuronym.errors import OptionError
@@ -118,7 +120,7 @@ _OPTIONS = {
 
 
 @app.command("label", epilog=_EXAMPLES)
-@mirrors(label, _OPTIONS, BY_POSITION)
+@mirrors(label, _OPTIONS, {**BY_POSITION, **SCHEDULER})
 def label_command(
     activations: ACTIVATIONS,
     concepts: CONCEPTS,
@@ -137,7 +139,7 @@ def label_command(
     if out is not None:
         check_spreadsheet(out, kind_of(out, KINDS, "labels"), spreadsheet)
         check_target(out, overwrite)  # before the work, so that nothing is lost
-    with compiling(), noting_interruption() as interrupted:
+    with workers_of(options), compiling(), noting_interruption() as interrupted:
         labels = label(activations, concepts, progress=not quiet, **options)
     if out is not None:
         labels.save(out, overwrite=overwrite, spreadsheet=spreadsheet)

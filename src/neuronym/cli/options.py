@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
+from neuronym._util.engines import on_scheduler
 from neuronym.data.activations import as_name
 from neuronym.errors import InputError, OptionError
 from neuronym.types import Name
@@ -32,6 +34,7 @@ __all__ = [
     "OVERWRITE_FOLDER",
     "QUANTILE",
     "QUIET",
+    "SCHEDULER",
     "SEARCH",
     "SPREADSHEET",
     "THRESHOLD",
@@ -42,6 +45,7 @@ __all__ = [
     "listed",
     "mirrors",
     "parsed",
+    "workers_of",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -151,6 +155,16 @@ def hierarchy_of(options: dict[str, Any]) -> None:
         options["hierarchy"] = "wordnet" if flags["wordnet"] else flags["wordnet_files"]
 
 
+def workers_of(options: dict[str, Any]) -> AbstractContextManager[None]:
+    """Run tasks on the workers of ``--scheduler``, if it is given."""
+    address = options.pop("scheduler", None)
+    if address is None:
+        return nullcontext()
+    if options["n_jobs"] is not None:
+        raise OptionError("give only one of --scheduler and --n-jobs: all workers of a scheduler are used")
+    return on_scheduler(address)
+
+
 def align_of(options: dict[str, Any]) -> None:
     """Replace ``--by-position`` by the value of ``align`` that it stands for."""
     if options.pop("by_position", None):
@@ -196,6 +210,15 @@ BY_POSITION: dict[str, Any] = {
     ]
 }
 N_JOBS = Annotated[int | None, typer.Option(help="Number of parallel workers; -1 for one per processor.")]
+#: Where tasks run.
+SCHEDULER: dict[str, Any] = {
+    "scheduler": Annotated[
+        str | None,
+        typer.Option(
+            help="Run on the workers of a Dask scheduler: tcp://HOST:8786, or its file .json.", metavar="ADDRESS"
+        ),
+    ]
+}
 HIERARCHY = Annotated[Path | None, typer.Option(help="Hierarchy of the concepts: a table child,parent.")]
 WORDNET = Annotated[bool | None, typer.Option("--wordnet", help="Use WordNet's hierarchy above the ImageNet classes.")]
 

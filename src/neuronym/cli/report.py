@@ -15,10 +15,12 @@ from neuronym.cli.options import (
     N_JOBS,
     OVERWRITE_FOLDER,
     QUIET,
+    SCHEDULER,
     WORDNET,
     align_of,
     hierarchy_of,
     mirrors,
+    workers_of,
 )
 from neuronym.cli.printing import new_app, say
 from neuronym.report.page import report
@@ -72,11 +74,12 @@ _OPTIONS = {
 
 
 @app.command("report", epilog=_EXAMPLES)
-@mirrors(report, _OPTIONS, {"wordnet": WORDNET, **BY_POSITION})
+@mirrors(report, _OPTIONS, {"wordnet": WORDNET, **BY_POSITION, **SCHEDULER})
 def report_command(labels: LABELS, quiet: QUIET = False, **options: Any) -> None:
     """Write a page for browsing neurons: a folder whose index.html opens in any browser, without a server."""
     hierarchy_of(options)
     align_of(options)
-    page = report(labels, progress=not quiet, **options)
+    with workers_of(options):
+        page = report(labels, progress=not quiet, **options)
     if not quiet:
         say(f"open {page} in a browser")

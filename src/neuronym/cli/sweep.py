@@ -20,6 +20,7 @@ from neuronym.cli.options import (
     N_JOBS,
     OVERWRITE,
     QUIET,
+    SCHEDULER,
     SEARCH,
     SPREADSHEET,
     WORDNET,
@@ -28,6 +29,7 @@ from neuronym.cli.options import (
     listed,
     mirrors,
     parsed,
+    workers_of,
 )
 from neuronym.cli.printing import compiling, new_app, say
 from neuronym.errors import OptionError
@@ -72,7 +74,7 @@ _OPTIONS = {
 
 
 @app.command("sweep", epilog=_EXAMPLES)
-@mirrors(sweep, _OPTIONS, {"wordnet": WORDNET, **BY_POSITION})
+@mirrors(sweep, _OPTIONS, {"wordnet": WORDNET, **BY_POSITION, **SCHEDULER})
 def sweep_command(
     activations: ACTIVATIONS,
     concepts: CONCEPTS,
@@ -97,7 +99,7 @@ def sweep_command(
         need("a plot", "plots")
     hierarchy_of(options)
     with writing_together(targets, overwrite) as temporaries:  # the table last, so that a new one has its plot
-        with compiling():
+        with workers_of(options), compiling():
             table = sweep(activations, concepts, progress=not quiet, **options)
         if plot is not None:
             write_figure(draw_sweep(table), temporaries[0], plot.suffix.lower())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,14 @@ from neuronym.stats.resampling import Stability, cross_fit, measure_formulas, st
 from neuronym.stats.significance import benjamini_hochberg
 from neuronym.types import Name
 
-__all__ = ["LayerSearch", "add_evidence"]
+__all__ = ["LayerSearch", "Measured", "add_evidence", "add_evidence_of_all"]
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _AUTO_SHARED, _AUTO_OWN = 9_999, 999  # permutations
-_AUTO_OPERATIONS = 2 * 10**10  # of exact search, for the nulls that neurons share: minutes
+_AUTO_OPERATIONS = 5 * 10**9  # of exact search, for each null that neurons share: a minute
+_LOOKED_AT = 16  # neurons of a layer that show how many operations a permutation takes
 _BLOCK, _SEARCHED = 16, 256  # neurons per task, and per task that searches other samples
 _EFFECTS = ("difference", "precision", "recall", "average_precision", "f1", "f1_threshold")
 
@@ -49,6 +50,8 @@ class LayerSearch:
         The activations of the layer.
     columns : intp array of shape (n_neurons,)
         The columns of the activations that were searched.
+    asked : intp array of shape (n_asked,)
+        Those of all shards.
     parts : SampleSplit
         How the samples were split.
     searcher : Searcher
@@ -65,6 +68,7 @@ class LayerSearch:
 
     taken: Activations
     columns: NDArray[np.intp]
+    asked: NDArray[np.intp]
     parts: SampleSplit
     searcher: Searcher
     decoder: FormulaDecoder
@@ -84,9 +88,42 @@ class LayerSearch:
         return [code for code in path if code[0]], self.found[d].code(j)
 
 
+    def operations(self) -> float:
+        """How many operations exact search takes per neuron: the mean of a few, the same in every shard."""
+        few = self.asked[np.unique(np.linspace(0, len(self.asked) - 1, _LOOKED_AT).astype(np.intp))]
+        places = {column: place for place, column in enumerate(self.columns.tolist())}
+        known = [places[column] for column in few.tolist() if column in places]
+        others = np.array([column for column in few.tolist() if column not in places], np.intp)
+        total = sum(float(found.operations[known].sum()) for found in self.found)
+        if len(others):
+            block = self.parts.searched.select_rows(self.taken.block(others))
+            total += sum(float(found.operations.sum()) for found in self.searcher.of_block(block)[0])
+        return total / len(few)
+
+
+class Measured(NamedTuple):
+    """What was measured on held-out samples for the best formula of a label.
+
+    Parameters
+    ----------
+    row : structured scalar of dtype ``MEASURES``
+        The numbers.
+    clustered : bool
+        Whether they account for clusters.
+    """
+
+    row: Any
+    clustered: bool
+
+
 def add_evidence(
-    labels: list[Label], layers: Sequence[LayerSearch], options: EvidenceOptions, n_jobs: int | None, progress: bool
-) -> None:
+    labels: list[Label],
+    layers: Sequence[LayerSearch],
+    options: EvidenceOptions,
+    n_jobs: int | None,
+    progress: bool,
+    sharded: bool = False,
+) -> tuple[dict[int, Measured], bool]:
     """Add the evidence requested to the labels, in place.
 
     If interrupted by Ctrl-C, it warns and leaves in the labels what it has so far.
@@ -103,6 +140,13 @@ def add_evidence(
         The number of parallel jobs, as in scikit-learn.
     progress : bool
         Whether to show a progress bar on standard error.
+    sharded : bool, default False
+        Whether there are labels elsewhere too, so that ``add_evidence_of_all`` is for later.
+
+    Returns
+    -------
+    tuple of (dict of int to Measured, bool)
+        What was measured, by the place of the label; and whether it was interrupted.
 
     Raises
     ------
@@ -114,7 +158,7 @@ def add_evidence(
     for one in layers:
         runs.append(_Run(labels, one, first, options, n_jobs, progress, known))
         first += len(one.columns) * len(one.found)
-    n_tests = sum(label.best is not None for label in labels)
+    n_tests = sum(len(one.asked) * len(one.found) for one in layers)
     held_out = options.holdout is not None or options.folds is not None
     steps: list[tuple[object, Callable[[_Run], None]]] = [
         (options.stability, _resample),
@@ -125,9 +169,8 @@ def add_evidence(
         for run in runs if held_out or options.effects else ():
             (_measure if options.folds is None else _cross_fit)(run)
         if held_out:  # before the steps that take long
-            _check_held_out(labels, any(run.one.parts.strata is not None for run in runs))
+            _check_held_out(labels, any(run.one.parts.strata is not None for run in runs), sharded)
         _check_clusters(runs)
-        _add_selected_intervals(runs)
         for requested, step in steps:
             for run in runs if requested else ():
                 step(run)
@@ -135,14 +178,40 @@ def add_evidence(
         interrupted = True
         message = "interrupted: the labels have the evidence computed so far, and none of the rest"
         warn(message, StoppedWarning)
-    if options.permutations:
-        # A formula that was found but not tested may be noise, so it counts as a test with p = 1.
-        p = [1.0 if label.best is not None and math.isnan(label.p_search) else label.p_search for label in labels]
-        for i, q in enumerate(benjamini_hochberg(p).tolist()):
-            if not math.isnan(labels[i].p_search):
-                labels[i] = replace(labels[i], q=q)
-        if not interrupted:
-            _check_resolution(labels)
+    measured = {
+        i: Measured(row, run.one.parts.clusters is not None) for run in runs for i, row in run.measured.items()
+    }
+    if not sharded:
+        add_evidence_of_all(labels, measured, bool(options.permutations), interrupted)
+    return measured, interrupted
+
+
+def add_evidence_of_all(
+    labels: list[Label], measured: Mapping[int, Measured], permuted: bool, interrupted: bool = False
+) -> None:
+    """Add the evidence that depends on all labels together, in place: q, and intervals of those that are selected.
+
+    Parameters
+    ----------
+    labels : list of Label
+        All labels.
+    measured : mapping of int to Measured
+        What was measured, by the place of the label.
+    permuted : bool
+        Whether there are permutations.
+    interrupted : bool, default False
+        Whether some labels lack evidence.
+    """
+    _add_selected_intervals(labels, measured)
+    if not permuted:
+        return
+    # A formula that was found but not tested may be noise, so it counts as a test with p = 1.
+    p = [1.0 if label.best is not None and math.isnan(label.p_search) else label.p_search for label in labels]
+    for i, q in enumerate(benjamini_hochberg(p).tolist()):
+        if not math.isnan(labels[i].p_search):
+            labels[i] = replace(labels[i], q=q)
+    if not interrupted:
+        _check_resolution(labels)
 
 
 @dataclass
@@ -306,7 +375,7 @@ def _permute(run: _Run, n_tests: int) -> None:
     floor = min((label.auc for label in labels if label.best is not None), default=-np.inf) if aucs else -np.inf
     nulls = Nulls.none(observed.shape)
     automatic = options.permutations == "auto"
-    taken = sum(float(found.operations.mean()) for found in one.found) if automatic else 0.0
+    taken = one.operations() if automatic else 0.0
     try:
         PermutationTest(
             one.taken,
@@ -345,12 +414,12 @@ def _check_resolution(labels: Sequence[Label]) -> None:
         )
 
 
-def _check_held_out(labels: Sequence[Label], with_strata: bool) -> None:
-    """Warn of formulas that the held-out samples cannot test; raise an error if they can test none."""
+def _check_held_out(labels: Sequence[Label], with_strata: bool, sharded: bool) -> None:
+    """Warn of formulas that the held-out samples cannot test; raise an error if they can test none, of all shards."""
     found = [label for label in labels if label.best is not None]
     lost = [label for label in found if math.isnan(label.auc_heldout)]
     of_stratum = " of each stratum" * with_strata
-    if lost and len(lost) == len(found):
+    if lost and len(lost) == len(found) and not sharded:
         raise OptionError(
             f"each formula found is true for none or for all of the held-out samples{of_stratum}: hold out more "
             f"samples, or other {'clusters or strata' if with_strata else 'clusters'}"
@@ -389,23 +458,19 @@ def _check_clusters(runs: Sequence[_Run]) -> None:
         )
 
 
-def _add_selected_intervals(runs: Sequence[_Run]) -> None:
+def _add_selected_intervals(labels: list[Label], measured: Mapping[int, Measured]) -> None:
     """Add the intervals of the labels that held-out p selects, at the level that keeps their false coverage rate.
 
     After Benjamini and Yekutieli (2005): the level of each is 1 − q R / m, if R of m are selected by the method of
     Benjamini and Hochberg at q.
     """
-    if not runs:
-        return
-    labels = runs[0].labels  # of all layers
     tested = [i for i, label in enumerate(labels) if label.held_out and not math.isnan(label.p)]
     small = benjamini_hochberg([labels[i].p_confirming for i in tested]) <= LEVEL
     selected = {i for i, is_small in zip(tested, small, strict=True) if is_small}
-    for run in runs:
-        for i in selected & run.measured.keys():
-            level = 1 - LEVEL * len(selected) / len(tested)
-            low, high = confidence_intervals(run.measured[i], run.one.parts.clusters is not None, level)
-            best = labels[i].best
-            if best is not None:
-                new = replace(best, auc_low_selected=float(low), auc_high_selected=float(high))
-                labels[i] = _with_steps(labels[i], {best.formula: new})
+    for i in selected & measured.keys():
+        level = 1 - LEVEL * len(selected) / len(tested)
+        low, high = confidence_intervals(measured[i].row, measured[i].clustered, level)
+        best = labels[i].best
+        if best is not None:
+            new = replace(best, auc_low_selected=float(low), auc_high_selected=float(high))
+            labels[i] = _with_steps(labels[i], {best.formula: new})

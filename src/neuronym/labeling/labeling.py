@@ -274,7 +274,7 @@ def label(
         blocks += blocks_of(found, named, shared)
         if done is not None:
             searches.append(
-                LayerSearch(taken, columns, parts, searcher, FormulaDecoder(one.searched.names), *_joined(done))
+                LayerSearch(taken, columns, columns, parts, searcher, FormulaDecoder(one.searched.names), *_joined(done))
             )
     labels = LazyLabels(blocks)  # made when asked for: making them would keep other workers from the interpreter
     if not asked.requested:

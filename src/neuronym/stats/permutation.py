@@ -165,7 +165,7 @@ class PermutationTest:
     floor : float, default -inf
         The lowest best score that any shared null is compared with.
     most : float, default inf
-        The most permutations for all shared nulls together, as far as each keeps at least ``own``.
+        The most permutations for a shared null, as far as it keeps at least ``own``.
     known : dict from int to tuple of (float, float64 array)
         The nulls computed earlier, by a hash of what they depend on: the floor below which scores may be −inf, and the
         best scores. Those of this layer are added.
@@ -206,35 +206,42 @@ class PermutationTest:
         compared = observed.copy()
         # With strata or clusters, neurons share no null: a stratum or cluster has other values in each.
         # So it is with scores of the activations themselves.
-        ranked = isinstance(self.searcher.score, AUC)
-        together = self._with_equal_ties(tested, ties, compared) if self.exchange.free and ranked else []
-        n = self._n_shared(len(together))
+        ranked = isinstance(self.searcher.score, AUC) and self.exchange.free
+        together = self._on_rungs(tested, ties, compared) if ranked else []
+        n = self._n_shared() if together else 0
         for start in range(0, len(together), _TOGETHER):
             self._test_together(together[start : start + _TOGETHER], n, compared, nulls)
         alone = np.setdiff1d(tested, np.concatenate([tested[:0], *(members for _, members in together)]))
+        equal = self._with_equal_values(alone, ties) if ranked else {j: [j] for j in alone.tolist()}
+        first = np.array([*equal], np.intp)
+        of_first = np.empty(len(observed), object)
+        for j, members in equal.items():
+            of_first[j] = observed[members]
         settings = (self.searcher, self.exchange, self.own, self.seed, self.tail)
-        n_blocks = max(len(alone) // _NEURONS, 4 * n_workers(self.n_jobs))
-        results = self._blocks(_test_alone, alone, *settings, of_neuron=observed, n_blocks=n_blocks)
-        if self.progress and len(alone):
-            results = progress_bar(results, lambda done: len(done[0]), "neurons permuted one by one", len(alone))
-        for js, found in results:
-            nulls.p[js], nulls.permutations[js], nulls.tail[js] = found.p, found.permutations, found.tail
+        n_blocks = max(len(first) // _NEURONS, 4 * n_workers(self.n_jobs))
+        results = self._blocks(_test_alone, first, *settings, of_neuron=of_first, n_blocks=n_blocks)
+        if self.progress and len(first):
+            results = progress_bar(results, lambda done: len(done[0]), "neurons permuted one by one", len(first))
+        for js, of_block in results:
+            for j, found in zip(js.tolist(), of_block, strict=True):
+                members = equal[j]
+                nulls.p[members], nulls.permutations[members] = found.p, found.permutations
+                nulls.tail[members] = found.tail
 
-    def _n_shared(self, n_nulls: int) -> int:
+    def _n_shared(self) -> int:
         """How many permutations to search for each of the shared nulls."""
-        n = int(min(self.shared, max(self.own, self.most / max(n_nulls, 1))))
+        n = int(min(self.shared, max(self.own, self.most)))
         if n < self.shared:
             warn(
-                f"permutations='auto' searches {n:,} permutations instead of {self.shared:,}, since the "
-                f"{counted(n_nulls, 'null distribution')} that neurons share would take too long: use "
-                f"permutations={self.shared} to search them all"
+                f"permutations='auto' searches {n:,} permutations instead of {self.shared:,}, since the null "
+                f"distributions that neurons share would take too long: use permutations={self.shared} to search them all"
             )
         return n
 
-    def _with_equal_ties(
+    def _on_rungs(
         self, tested: NDArray[np.intp], ties: Floats, compared: Floats
     ) -> list[tuple[Ints, NDArray[np.intp]]]:
-        """The sets of neurons that share a null, each with its sorted values; ``compared`` receives their AUCs."""
+        """The neurons of each rung, which share a null, with its values; ``compared`` receives their AUCs."""
         rungs = np.zeros(len(ties), np.int64)
         if self.searcher.groups.row_weights.max() == 1:
             rungs[tested] = 1  # without ties
@@ -244,19 +251,18 @@ class PermutationTest:
                 compared[js] = np.where(np.isfinite(compared[js]) & (of_block != 0)[:, np.newaxis], best, compared[js])
         used = [int(rung) for rung in np.unique(rungs[tested]) if rung]
         ladder = Ladder(self.searcher.groups.total)
-        together = [(_sorted_values(ladder.codes(rung), self.searcher), np.flatnonzero(rungs == rung)) for rung in used]
-        rest = tested[rungs[tested] == 0]
-        _, which, times = np.unique(ties[rest], return_inverse=True, return_counts=True)
-        likely = rest[times[which] > 1]  # equal sums of ties suggest equal ties
-        members: dict[int, list[int]] = {}
+        return [(_sorted_values(ladder.codes(rung), self.searcher), np.flatnonzero(rungs == rung)) for rung in used]
+
+    def _with_equal_values(self, alone: NDArray[np.intp], ties: Floats) -> dict[int, list[int]]:
+        """The neurons that have equal sorted values, and so the same null, by the first of them."""
+        _, which, times = np.unique(ties[alone], return_inverse=True, return_counts=True)
+        likely = alone[times[which] > 1]  # equal sums of ties suggest equal ties
+        by_digest: dict[int, list[int]] = {}
         for js, digests in self._blocks(_digests, likely, self.searcher):
             for j, digest in zip(js.tolist(), digests, strict=True):
-                members.setdefault(digest, []).append(j)
-        return together + [
-            (np.sort(_values(self.activations, self.columns[js[:1]], self.searcher)[0]), np.array(js, np.intp))
-            for js in members.values()
-            if len(js) > 1
-        ]
+                by_digest.setdefault(digest, []).append(j)
+        equal = {members[0]: members for members in by_digest.values()}
+        return equal | {j: [j] for j in np.setdiff1d(alone, likely).tolist()}
 
     def _test_together(
         self, shared: Sequence[tuple[Ints, NDArray[np.intp]]], n: int, compared: Floats, nulls: Nulls
@@ -318,7 +324,7 @@ class PermutationTest:
         function: Callable[..., Any],
         chosen: NDArray[np.intp],
         *arguments: Any,
-        of_neuron: Floats | None = None,
+        of_neuron: NDArray[Any] | None = None,
         n_blocks: int | None = None,
     ) -> Iterator[tuple[NDArray[np.intp], Any]]:
         """Call a function on blocks of chosen neurons: with activations, columns, values per neuron, and arguments."""
@@ -393,20 +399,21 @@ def _compare(scores: Floats, members: NDArray[np.intp], observed: Floats, nulls:
 def _test_alone(
     bare: Activations,
     columns: NDArray[np.intp],
-    observed: Floats,
+    observed: Sequence[Floats],
     searcher: Searcher,
     exchange: ExchangeBlocks,
     most: int,
     seed: int,
     tail: bool,
-) -> Nulls:
-    """Test neurons that each have a null of their own, and stop early for those that are hopeless.
+) -> list[Nulls]:
+    """Test neurons by nulls of their own, and stop early for those that are hopeless.
 
-    As in Besag and Clifford (1991): if the h-th permutation to reach the AUC is the l-th of all, p is h / l.
+    As in Besag and Clifford (1991): if the h-th permutation to reach the AUC is the l-th of all, p is h / l. For each
+    null, ``observed`` holds the AUCs of all neurons that have it: none changes the p of another.
     """
-    found = Nulls.none(observed.shape)
+    tested = []
     for j, values, own_terms in _exchangeable(bare, columns, searcher, exchange):
-        key, scores = (seed, _digest(values)), np.empty(0)
+        key, scores, found = (seed, _digest(values)), np.empty(0), Nulls.none(observed[j].shape)
         aucs = observed[j][np.isfinite(observed[j])]
         floors = [-np.inf if tail else float(aucs.min())]
         for chunk, start in enumerate(range(0, most, _CHUNK)):
@@ -416,14 +423,15 @@ def _test_alone(
             if all(np.count_nonzero(scores >= auc) >= _HOPELESS for auc in aucs):
                 break
         if len(scores) == most:
-            _compare(scores, np.array([j]), observed, found, tail)
-        found.permutations[j] = len(scores)
-        for d, auc in enumerate(observed[j]):
-            at = np.flatnonzero(scores >= auc)[:_HOPELESS]
-            if np.isfinite(auc) and len(at) == _HOPELESS:
-                found.permutations[j, d] = at[-1] + 1
-                found.p[j, d] = _HOPELESS / found.permutations[j, d]
-    return found
+            _compare(scores, np.arange(len(found.p)), observed[j], found, tail)
+        found.permutations[:] = len(scores)
+        for m, d in np.argwhere(np.isfinite(observed[j])).tolist():
+            at = np.flatnonzero(scores >= observed[j][m, d])[:_HOPELESS]
+            if len(at) == _HOPELESS:
+                found.permutations[m, d] = at[-1] + 1
+                found.p[m, d] = _HOPELESS / found.permutations[m, d]
+        tested.append(found)
+    return tested
 
 
 def _exchangeable(
