@@ -77,7 +77,7 @@ def test_what_is_public_is_deliberate():
             "show",
             "sweep",
         ],
-        *["Activations", "Concepts", "Explanation", "Formula", "Hierarchy", "Label", "Labels", "label"],
+        *["Activations", "Concepts", "Explanation", "Formula", "Hierarchy", "Label", "Labels", "label", "merge"],
         *["open_activations", "open_concepts", "save_activations", "save_concepts"],
         *["ActivationsError", "AlignmentError", "ConceptsError", "FileError", "FormulaError", "InputError"],
         *["NeuronymError", "OptionError", "UnknownNameError", "WorkerError"],

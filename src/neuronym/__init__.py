@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym.io import save_concepts as save_concepts
     from neuronym.io import sources as sources
     from neuronym.labeling import label as label
+    from neuronym.labeling import merge as merge
     from neuronym.labels import Explanation as Explanation
     from neuronym.labels import Label as Label
     from neuronym.labels import Labels as Labels
@@ -74,7 +75,7 @@ _NAMES = {
         "UnknownNameError WorkerError"
     ),
     "neuronym.io": "check open_activations open_concepts save_activations save_concepts",
-    "neuronym.labeling": "label",
+    "neuronym.labeling": "label merge",
     "neuronym.labels": "Explanation Label Labels show",
     "neuronym.network": "collect layers",
 }

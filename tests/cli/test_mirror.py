@@ -32,6 +32,7 @@ FUNCTIONS = {
     "concepts tags": sources.from_tags,
     "concepts show": Concepts.describe,
     "label": neuronym.label,
+    "merge": neuronym.merge,
     "show": neuronym.show,
     "report": report,
     "compare": compare_scores,
@@ -51,8 +52,11 @@ SPELLED = {
         "alterations",
     ),
 }
+#: Where tasks run, which Python says by ``joblib.parallel_config``.
+WHERE = {"scheduler"}
 #: Where a table or figure is saved, after the function: by ``Labels.save`` and ``plots.plot_sweep``.
-SAVED = {"label": {"out", "overwrite", "spreadsheet"}, "sweep": {"out", "plot", "overwrite", "spreadsheet"},
+SAVED = {"label": {"out", "overwrite", "spreadsheet"}, "merge": {"out", "overwrite", "spreadsheet"},
+         "sweep": {"out", "plot", "overwrite", "spreadsheet"},
          "compare": {"out", "plot", "overwrite", "spreadsheet"}}  # fmt: skip
 #: What only Python has: objects that no command line can name, and what the command fixes.
 PYTHON_ONLY = {
@@ -80,7 +84,7 @@ COMMANDS = commands()
 
 
 def test_commands_are_in_the_order_of_the_work():
-    order = "demo collect check layers concepts label show report compare sweep spurious circuit compose"
+    order = "demo collect check layers concepts label merge show report compare sweep spurious circuit compose"
     assert list(typer.main.get_command(root.app).commands) == order.split()
     assert list(COMMANDS) == list(FUNCTIONS)
 
@@ -88,7 +92,7 @@ def test_commands_are_in_the_order_of_the_work():
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_command_has_the_options_of_its_function(name):
     parameters = inspect.signature(FUNCTIONS[name]).parameters
-    alone = OPTIONS_OF_PRINTING | SAVED.get(name, set())
+    alone = OPTIONS_OF_PRINTING | WHERE | SAVED.get(name, set())
     of_command = {SPELLED.get(own.name, own.name) for own in COMMANDS[name].params if own.name not in alone}
     of_function = set(parameters) - {"progress"} - PYTHON_ONLY.get(name, set())
     if name.startswith("concepts "):  # the argument has the name that its file has

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from neuronym._util.files import check_target, kind_of
+from neuronym._util.shards import as_shard
 from neuronym.cli.options import (
     ACTIVATIONS,
     ALIGN,
@@ -31,10 +32,10 @@ from neuronym.cli.options import (
     parsed,
     workers_of,
 )
-from neuronym.cli.printing import compiling, new_app, noting_interruption, print_json, print_table
+from neuronym.cli.printing import compiling, new_app, noting_interruption, print_labels
 from neuronym.errors import OptionError
 from neuronym.labeling.labeling import label
-from neuronym.labels.files import KINDS, check_spreadsheet
+from neuronym.labels.files import KINDS, check_part, check_spreadsheet
 
 __all__ = ["app"]
 
@@ -46,6 +47,7 @@ Examples:
   neuronym label acts.zarr concepts.parquet --layers conv1,conv2 --length 2 --neurons 0,5,10-20
   neuronym label activations.npy concepts.csv --json --quiet > labels.json
   neuronym label activations.npy concepts.csv --permutations auto --holdout 0.5 --out labels.csv
+  neuronym label acts.zarr concepts.csv --shard 3/8 --out parts/3.json
   neuronym label activations.npy concepts.csv --score iou --quantile 0.995 --out labels.csv
 """
 
@@ -116,6 +118,13 @@ _OPTIONS = {
         str | None, typer.Option(help="Compare and permute only within these groups: a table, or FILE:COLUMN.")
     ],
     "seed": Annotated[int, typer.Option(help="Seed of all random draws.")],
+    "shard": Annotated[
+        Any,
+        typer.Option(
+            help="Label one of several shards of the neurons, such as 3/8; neuronym merge joins them.",
+            **parsed(as_shard, "NUMBER/OF"),
+        ),
+    ],
 }
 
 
@@ -136,21 +145,16 @@ def label_command(
     Samples are matched by id if both files have ids, and by position otherwise.
     """
     align_of(options)
+    if options["shard"] is not None and out is None and not as_json:
+        raise OptionError("a shard is saved, to be merged with the others: name a file .json (--out)")
     if out is not None:
+        check_part(out, options["shard"] is not None)
         check_spreadsheet(out, kind_of(out, KINDS, "labels"), spreadsheet)
         check_target(out, overwrite)  # before the work, so that nothing is lost
     with workers_of(options), compiling(), noting_interruption() as interrupted:
         labels = label(activations, concepts, progress=not quiet, **options)
     if out is not None:
         labels.save(out, overwrite=overwrite, spreadsheet=spreadsheet)
-    if as_json:
-        print_json(labels.to_json().rstrip("\n"))
-    elif not quiet:
-        print_table(labels, "to save all labels, use --out labels.csv" if out is None else f"all labels are in {out}")
-        summary = labels.summary()
-        if options["permutations"] or options["holdout"] is not None:
-            print(summary)
-        elif summary.proven is not None:
-            print(summary.proof)
+    print_labels(labels, out, as_json, quiet)
     if interrupted:
         sys.exit(130)

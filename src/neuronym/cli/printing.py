@@ -20,7 +20,7 @@ from neuronym._util.parallel import StoppedWarning
 if TYPE_CHECKING:
     from neuronym.labels.labels import Labels
 
-__all__ = ["Group", "compiling", "new_app", "noting_interruption", "print_json", "print_table", "say"]
+__all__ = ["Group", "compiling", "new_app", "noting_interruption", "print_json", "print_labels", "print_table", "say"]
 
 _SHOWN = 20  # rows of a printed table
 _NARROW = 80  # columns of a terminal below which numbers are left out
@@ -93,6 +93,22 @@ def say(*parts: object) -> None:
 def print_json(text: str) -> None:
     """Print JSON; the control characters that JSON allows in texts are written as its escapes."""
     print(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def print_labels(labels: Labels, out: Path | None, as_json: bool, quiet: bool) -> None:
+    """Print labels as a table, with a summary of evidence or of proofs, or as JSON."""
+    if as_json:
+        print_json(labels.to_json().rstrip("\n"))
+    elif not quiet:
+        print_table(labels, "to save all labels, use --out labels.csv" if out is None else f"all labels are in {out}")
+        if labels.part is not None:
+            print(f"part {labels.part.number} of {labels.part.of}: neuronym merge joins all parts")
+            return
+        summary = labels.summary()
+        if summary.believable is not None:
+            print(summary)
+        elif summary.proven is not None:
+            print(summary.proof)
 
 
 def print_table(labels: Labels, rest: str) -> None:

@@ -28,6 +28,9 @@ COMMANDS = {
     "layers": "List the layers of a model, with the shapes and axes of their outputs for one sample.",
     "concepts": "Make a file of concepts from a data set, or inspect one.",
     "label": "Find the formula of concepts that each neuron detects best.",
+    "merge": (
+        "Merge the labels of all shards of a run, with what depends on all labels: q, and intervals of selected labels."
+    ),
     "show": "Show a neuron's formula, the best formula of each length and the runners-up, or the table of all neurons.",
     "report": "Write a page for browsing neurons: a folder whose index.html opens in any browser, without a server.",
     "compare": (

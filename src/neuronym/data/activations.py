@@ -173,6 +173,11 @@ class Activations:
         return isinstance(self.matrix, np.memmap | ZarrMatrix | SparseStoreMatrix)
 
     @property
+    def mark(self) -> str:
+        """A checksum of the store of neuronym's that the matrix is in; empty if it is in none."""
+        return self.matrix.mark if isinstance(self.matrix, ZarrMatrix | SparseStoreMatrix) else ""
+
+    @property
     def sparse(self) -> bool:
         """Whether the matrix is sparse."""
         return isinstance(self.matrix, SparseStoreMatrix) or is_csc(self.matrix)

@@ -116,6 +116,11 @@ class SparseStoreMatrix:
         self._files = files
 
     @property
+    def mark(self) -> str:
+        """The checksum of the store's list of files."""
+        return self._files.mark
+
+    @property
     def chunk(self) -> int:
         """The number of neurons in a chunk."""
         return self.chunks[1]

@@ -78,6 +78,11 @@ class ZarrMatrix:
         return int(self.dtype.itemsize)
 
     @property
+    def mark(self) -> str:
+        """The checksum of the store's list of files; empty if there is none."""
+        return "" if self._files is None else self._files.mark
+
+    @property
     def chunk(self) -> int:
         """The number of neurons in a chunk."""
         return int(self._array.chunks[1])

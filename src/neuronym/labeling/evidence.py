@@ -87,7 +87,6 @@ class LayerSearch:
         path = dict.fromkeys(self.found[d].code(j, slot) for slot in range(first, n_slots))
         return [code for code in path if code[0]], self.found[d].code(j)
 
-
     def operations(self) -> float:
         """How many operations exact search takes per neuron: the mean of a few, the same in every shard."""
         few = self.asked[np.unique(np.linspace(0, len(self.asked) - 1, _LOOKED_AT).astype(np.intp))]
@@ -122,6 +121,7 @@ def add_evidence(
     options: EvidenceOptions,
     n_jobs: int | None,
     progress: bool,
+    n_tests: int,
     sharded: bool = False,
 ) -> tuple[dict[int, Measured], bool]:
     """Add the evidence requested to the labels, in place.
@@ -140,6 +140,8 @@ def add_evidence(
         The number of parallel jobs, as in scikit-learn.
     progress : bool
         Whether to show a progress bar on standard error.
+    n_tests : int
+        How many labels there are, those of all shards together.
     sharded : bool, default False
         Whether there are labels elsewhere too, so that ``add_evidence_of_all`` is for later.
 
@@ -158,7 +160,6 @@ def add_evidence(
     for one in layers:
         runs.append(_Run(labels, one, first, options, n_jobs, progress, known))
         first += len(one.columns) * len(one.found)
-    n_tests = sum(len(one.asked) * len(one.found) for one in layers)
     held_out = options.holdout is not None or options.folds is not None
     steps: list[tuple[object, Callable[[_Run], None]]] = [
         (options.stability, _resample),
@@ -178,9 +179,7 @@ def add_evidence(
         interrupted = True
         message = "interrupted: the labels have the evidence computed so far, and none of the rest"
         warn(message, StoppedWarning)
-    measured = {
-        i: Measured(row, run.one.parts.clusters is not None) for run in runs for i, row in run.measured.items()
-    }
+    measured = {i: Measured(row, run.one.parts.clusters is not None) for run in runs for i, row in run.measured.items()}
     if not sharded:
         add_evidence_of_all(labels, measured, bool(options.permutations), interrupted)
     return measured, interrupted

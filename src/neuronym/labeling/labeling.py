@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym import inputs
 from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar, share
+from neuronym._util.shards import as_shard
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.groups import SampleGroups
@@ -19,15 +21,17 @@ from neuronym.data.sparse import not_finite
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import Aligned
 from neuronym.inputs.clusters import repeated_rows
-from neuronym.labeling.evidence import LayerSearch, add_evidence
+from neuronym.labeling.evidence import LayerSearch, Measured, add_evidence
 from neuronym.labeling.found import Beside, BlockResult, Found, FoundBlock, blocks_of
 from neuronym.labeling.options import EvidenceOptions, SampleSplit
 from neuronym.labels.labels import Labels
 from neuronym.labels.lazy import LazyLabels
+from neuronym.labels.part import Part
 from neuronym.search.beam import FormulaDecoder, Rules, SearchResult, extension
 from neuronym.search.ratio import ratio
 from neuronym.search.scores import AUC, GroupSums, Score, as_score
 from neuronym.search.searcher import Searcher
+from neuronym.stats.measures import MEASURES
 from neuronym.types import ActivationsLike, Align, ClustersLike, ConceptsLike, Direction, Name, SearchMethod, Unknown
 
 if TYPE_CHECKING:
@@ -75,6 +79,7 @@ def label(
     folds: int | None = EvidenceOptions.folds,
     stability: int = EvidenceOptions.stability,
     effects: bool = EvidenceOptions.effects,
+    shard: str | tuple[int, int] | None = None,
 ) -> Labels:
     """Find, for each neuron, the formula of concepts that it detects best.
 
@@ -187,6 +192,9 @@ def label(
     effects : bool, default False
         Whether to compute the interval of the AUC, the difference of means, precision, recall and average precision
         on the samples searched, without holding any out.
+    shard : str or tuple of (int, int), optional
+        Label one of several shards of the neurons, such as ``"3/8"``, the third of eight; ``merge`` makes the labels
+        of one run from those of all shards. Until then they lack q, and intervals of selected labels.
 
     Returns
     -------
@@ -238,6 +246,7 @@ def label(
     if direction not in ("high", "low", "both"):
         raise OptionError(f"direction must be 'high', 'low' or 'both', not {direction!r}")
     check_n_jobs(n_jobs)
+    own = None if shard is None else as_shard(shard)
     directions: tuple[Direction, ...] = ("high", "low") if direction == "both" else (direction,)
     aligned = inputs.align(
         activations,
@@ -254,9 +263,11 @@ def label(
         neurons = list(neurons)  # used again for each layer
     blocks: list[FoundBlock] = []
     searches = []
+    run = hashlib.blake2b(repr((rules, asked, directions, scores[0].name, quantile, threshold, penalty)).encode())
+    n_asked, n_labels = 0, []
     for one in aligned:
         taken, groups = one.activations, one.groups
-        columns = taken.indices(neurons)
+        columns = every = taken.indices(neurons)
         if not len(columns):
             raise ActivationsError(
                 "there is no neuron to label: "
@@ -265,6 +276,13 @@ def label(
         parts = SampleSplit.of(groups, _clusters(one, columns, asked), one.strata, asked)
         if parts.strata is not None:
             _check_strata(one.searched, parts.strata)
+        n_asked += len(every) * len(directions)
+        if own is not None:
+            _add_to(run, one, every, parts)
+            columns = every[slice(*own.bounds(len(every)))]
+            n_labels.append(len(columns) * len(directions))
+            if not len(columns):
+                continue
         searcher = Searcher(parts.searched, rules, directions, parts.score if isinstance(scores[0], AUC) else scores[0])
         done: list[BlockResult] | None = [] if asked.requested else None
         named = [taken.names[j] for j in columns]
@@ -274,14 +292,38 @@ def label(
         blocks += blocks_of(found, named, shared)
         if done is not None:
             searches.append(
-                LayerSearch(taken, columns, columns, parts, searcher, FormulaDecoder(one.searched.names), *_joined(done))
+                LayerSearch(taken, columns, every, parts, searcher, FormulaDecoder(one.searched.names), *_joined(done))
             )
     labels = LazyLabels(blocks)  # made when asked for: making them would keep other workers from the interpreter
-    if not asked.requested:
-        return Labels(labels)
-    rows = list(labels)
-    add_evidence(rows, searches, asked, n_jobs, progress)
-    return Labels(rows)
+    measured: dict[int, Measured] = {}
+    interrupted, rows = False, list(labels) if asked.requested else labels
+    if isinstance(rows, list):
+        measured, interrupted = add_evidence(rows, searches, asked, n_jobs, progress, n_asked, own is not None)
+    if own is None:
+        return Labels(rows)
+    part = Part(
+        *own,
+        run.hexdigest()[:32],
+        n_labels,
+        permuted=bool(asked.permutations),
+        held_out=asked.holdout is not None or asked.folds is not None,
+        interrupted=interrupted,
+        places=np.array([*measured], np.int64),
+        rows=np.array([[*one.row] for one in measured.values()], np.float64).reshape(-1, len(MEASURES.names or ())),
+        clustered=np.array([one.clustered for one in measured.values()], np.bool_),
+    )
+    return Labels(rows, part)
+
+
+def _add_to(run: Any, one: Aligned, columns: NDArray[np.intp], parts: SampleSplit) -> None:
+    """Add a layer to the checksum of a run."""
+    taken, groups = one.activations, one.groups
+    named = (one.layer, one.searched.names, [taken.names[j] for j in columns], taken.matrix.shape)
+    run.update(repr((*named, taken.mark)).encode("utf-8", "surrogatepass"))
+    first = None if taken.mark else taken.column(int(columns[0]))
+    arrays = (groups.row_groups, groups.row_weights, groups.counts, groups.group_ptr, groups.group_concepts, first)
+    for array in (*arrays, parts.held, parts.clusters, parts.strata, parts.fold):
+        run.update(b"" if array is None else np.ascontiguousarray(array).data)
 
 
 def _check_scores(scores: Sequence[Score], penalty: float, asked: EvidenceOptions, strata: ClustersLike) -> None:

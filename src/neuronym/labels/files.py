@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import mmap
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from neuronym.errors import FileError, FormulaError, InputError, OptionError
 from neuronym.io.tables import check_parquet
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.lazy import Block, LazyLabels
+from neuronym.labels.part import Part
 from neuronym.labels.plain import READ, SHARES, Keys, keys_of, table_of_lines
 from neuronym.labels.schema import COLUMNS, FORMULA_NUMBERS, LABEL_NUMBERS, FromBestFormula, present_value
 from neuronym.types import JsonDict, Name, PathLike
@@ -31,7 +33,17 @@ from neuronym.types import JsonDict, Name, PathLike
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["as_json", "as_label", "as_row", "check_spreadsheet", "columns_of", "read_blocks", "write_rows"]
+__all__ = [
+    "as_json",
+    "as_label",
+    "as_row",
+    "check_part",
+    "check_spreadsheet",
+    "columns_of",
+    "read_blocks",
+    "read_part",
+    "write_rows",
+]
 
 Row = JsonDict
 _T = TypeVar("_T")
@@ -46,7 +58,7 @@ _PIECE, _PACKED = 4096, 256  # rows that are checked together, and that are pack
 _FEW = 8  # rows that are taken from a pack one by one
 _GROUP = 8192  # rows of a row group of Parquet
 _LINE = "\0"  # the column of rows that are lines of JSON
-_FIRST_LINE, _LAST_LINE = '{"labels": [\n', "]}\n"
+_FIRST_LINE, _LAST_LINE, _PART_LINE = '{"labels": [\n', "]}\n", '], "part": '
 # In a path and among the runners-up a formula is a dict. The best formula's numbers are columns of their own, except
 # those in _STEP_ONLY, which a label does not share with it.
 _OF_FORMULA = ("auc", "fraction", "count", "length", *FORMULA_NUMBERS)
@@ -283,25 +295,31 @@ def _filled(form: Formula, literals: Sequence[Formula]) -> Formula:
 
 
 def write_rows(
-    path: PathLike, columns: Sequence[str], rows: Iterable[Row], overwrite: bool, spreadsheet: bool = False
+    path: PathLike,
+    columns: Sequence[str],
+    rows: Iterable[Row],
+    overwrite: bool,
+    spreadsheet: bool = False,
+    part: Part | None = None,
 ) -> None:
     """Write rows of a table with these columns; the file is complete or absent.
 
-    For a spreadsheet, cells of text are escaped, and a last column says so.
+    For a spreadsheet, cells of text are escaped, and a last column says so. A part of a run is written to JSON.
 
     Raises
     ------
     FileError
-        If the file exists and ``overwrite`` is off, or cannot be written.
+        If the file exists and ``overwrite`` is off, or cannot be written, or cannot say which part of a run it is.
     """
     kind = check_spreadsheet(path, kind_of(path, KINDS, "labels"), spreadsheet)
+    check_part(path, part is not None)
     with writing(path, overwrite) as temporary:
         if kind == ".parquet":
             _write_parquet(temporary, columns, rows)
             return
         with open(temporary, "w", encoding="utf-8", newline="") as file:
             if kind == ".json":
-                file.writelines(as_json(columns, rows))
+                file.writelines(as_json(columns, rows, part))
                 return
             writer = csv.writer(file)
             writer.writerow([*columns, ESCAPED] if spreadsheet else columns)
@@ -319,6 +337,33 @@ def check_spreadsheet(path: PathLike, kind: str, spreadsheet: bool) -> str:
     return kind
 
 
+def check_part(path: PathLike, of_run: bool) -> None:
+    """Refuse a file that cannot say which part of a run its labels are."""
+    if of_run and kind_of(path, KINDS, "labels") != ".json":
+        raise FileError(f"cannot save a part of a run as {str(path)!r}: name a file .json, and merge all parts")
+
+
+def read_part(path: PathLike) -> Part | None:
+    """Which part of a run the labels in a file are; None if they are all.
+
+    Raises
+    ------
+    FileError
+        If what it says is broken.
+    """
+    if kind_of(path, KINDS, "labels") != ".json":
+        return None
+    with (
+        reading(path, "labels"),
+        open(path, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text,
+    ):
+        start = text.rfind(b"\n" + _PART_LINE.encode())
+        if start < 0:
+            return None
+        return Part.of_json(parse_json(text[start + 1 + len(_PART_LINE) :].rstrip()[:-1]))
+
+
 def _escaped(columns: Sequence[str], cells: Sequence[str]) -> list[str]:
     """The cells of a row with those of text escaped for a spreadsheet; numbers are no formulas."""
     return [
@@ -326,15 +371,15 @@ def _escaped(columns: Sequence[str], cells: Sequence[str]) -> list[str]:
     ]
 
 
-def as_json(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
-    """Yield rows as the text of a JSON file, piece by piece."""
+def as_json(columns: Sequence[str], rows: Iterable[Row], part: Part | None = None) -> Iterator[str]:
+    """Yield rows as the text of a JSON file, piece by piece; a part of a run says so at the end."""
     yield _FIRST_LINE
     before = ""
     for row in rows:
         line = json.dumps({name: row[name] for name in columns}, ensure_ascii=False, allow_nan=False)
         yield before + line
         before = ",\n"
-    yield "\n" + _LAST_LINE
+    yield "\n" + (_LAST_LINE if part is None else f"{_PART_LINE}{json.dumps(part.to_json())}}}\n")
 
 
 def _cell(name: str, value: Any) -> str:
@@ -606,7 +651,7 @@ def _lines(path: PathLike) -> Iterator[str | None]:
     with reading(path, "labels"), open(path, encoding="utf-8-sig", newline="\n") as file:
         line = file.readline() if file.readline() == _FIRST_LINE else ""
         for following in file if line else ():
-            if following == _LAST_LINE:
+            if following == _LAST_LINE or following.startswith(_PART_LINE):
                 yield line[:-1]
                 line = file.readline() or _LAST_LINE
                 break

@@ -17,9 +17,19 @@ from neuronym._util.messages import no_such
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import OptionError, UnknownNameError
-from neuronym.labels.files import KINDS, as_json, as_row, check_spreadsheet, columns_of, read_blocks, write_rows
+from neuronym.labels.files import (
+    KINDS,
+    as_json,
+    as_row,
+    check_spreadsheet,
+    columns_of,
+    read_blocks,
+    read_part,
+    write_rows,
+)
 from neuronym.labels.label import Explanation, Label
 from neuronym.labels.lazy import LazyLabels, SomeLabels, take
+from neuronym.labels.part import Part
 from neuronym.labels.schema import COLUMNS, Column, column
 from neuronym.labels.summary import Summary
 from neuronym.search.scores import SCORES
@@ -43,9 +53,17 @@ class Labels:
     ----------
     labels : iterable of Label
         The labels.
+    part : Part, optional
+        Which part of a run they are, if others are missing; selections of labels do not keep it.
+
+    Attributes
+    ----------
+    part : Part or None
+        The same.
     """
 
-    def __init__(self, labels: Iterable[Label]) -> None:
+    def __init__(self, labels: Iterable[Label], part: Part | None = None) -> None:
+        self.part = part
         held = labels._labels if isinstance(labels, Labels) else labels
         self._labels: Sequence[Label] = held if isinstance(held, LazyLabels | SomeLabels) else tuple(held)
         self._places: dict[Name, int | list[int]] | None = None  # of each neuron, once one is asked for
@@ -381,11 +399,12 @@ class Labels:
         Raises
         ------
         FileError
-            If the file exists and ``overwrite`` is off, or cannot be written.
+            If the file exists and ``overwrite`` is off, or cannot be written; or if the labels are part of a run, and
+            it is no ``.json``.
         OptionError
             If ``spreadsheet`` is on for a file that is no ``.csv``.
         """
-        write_rows(path, columns_of(self._labels), self._rows(), overwrite, spreadsheet)
+        write_rows(path, columns_of(self._labels), self._rows(), overwrite, spreadsheet, self.part)
 
     def to_json(self) -> str:
         """Convert to the text that ``save`` writes to a ``.json`` file.
@@ -395,7 +414,7 @@ class Labels:
         str
             An object with a list ``labels``, one object per label.
         """
-        return "".join(as_json(columns_of(self._labels), self._rows()))
+        return "".join(as_json(columns_of(self._labels), self._rows(), self.part))
 
     @classmethod
     def open(cls, path: PathLike) -> Labels:
@@ -416,7 +435,7 @@ class Labels:
         FileError
             If the file is missing, broken, or holds no labels.
         """
-        return cls(LazyLabels(read_blocks(path)))
+        return cls(LazyLabels(read_blocks(path)), read_part(path))
 
     def _rows(self) -> Iterator[JsonDict]:
         columns = columns_of(self._labels)

@@ -234,7 +234,7 @@ class PermutationTest:
         if n < self.shared:
             warn(
                 f"permutations='auto' searches {n:,} permutations instead of {self.shared:,}, since the null "
-                f"distributions that neurons share would take too long: use permutations={self.shared} to search them all"
+                f"distributions that neurons share would take too long: use permutations={self.shared} for all"
             )
         return n
 

@@ -1,0 +1,85 @@
+"""What a part of a run's labels says about itself, so that all parts can be merged."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym.types import JsonDict
+
+__all__ = ["Part"]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Which part of a run some labels are, with what its other parts are needed for.
+
+    Parameters
+    ----------
+    number, of : int
+        Which shard, from 1, and how many there are.
+    run : str
+        A checksum of what determines all labels: options, concepts, names and how samples are split.
+    n_labels : list of int
+        How many of the labels are of each layer, in the order of the run.
+    permuted, held_out : bool
+        Whether there are permutations, and held-out samples.
+    interrupted : bool
+        Whether evidence is missing.
+    places : int64 array of shape (n_measured,)
+        The places of the labels that were measured on held-out samples.
+    rows : float64 array of shape (n_measured, n_numbers)
+        What was measured, in the order of ``neuronym.stats.measures.MEASURES``.
+    clustered : bool array of shape (n_measured,)
+        Whether it accounts for clusters.
+    """
+
+    number: int
+    of: int
+    run: str
+    n_labels: list[int]
+    permuted: bool
+    held_out: bool
+    interrupted: bool
+    places: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    rows: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    clustered: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    def to_json(self) -> JsonDict:
+        """Convert to what JSON can hold; arrays are little-endian bytes in base64."""
+        arrays = {name: _text(getattr(self, name), kind) for name, kind in _ARRAYS.items()}
+        return {name: getattr(self, name) for name in _PLAIN} | {"n_numbers": self.rows.shape[1]} | arrays
+
+    @classmethod
+    def of_json(cls, given: Any) -> Part:
+        """Read what ``to_json`` returned.
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
+        if not isinstance(given, dict) or not all(isinstance(given.get(name), kind) for name, kind in _PLAIN.items()):
+            raise ValueError("it does not say which part of a run it is")
+        arrays: dict[str, Any] = {
+            name: np.frombuffer(base64.b64decode(str(given.get(name))), kind) for name, kind in _ARRAYS.items()
+        }
+        rows = arrays.pop("rows").reshape(len(arrays["places"]), int(given["n_numbers"]))
+        if not all(isinstance(n, int) and n >= 0 for n in given["n_labels"]) or len(rows) != len(arrays["clustered"]):
+            raise ValueError("what it says of the run does not fit together")
+        return cls(**{name: given[name] for name in _PLAIN}, rows=rows, **arrays)
+
+
+_PLAIN = {
+    "number": int, "of": int, "run": str, "n_labels": list, "permuted": bool, "held_out": bool, "interrupted": bool,
+}  # fmt: skip
+_ARRAYS = {"places": "<i8", "rows": "<f8", "clustered": "?"}
+
+
+def _text(array: NDArray[Any], kind: str) -> str:
+    """An array as text."""
+    return base64.b64encode(np.ascontiguousarray(array, kind).tobytes()).decode()
