@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from numbers import Integral
 from typing import NamedTuple
 
 from neuronym.errors import OptionError
 
-__all__ = ["Shard", "as_shard"]
+__all__ = ["Shard", "as_shard", "shard_of_environment"]
 
 MOST = 10**6
 
@@ -50,3 +51,22 @@ def as_shard(given: object) -> Shard:
         if 1 <= shard.number <= shard.of <= MOST:
             return shard
     raise OptionError(f"shard must be its number and how many there are, from 1/8 to 8/8 for eight, not {given!r}")
+
+
+def shard_of_environment() -> Shard | None:
+    """Return the shard that torchrun says this process is, by RANK and WORLD_SIZE; None outside of it.
+
+    Raises
+    ------
+    OptionError
+        If what the two variables say is no shard.
+    """
+    rank, size = os.environ.get("RANK"), os.environ.get("WORLD_SIZE")
+    if rank is None or size is None:
+        return None
+    try:
+        return as_shard((int(rank) + 1, int(size)))
+    except (ValueError, OptionError):
+        raise OptionError(
+            f"RANK={rank} and WORLD_SIZE={size} are set and name no process of several: unset them, or give a shard"
+        ) from None

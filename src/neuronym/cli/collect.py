@@ -9,10 +9,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from neuronym._util.messages import counted, some
+from neuronym._util.shards import as_shard, shard_of_environment
 from neuronym.cli.memory import keep_memory
 from neuronym.cli.options import AXES, MODEL, OVERWRITE, QUIET, WEIGHTS, axes_of, listed, mirrors, parsed
 from neuronym.cli.printing import new_app, say
+from neuronym.io.store_parts import is_finished
 from neuronym.network.collecting import collect
+from neuronym.network.sharding import device_of_environment
 
 __all__ = ["app"]
 
@@ -22,6 +25,7 @@ _EXAMPLES = """\b
 Examples:
   neuronym collect --model efficientnet-lite0 --layers _avg_pooling,_fc --images photos/ --out acts.zarr
   neuronym collect --model mymodels:make --weights best.pt --layers layer4 --images photos/ --out acts.zarr
+  neuronym collect --model efficientnet-lite0 --layers _fc --images photos/ --out acts.zarr --shard 3/8
   neuronym collect --model hf:bert-base-uncased --layers encoder.layer.11 --texts texts.csv --tokens --out acts.zarr
 """
 _OPTIONS = {
@@ -64,6 +68,13 @@ _OPTIONS = {
         typer.Option(help="Store layers without their zeros if a smaller share than this is not 0, such as 0.1."),
     ],
     "overwrite": OVERWRITE,
+    "shard": Annotated[
+        Any,
+        typer.Option(
+            help="Collect one of several shards of the samples, such as 3/8, into one store; torchrun sets it.",
+            **parsed(as_shard, "NUMBER/OF"),
+        ),
+    ],
 }
 
 
@@ -82,9 +93,15 @@ def collect_command(
     """Run a model over images, texts or a table, and store each neuron's activation on every sample."""
     keep_memory()
     options["axes"] = axes_of(options["axes"], layers)
+    if options["shard"] is None:
+        options["shard"] = shard_of_environment()
+    if options["shard"] is not None and options["device"] is None:
+        options["device"] = device_of_environment()
     found = collect(model, layers=layers, out=out, progress=not quiet, **options)
+    whole = options["shard"] is None or is_finished(out)
     for layer, activations in found.items() if not quiet else ():
-        say(f"{out}/{layer}: {counted(activations.n_samples, 'sample')} × {activations.n_neurons} neurons")
-    skipped = next(iter(found.values())).skipped
+        of = out if whole else f"part {options['shard']} of {out}"
+        say(f"{of}/{layer}: {counted(activations.n_samples, 'sample')} × {activations.n_neurons} neurons")
+    skipped = next(iter(found.values())).skipped if found else ()
     if skipped:
         warnings.warn(f"{counted(len(skipped), 'image')} could not be read: {some(skipped, 20)}", stacklevel=1)

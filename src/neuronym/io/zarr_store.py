@@ -345,6 +345,7 @@ class LayerWriter:
             refuse_halves(map(str, names), "name of a neuron", ActivationsError)
         self._pending: dict[str, list[Any]] = {layer: [] for layer in layers}
         self._sparse = sparse
+        self._decided: list[str] | None = None
         self._ids: list[str] = []
         self._since, self._cost = time.monotonic(), 0.0
         how = {"sparse": float(sparse)} if sparse else {}
@@ -428,6 +429,31 @@ class LayerWriter:
                 "choose another name"
             )
 
+    def check_part(self, path: Path, state: Mapping[str, Any]) -> None:
+        """Check that a part was made as this store is.
+
+        Parameters
+        ----------
+        path : Path
+            The store of the part.
+        state : mapping from str to object
+            What it says about itself.
+
+        Raises
+        ------
+        FileError
+            If other settings than the number of samples differ, and ``shard``, which the store lacks.
+        """
+        settings = {**state["settings"], "samples": self._wanted["samples"]}
+        settings.pop("shard", None)
+        differ = _differences({**state, "settings": settings}, self._wanted)
+        if differ:
+            raise _other_settings(path, differ)
+
+    def use_sparse(self, layers: Sequence[str]) -> None:
+        """Say which layers are to be sparse, whatever their first batch is."""
+        self._decided = list(layers)
+
     def use_axes(self, axes: Mapping[str, str]) -> None:
         """Record what the axes of the layers' outputs mean.
 
@@ -479,16 +505,18 @@ class LayerWriter:
 
     def add(
         self,
-        parts: Mapping[str, NDArray[Any]],
+        parts: Mapping[str, Any],
         n_samples: int,
         ids: Sequence[str] | None = None,
         skipped: Sequence[str] = (),
+        *,
+        batches: tuple[int, int] | None = None,
     ) -> None:
         """Add the activations of a batch.
 
         Parameters
         ----------
-        parts : mapping from str to float array of shape (n_rows, n_neurons)
+        parts : mapping from str to float array or sparse matrix of shape (n_rows, n_neurons)
             The activations by layer; empty if every sample was skipped.
         n_samples : int
             The number of samples in the batch, including skipped ones.
@@ -496,6 +524,8 @@ class LayerWriter:
             The ids of the rows, if they have ids.
         skipped : sequence of str, default ()
             The ids of skipped samples.
+        batches : tuple of (int, int), optional
+            How many batches of the data end here, if it is not one, and the number of samples in the last of them.
 
         Raises
         ------
@@ -512,7 +542,9 @@ class LayerWriter:
         check_widths(self._widths, parts)
         finite = as_finite(parts, ids, self.rows)
         if parts and not self.rows:
-            kept = [layer for layer in self._layers if to_be_sparse(finite[layer], self._sparse)]
+            kept = self._decided
+            if kept is None:
+                kept = [layer for layer in self._layers if to_be_sparse(finite[layer], self._sparse)]
             self._progress.state["sparse"] = kept
         for layer in self._layers if parts else ():
             sparse = layer in self._progress.state["sparse"]
@@ -520,8 +552,9 @@ class LayerWriter:
             rows = finite[layer].shape[0]
         self._ids += ids or ()
         self.skipped += skipped
-        self.samples, self.rows, self.batches = self.samples + n_samples, self.rows + rows, self.batches + 1
-        self.last = n_samples
+        n_batches, last = (1, n_samples) if batches is None else batches
+        self.samples, self.rows, self.batches = self.samples + n_samples, self.rows + rows, self.batches + n_batches
+        self.last = last if n_batches else self.last
         on_disk = self._progress.state
         unwritten = max(self.samples - on_disk["samples"], self.rows - on_disk["rows"])
         since = time.monotonic() - self._since

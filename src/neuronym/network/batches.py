@@ -62,6 +62,7 @@ def batches(
     ids: Sequence[str] | None = None,
     *,
     again: int = 0,
+    stop: int | None = None,
 ) -> Iterator[Batch]:
     """Yield batches of samples, from the start or from where an earlier run stopped.
 
@@ -81,6 +82,8 @@ def batches(
         The ids of all samples, for messages; by default their numbers.
     again : int, default 0
         The number of samples in the last batch that was done, to yield it again first.
+    stop : int, optional
+        The number of samples after which to stop, where a batch ends.
 
     Yields
     ------
@@ -97,13 +100,14 @@ def batches(
     import torch
 
     if isinstance(data, np.ndarray | torch.Tensor):
-        for start in [*([samples - again] if again else []), *range(samples, len(data), size)]:
-            yield _sliced(data, start, again if start < samples else size, ids)
+        end = len(data) if stop is None else stop
+        for start in [*([samples - again] if again else []), *range(samples, end, size)]:
+            yield _sliced(data, start, again if start < samples else min(size, end - start), ids)
         return
     if isinstance(data, torch.utils.data.DataLoader):
         _refuse_disorder(data)
     elif is_indexed(data):
-        rest: Any = _Rest(data, range(samples - again, len(data)), ids)
+        rest: Any = _Rest(data, range(samples - again, len(data) if stop is None else stop), ids)
         own = torch.Generator().manual_seed(torch.initial_seed())  # the global one would be advanced
         places: Any = _places(len(rest), size, again)
         loader: Any = torch.utils.data.DataLoader(
@@ -119,6 +123,9 @@ def batches(
         batch = Batch(inputs, _n_samples(inputs))
         if number >= done and (passed >= samples or batch.n_samples is None):
             yield batch
+            passed += batch.n_samples or 0
+            if stop is not None and passed >= stop:
+                return
             continue
         passed += batch.n_samples or 0
         if passed > samples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -15,10 +16,12 @@ from neuronym._util.extras import need
 from neuronym._util.files import check_target, kind_of
 from neuronym._util.messages import counted
 from neuronym._util.parallel import progress_bar
+from neuronym._util.shards import Shard, as_shard, shard_of_environment
 from neuronym.data.activations import Activations, as_name
 from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
 from neuronym.errors import ActivationsError, FileError, InputError, OptionError
+from neuronym.io.store_parts import delete_parts, is_finished
 from neuronym.io.store_progress import joined
 from neuronym.io.texts import Texts, check_tokens, save_tokens
 from neuronym.io.zarr_store import LayerWriter, as_finite, check_layers, check_widths, to_be_sparse
@@ -42,6 +45,7 @@ from neuronym.network.models import LoadedModel, load_model, longest_text
 from neuronym.network.outputs import numbers
 from neuronym.network.pooling import POOLS, pool_output
 from neuronym.network.reading import read_samples
+from neuronym.network.sharding import PartOfSamples
 from neuronym.network.state import global_state
 from neuronym.types import PathLike, Pool
 
@@ -86,6 +90,7 @@ def collect(
     sparse: float = 0.0,
     overwrite: bool = False,
     progress: bool = False,
+    shard: str | tuple[int, int] | None = None,
 ) -> dict[str, Activations]:
     """Run a model over data, and collect the pooled outputs of several modules in one pass.
 
@@ -164,11 +169,17 @@ def collect(
         Replace a store that exists, once the new one is finished; if interrupted, the same call resumes the new one.
     progress : bool, default False
         Show a progress bar on standard error.
+    shard : str or tuple of (int, int), optional
+        Collect one of several shards of the samples, such as ``"3/8"``, the third of eight, each in a process of its
+        own, all with the same ``out``; ``"env"`` takes it from RANK and WORLD_SIZE, as torchrun sets them. Each
+        writes a part, ``acts.parts/3-of-8.zarr``; the one that finishes last merges all into the store that one process
+        would write. The samples must have a length, as those of a Dataset or array have.
 
     Returns
     -------
     dict of str to Activations
-        By layer, float32 activations of shape (n_samples, n_neurons).
+        By layer, float32 activations of shape (n_samples, n_neurons); with ``shard``, those of the part until all parts
+        are merged.
 
     Raises
     ------
@@ -198,6 +209,9 @@ def collect(
     """
     need("collect", "torch")
     _check_options(layers, pool, precision, batch_size, workers, sparse)
+    own = None if shard is None else shard_of_environment() if shard == "env" else as_shard(shard)
+    if own is not None and out is None:
+        raise OptionError("shards are parts of a store: give out")
     if out is not None:
         check_layers(layers)  # before the model is loaded or run
     files = {"images": images, "texts": texts, "table": table}
@@ -243,7 +257,7 @@ def collect(
     together = None if tokens_out is None else _saving(data.tokens(sample_ids), tokens_out, overwrite)
     return _collect(
         model, data, layers, out, pool, axes, tokens, device, precision, batch_size, workers, forward, sample_ids,
-        clusters, names, about or {}, sparse, overwrite, progress, together,
+        clusters, names, about or {}, sparse, overwrite, progress, together, own,
     )  # fmt: skip
 
 
@@ -296,6 +310,7 @@ def _collect(
     overwrite: bool,
     progress: bool,
     together: Callable[[], object] | None,
+    shard: Shard | None,
 ) -> dict[str, Activations]:
     """Run a module over data, and collect activations in memory or in a store."""
     import torch
@@ -325,6 +340,7 @@ def _collect(
     n_samples = total if ids is None else len(ids)
     stated = stated_axes(given, layers)
     sink: LayerWriter | _InMemory = _InMemory(layers, names, tokens, sparse)
+    whole = part = None
     if out is not None:
         settings = {
             **_of_model(model, pool, forward),
@@ -339,26 +355,53 @@ def _collect(
         }
         texts = {layer: one.text for layer, one in stated.items()}
         how: dict[str, Any] = {"neurons": names, "axes": texts, "sparse": sparse, "overwrite": overwrite}
-        sink = LayerWriter(out, layers, settings, n_samples=n_samples, **how)
+        writer = partial(LayerWriter, out, layers, settings, n_samples=n_samples, **how)
+        if shard is not None:
+            whole = PartOfSamples.of(data, shard, n_samples, size, out)
+            if whole.start == whole.stop:
+                return whole.merged(writer, clusters_by_id, together, overwrite) or {}
+            part = None if is_finished(out) and not overwrite else whole
+        sink = writer() if part is None else part.writer(layers, settings, how)
+    start, n_own = (0, n_samples) if part is None else (part.start, part.stop - part.start)
     run = _Pass(model, layers, pool, stated, tokens, ids, target, precision, forward)
     with global_state(), sink:
         first = sink.complete and not is_indexed(data)  # the last batch of an iterable would take a whole pass
         again = sink.last or sink.samples % size or min(size, sink.samples)  # a store of format 1 does not say
-        place = (0, 0, 0) if first else (sink.samples, sink.batches, again if sink.rows else 0)
-        remaining = batches(data, size, 0 if sink.complete else workers, *place[:2], ids, again=place[2])
+        done = sink.batches if part is None else start // part.size + sink.batches
+        place = (0, 0, 0) if first else (start + sink.samples, done, again if sink.rows else 0)
+        stop = None if part is None else part.stop
+        n_loaders = 0 if sink.complete else workers
+        remaining = batches(data, size, n_loaders, *place[:2], ids, again=place[2], stop=stop)
         with eval_mode(model, None if target == home else (home, target)):
-            if isinstance(sink, LayerWriter) and sink.rows:
-                _compare(run, sink, remaining, first, out)
+            if start and isinstance(sink, LayerWriter) and not sink.complete:
+                sink.use_sparse(_first_sparse(run, data, size, sparse))
+            if isinstance(sink, LayerWriter) and sink.rows and not (first and start):
+                _compare(run, sink, remaining, first, start)
             if progress and not sink.complete:
-                remaining = progress_bar(
-                    remaining, lambda batch: batch.n_samples or 0, "samples", n_samples, sink.samples
-                )
+                remaining = progress_bar(remaining, lambda batch: batch.n_samples or 0, "samples", n_own, sink.samples)
             for batch in remaining if not sink.complete else ():
-                sink.add(*run.rows(batch, sink.samples, sink.use_axes))
-        if n_samples is not None and n_samples != sink.samples:
+                sink.add(*run.rows(batch, start + sink.samples, sink.use_axes))
+        if n_own is not None and n_own != sink.samples:
             expected = "there are ids for" if total is None else "its length is"
-            raise ActivationsError(f"data yielded {sink.samples} samples, but {expected} {n_samples}")
-        return sink.finish(clusters_by_id, together)
+            raise ActivationsError(f"data yielded {sink.samples} samples, but {expected} {n_own}")
+        found = sink.finish(*((clusters_by_id, together) if part is None else ()))
+    if part is not None:
+        return part.merged(writer, clusters_by_id, together, overwrite) or found
+    if whole is not None:
+        delete_parts(whole.out, whole.shards)  # which a process that was killed has left
+    return found
+
+
+def _first_sparse(run: _Pass, data: Any, size: int, sparse: float) -> list[str]:
+    """Run the first batch of all, by which axes and sparse layers are decided; return these layers."""
+    position = 0
+    for batch in batches(data, size, 0, ids=run.ids):
+        parts, n_samples, ids, _ = run.rows(batch, position, lambda _: None)
+        if parts:
+            finite = as_finite(parts, ids, 0)
+            return [layer for layer, rows in finite.items() if to_be_sparse(rows, sparse)]
+        position += n_samples
+    return []
 
 
 def _of_model(model: torch.nn.Module, pool: Any, forward: Any) -> dict[str, object]:
@@ -390,8 +433,10 @@ def _of_data(
     }
 
 
-def _compare(run: _Pass, sink: LayerWriter, again: Iterator[Batch], first: bool, out: PathLike | None) -> None:
+def _compare(run: _Pass, sink: LayerWriter, again: Iterator[Batch], first: bool, before: int) -> None:
     """Raise unless the model still gives what is stored for the last batch, or for the first one.
+
+    ``before`` is the number of samples before those of the store.
 
     Raises
     ------
@@ -408,7 +453,7 @@ def _compare(run: _Pass, sink: LayerWriter, again: Iterator[Batch], first: bool,
     if batch is None:
         return
     n_samples = batch.n_samples or sink.last
-    parts, _, _, _ = run.rows(batch, 0 if first else sink.samples - n_samples, sink.use_axes)
+    parts, _, _, _ = run.rows(batch, 0 if first else before + sink.samples - n_samples, sink.use_axes)
     tolerance = {"bfloat16": 2**-7, "float16": 2**-10}.get(run.precision, 1e-4)
     for layer, part in parts.items():
         n_rows = len(part)
@@ -420,9 +465,9 @@ def _compare(run: _Pass, sink: LayerWriter, again: Iterator[Batch], first: bool,
             which = "first" if first else "last"
             by = "" if np.isinf(error) else f" by up to {error:.1%}"
             raise FileError(
-                f"{str(out)!r} holds other activations of layer {layer!r} than this model gives now for the {which} "
-                f"batch that is stored: they differ{by}, so the model, the data or a function has changed since; "
-                "choose another name, or replace it with overwrite=True (--overwrite)"
+                f"{str(sink.path)!r} holds other activations of layer {layer!r} than this model gives now for the "
+                f"{which} batch that is stored: they differ{by}, so the model, the data or a function has changed "
+                "since; choose another name, or replace it with overwrite=True (--overwrite)"
             )
 
 
