@@ -228,10 +228,14 @@ def _all_matter(entry, size, check):
 
 
 @_inner
-def _place(entries, scores, kind, child, score, size, first, check):
-    """Insert an entry into the list of its kind; one whose literals change too little is built on and not reported."""
-    if check[0] and kind == 0 and not first and not _all_matter(child, size, check):
-        kind = 1
+def _place(entries, scores, kind, child, score, size, changed, check):
+    """Insert an entry into the list of its kind; one whose literals change too little is built on and not reported.
+
+    ``changed`` is how many samples change if the literal that came last is dropped, or the other of two.
+    """
+    if check[0] and kind == 0 and child[LENGTH] > 1:
+        if changed < check[0] or (child[LENGTH] > 2 and not _all_matter(child, size, check)):
+            kind = 1
     _insert(entries[kind], scores[kind], child, score, size)
 
 
@@ -281,7 +285,10 @@ def _extend(parent, both, totals, everything, term, rules, size, entries, scores
                 child[COUNT] = n
                 child[SUM] = s
                 child[KEY] = key_phi + key_lit - key_both if op else key_both
-                _place(entries, scores, kind, child, score, size, first, check)
+                changed = n_lit - n_both if op else n_phi - n_both
+                if parent[LENGTH] == 1:
+                    changed = min(n_lit, n_phi) - n_both
+                _place(entries, scores, kind, child, score, size, changed, check)
 
 
 @kernel(
