@@ -129,8 +129,8 @@ def table_of_cost(log: Callable[[str], None]) -> list[Table]:
     note = (
         "Beam search, length 3, on one thread; milliseconds per neuron, measured and by the model. The model is a sum: "
         f"V log₂ V values ranked, {units[0]} ns each if dense and {units[1]} ns if sparse; G log₂ G groups of samples "
-        f"with equal concepts, {units[2]} ns, and their concepts, {units[3]} ns; and {units[4]} ns a concept. Fitted by "
-        "non-negative least squares to relative errors."
+        f"with equal concepts, {units[2]} ns, and their concepts, {units[3]} ns; and {units[4]} ns a concept. Fitted "
+        "by non-negative least squares to relative errors."
     )
     head = ["samples", "concepts", "per sample", "not zero", "measured", "model", ""]
     uses = []

@@ -451,7 +451,13 @@ class LayerWriter:
             raise _other_settings(path, differ)
 
     def use_sparse(self, layers: Sequence[str]) -> None:
-        """Say which layers are to be sparse, whatever their first batch is."""
+        """Say which layers are to be sparse, whatever their first batch is.
+
+        Parameters
+        ----------
+        layers : sequence of str
+            Their names.
+        """
         self._decided = list(layers)
 
     def use_axes(self, axes: Mapping[str, str]) -> None:
