@@ -37,10 +37,13 @@ from neuronym.inputs.samples import Samples
 from neuronym.io import Images, Preprocess, sources, zarr_store
 from neuronym.io.conll import open_tags
 from neuronym.io.texts import open_class_names, open_texts, open_tokens, save_tokens
+from neuronym.labeling.merging import merge
+from neuronym.labels.part import Part
 from neuronym.network.weights import load_weights
 from neuronym.report.naming import open_names, readable_names
 from neuronym.report.sections import circuits_data, findings_data
 from neuronym.report.shown import ShownSamples
+from neuronym.stats.measures import MEASURES
 
 IDS = ["a", "b", "c"]
 MATRIX = np.array([[1.0, 2], [3, 4], [5, 6]])
@@ -50,6 +53,13 @@ def labels(path):
     best = Explanation(Formula.parse("dog & ~cat"), 0.9, 0.2, 20, gain=0.1, p_gain=0.01)
     one = Label(3, "a", "low", best, (None, best), (best,), aliases={"dog": ("pug",)}, alternatives=((None, 0.5),))
     Labels([one, Label(4, "a", reason="constant")]).save(path)
+
+
+def part(path):
+    best = Explanation(Formula.parse("dog & ~cat"), 0.9, 0.2, 20, auc_heldout=0.8, p=0.01, log10_p=-2.0)
+    rows, places = np.full((2, len(MEASURES.names)), 0.5), np.array([0, 1])
+    about = Part(1, 1, "0123", [2, 0], True, True, False, places, rows, np.array([False, True]))
+    Labels([Label(3, "a", best=best), Label(4, "a", best=best)], about).save(path)
 
 
 def activations(path):
@@ -313,6 +323,7 @@ USES = {  # the file, what writes it, what reads it, and what uses what was read
     "labels.csv": (labels, Labels.open, use_labels),
     "labels.parquet": (labels, Labels.open, use_labels),
     "labels.json": (labels, Labels.open, use_labels),
+    "part.json": (part, lambda path: merge([path]), use_labels),
     "a.npy": (bare, open_activations, use_activations),
     "a.npz": (activations, open_activations, use_activations),
     "a.csv": (activations, open_activations, use_activations),

@@ -198,3 +198,20 @@ def test_shards_cover_everything_once():
         assert [start for start, _ in bounds] == [0, *(stop for _, stop in bounds[:-1])]
         assert bounds[-1][1] == n
     assert as_shard(" 3 / 8 ") == as_shard((np.int64(3), 8)) == (3, 8)
+
+
+def test_a_part_that_was_edited_is_refused(data, tmp_path):
+    layers, concepts = data
+    part = label(layers["plain"][:, :4], concepts, holdout=0.5, shard=(1, 1))
+    text = part.to_json()
+    edits = {
+        '"n_labels": [4]': '"n_labels": [5]',
+        '"number": 1': '"number": 2',
+        '"of": 1': '"of": true',
+        f'"n_numbers": {part.part.rows.shape[1]}': '"n_numbers": 3',
+    }
+    for old, new in edits.items():
+        assert text.count(old) == 1
+        (tmp_path / "part.json").write_text(text.replace(old, new))
+        with pytest.raises(FileError, match=r"part\.json"):
+            merge([tmp_path / "part.json"])

@@ -77,15 +77,17 @@ def merge(parts: Iterable[LabelsLike]) -> Labels:
 
 
 def _check(parts: Sequence[tuple[str, Part]]) -> None:
-    """Refuse parts that are not all of one run."""
+    """Refuse parts that are not all of one run, or not of this version."""
     if not parts:
         raise OptionError("there are no parts to merge: give the labels of every shard")
     name, first = parts[0]
     for other, part in parts:
-        if (part.run, part.of) != (first.run, first.of):
+        if (part.run, part.of, len(part.n_labels)) != (first.run, first.of, len(first.n_labels)):
             raise OptionError(
                 f"{name} and {other} are parts of different runs: label all shards of the same data by the same options"
             )
+        if len(part.rows) and part.rows.shape[1] != len(MEASURES.names or ()):
+            raise FileError(f"{other} was made by another version of neuronym: label all shards again by one version")
     missing = sorted({*range(1, first.of + 1)} - {part.number for _, part in parts})
     if missing:
         of = f"part {missing[0]}" if len(missing) == 1 else f"{counted(len(missing), 'part')} ({some(missing, 8)})"

@@ -16,7 +16,7 @@ from neuronym._util.files import check_target, kind_of
 from neuronym._util.messages import no_such
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
-from neuronym.errors import OptionError, UnknownNameError
+from neuronym.errors import FileError, OptionError, UnknownNameError
 from neuronym.labels.files import (
     KINDS,
     as_json,
@@ -435,7 +435,10 @@ class Labels:
         FileError
             If the file is missing, broken, or holds no labels.
         """
-        return cls(LazyLabels(read_blocks(path)), read_part(path))
+        labels, part = LazyLabels(read_blocks(path)), read_part(path)
+        if part is not None and sum(part.n_labels) != len(labels):
+            raise FileError(f"{str(path)!r} is broken: it holds {len(labels)} labels of {sum(part.n_labels)}")
+        return cls(labels, part)
 
     def _rows(self) -> Iterator[JsonDict]:
         columns = columns_of(self._labels)

@@ -63,15 +63,19 @@ class Part:
         ValueError
             If it is something else.
         """
-        if not isinstance(given, dict) or not all(isinstance(given.get(name), kind) for name, kind in _PLAIN.items()):
+        if not isinstance(given, dict) or not all(type(given.get(name)) is kind for name, kind in _PLAIN.items()):
             raise ValueError("it does not say which part of a run it is")
         arrays: dict[str, Any] = {
             name: np.frombuffer(base64.b64decode(str(given.get(name))), kind) for name, kind in _ARRAYS.items()
         }
         rows = arrays.pop("rows").reshape(len(arrays["places"]), int(given["n_numbers"]))
-        if not all(isinstance(n, int) and n >= 0 for n in given["n_labels"]) or len(rows) != len(arrays["clustered"]):
+        found, n_labels = cls(**{name: given[name] for name in _PLAIN}, rows=rows, **arrays), given["n_labels"]
+        counts = all(type(n) is int and n >= 0 for n in n_labels)
+        if not (counts and 1 <= found.number <= found.of and len(rows) == len(found.clustered)):
             raise ValueError("what it says of the run does not fit together")
-        return cls(**{name: given[name] for name in _PLAIN}, rows=rows, **arrays)
+        if len(rows) and not 0 <= found.places.min() <= found.places.max() < sum(n_labels):
+            raise ValueError("it measures labels that it lacks")
+        return found
 
 
 _PLAIN = {
