@@ -1,6 +1,7 @@
 import contextlib
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -71,6 +72,33 @@ def data():
     rng = np.random.default_rng(0)
     concepts = Concepts.from_array(rng.random((300, 12)) < 0.3)
     return rng.normal(size=(300, 96)).astype(np.float32), concepts
+
+
+def test_dask_is_given_more_tasks_when_it_has_more_workers(monkeypatch):
+    workers, waiting, most = [1], [], []
+
+    class Future:
+        def __init__(self, value):
+            self.value = value
+
+        def result(self):
+            most.append(len(waiting))
+            waiting.remove(self)
+            workers[0] = 20 if len(most) < 100 else 1
+            return self.value
+
+    def submit(function, *arguments, **_):
+        waiting.append(Future(function(*arguments)))
+        return waiting[-1]
+
+    client = SimpleNamespace(submit=submit, cancel=lambda futures: None)
+    backend = SimpleNamespace(client=client, submit_kwargs={}, retrieval_context=contextlib.nullcontext)
+    monkeypatch.setattr(joblib, "effective_n_jobs", lambda _: workers[0])
+    found = list(engines._Dask(None, backend).run(abs, ((-x,) for x in range(300))))
+    assert found == list(range(300))
+    assert most[0] == 4
+    assert max(most) == 80
+    assert most[200] == 4
 
 
 def test_threads_are_given_the_object_itself():

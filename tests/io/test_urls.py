@@ -1,3 +1,4 @@
+import pickle
 import shutil
 from pathlib import Path
 
@@ -164,8 +165,19 @@ def test_what_is_a_url(tmp_path, monkeypatch):
     assert is_local(located("memory:/a"))  # a text with one slash is a path
     (tmp_path / "memory:").mkdir()
     assert is_local(located(tmp_path / "memory:" / "a"))
+    assert located("file://localhost/a/b.zarr") == Path("/a/b.zarr")
+    assert str(located("MEMORY://a/b.zarr")) == "memory://a/b.zarr"
     with pytest.raises(FileError, match=r"cannot read 'odd://a': .*[Uu]nsupported"):
         located("odd://a")
+    with pytest.raises(FileError, match="sftp:// with a host is not supported"):
+        located("sftp://user@host:22/a/b.zarr")
+
+
+def test_a_relative_path_is_sent_as_an_absolute_one(store, monkeypatch, tmp_path):
+    monkeypatch.chdir(store.parent)
+    sent = [pickle.dumps(open_layers("acts.zarr")[name].matrix) for name in ("dense", "sparse")]
+    monkeypatch.chdir(tmp_path)
+    assert [pickle.loads(one)[:1].shape for one in sent] == [(1, 70)] * 2
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -101,13 +101,18 @@ def test_parts_that_do_not_fit_are_refused(data, tmp_path):
         merge([one, two, two, three])
     with pytest.raises(FileError, match="labels is no part of a run"):
         merge([label(*data)])
+    for odd, error in ((one, "takes all parts"), ("part.json", "takes all parts"), ([None], "not NoneType")):
+        with pytest.raises(OptionError, match=error):
+            merge(odd)
     changed = {**layers, "plain": layers["plain"] + 1}
+    later = {**layers, "plain": np.concatenate([layers["plain"][:, :12], layers["plain"][:, [0]]], axis=1)}
     others = [
         label(*data, length=2, shard=(3, 3)),
         label(*data, neurons=slice(5), shard=(3, 3)),
         label(layers, Concepts.from_array(concepts.to_dense()[:, :5]), shard=(3, 3)),
         label(layers, Concepts.from_array(concepts.to_dense()[::-1]), shard=(3, 3)),
         label(changed, concepts, shard=(3, 3)),
+        label(later, concepts, shard=(3, 3)),
         label(layers, concepts, weights=np.repeat([1, 2], N // 2), shard=(3, 3)),
     ]
     for other in others:

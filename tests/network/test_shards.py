@@ -6,9 +6,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+import zarr
 
 from neuronym import FileError, OptionError, collect
-from neuronym.io import LayerWriter
+from neuronym._util.locks import BusyError, locked
+from neuronym.io import LayerWriter, store_parts
 from neuronym.network import sharding
 
 SAMPLES = 107  # 14 batches of 8, the last one of 3
@@ -157,8 +159,114 @@ def test_a_part_of_other_data_is_refused(model, tmp_path):
     with pytest.raises(FileError, match=r"1-of-2.zarr' (was made with|holds) other"):
         collect(model, changed, out=out, **LAYERS, shard=(1, 2))
     collect(model, changed, out=out, **LAYERS, shard=(1, 2), overwrite=True)
-    with pytest.raises(FileError, match=r"was made with other settings"):
-        collect(model, Photos(), out=out, **LAYERS, shard=(2, 2))
+    collect(model, Photos(), out=out, **LAYERS, shard=(2, 2))
+    assert not out.exists()  # since the first part is of the changed samples
+    collect(model, changed, out=out, **LAYERS, shard=(2, 2), overwrite=True)
+    assert out.exists()
+
+
+class Plain(torch.utils.data.Dataset):
+    """Samples without ids, of which nothing but their number is known."""
+
+    def __init__(self, n, value=1.0):
+        self.n, self.value = n, value
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        return torch.full((6,), self.value * (i + 1))
+
+    def digest(self):
+        return "unknown"
+
+
+def test_a_part_of_fewer_samples_is_not_merged_with_new_ones(model, one, tmp_path):
+    options = {"layers": ["2"], "batch_size": 2, "out": tmp_path / "acts.zarr"}
+    collect(model, Plain(10), **options, shard=(1, 2))
+    collect(model, Plain(20), **options, shard=(2, 2), overwrite=True)
+    assert not (tmp_path / "acts.zarr").exists()
+    collect(model, Plain(20), **options, shard=(1, 2), overwrite=True)
+    assert files_of(tmp_path / "acts.zarr") == one(Plain(20), layers=["2"], batch_size=2)
+
+
+def test_only_parts_of_the_run_are_deleted(model, tmp_path):
+    out, parts = tmp_path / "acts.zarr", tmp_path / "acts.parts"
+    collect(model, Photos(), out=out, **LAYERS)
+    foreign, other = parts / "1-of-2.zarr", parts / "2-of-2.zarr"
+    zarr.save_array(str(foreign), np.ones((3, 2)))
+    collect(model, Photos(n=60), out=tmp_path / "b.zarr", **LAYERS, shard=(2, 2))
+    (tmp_path / "b.parts/2-of-2.zarr").rename(other)
+    before = files_of(parts)
+    collect(model, Photos(), out=out, **LAYERS, shard=(1, 2))
+    assert files_of(parts) == before
+
+
+def test_a_killed_merge_is_begun_again_without_a_shard(model, one, tmp_path, monkeypatch):
+    data = Plain(20_000, 0.0)
+    options = {"layers": ["2"], "batch_size": 500, "out": tmp_path / "acts.zarr"}
+    expected = one(data, layers=["2"], batch_size=500)
+    calls, added = [], LayerWriter.add
+
+    def stopped(self, *arguments, **more):
+        calls.extend([1] if "batches" in more else [])
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        added(self, *arguments, **more)
+
+    collect(model, data, **options, shard=(1, 2))
+    monkeypatch.setattr(LayerWriter, "add", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        collect(model, data, **options, shard=(2, 2))
+    monkeypatch.undo()
+    assert (tmp_path / "acts.zarr/part-0.jsonl").exists()
+    assert collect(model, data, **options)["2"].n_samples == 20_000
+    assert files_of(tmp_path / "acts.zarr") == expected
+
+
+def test_a_part_whose_samples_are_all_left_out(model, one, tmp_path):
+    for number, missing in enumerate(([0, 1], [8, 9], [4, 5, 6, 7])):
+        data, out = Photos(n=10, missing=missing), tmp_path / f"{number}.zarr"
+        expected = one(data, layers=["1"], batch_size=2, overwrite=True)
+        for k in (5, 4, 3, 2, 1):
+            collect(model, data, layers=["1"], batch_size=2, out=out, shard=(k, 5))
+        assert files_of(out) == expected
+        assert collect(model, data, layers=["1"], batch_size=2, out=out, shard=(5, 5))["1"].n_samples == 10 - len(
+            missing
+        )
+
+
+def test_what_stands_in_the_way_is_said_before_the_work(model, tmp_path, monkeypatch):
+    (tmp_path / "acts.zarr").mkdir()
+    (tmp_path / "acts.zarr" / "mine.txt").write_text("mine")
+    monkeypatch.setattr(Photos, "__getitem__", lambda self, i: pytest.fail("it was read"))
+    with pytest.raises(FileError, match="it exists and is not a store of activations"):
+        collect(model, Photos(), out=tmp_path / "acts.zarr", **LAYERS, shard=(1, 2))
+    assert names_in(tmp_path) == ["acts.zarr"]
+
+
+def test_a_finished_store_that_another_process_checks_is_returned(model, tmp_path):
+    out = tmp_path / "acts.zarr"
+    expected = collect(model, Photos(), out=out, **LAYERS)
+    with locked(out, out):
+        found = collect(model, Photos(), out=out, **LAYERS, shard=(1, 2))
+        assert np.array_equal(found["2"].matrix[:], expected["2"].matrix[:])
+        with pytest.raises(BusyError):
+            collect(model, Photos(), out=out, **LAYERS)
+
+
+def test_two_processes_find_all_parts_finished(model, one, tmp_path, monkeypatch):
+    out = tmp_path / "acts.zarr"
+    collect(model, Photos(), out=out, **LAYERS, shard=(1, 2))
+    before = store_parts.merge_parts
+
+    def twice(*arguments):
+        assert before(*arguments) is not None
+        return before(*arguments)  # the second one had looked before the first one deleted the parts
+
+    monkeypatch.setattr(sharding, "merge_parts", twice)
+    collect(model, Photos(), out=out, **LAYERS, shard=(2, 2))
+    assert files_of(out) == one(Photos(), **LAYERS)
 
 
 def test_what_cannot_be_cut_into_shards_is_refused(model, tmp_path):

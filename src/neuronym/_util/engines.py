@@ -217,17 +217,18 @@ class _Dask(_Remote):
         # Submitted here, since joblib waits for ever for a task that Dask gives up when its workers die.
         from joblib import effective_n_jobs
 
-        ahead, pending, rest = 0, deque[Any](), iter(calls)
+        ahead, done, pending, rest = 0, 0, deque[Any](), iter(calls)
         with self._backend.retrieval_context():
             try:
                 while True:
-                    if 2 * len(pending) <= ahead:
+                    if done % _PER_WORKER == 0:
                         ahead = _PER_WORKER * effective_n_jobs(self.n_jobs)  # of the workers that there are now
-                    for each in islice(rest, ahead - len(pending)):
+                    for each in islice(rest, max(0, ahead - len(pending))):
                         pending.append(self._client.submit(function, *each, pure=False, **self._backend.submit_kwargs))
                     if not pending:
                         return
                     yield pending.popleft().result()
+                    done += 1
             finally:
                 self._client.cancel(list(pending))
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from neuronym.errors import OptionError
 
-__all__ = ["Shard", "as_shard", "shard_of_environment"]
+__all__ = ["MOST", "Shard", "as_shard", "shard_of_environment"]
 
-MOST = 10**6
+MOST = 10**6  # shards
 
 
 class Shard(NamedTuple):

@@ -11,7 +11,9 @@ from neuronym.errors import FileError
 
 __all__ = ["is_local", "located"]
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.ASCII)  # a Path of a URL has one slash; a drive has one letter
+_URL = re.compile(
+    r"([a-z][a-z0-9+.-]+):/+", re.ASCII | re.IGNORECASE
+)  # a Path of a URL has one slash; a drive has one letter
 
 
 def located(path: str | Path) -> Path:
@@ -38,16 +40,21 @@ def located(path: str | Path) -> Path:
     found = _URL.match(text)
     if found is None or (Path(f"{found[1]}:").exists() if isinstance(path, Path) else not found[0].endswith("//")):
         return Path(path)
-    rest = text[found.end() :]
-    if found[1] in ("file", "local"):
-        return Path("/", rest)
-    need(f"{found[1]}://", "remote")
+    protocol, rest = found[1].lower(), text[found.end() :]
+    if protocol in ("file", "local"):
+        return Path("/", rest.removeprefix("localhost/"))
+    need(f"{protocol}://", "remote")
     from upath import UPath
 
     try:
-        there: Any = UPath(f"{found[1]}://{rest}")
+        there: Any = UPath(f"{protocol}://{rest}")
+        again: Any = UPath(str(there))
     except ValueError as error:
         raise FileError(f"cannot read {text!r}: {error}") from None
+    if again.storage_options != there.storage_options:  # workers are sent the text
+        raise FileError(
+            f"cannot read {text!r}: {protocol}:// with a host is not supported, so mount it, or copy it here"
+        )
     return there  # type: ignore[no-any-return]
 
 

@@ -13,7 +13,7 @@ from neuronym._util.shards import as_shard, shard_of_environment
 from neuronym.cli.memory import keep_memory
 from neuronym.cli.options import AXES, MODEL, OVERWRITE, QUIET, WEIGHTS, axes_of, listed, mirrors, parsed
 from neuronym.cli.printing import new_app, say
-from neuronym.io.store_parts import is_finished
+from neuronym.io.zarr_store import is_made
 from neuronym.network.collecting import collect
 from neuronym.network.sharding import device_of_environment
 
@@ -98,7 +98,7 @@ def collect_command(
     if options["shard"] is not None and options["device"] is None:
         options["device"] = device_of_environment()
     found = collect(model, layers=layers, out=out, progress=not quiet, **options)
-    whole = options["shard"] is None or is_finished(out)
+    whole = options["shard"] is None or is_made(out)
     for layer, activations in found.items() if not quiet else ():
         of = out if whole else f"part {options['shard']} of {out}"
         say(f"{of}/{layer}: {counted(activations.n_samples, 'sample')} × {activations.n_neurons} neurons")

@@ -154,7 +154,7 @@ class StoreFiles:
         return self._files
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _elsewhere, (str(self.store), self.mark)
+        return _elsewhere, (str(self.store.resolve() if is_local(self.store) else self.store), self.mark)
 
     @classmethod
     def open(cls, store: Path, mark: str | None = None) -> StoreFiles:

@@ -56,8 +56,10 @@ class ZarrMatrix:
 
         from neuronym.data.checked_store import CheckedStore
 
-        store = str(files.store.resolve() if is_local(files.store) else files.store)
-        inner = Path(self.path.removeprefix(store.rstrip("/") + "/")).as_posix()
+        if is_local(files.store):
+            inner = Path(self.path).relative_to(files.store.resolve()).as_posix()
+        else:
+            inner = self.path.removeprefix(str(files.store).rstrip("/")).strip("/")
         return zarr.open_array(store=CheckedStore(files), path=inner, mode="r")
 
     @property

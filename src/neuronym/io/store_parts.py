@@ -3,26 +3,28 @@
 Beside ``acts.zarr`` stands the folder ``acts.parts`` with ``1-of-8.zarr``, ``2-of-8.zarr`` …, each a store of some of
 the samples, in order. The process that finishes the last part merges them into ``acts.zarr``, which then has the bytes
 that one process would have written, and deletes them. If it is killed, the next process that finds all parts finished
-merges them.
+merges them. Only parts with the settings of the run are merged, and deleted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from neuronym._util.locks import BusyError
+from neuronym._util.locks import BusyError, locked
 from neuronym._util.shards import Shard
 from neuronym.data.activations import Activations
 from neuronym.data.store_files import read_root
-from neuronym.errors import FileError
-from neuronym.io.store_progress import CHUNK, delete_store
-from neuronym.io.zarr_store import LayerWriter, open_layers
+from neuronym.io.store_progress import CHUNK, delete_store, foreign_files
+from neuronym.io.zarr_store import LayerWriter, is_made, open_layers
 from neuronym.types import PathLike
 
-__all__ = ["delete_parts", "is_finished", "merge_parts", "part_path", "unfinished"]
+__all__ = ["delete_parts", "merge_parts", "part_path", "unfinished"]
+
+#: The settings of the part of each shard that has samples, by its store.
+Parts = Mapping[Path, Mapping[str, Any]]
 
 
 def part_path(store: PathLike, shard: Shard) -> Path:
@@ -31,35 +33,23 @@ def part_path(store: PathLike, shard: Shard) -> Path:
     return path.with_name(f"{path.stem}.parts") / f"{shard.number}-of-{shard.of}{path.suffix}"
 
 
-def is_finished(store: PathLike) -> bool:
-    """Whether a store of neuronym's is there, and finished."""
-    try:
-        state = read_root(Path(store))
-    except FileError:
-        return False
-    return isinstance(state, dict) and state.get("complete") is True
-
-
-def unfinished(store: PathLike, shards: Sequence[Shard]) -> list[int]:
-    """The numbers of the shards whose part is not finished."""
-    return [shard.number for shard in shards if not is_finished(part_path(store, shard))]
+def unfinished(parts: Parts) -> list[Path]:
+    """The parts that are not finished, or were made with other settings."""
+    return [path for path, wanted in parts.items() if not is_made(path, wanted)]
 
 
 def merge_parts(
-    store: PathLike,
-    shards: Sequence[Shard],
+    parts: Parts,
     writer: Callable[[], LayerWriter],
     clusters_of: Mapping[str, str] | None,
     together: Callable[[], object] | None,
 ) -> dict[str, Activations] | None:
-    """Merge the parts of all shards into the store, and delete them.
+    """Merge all parts into the store, and delete them.
 
     Parameters
     ----------
-    store : str or Path
-        The store.
-    shards : sequence of Shard
-        Those that have samples, in order.
+    parts : mapping from Path to mapping
+        The parts, in order, with their settings.
     writer : callable
         Begins to write the store, or goes on with it.
     clusters_of, together
@@ -68,7 +58,7 @@ def merge_parts(
     Returns
     -------
     dict from str to Activations, or None
-        The layers of the store; None if another process is merging them.
+        The layers of the store; None if another process is merging them, or has just done so.
 
     Raises
     ------
@@ -81,45 +71,50 @@ def merge_parts(
         return None
     with sink:
         if not sink.complete:
-            _add_parts([part_path(store, shard) for shard in shards], sink)
+            if unfinished(parts):  # merged and deleted by another process since this one looked
+                return None
+            _add_parts(parts, sink)
         layers = sink.finish(clusters_of, together)
-    delete_parts(store, shards)
+        delete_parts(parts)
     return layers
 
 
-def _add_parts(paths: Sequence[Path], sink: LayerWriter) -> None:
+def _add_parts(parts: Parts, sink: LayerWriter) -> None:
     """Add what the store lacks of each part."""
-    before, samples, batches, skipped = 0, 0, 0, list[str]()
-    for path in paths:
+    end, samples, batches, skipped = 0, 0, 0, list[str]()
+    for path in parts:
         state: Any = read_root(path)
-        sink.check_part(path, state)
-        layers = open_layers(path)
-        samples, batches = samples + state["samples"], batches + state["batches"]
-        skipped += state["skipped"]
-        first = next(iter(layers.values()))
-        if not sink.rows:
+        before, end = end, end + state["rows"]
+        samples, batches, skipped = samples + state["samples"], batches + state["batches"], skipped + state["skipped"]
+        layers = open_layers(path) if state["rows"] else {}
+        ids = next((one.sample_ids for one in layers.values()), None)
+        if layers and not sink.rows:
             sink.use_sparse([name for name, one in layers.items() if one.sparse])
         sink.use_axes({name: one.axes for name, one in layers.items() if one.axes is not None})
-        end = before + first.n_samples
         while sink.rows < end or sink.samples < samples:
             start = sink.rows - before
-            stop = min(start + CHUNK[0], first.n_samples)
-            last = stop == first.n_samples  # until which samples are not counted, since only the part knows them
+            stop = min(start + CHUNK[0], end - before)
+            last = stop == end - before  # until which samples are not counted, since only the part knows them
             sink.add(
                 {name: one.matrix[start:stop] for name, one in layers.items()} if stop > start else {},
                 samples - sink.samples if last else 0,
-                None if first.sample_ids is None else first.sample_ids[start:stop],
+                None if ids is None else ids[start:stop],
                 skipped[len(sink.skipped) :] if last else (),
                 batches=(batches - sink.batches, state["last"]) if last else (0, 0),
             )
-        before = end
 
 
-def delete_parts(store: PathLike, shards: Sequence[Shard]) -> None:
-    """Delete the parts of a store that is finished, and their folder if it is empty then."""
-    for shard in shards:
-        path = part_path(store, shard)
-        if path.is_dir():
-            delete_store(path)
-    with suppress(OSError):  # other files are in it, or another process has deleted it
-        part_path(store, Shard(1, 1)).parent.rmdir()
+def delete_parts(parts: Parts) -> None:
+    """Delete the parts of a store that is finished, and their folder if it is empty then.
+
+    What was made with other settings, holds files of others or is being written stays.
+    """
+    folders = {path.parent for path in parts}
+    for path, wanted in parts.items():
+        with suppress(BusyError):
+            if is_made(path, wanted) and not foreign_files(path):
+                with locked(path.resolve(), path):
+                    delete_store(path)
+    for folder in folders:
+        with suppress(OSError):  # other files are in it, or another process has deleted it
+            folder.rmdir()

@@ -45,7 +45,16 @@ CHUNK = 4096, 64  # samples, neurons: good to write by samples and to read by ne
 
 _PART = "part-0.jsonl"
 _CHUNK_BYTES = CHUNK[0] * CHUNK[1] * 4
-_START: dict[str, Any] = {"samples": 0, "rows": 0, "batches": 0, "last": 0, "axes": {}, "widths": {}, "sparse": []}
+_START: dict[str, Any] = {
+    "samples": 0,
+    "rows": 0,
+    "batches": 0,
+    "last": 0,
+    "axes": {},
+    "widths": {},
+    "sparse": [],
+    "merging": False,
+}
 _CHUNK_FILE = r"c/\d+(/\d+)?(\.([0-9a-f]+\.)?partial)?"  # and what a killed write leaves
 _META = r"zarr(\.[0-9a-f]+\.partial|\.json)"
 _TEXTS = rf"({IDS}|{CLUSTERS})/({_CHUNK_FILE}|{_META})"

@@ -55,10 +55,12 @@ __all__ = [
     "check_layers",
     "check_widths",
     "how_much",
+    "is_made",
     "open_layers",
     "split_path",
     "state_of",
     "to_be_sparse",
+    "wanted_settings",
 ]
 
 SUFFIX = ".zarr"
@@ -74,8 +76,8 @@ def split_path(path: PathLike) -> tuple[Path, str | None] | None:
     whole = located(path)
     for store in (whole, *whole.parents):
         if store.suffix.lower() == SUFFIX:
-            inner = str(whole)[len(str(store)) :].strip("/")
-            return store, inner or None
+            below = whole.relative_to(store).as_posix() if is_local(store) else str(whole)[len(str(store)) :].strip("/")
+            return store, None if below in ("", ".") else below
     return None
 
 
@@ -299,6 +301,9 @@ class LayerWriter:
     overwrite : bool, default False
         Replace an existing store of neuronym's, which stays whole until the new one is finished. A new one that was
         begun with the same settings and not finished is resumed.
+    merging : bool, default False
+        Whether the samples come from parts, whose rows may be written before it is known how many samples they are of;
+        only a run that merges goes on with such a store.
 
     Attributes
     ----------
@@ -330,6 +335,7 @@ class LayerWriter:
         axes: Mapping[str, str] | None = None,
         sparse: float = 0.0,
         overwrite: bool = False,
+        merging: bool = False,
     ) -> None:
         kind_of(path, (SUFFIX,), "a store of activations")
         if not is_local(located(path)):
@@ -348,13 +354,13 @@ class LayerWriter:
         self._decided: list[str] | None = None
         self._ids: list[str] = []
         self._since, self._cost = time.monotonic(), 0.0
-        how = {"sparse": float(sparse)} if sparse else {}
-        self._wanted = json.loads(json.dumps({**settings, **how, "layers": self._layers, "samples": n_samples}))
+        self._wanted = wanted_settings(settings, layers, n_samples, sparse)
+        self._merging = merging
         self._overwrite, self._begun, self._stack = overwrite, False, ExitStack()
         with _unbroken(path), ExitStack() as stack:
             self._alone = stack.enter_context(locked(self.path, path))
             self._finished, self._progress = self._found()
-            self._opened = None if self._finished is None else open_layers(self.path)
+            self._opened = open_layers(self.path) if self._finished and self._finished["rows"] else None
             self._recorded = self._recorded_axes()
             self.use_axes(axes or {})
             self._stack = stack.pop_all()
@@ -398,7 +404,7 @@ class LayerWriter:
 
     def _resumed(self, known: dict[str, Any]) -> Progress:
         """What is written of a store that is not finished."""
-        if not known["samples"]:
+        if not known["samples"] or known.get("merging", False) != self._merging:
             return Progress(self.path, self._wanted)
         if known.get("format") != 1:
             progress = Progress.of_store(self.path, known["settings"])
@@ -413,7 +419,8 @@ class LayerWriter:
         found = None
         for left in leftovers(self.path, "new") if self._alone else ():
             known = None if found is not None else _leftover(left)
-            if known is not None and not _differences(known, self._wanted):
+            fits = known is not None and not _differences(known, self._wanted)
+            if known is not None and fits and known.get("merging", False) == self._merging:
                 found = Progress.of_store(left, known["settings"])
                 found.check()
             else:
@@ -428,27 +435,6 @@ class LayerWriter:
                 f"{str(self._given)!r} holds {some(foreign)}, which neuronym did not write: move what is yours, or "
                 "choose another name"
             )
-
-    def check_part(self, path: Path, state: Mapping[str, Any]) -> None:
-        """Check that a part was made as this store is.
-
-        Parameters
-        ----------
-        path : Path
-            The store of the part.
-        state : mapping from str to object
-            What it says about itself.
-
-        Raises
-        ------
-        FileError
-            If other settings than the number of samples differ, and ``shard``, which the store lacks.
-        """
-        settings = {**state["settings"], "samples": self._wanted["samples"]}
-        settings.pop("shard", None)
-        differ = _differences({**state, "settings": settings}, self._wanted)
-        if differ:
-            raise _other_settings(path, differ)
 
     def use_sparse(self, layers: Sequence[str]) -> None:
         """Say which layers are to be sparse, whatever their first batch is.
@@ -591,7 +577,7 @@ class LayerWriter:
         FileError
             If the store cannot be written, or was complete and is damaged.
         """
-        if not self.rows:
+        if not self.rows and "shard" not in self._wanted:
             raise ActivationsError("there are no samples to store: data must yield at least one")
         if self._finished is not None:
             faults = StoreFiles.of_state(self.path, self._finished).read_all().faults
@@ -608,7 +594,7 @@ class LayerWriter:
             if together is not None:
                 together()
             self._take_place()
-        return open_layers(self._given)
+        return open_layers(self._given) if self.rows else {}
 
     def _write(self) -> None:
         """Write the samples in memory, and then that they are there."""
@@ -629,6 +615,7 @@ class LayerWriter:
                 self._progress.add_rows(layer, values)
             skipped = self.skipped[len(self._progress.skipped) :]
             written = {"samples": self.samples, "rows": self.rows, "batches": self.batches, "last": self.last}
+            written["merging"] = self._merging
             self._progress.commit(self._ids, skipped, **written)
             self._ids.clear()
         self._since = time.monotonic()
@@ -654,6 +641,25 @@ class LayerWriter:
             for left in leftovers(self.path, ending):
                 if not left.is_symlink():
                     delete_store(left)
+
+
+def wanted_settings(
+    settings: Mapping[str, Any], layers: Sequence[str], n_samples: int | None, sparse: float
+) -> dict[str, Any]:
+    """The settings that a store keeps, as they are read back."""
+    how = {"sparse": float(sparse)} if sparse else {}
+    wanted: dict[str, Any] = json.loads(json.dumps({**settings, **how, "layers": list(layers), "samples": n_samples}))
+    return wanted
+
+
+def is_made(path: PathLike, wanted: Mapping[str, Any] | None = None) -> bool:
+    """Whether a finished store of neuronym's is there, with these settings if they are given."""
+    try:
+        state = read_root(Path(path))
+        made = state is not None and state_of(state, Path(path))["complete"]
+    except FileError:
+        return False
+    return bool(made and (wanted is None or not _differences(state, wanted)))
 
 
 def to_be_sparse(first: Any, sparse: float) -> bool:

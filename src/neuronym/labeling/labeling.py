@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuronym import inputs
+from neuronym import __version__, inputs
 from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar, share
 from neuronym._util.shards import as_shard
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
 from neuronym.data.groups import SampleGroups
-from neuronym.data.sparse import not_finite
+from neuronym.data.sparse import dense, not_finite
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.inputs.alignment import Aligned
 from neuronym.inputs.clusters import repeated_rows
@@ -318,10 +318,12 @@ def label(
 def _add_to(run: Any, one: Aligned, columns: NDArray[np.intp], parts: SampleSplit) -> None:
     """Add a layer to the checksum of a run."""
     taken, groups = one.activations, one.groups
-    named = (one.layer, one.searched.names, [taken.names[j] for j in columns], taken.matrix.shape)
+    named = (__version__, one.layer, one.searched.names, [taken.names[j] for j in columns], taken.matrix.shape)
     run.update(repr((*named, taken.mark)).encode("utf-8", "surrogatepass"))
-    first = None if taken.mark else taken.column(int(columns[0]))
-    arrays = (groups.row_groups, groups.row_weights, groups.counts, groups.group_ptr, groups.group_concepts, first)
+    arrays = [groups.row_groups, groups.row_weights, groups.counts, groups.group_ptr, groups.group_concepts]
+    if not taken.mark:  # then a neuron and a few samples show whether the activations are the same
+        rows = dense(taken.matrix[np.array(sorted({0, taken.n_samples // 2, taken.n_samples - 1}))])
+        arrays += [taken.column(int(columns[0])), rows[:, columns]]
     for array in (*arrays, parts.held, parts.clusters, parts.strata, parts.fold):
         run.update(b"" if array is None else np.ascontiguousarray(array).data)
 

@@ -54,7 +54,12 @@ def merge(parts: Iterable[LabelsLike]) -> Labels:
     >>> merge(label(*data, shard=(number, 2)) for number in (1, 2)) == label(*data)
     True
     """
+    if isinstance(parts, str | Path | Labels):
+        raise OptionError("merge takes all parts of a run: give a list of labels or files")
     given = [(str(one) if isinstance(one, str | Path) else "labels", one) for one in parts]
+    odd = [one for _, one in given if not isinstance(one, str | Path | Labels)]
+    if odd:
+        raise OptionError(f"a part must be labels or their file, not {type(odd[0]).__name__}")
     opened = [(name, one if isinstance(one, Labels) else Labels.open(one)) for name, one in given]
     found: dict[int, tuple[str, Part, Labels]] = {}
     for name, labels in opened:

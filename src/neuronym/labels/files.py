@@ -361,7 +361,7 @@ def read_part(path: PathLike) -> Part | None:
         start = text.rfind(b"\n" + _PART_LINE.encode())
         if start < 0:
             return None
-        return Part.of_json(parse_json(text[start + 1 + len(_PART_LINE) :].rstrip()[:-1]))
+        return Part.of_json(parse_json(b"{" + text[start + 1 + len("], ") :].rstrip())["part"])
 
 
 def _escaped(columns: Sequence[str], cells: Sequence[str]) -> list[str]:

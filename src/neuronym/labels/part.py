@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.shards import MOST
 from neuronym.types import JsonDict
 
 __all__ = ["Part"]
@@ -71,7 +72,8 @@ class Part:
         rows = arrays.pop("rows").reshape(len(arrays["places"]), int(given["n_numbers"]))
         found, n_labels = cls(**{name: given[name] for name in _PLAIN}, rows=rows, **arrays), given["n_labels"]
         counts = all(type(n) is int and n >= 0 for n in n_labels)
-        if not (counts and 1 <= found.number <= found.of and len(rows) == len(found.clustered)):
+        single = len(np.unique(found.places)) == len(rows) == len(found.clustered)
+        if not (counts and single and 1 <= found.number <= found.of <= MOST):
             raise ValueError("what it says of the run does not fit together")
         if len(rows) and not 0 <= found.places.min() <= found.places.max() < sum(n_labels):
             raise ValueError("it measures labels that it lacks")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neuronym._util.characters import refuse_halves
 from neuronym._util.extras import need
 from neuronym._util.files import check_target, kind_of
+from neuronym._util.locks import BusyError
 from neuronym._util.messages import counted
 from neuronym._util.parallel import progress_bar
 from neuronym._util.shards import Shard, as_shard, shard_of_environment
@@ -21,10 +22,18 @@ from neuronym.data.activations import Activations, as_name
 from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
 from neuronym.errors import ActivationsError, FileError, InputError, OptionError
-from neuronym.io.store_parts import delete_parts, is_finished
+from neuronym.io.store_parts import delete_parts
 from neuronym.io.store_progress import joined
 from neuronym.io.texts import Texts, check_tokens, save_tokens
-from neuronym.io.zarr_store import LayerWriter, as_finite, check_layers, check_widths, to_be_sparse
+from neuronym.io.zarr_store import (
+    LayerWriter,
+    as_finite,
+    check_layers,
+    check_widths,
+    is_made,
+    open_layers,
+    to_be_sparse,
+)
 from neuronym.network.axes import Axes, find_axes, stated_axes
 from neuronym.network.batches import Batch, attention_mask, batches, feed, home_device, is_indexed, length, moved, taken
 from neuronym.network.failures import on_samples
@@ -355,13 +364,19 @@ def _collect(
         }
         texts = {layer: one.text for layer, one in stated.items()}
         how: dict[str, Any] = {"neurons": names, "axes": texts, "sparse": sparse, "overwrite": overwrite}
-        writer = partial(LayerWriter, out, layers, settings, n_samples=n_samples, **how)
+        merging = shard is not None
+        writer = partial(LayerWriter, out, layers, settings, n_samples=n_samples, merging=merging, **how)
         if shard is not None:
-            whole = PartOfSamples.of(data, shard, n_samples, size, out)
-            if whole.start == whole.stop:
-                return whole.merged(writer, clusters_by_id, together, overwrite) or {}
-            part = None if is_finished(out) and not overwrite else whole
-        sink = writer() if part is None else part.writer(layers, settings, how)
+            whole = PartOfSamples.of(data, shard, n_samples, size, out, layers, settings, sparse)
+            part = None if is_made(out) and not overwrite else whole
+            if part is not None and part.start == part.stop:
+                return part.merged(writer, clusters_by_id, together) or {}
+        try:
+            sink = writer() if part is None else part.writer(layers, writer, how)
+        except BusyError:
+            if part is not None or not merging:
+                raise
+            return open_layers(out)  # which another process has merged, and checks
     start, n_own = (0, n_samples) if part is None else (part.start, part.stop - part.start)
     run = _Pass(model, layers, pool, stated, tokens, ids, target, precision, forward)
     with global_state(), sink:
@@ -386,9 +401,9 @@ def _collect(
             raise ActivationsError(f"data yielded {sink.samples} samples, but {expected} {n_own}")
         found = sink.finish(*((clusters_by_id, together) if part is None else ()))
     if part is not None:
-        return part.merged(writer, clusters_by_id, together, overwrite) or found
+        return part.merged(writer, clusters_by_id, together) or found
     if whole is not None:
-        delete_parts(whole.out, whole.shards)  # which a process that was killed has left
+        delete_parts(whole.parts)  # which a process that was killed has left
     return found
 
 

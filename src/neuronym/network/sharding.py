@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neuronym._util.files import kind_of
 from neuronym._util.locks import BusyError
 from neuronym._util.shards import Shard
 from neuronym.data.activations import Activations
 from neuronym.errors import FileError, OptionError
-from neuronym.io.store_parts import is_finished, merge_parts, part_path, unfinished
-from neuronym.io.zarr_store import SUFFIX, LayerWriter
+from neuronym.io.store_parts import merge_parts, part_path, unfinished
+from neuronym.io.zarr_store import LayerWriter, wanted_settings
 from neuronym.network.batches import is_indexed
 from neuronym.types import PathLike
 
@@ -37,27 +37,37 @@ class PartOfSamples:
 
     Parameters
     ----------
-    shard : Shard
-        Which one.
-    shards : list of Shard
-        All shards that have samples.
+    path : Path
+        The store that the part is written to.
     start, stop : int
         The first sample, and the one after the last.
     size : int
         The number of samples in a batch.
-    out : str or Path
-        The store that all parts are merged into.
+    parts : mapping from Path to mapping
+        The parts of all shards that have samples, in order, with their settings.
+    own : mapping from str to object
+        The settings of this one, as ``LayerWriter`` takes them.
     """
 
-    shard: Shard
-    shards: list[Shard]
+    path: Path
     start: int
     stop: int
     size: int
-    out: PathLike
+    parts: Mapping[Path, Mapping[str, Any]]
+    own: Mapping[str, Any]
 
     @classmethod
-    def of(cls, data: Any, shard: Shard, n_samples: int | None, size: int, out: PathLike) -> PartOfSamples:
+    def of(
+        cls,
+        data: Any,
+        shard: Shard,
+        n_samples: int | None,
+        size: int,
+        out: PathLike,
+        layers: Sequence[str],
+        settings: Mapping[str, Any],
+        sparse: float,
+    ) -> PartOfSamples:
         """Find the part of a shard.
 
         Parameters
@@ -72,6 +82,8 @@ class PartOfSamples:
             The number of samples in a batch, for data that does not come in batches.
         out : str or Path
             The store that all parts are merged into.
+        layers, settings, sparse
+            As for ``LayerWriter``, of the store.
 
         Raises
         ------
@@ -86,19 +98,31 @@ class PartOfSamples:
             )
         size = size if is_indexed(data) else int(own_size or size)
         n_batches = -(-n_samples // size)
-        bounds = {each: each.bounds(n_batches) for each in (Shard(k + 1, shard.of) for k in range(shard.of))}
-        start, stop = (min(size * at, n_samples) for at in bounds[shard])
-        return cls(shard, [each for each, (first, last) in bounds.items() if first < last], start, stop, size, out)
+        parts = {}
+        for each in (Shard(k + 1, shard.of) for k in range(shard.of)):
+            first, last = (min(size * at, n_samples) for at in each.bounds(n_batches))
+            if first < last:
+                of_each = {**settings, "shard": str(each)}
+                parts[part_path(out, each)] = wanted_settings(of_each, layers, last - first, sparse)
+        start, stop = (min(size * at, n_samples) for at in shard.bounds(n_batches))
+        return cls(part_path(out, shard), start, stop, size, parts, {**settings, "shard": str(shard)})
 
-    def writer(self, layers: Sequence[str], settings: Mapping[str, Any], how: Mapping[str, Any]) -> LayerWriter:
-        """Begin to write the part, or go on with it; one with other settings is replaced only if a store may be."""
-        kind_of(self.out, (SUFFIX,), "a store of activations")
-        path = part_path(self.out, self.shard)
-        if not path.parent.parent.is_dir():
-            raise FileError(f"cannot write {str(self.out)!r}: there is no folder {str(Path(self.out).parent)!r}")
-        path.parent.mkdir(exist_ok=True)
-        own = {**settings, "shard": str(self.shard)}
-        begin = partial(LayerWriter, path, layers, own, n_samples=self.stop - self.start)
+    def writer(self, layers: Sequence[str], whole: Callable[[], LayerWriter], how: Mapping[str, Any]) -> LayerWriter:
+        """Begin to write the part, or go on with it.
+
+        Parameters
+        ----------
+        layers : sequence of str
+            The names of the layers.
+        whole : callable
+            Begins to write the store that parts are merged into, which shows now whether that is possible.
+        how : mapping from str to object
+            Further keywords of ``LayerWriter``; a part with other settings is replaced only if a store may be.
+        """
+        with suppress(BusyError), whole():
+            pass
+        self.path.parent.mkdir(exist_ok=True)
+        begin = partial(LayerWriter, self.path, layers, self.own, n_samples=self.stop - self.start)
         try:
             return begin(**{**how, "overwrite": False})
         except BusyError:
@@ -113,9 +137,8 @@ class PartOfSamples:
         writer: Callable[[], LayerWriter],
         clusters_of: Mapping[str, str] | None,
         together: Callable[[], object] | None,
-        overwrite: bool,
     ) -> dict[str, Activations] | None:
-        """Merge the parts into the store, if all are finished, and return its layers.
+        """Merge the parts into the store, if all are finished.
 
         Parameters
         ----------
@@ -123,15 +146,10 @@ class PartOfSamples:
             Begins to write the store.
         clusters_of, together
             As for ``LayerWriter.finish``.
-        overwrite : bool
-            Whether a store that is there is to be replaced.
 
         Returns
         -------
         dict of str to Activations, or None
-            The layers; None if parts are missing, or another process merges them.
+            The layers of the store; None if parts are missing, or another process merges them.
         """
-        merged_elsewhere = is_finished(self.out) and not overwrite
-        if unfinished(self.out, self.shards) and not merged_elsewhere:
-            return None
-        return merge_parts(self.out, self.shards, writer, clusters_of, together)
+        return None if unfinished(self.parts) else merge_parts(self.parts, writer, clusters_of, together)
