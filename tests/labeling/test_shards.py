@@ -32,6 +32,7 @@ OPTIONS = {
     "iou": {"score": "iou", "quantile": 0.9},
     "permutations": {"permutations": 199, "seed": 3, "holdout": 0.5},
     "automatic": {"permutations": "auto", "length": 2},
+    "automatic and held out": {"permutations": "auto", "length": 2, "holdout": 0.5},
     "tail": {"permutations": 199, "tail": True},
     "folds": {"folds": 3, "stability": 10},
     "effects": {"effects": True},

@@ -264,7 +264,7 @@ def test_two_processes_find_all_parts_finished(model, one, tmp_path, monkeypatch
         assert before(*arguments) is not None
         return before(*arguments)  # the second one had looked before the first one deleted the parts
 
-    monkeypatch.setattr(sharding, "merge_parts", twice)
+    monkeypatch.setattr("neuronym.network.collecting.merge_parts", twice)
     collect(model, Photos(), out=out, **LAYERS, shard=(2, 2))
     assert files_of(out) == one(Photos(), **LAYERS)
 

@@ -11,9 +11,8 @@ from neuronym.errors import FileError
 
 __all__ = ["is_local", "located"]
 
-_URL = re.compile(
-    r"([a-z][a-z0-9+.-]+):/+", re.ASCII | re.IGNORECASE
-)  # a Path of a URL has one slash; a drive has one letter
+#: A Path of a URL has one slash; a drive has one letter.
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.ASCII | re.IGNORECASE)
 
 
 def located(path: str | Path) -> Path:
@@ -59,5 +58,5 @@ def located(path: str | Path) -> Path:
 
 
 def is_local(path: str | Path) -> bool:
-    """Whether what ``located`` returned is on this machine."""
-    return isinstance(path, str | Path)
+    """Whether what ``located`` returned, or its text, is on this machine."""
+    return isinstance(path, Path) or (isinstance(path, str) and "://" not in path)

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from neuronym._util.files import check_target, kind_of
 from neuronym._util.shards import as_shard
 from neuronym.cli.options import (
     ACTIVATIONS,
@@ -35,7 +34,7 @@ from neuronym.cli.options import (
 from neuronym.cli.printing import compiling, new_app, noting_interruption, print_labels
 from neuronym.errors import OptionError
 from neuronym.labeling.labeling import label
-from neuronym.labels.files import KINDS, check_part, check_spreadsheet
+from neuronym.labels.files import check_out
 
 __all__ = ["app"]
 
@@ -148,9 +147,7 @@ def label_command(
     if options["shard"] is not None and out is None and not as_json:
         raise OptionError("a shard is saved, to be merged with the others: name a file .json (--out)")
     if out is not None:
-        check_part(out, options["shard"] is not None)
-        check_spreadsheet(out, kind_of(out, KINDS, "labels"), spreadsheet)
-        check_target(out, overwrite)  # before the work, so that nothing is lost
+        check_out(out, overwrite, spreadsheet, options["shard"] is not None)
     with workers_of(options), compiling(), noting_interruption() as interrupted:
         labels = label(activations, concepts, progress=not quiet, **options)
     if out is not None:

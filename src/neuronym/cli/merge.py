@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from neuronym._util.files import check_target, kind_of
 from neuronym.cli.options import JSON, OUT, OVERWRITE, QUIET, SPREADSHEET
 from neuronym.cli.printing import new_app, print_labels
 from neuronym.labeling.merging import merge
-from neuronym.labels.files import KINDS, check_spreadsheet
+from neuronym.labels.files import check_out
 
 __all__ = ["app"]
 
@@ -37,8 +36,7 @@ def merge_command(
 ) -> None:
     """Merge the labels of all shards of a run, with what depends on all labels: q, and intervals of selected labels."""
     if out is not None:
-        check_spreadsheet(out, kind_of(out, KINDS, "labels"), spreadsheet)
-        check_target(out, overwrite)
+        check_out(out, overwrite, spreadsheet)
     labels = merge(parts)
     if out is not None:
         labels.save(out, overwrite=overwrite, spreadsheet=spreadsheet)

@@ -21,7 +21,7 @@ from neuronym.io.store_progress import CHUNK, delete_store, foreign_files
 from neuronym.io.zarr_store import LayerWriter, is_made, open_layers
 from neuronym.types import PathLike
 
-__all__ = ["delete_parts", "merge_parts", "part_path", "unfinished"]
+__all__ = ["delete_parts", "merge_parts", "part_path"]
 
 #: The settings of the part of each shard that has samples, by its store.
 Parts = Mapping[Path, Mapping[str, Any]]
@@ -33,9 +33,9 @@ def part_path(store: PathLike, shard: Shard) -> Path:
     return path.with_name(f"{path.stem}.parts") / f"{shard.number}-of-{shard.of}{path.suffix}"
 
 
-def unfinished(parts: Parts) -> list[Path]:
-    """The parts that are not finished, or were made with other settings."""
-    return [path for path, wanted in parts.items() if not is_made(path, wanted)]
+def _all_made(parts: Parts) -> bool:
+    """Whether all parts are finished, with their settings."""
+    return all(is_made(path, wanted) for path, wanted in parts.items())
 
 
 def merge_parts(
@@ -44,7 +44,7 @@ def merge_parts(
     clusters_of: Mapping[str, str] | None,
     together: Callable[[], object] | None,
 ) -> dict[str, Activations] | None:
-    """Merge all parts into the store, and delete them.
+    """Merge the parts into the store if all are finished, and delete them.
 
     Parameters
     ----------
@@ -58,20 +58,22 @@ def merge_parts(
     Returns
     -------
     dict from str to Activations, or None
-        The layers of the store; None if another process is merging them, or has just done so.
+        The layers of the store; None if parts are missing, or another process merges them, or has just done so.
 
     Raises
     ------
     FileError
         If a part is damaged, or the store cannot be written.
     """
+    if not _all_made(parts):
+        return None
     try:
         sink = writer()
     except BusyError:
         return None
     with sink:
         if not sink.complete:
-            if unfinished(parts):  # merged and deleted by another process since this one looked
+            if not _all_made(parts):  # merged and deleted by another process since this one looked
                 return None
             _add_parts(parts, sink)
         layers = sink.finish(clusters_of, together)

@@ -95,8 +95,8 @@ class LayerSearch:
         others = np.array([column for column in few.tolist() if column not in places], np.intp)
         total = sum(float(found.operations[known].sum()) for found in self.found)
         if len(others):
-            block = self.parts.searched.select_rows(self.taken.block(others))
-            total += sum(float(found.operations.sum()) for found in self.searcher.of_block(block)[0])
+            found_of_others = self.searcher.of_block(self.taken.block(others))[0]
+            total += sum(float(found.operations.sum()) for found in found_of_others)
         return total / len(few)
 
 

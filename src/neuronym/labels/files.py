@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.characters import ESCAPED, for_spreadsheet, from_spreadsheet
-from neuronym._util.files import kind_of, parse_json, read_json, reading, writing
+from neuronym._util.files import check_target, kind_of, parse_json, read_json, reading, writing
 from neuronym.data.activations import as_name
 from neuronym.data.formula import Formula
 from neuronym.errors import FileError, FormulaError, InputError, OptionError
@@ -37,7 +37,7 @@ __all__ = [
     "as_json",
     "as_label",
     "as_row",
-    "check_part",
+    "check_out",
     "check_spreadsheet",
     "columns_of",
     "read_blocks",
@@ -341,6 +341,13 @@ def check_part(path: PathLike, of_run: bool) -> None:
     """Refuse a file that cannot say which part of a run its labels are."""
     if of_run and kind_of(path, KINDS, "labels") != ".json":
         raise FileError(f"cannot save a part of a run as {str(path)!r}: name a file .json, and merge all parts")
+
+
+def check_out(path: PathLike, overwrite: bool, spreadsheet: bool, of_run: bool = False) -> None:
+    """Refuse a file that ``write_rows`` would refuse, before the work."""
+    check_part(path, of_run)
+    check_spreadsheet(path, kind_of(path, KINDS, "labels"), spreadsheet)
+    check_target(path, overwrite)
 
 
 def read_part(path: PathLike) -> Part | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,9 +46,9 @@ class Part:
     permuted: bool
     held_out: bool
     interrupted: bool
-    places: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    rows: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
-    clustered: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    places: NDArray[np.int64]
+    rows: NDArray[np.float64]
+    clustered: NDArray[np.bool_]
 
     def to_json(self) -> JsonDict:
         """Convert to what JSON can hold; arrays are little-endian bytes in base64."""

@@ -22,7 +22,7 @@ from neuronym.data.activations import Activations, as_name
 from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
 from neuronym.errors import ActivationsError, FileError, InputError, OptionError
-from neuronym.io.store_parts import delete_parts
+from neuronym.io.store_parts import delete_parts, merge_parts
 from neuronym.io.store_progress import joined
 from neuronym.io.texts import Texts, check_tokens, save_tokens
 from neuronym.io.zarr_store import (
@@ -370,7 +370,7 @@ def _collect(
             whole = PartOfSamples.of(data, shard, n_samples, size, out, layers, settings, sparse)
             part = None if is_made(out) and not overwrite else whole
             if part is not None and part.start == part.stop:
-                return part.merged(writer, clusters_by_id, together) or {}
+                return merge_parts(part.parts, writer, clusters_by_id, together) or {}
         try:
             sink = writer() if part is None else part.writer(layers, writer, how)
         except BusyError:
@@ -401,7 +401,7 @@ def _collect(
             raise ActivationsError(f"data yielded {sink.samples} samples, but {expected} {n_own}")
         found = sink.finish(*((clusters_by_id, together) if part is None else ()))
     if part is not None:
-        return part.merged(writer, clusters_by_id, together) or found
+        return merge_parts(part.parts, writer, clusters_by_id, together) or found
     if whole is not None:
         delete_parts(whole.parts)  # which a process that was killed has left
     return found

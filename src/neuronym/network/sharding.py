@@ -12,9 +12,8 @@ from typing import Any
 
 from neuronym._util.locks import BusyError
 from neuronym._util.shards import Shard
-from neuronym.data.activations import Activations
 from neuronym.errors import FileError, OptionError
-from neuronym.io.store_parts import merge_parts, part_path, unfinished
+from neuronym.io.store_parts import part_path
 from neuronym.io.zarr_store import LayerWriter, wanted_settings
 from neuronym.network.batches import is_indexed
 from neuronym.types import PathLike
@@ -131,25 +130,3 @@ class PartOfSamples:
             if not how["overwrite"]:
                 raise
             return begin(**how)
-
-    def merged(
-        self,
-        writer: Callable[[], LayerWriter],
-        clusters_of: Mapping[str, str] | None,
-        together: Callable[[], object] | None,
-    ) -> dict[str, Activations] | None:
-        """Merge the parts into the store, if all are finished.
-
-        Parameters
-        ----------
-        writer : callable
-            Begins to write the store.
-        clusters_of, together
-            As for ``LayerWriter.finish``.
-
-        Returns
-        -------
-        dict of str to Activations, or None
-            The layers of the store; None if parts are missing, or another process merges them.
-        """
-        return None if unfinished(self.parts) else merge_parts(self.parts, writer, clusters_of, together)
