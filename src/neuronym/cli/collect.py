@@ -13,6 +13,8 @@ from neuronym._util.shards import as_shard, shard_of_environment
 from neuronym.cli.memory import keep_memory
 from neuronym.cli.options import AXES, MODEL, OVERWRITE, QUIET, WEIGHTS, axes_of, listed, mirrors, parsed
 from neuronym.cli.printing import new_app, say
+from neuronym.data.maps import Maps, grid_of
+from neuronym.errors import OptionError
 from neuronym.io.zarr_store import is_made
 from neuronym.network.collecting import collect
 from neuronym.network.sharding import device_of_environment
@@ -26,8 +28,19 @@ Examples:
   neuronym collect --model efficientnet-lite0 --layers _avg_pooling,_fc --images photos/ --out acts.zarr
   neuronym collect --model mymodels:make --weights best.pt --layers layer4 --images photos/ --out acts.zarr
   neuronym collect --model efficientnet-lite0 --layers _fc --images photos/ --out acts.zarr --shard 3/8
+  neuronym collect --model efficientnet-lite0 --layers _blocks.10 --images photos/ --maps auto --out maps.zarr
   neuronym collect --model hf:bert-base-uncased --layers encoder.layer.11 --texts texts.csv --tokens --out acts.zarr
 """
+
+
+def _maps(text: str) -> bool | tuple[int, int]:
+    """Parse which maps to keep: ``auto``, or their size."""
+    rows, times, columns = text.lower().partition("x")
+    if text != "auto" and not (times and rows.isdecimal() and columns.isdecimal()):
+        raise OptionError(f"must be auto, or rows and columns such as 14x14, not {text!r}")
+    return True if text == "auto" else (int(rows), int(columns))
+
+
 _OPTIONS = {
     "images": Annotated[Path | None, typer.Option(help="A folder of images, including subfolders.")],
     "texts": Annotated[Path | None, typer.Option(help="A table sample,text: .csv or .parquet; or .conll, .conllu.")],
@@ -39,6 +52,14 @@ _OPTIONS = {
     ],
     "axes": AXES,
     "tokens": Annotated[bool, typer.Option("--tokens", help="Treat each token of a sequence as a sample.")],
+    "maps": Annotated[
+        Any,
+        typer.Option(
+            help="Keep whole maps, for neuronym dissect: auto, or the rows and columns of the last tokens, 14x14.",
+            show_default="pooled",
+            **parsed(_maps, "auto|ROWSxCOLUMNS"),
+        ),
+    ],
     "tokens_out": Annotated[
         Path | None, typer.Option(help="Save the tokens of the texts and their places: .csv or .parquet.")
     ],
@@ -101,7 +122,10 @@ def collect_command(
     whole = options["shard"] is None or is_made(out)
     for layer, activations in found.items() if not quiet else ():
         of = out if whole else f"part {options['shard']} of {out}"
-        say(f"{of}/{layer}: {counted(activations.n_samples, 'sample')} × {activations.n_neurons} neurons")
+        grid = grid_of(activations.axes)
+        n_neurons = activations.n_neurons if grid is None else Maps.of(activations).n_neurons
+        size = "" if grid is None else f" of {grid[0]} × {grid[1]}"
+        say(f"{of}/{layer}: {counted(activations.n_samples, 'sample')} × {n_neurons} neurons{size}")
     skipped = next(iter(found.values())).skipped if found else ()
     if skipped:
         warnings.warn(f"{counted(len(skipped), 'image')} could not be read: {some(skipped, 20)}", stacklevel=1)

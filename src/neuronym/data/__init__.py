@@ -5,12 +5,14 @@ from neuronym.data.concepts import Concepts
 from neuronym.data.formula import Formula
 from neuronym.data.groups import SampleGroups, group
 from neuronym.data.hierarchy import Hierarchy
+from neuronym.data.maps import Maps
 
 __all__ = [
     "Activations",
     "Concepts",
     "Formula",
     "Hierarchy",
+    "Maps",
     "SampleGroups",
     "group",
 ]

@@ -22,6 +22,7 @@ from neuronym.data.concepts import Concepts
 from neuronym.data.groups import SampleGroups, Values, check_weights, group
 from neuronym.data.ids import by_sample, check_one_side, counted_ids, is_count, match_ids
 from neuronym.data.labelled import is_mapping, is_sparse, to_array, to_pandas
+from neuronym.data.maps import Maps, grid_of
 from neuronym.data.sparse import not_finite
 from neuronym.data.yes_no import as_bool
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
@@ -386,11 +387,19 @@ def as_activations(given: Any) -> Activations:
     ActivationsError, FileError
         If they cannot be used or read.
     """
-    if isinstance(given, Activations):
-        return given
+    found = given if isinstance(given, Activations) else None
     if isinstance(given, str | Path):
-        return open_activations(given)
-    return Activations(given)
+        found = open_activations(given)
+    if found is None:
+        return Activations(given)
+    grid = grid_of(found.axes)
+    if grid is None:
+        return found
+    warn(
+        f"these activations are maps of {grid[0]} × {grid[1]}, which are pooled here by their mean, as collect does by "
+        "default: pool them yourself for another, as in neuronym.data.Maps.of(activations).pooled('max')"
+    )
+    return Maps.of(found).pooled()
 
 
 def as_concepts(given: Any, names: Iterable[str] | None = None, unknown: Unknown = "error") -> Concepts:

@@ -5,7 +5,8 @@
     acts.zarr/            attributes: how it was made, and the size and checksum of every file
         sample_ids        texts, if samples have ids
         clusters          texts: the cluster of each sample, if known and not implied by token ids
-        LAYER/            attributes: names of the neurons, and the meaning of the axes that were pooled
+        LAYER/            attributes: names of the neurons, and the meaning of the axes that were pooled (with the
+                          size of the maps, if they were kept: then a column for each neuron and position)
             activations   float32, samples × neurons, in chunks of 4,096 × 64, uncompressed
         part-0.jsonl      until it is finished: what is written so far
 
@@ -41,6 +42,7 @@ from neuronym._util.urls import is_local, located
 from neuronym.data.activations import Activations
 from neuronym.data.ids import parent
 from neuronym.data.labelled import is_sparse, to_sparse
+from neuronym.data.maps import grid_of, names_of_columns
 from neuronym.data.sparse import dense as as_dense
 from neuronym.data.sparse_store import SparseStoreMatrix
 from neuronym.data.store_files import CLUSTERS, IDS, KEY, MATRIX, ROOT, SPARSE, StoreFiles, read_root
@@ -149,17 +151,19 @@ def _open_own(store: Path, layer: str | None, state: Mapping[str, Any]) -> dict[
     clusters = _texts(node, CLUSTERS, store)
     if clusters is None and ids is not None and state["settings"].get("tokens"):
         clusters = [parent(i) for i in ids]
-    return {
-        name: Activations(
-            _sparse(node, name, store, files) or _matrix(store / name / MATRIX, store, files),
-            _neurons(node, name, store),
+    found = {}
+    for name in layers:
+        matrix = _sparse(node, name, store, files) or _matrix(store / name / MATRIX, store, files)
+        axes = _axes(node, name, store)
+        found[name] = Activations(
+            matrix,
+            names_of_columns(_neurons(node, name, store), matrix.shape[1], axes),
             sample_ids=ids,
             skipped=state["skipped"],
             clusters=clusters,
-            axes=_axes(node, name, store),
+            axes=axes,
         )
-        for name in layers
-    }
+    return found
 
 
 def _matrix(path: Path, store: Path, files: StoreFiles | None = None) -> ZarrMatrix:
@@ -600,9 +604,11 @@ class LayerWriter:
         """Write the samples in memory, and then that they are there."""
         start, on_disk = time.monotonic(), self._progress.state
         for layer, names in self._neurons.items():
-            if layer in self._widths and len(names) != self._widths[layer]:
+            rows, columns = grid_of(self._progress.state["axes"].get(layer)) or (1, 1)
+            if layer in self._widths and len(names) * rows * columns != self._widths[layer]:
+                n_neurons = self._widths[layer] // (rows * columns)
                 raise ActivationsError(
-                    f"{counted(len(names), 'name')} for {counted(self._widths[layer], 'neuron')} of layer {layer!r}: "
+                    f"{counted(len(names), 'name')} for {counted(n_neurons, 'neuron')} of layer {layer!r}: "
                     "give one name per neuron"
                 )
         with _unbroken(self._given):

@@ -21,6 +21,7 @@ from neuronym._util.shards import Shard, as_shard, shard_of_environment
 from neuronym.data.activations import Activations, as_name
 from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
+from neuronym.data.maps import Grid, names_of_columns, with_grid
 from neuronym.errors import ActivationsError, FileError, InputError, OptionError
 from neuronym.io.store_parts import delete_parts, merge_parts
 from neuronym.io.store_progress import joined
@@ -52,7 +53,7 @@ from neuronym.network.identity import (
 from neuronym.network.initialising import reinitialised
 from neuronym.network.models import LoadedModel, load_model, longest_text
 from neuronym.network.outputs import numbers
-from neuronym.network.pooling import POOLS, pool_output
+from neuronym.network.pooling import POOLS, grid_in, pool_output
 from neuronym.network.reading import read_samples
 from neuronym.network.sharding import PartOfSamples
 from neuronym.network.state import global_state
@@ -87,6 +88,7 @@ def collect(
     pool: Pool | Callable[[torch.Tensor], torch.Tensor] = "mean",
     axes: str | Mapping[str, str] | None = None,
     tokens: bool = False,
+    maps: bool | Grid = False,
     device: str | torch.device | None = None,
     precision: Precision = "float32",
     batch_size: int | None = None,
@@ -152,6 +154,10 @@ def collect(
         others are positions. By default this follows from the kinds of the modules, as ``neuronym.layers`` shows it.
     tokens : bool, default False
         Treat each token of a sequence as a sample, with the id ``sample#token``.
+    maps : bool or (int, int), default False
+        Keep whole maps, such as (B, C, H, W), for ``neuronym.dissect``, instead of pooling them: a column for each
+        neuron and position, in which ``neuronym.data.Maps`` finds them. As two numbers, such as ``(14, 14)``, the rows
+        and columns that the last tokens of a sequence form, as in a vision transformer.
     device : str or torch.device, optional
         The device to run on; by default the model's.
     precision : {"float32", "bfloat16", "float16"}, default "float32"
@@ -218,6 +224,7 @@ def collect(
     """
     need("collect", "torch")
     _check_options(layers, pool, precision, batch_size, workers, sparse)
+    _check_maps(maps, tokens)
     own = None if shard is None else shard_of_environment() if shard == "env" else as_shard(shard)
     if own is not None and out is None:
         raise OptionError("shards are parts of a store: give out")
@@ -265,7 +272,7 @@ def collect(
         about = {**(about or {}), "reinitialised": str(reinitialise)}
     together = None if tokens_out is None else _saving(data.tokens(sample_ids), tokens_out, overwrite)
     return _collect(
-        model, data, layers, out, pool, axes, tokens, device, precision, batch_size, workers, forward, sample_ids,
+        model, data, layers, out, pool, axes, tokens, maps, device, precision, batch_size, workers, forward, sample_ids,
         clusters, names, about or {}, sparse, overwrite, progress, together, own,
     )  # fmt: skip
 
@@ -306,6 +313,7 @@ def _collect(
     pool: Pool | Callable[[torch.Tensor], torch.Tensor],
     given: str | Mapping[str, str] | None,
     tokens: bool,
+    maps: bool | Grid,
     device: str | torch.device | None,
     precision: Precision,
     batch_size: int | None,
@@ -355,6 +363,7 @@ def _collect(
             **_of_model(model, pool, forward),
             **_of_data(data, ids, clusters_by_id, names),
             "tokens": tokens,
+            **({"maps": list(maps) if isinstance(maps, tuple) else maps} if maps else {}),
             "device": target.type,
             "precision": precision,
             "batch_size": getattr(data, "batch_size", None) or size,
@@ -378,7 +387,7 @@ def _collect(
                 raise
             return open_layers(out)  # which another process has merged, and checks
     start, n_own = (0, n_samples) if part is None else (part.start, part.stop - part.start)
-    run = _Pass(model, layers, pool, stated, tokens, ids, target, precision, forward)
+    run = _Pass(model, layers, pool, stated, tokens, maps, ids, target, precision, forward)
     with global_state(), sink:
         first = sink.complete and not is_indexed(data)  # the last batch of an iterable would take a whole pass
         again = sink.last or sink.samples % size or min(size, sink.samples)  # a store of format 1 does not say
@@ -516,6 +525,16 @@ def _check_options(
         raise OptionError(f"sparse must be a share from 0 to 1, or True for all layers, not {sparse!r}")
 
 
+def _check_maps(maps: object, tokens: bool) -> None:
+    """Refuse what is no size of maps, and maps of tokens."""
+    sizes = [1] if isinstance(maps, bool) else list(maps) if isinstance(maps, tuple | list) else []
+    whole = all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in sizes)
+    if not sizes or not whole or (not isinstance(maps, bool) and len(sizes) != 2):
+        raise OptionError(f"maps must be True, or the numbers of rows and columns such as (14, 14), not {maps!r}")
+    if maps and tokens:
+        raise OptionError("maps and tokens are two ways to keep positions: choose one")
+
+
 def _clusters_by_id(
     clusters: Iterable[object] | None, ids: Sequence[str] | None, tokens: bool
 ) -> dict[str, str] | None:
@@ -547,6 +566,7 @@ class _Pass:
     pool: Pool | Callable[[torch.Tensor], torch.Tensor]
     stated: Mapping[str, Axes]
     tokens: bool
+    maps: bool | Grid
     ids: Sequence[str] | None
     target: torch.device
     precision: Precision
@@ -567,10 +587,17 @@ class _Pass:
                 with torch.no_grad(), cast, capture_outputs(self.model, self.layers) as captured:
                     feed(self.model, moved(batch.inputs, self.target), self.forward)
                 if self.axes is None:
-                    alone = callable(self.pool) and not self.tokens
+                    alone = callable(self.pool) and not self.tokens and not self.maps
                     self.axes = self.stated if alone else self._find_axes(batch, captured)
-                use_axes({layer: one.text for layer, one in self.axes.items()})
+                use_axes({layer: self._text(layer, captured) for layer in self.axes})
             return self._pooled(batch, captured, start)
+
+    def _text(self, layer: str, captured: Mapping[str, list[object]]) -> str:
+        """Say what the axes of a layer's output mean, with the size of its maps if they are kept."""
+        axes = (self.axes or {})[layer]
+        if not self.maps:
+            return axes.text
+        return with_grid(axes.text, grid_in(only_output(layer, captured).shape, axes, self.maps, layer))
 
     def _find_axes(self, batch: Batch, captured: Mapping[str, list[object]]) -> dict[str, Axes]:
         """Find out what the axes of the outputs for a batch mean."""
@@ -605,8 +632,9 @@ class _Pass:
                 axes[layer].check(layer, output.shape, len(kept))
             mask = attention_mask(batch.inputs, layer)
             pooled, layer_rows = pool_output(
-                output, self.pool, layer, tokens=self.tokens, mask=mask, axes=axes.get(layer), n_samples=len(kept)
-            )
+                output, self.pool, layer, tokens=self.tokens, maps=self.maps, mask=mask, axes=axes.get(layer),
+                n_samples=len(kept),
+            )  # fmt: skip
             parts[layer] = numbers(pooled, layer)
             if layer != layers[0] and layer_rows != rows:
                 raise ActivationsError(f"layers {layers[0]!r} and {layer!r} differ in tokens: collect one at a time")
@@ -682,7 +710,7 @@ class _InMemory:
         return {
             layer: Activations(
                 joined(parts),
-                self._names.get(layer),
+                names_of_columns(self._names.get(layer), self._widths[layer], self._axes.get(layer)),
                 sample_ids=ids,
                 skipped=self._skipped,
                 clusters=clusters,

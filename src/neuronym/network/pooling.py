@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from neuronym.data.maps import Grid
 from neuronym.errors import ActivationsError
 from neuronym.network.axes import Axes
 from neuronym.network.outputs import plain, poolable, pooled_by
@@ -13,7 +14,7 @@ from neuronym.types import Pool
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["POOLS", "Pool", "pool_output"]
+__all__ = ["POOLS", "Pool", "grid_in", "pool_output"]
 
 #: The named ways to pool.
 POOLS = ("mean", "max", "first", "last")
@@ -25,6 +26,7 @@ def pool_output(
     layer: str,
     *,
     tokens: bool = False,
+    maps: bool | Grid = False,
     mask: torch.Tensor | None = None,
     axes: Axes | None = None,
     n_samples: int | None = None,
@@ -44,6 +46,9 @@ def pool_output(
         The name of the module, for messages.
     tokens : bool, default False
         Whether each token of a sequence is a sample of its own; ``pool`` is then ignored.
+    maps : bool or (int, int), default False
+        Whether maps are kept whole, each neuron's row by row; ``pool`` is then ignored. As two numbers, the size of the
+        maps that the last tokens of a sequence form.
     mask : torch.Tensor of shape (B, T), optional
         Which tokens of a sequence count; all by default.
     axes : Axes, optional
@@ -54,7 +59,7 @@ def pool_output(
     Returns
     -------
     pooled : torch.Tensor of shape (n_rows, C)
-        One row per sample, or per token that counts.
+        One row per sample, or per token that counts; with ``maps``, of shape (B, C · height · width).
     places : list of (int, int)
         For tokens, the sample in the batch and the token that each row is; empty otherwise.
 
@@ -77,6 +82,11 @@ def pool_output(
             )
         kept = _counted_tokens(arranged, mask, layer)
         return arranged[kept], [(int(row), int(token)) for row, token in kept.nonzero().tolist()]
+    if maps:
+        grid = grid_in(shape, known, maps, layer)
+        arranged = known.arrange(output) if known is not None else output
+        whole = arranged.flatten(1, -2)[:, -grid[0] * grid[1] :]
+        return whole.transpose(1, 2).flatten(1), []
     if callable(pool):
         rows = shape[0 if axes is None else axes.batch] if n_samples is None else n_samples
         return pooled_by(pool, output, layer, rows), []
@@ -90,6 +100,47 @@ def pool_output(
         return arranged.reshape(len(arranged), -1), []
     kept = _counted_tokens(arranged, mask, layer)
     return _pooled_positions(arranged.flatten(1, -2), pool, kept.flatten(1), padded=mask is not None), []
+
+
+def grid_in(shape: Sequence[int], axes: Axes | None, maps: bool | Grid, layer: str) -> Grid:
+    """Find the size of the maps in the output of a module.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        The shape of the output.
+    axes : Axes or None
+        What its axes mean.
+    maps : bool or (int, int)
+        The size of the maps that the last tokens of a sequence form; True for outputs that are maps by themselves.
+    layer : str
+        The name of the module, for messages.
+
+    Returns
+    -------
+    tuple of (int, int)
+        The numbers of rows and columns.
+
+    Raises
+    ------
+    ActivationsError
+        If the output has no maps of this size.
+    """
+    sizes = () if axes is None else tuple(int(shape[place]) for place in axes.positions)
+    if len(sizes) == 2 and (maps is True or tuple(maps or ()) == sizes):
+        return sizes[0], sizes[1]
+    if len(sizes) == 1 and not isinstance(maps, bool) and maps[0] * maps[1] <= sizes[0]:
+        return int(maps[0]), int(maps[1])
+    if len(sizes) == 1 and maps is True:
+        raise ActivationsError(
+            f"layer {layer!r} outputs {tuple(shape)}, a sequence of {sizes[0]} tokens: say which rows and columns its "
+            "last tokens form, as in maps=(14, 14) (--maps 14x14); class and register tokens before them are left out"
+        )
+    wanted = "maps" if maps is True else f"maps of {maps[0]} × {maps[1]}" if not isinstance(maps, bool) else "maps"
+    raise ActivationsError(
+        f"layer {layer!r} outputs {tuple(shape)}, in which there are no {wanted}: collect a layer whose output has "
+        "rows and columns, such as a convolution"
+    )
 
 
 def _counted_tokens(arranged: torch.Tensor, mask: torch.Tensor | None, layer: str) -> torch.Tensor:
