@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.messages import counted, some, warn
+from neuronym._util.messages import some, warn
 from neuronym._util.text_tables import TextTable
 from neuronym.data.concepts import Concepts
 from neuronym.data.depths import as_hierarchy
@@ -102,7 +102,8 @@ def boxes_as_masks(
         photos = match_photos(samples, found, {path: stem(path) for path in found}, "sample", images)
     drawer = _OfBoxes(str(file), list(by_sample.values()), shown, size, images, photos)
     if size is not None:
-        drawer.check()
+        for sample in range(len(drawer)):
+            drawer.check(sample)
     return Masks(drawer, concepts.names, sample_ids=photos or samples)
 
 
@@ -133,39 +134,22 @@ class _OfBoxes(Drawer):
         return len(self.boxes)
 
     def draw(self, sample: int) -> Regions:
-        size = self._size(sample)
-        self._warn_if_cut([box for box in self.boxes[sample] if self._is_cut(box, size)], size)
+        size = self.check(sample)
         return Regions.paint(size, ((self.concepts[box.name], _pixels(box, size)) for box in self.boxes[sample]))
 
     def shown(self, sample: int) -> Iterable[int]:
         """The concepts of all boxes, once they are known to be within the photo."""
-        size = self._size(sample)
-        self._warn_if_cut([box for box in self.boxes[sample] if self._is_cut(box, size)], size)
+        size = self.check(sample)
         visible = (box for box in self.boxes[sample] if box.corners or _pixels(box, size).any())
         return {concept for box in visible for concept in self.concepts[box.name]}
 
-    def check(self) -> None:
-        """Check all boxes, if all photos have one size."""
-        for sample, boxes in enumerate(self.boxes):
-            size = self._size(sample)
-            self._warn_if_cut([box for box in boxes if self._is_cut(box, size)], size)
-
-    def _size(self, sample: int) -> tuple[int, int]:
-        if self.size is not None or self.photos is None or self.folder is None:
-            return self.size or (0, 0)
-        return photo_size(Path(self.folder) / self.photos[sample])
-
-    def _is_cut(self, box: _Box, size: tuple[int, int]) -> bool:
-        """Whether a box is partly outside of its photo; wholly outside, it is an error."""
-        left, top, right, bottom = _edges(box)
-        if left >= size[1] or top >= size[0] or right <= 0 or bottom <= 0:
-            raise ConceptsError(
-                f"the box of {box.name!r} in line {box.line} of {self.path!r} is outside of its photo {box.sample!r} of "
-                f"{size[0]} × {size[1]} pixels (height × width): {_shown(box)}"
-            )
-        return left < 0 or top < 0 or right > size[1] or bottom > size[0]
-
-    def _warn_if_cut(self, cut: Sequence[_Box], size: tuple[int, int]) -> None:
+    def check(self, sample: int) -> tuple[int, int]:
+        """Check that the boxes of a photo are within it; return its size."""
+        size = self.size
+        if size is None and self.folder is not None and self.photos is not None:
+            size = photo_size(Path(self.folder) / self.photos[sample])
+        assert size is not None  # boxes_as_masks asks for either
+        cut = [box for box in self.boxes[sample] if self._is_cut(box, size)]
         if cut and not self.warned:
             self.warned.append(True)
             warn(
@@ -173,6 +157,17 @@ class _OfBoxes(Drawer):
                 f"{cut[0].sample!r} of {size[0]} × {size[1]} pixels (height × width), and is cut off, as are others "
                 f"like it: {_shown(cut[0])}"
             )
+        return size
+
+    def _is_cut(self, box: _Box, size: tuple[int, int]) -> bool:
+        """Whether a box is partly outside of its photo; wholly outside, it is an error."""
+        left, top, right, bottom = _edges(box)
+        if left >= size[1] or top >= size[0] or right <= 0 or bottom <= 0:
+            raise ConceptsError(
+                f"the box of {box.name!r} in line {box.line} of {self.path!r} is outside of its photo {box.sample!r} "
+                f"of {size[0]} × {size[1]} pixels (height × width): {_shown(box)}"
+            )
+        return left < 0 or top < 0 or right > size[1] or bottom > size[0]
 
 
 def _edges(box: _Box) -> tuple[float, float, float, float]:
@@ -238,8 +233,8 @@ def _columns(names: Sequence[str], box: Sequence[str], file: PathLike) -> tuple[
     ]
     if len(concepts) != 1 or len(samples) != 1:
         raise FileError(
-            f"cannot tell which columns of {str(file)!r} ({some(names, 8)}) have the samples and the classes: call them "
-            "sample and concept"
+            f"cannot tell which columns of {str(file)!r} ({some(names, 8)}) have the samples and the classes: call "
+            "them sample and concept"
         )
     return samples[0], concepts[0]
 

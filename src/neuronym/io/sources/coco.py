@@ -212,8 +212,10 @@ class _OfCoco(Drawer):
         layers = [(one, self._pixels(sample, one)) for one in self.instances[sample]]
         shown = [(one.concepts, pixels) for one, pixels in layers if not one.void]
         crowds = [pixels for one, pixels in layers if one.void]
-        void = np.logical_or.reduce(crowds) if crowds else None
-        for _, pixels in shown if void is not None else ():
+        if not crowds:
+            return Regions.paint(self.sizes[sample], shown)
+        void = np.logical_or.reduce(crowds)
+        for _, pixels in shown:
             void[pixels] = False
         return Regions.paint(self.sizes[sample], shown, void)
 

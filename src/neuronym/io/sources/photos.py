@@ -104,7 +104,8 @@ def match_photos(
             continue
         if chosen[0] in found:
             raise ConceptsError(
-                f"the {what}s {found[chosen[0]]!r} and {one!r} both fit the photo {chosen[0]!r}: keep one for each photo"
+                f"the {what}s {found[chosen[0]]!r} and {one!r} both fit the photo {chosen[0]!r}: keep one for "
+                "each photo"
             )
         found[chosen[0]] = one
     if missing:
