@@ -1,4 +1,4 @@
-"""The objects that everything builds on: formulas, concepts, activations, hierarchies, groups of equal samples."""
+"""The objects that everything builds on: formulas, concepts, activations, hierarchies, masks, equal samples."""
 
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
@@ -6,6 +6,7 @@ from neuronym.data.formula import Formula
 from neuronym.data.groups import SampleGroups, group
 from neuronym.data.hierarchy import Hierarchy
 from neuronym.data.maps import Maps
+from neuronym.data.masks import Masks, Regions
 
 __all__ = [
     "Activations",
@@ -13,6 +14,8 @@ __all__ = [
     "Formula",
     "Hierarchy",
     "Maps",
+    "Masks",
+    "Regions",
     "SampleGroups",
     "group",
 ]

@@ -1,20 +1,26 @@
-"""Concepts from COCO's annotations."""
+"""Concepts and masks from COCO's annotations."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
 
 from neuronym._util.files import read_json
 from neuronym._util.messages import counted, some, warn
 from neuronym.data.concepts import Concepts
-from neuronym.errors import ConceptsError, FileError
+from neuronym.data.masks import Drawer, Masks, Regions
+from neuronym.errors import ConceptsError, FileError, OptionError
 from neuronym.io.sources.finishing import check_out, finish
+from neuronym.io.sources.outlines import FARTHEST, box_corners, decode_runs, polygon_mask, runs_mask
 from neuronym.types import PathLike
 
-__all__ = ["from_coco"]
+__all__ = ["coco_as_masks", "from_coco"]
 
 Entry = dict[str, Any]
 
@@ -63,10 +69,108 @@ def from_coco(
         If images cannot be told apart by their names, or different categories share an id or a name.
     """
     check_out(out, overwrite)
+    found = _open(file, supercategories)
+    sets = [{name for category in found.present[image] for name in found.concepts[category]} for image in found.images]
+    ids = list(found.images.values())
+    return finish(Concepts.from_sets(sets, sample_ids=ids), None, min_count, True, out, overwrite)
+
+
+def coco_as_masks(
+    file: PathLike,
+    *,
+    crowd: Literal["show", "void", "no"] = "show",
+    supercategories: bool = True,
+    boxes: bool = False,
+) -> Masks:
+    """Read which pixels of each image show which category of a COCO instances file, and its supercategory.
+
+    Polygons, run lengths and boxes become the very pixels that pycocotools gives. Instances may overlap, and those of
+    one category are united. Sample ids are as for ``from_coco``. The file is read at once, but outlines become pixels
+    only when an image is asked for.
+
+    Parameters
+    ----------
+    file : str or Path
+        A COCO instances file, ``.json``.
+    crowd : {"show", "void", "no"}, default "show"
+        What the pixels of a crowd (``iscrowd``) do: show its category; be void, which means left out of all counts,
+        except where a single instance of any category is marked too; or nothing.
+    supercategories : bool, default True
+        Add the supercategories as concepts, unless they are called ``none``.
+    boxes : bool, default False
+        Use the box of an annotation without outlines, instead of raising an error.
+
+    Returns
+    -------
+    Masks
+        One concept per category and supercategory present, in alphabetical order; the category of both is the
+        supercategory.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or is not a COCO instances file, or outlines are invalid: those of run lengths on
+        access.
+    ConceptsError
+        If images cannot be told apart by their names, or different categories share an id or a name.
+    OptionError
+        If ``crowd`` is none of these.
+    """
+    if crowd not in ("show", "void", "no"):
+        raise OptionError(f"crowd must be 'show', 'void' or 'no', not {crowd!r}")
+    found = _open(file, supercategories)
+    if any("segments_info" in annotation for of_image in found.annotations.values() for annotation in of_image):
+        raise FileError(
+            f"{str(file)!r} is a panoptic file, whose masks are in images: use the instances file of the same images"
+        )
+    names = sorted({name for of_image in found.present.values() for one in of_image for name in found.concepts[one]})
+    place = {name: number for number, name in enumerate(names)}
+    shown = {category: tuple(sorted(place[name] for name in of)) for category, of in found.concepts.items()
+             if all(name in place for name in of)}  # fmt: skip
+    above = {name: one for category, of in found.concepts.items() for one in _above(found.categories[category], True)
+             for name in of}  # fmt: skip
+    sizes, instances = [], []
+    for image, entry in found.entries.items():
+        sizes.append(_size(entry, file))
+        kept = [one for one in found.annotations[image] if crowd != "no" or not one.get("iscrowd")]
+        where = f"image {found.images[image]!r} of {str(file)!r}"
+        instances.append(
+            tuple(
+                _Instance(
+                    shown[_id(one, "category_id", "annotations", file)],
+                    bool(one.get("iscrowd")) and crowd == "void",
+                    str(one.get("id")),
+                    _outline(one, sizes[-1], boxes, where),
+                )
+                for one in kept
+            )
+        )
+    ids = list(found.images.values())
+    return Masks(_OfCoco(str(file), ids, sizes, instances), names, sample_ids=ids, categories=above)
+
+
+@dataclass(frozen=True)
+class _Coco:
+    """A COCO file, checked: by id its images' names and entries, annotations by image, categories, their concepts."""
+
+    images: Mapping[str, str]
+    entries: Mapping[str, Entry]
+    annotations: Mapping[str, list[Entry]]
+    present: Mapping[str, Counter[str]]
+    categories: Mapping[str, Entry]
+    concepts: Mapping[str, set[str]]
+
+
+def _open(file: PathLike, supercategories: bool) -> _Coco:
+    """Read a COCO file."""
     content = read_json(file, "COCO annotations")
     entries = _unique(_coco_entries(content, "images", file), "images", file, "file_name", *_PATHS)
     images = _image_names(entries, file)
-    present = _present(content, images, file)
+    annotations = _annotations(content, images, file)
+    present = {
+        image: Counter(category for one in listed for category in _categories_of(one, file))
+        for image, listed in annotations.items()
+    }
     categories = _unique(_coco_entries(content, "categories", file), "categories", file, "name", "supercategory")
     _refuse_unlisted(present, categories, file)
     _refuse_shared_names(present, categories, file)
@@ -75,8 +179,125 @@ def from_coco(
         category: {_text(entry, "name", "categories", file)} | _above(entry, supercategories)
         for category, entry in categories.items()
     }
-    sets = [{name for category in present[image] for name in concepts[category]} for image in images]
-    return finish(Concepts.from_sets(sets, sample_ids=list(images.values())), None, min_count, True, out, overwrite)
+    return _Coco(images, entries, annotations, present, categories, concepts)
+
+
+#: The outlines of an instance: polygons as bytes of float64, run lengths as bytes of int64, or compressed as text.
+_Outline = tuple[bytes, ...] | bytes | str
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    """An annotation: its concepts, whether its pixels are void instead, its id, its outline."""
+
+    concepts: tuple[int, ...]
+    void: bool
+    name: str
+    outline: _Outline
+
+
+@dataclass(frozen=True)
+class _OfCoco(Drawer):
+    """The masks of a COCO file: for each image its id, its height and width, and its instances."""
+
+    path: str
+    ids: Sequence[str]
+    sizes: Sequence[tuple[int, int]]
+    instances: Sequence[tuple[_Instance, ...]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def draw(self, sample: int) -> Regions:
+        layers = [(one, self._pixels(sample, one)) for one in self.instances[sample]]
+        shown = [(one.concepts, pixels) for one, pixels in layers if not one.void]
+        crowds = [pixels for one, pixels in layers if one.void]
+        if not crowds:
+            return Regions.paint(self.sizes[sample], shown)
+        void = np.logical_or.reduce(crowds)
+        for _, pixels in shown:
+            void[pixels] = False
+        return Regions.paint(self.sizes[sample], shown, void)
+
+    def shown(self, sample: int) -> Iterable[int]:
+        """The concepts of instances with a pixel: no other instance can hide it."""
+        found: set[int] = set()
+        for one in self.instances[sample]:
+            if not one.void and not found.issuperset(one.concepts) and self._pixels(sample, one).any():
+                found.update(one.concepts)
+        return found
+
+    def _pixels(self, sample: int, instance: _Instance) -> NDArray[np.bool_]:
+        """The pixels of an instance."""
+        height, width = self.sizes[sample]
+        outline = instance.outline
+        if isinstance(outline, tuple):
+            pixels = np.zeros((height, width), np.bool_)
+            for polygon in outline:
+                pixels |= polygon_mask(np.frombuffer(polygon).reshape(-1, 2), height, width)
+            return pixels
+        try:
+            return runs_mask(
+                decode_runs(outline) if isinstance(outline, str) else np.frombuffer(outline, np.int64), height, width
+            )
+        except ValueError as error:
+            raise FileError(
+                f"the run lengths of annotation {instance.name} of image {self.ids[sample]!r} of {self.path!r} are "
+                f"invalid: {error}"
+            ) from error
+
+
+def _size(image: Entry, path: PathLike) -> tuple[int, int]:
+    """The height and width of an image."""
+    size = [image.get("height"), image.get("width")]
+    height, width = (side if isinstance(side, int | float) and side >= 1 and side == int(side) else 0 for side in size)
+    if not height or not width:
+        raise _not_coco(path, f"image {_name(image)!r} has no height and width in pixels ({size[0]!r}, {size[1]!r})")
+    return int(height), int(width)
+
+
+def _outline(annotation: Entry, size: tuple[int, int], boxes: bool, where: str) -> _Outline:
+    """The outline of an annotation, checked as far as that is cheap."""
+    found, what = annotation.get("segmentation"), f"annotation {annotation.get('id')} of {where}"
+    if not found and boxes:
+        box = _numbers(annotation.get("bbox"))
+        if box is None or len(box) != 4 or min(box[2:]) < 0:
+            raise FileError(f"{what} has neither outlines (segmentation) nor a box (bbox) of x, y, width and height")
+        return (box_corners(box).tobytes(),)
+    if not found:
+        raise FileError(
+            f"{what} has no outlines (segmentation): remove it, or use the boxes of such annotations with boxes=True"
+        )
+    if isinstance(found, dict):
+        return _runs(found, size, what)
+    polygons = [_numbers(polygon) for polygon in found] if isinstance(found, list) else [None]
+    if any(polygon is None for polygon in polygons):
+        raise FileError(f"{what} has outlines that are neither lists of finite coordinates nor run lengths")
+    odd = [len(polygon) for polygon in polygons if polygon is not None and (len(polygon) < 6 or len(polygon) % 2)]
+    if odd:
+        raise FileError(
+            f"{what} has a polygon of {odd[0]} coordinates: it needs an x and a y for each of at least 3 corners"
+        )
+    return tuple(polygon.tobytes() for polygon in polygons if polygon is not None)
+
+
+def _numbers(values: Any) -> NDArray[np.float64] | None:
+    """Coordinates; None if they are no list of numbers in a sensible range."""
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        return None
+    return np.array(values, np.float64) if all(abs(value) <= FARTHEST for value in values) else None
+
+
+def _runs(found: Entry, size: tuple[int, int], what: str) -> bytes | str:
+    """The run lengths of an annotation."""
+    counts, own = found.get("counts"), found.get("size")
+    if own != list(size):
+        raise FileError(f"{what} has run lengths of the size {own!r}, but the image has {list(size)} (height, width)")
+    if isinstance(counts, str):
+        return counts
+    if not isinstance(counts, list) or not all(type(count) is int and abs(count) < 2**62 for count in counts):
+        raise FileError(f"{what} has run lengths (counts) that are neither a list of integers nor text")
+    return np.array(counts, np.int64).tobytes()
 
 
 def _coco_entries(content: Any, name: str, path: PathLike) -> list[Entry]:
@@ -157,18 +378,18 @@ def _place(entry: Entry, path: PathLike) -> tuple[list[str], str]:
     return folders, _text(named, "file_name", "images", path)
 
 
-def _present(content: Entry, images: Mapping[str, str], path: PathLike) -> dict[str, Counter[str]]:
-    """Return for each image how many annotations it has of each category; warn of those of other images."""
+def _annotations(content: Entry, images: Mapping[str, str], path: PathLike) -> dict[str, list[Entry]]:
+    """Return the annotations of each image; warn of those of other images."""
     if not content.get("annotations", True):
         raise _not_coco(path, "its list of annotations is empty, as in the files of test sets")
     if "annotations" not in content:
         raise _not_coco(path, "it lists images without annotations, as the files of test sets do")
-    present: dict[str, Counter[str]] = {image: Counter() for image in images}
+    found: dict[str, list[Entry]] = {image: [] for image in images}
     ignored: Counter[object] = Counter()
     for annotation in _coco_entries(content, "annotations", path):
         image = _id(annotation, "image_id", "annotations", path)
-        if image in present:
-            present[image].update(_categories_of(annotation, path))
+        if image in found:
+            found[image].append(annotation)
         else:
             ignored[annotation["image_id"]] += 1
     n_annotations = len(content["annotations"])
@@ -184,7 +405,7 @@ def _present(content: Entry, images: Mapping[str, str], path: PathLike) -> dict[
             f"{counted(len(ignored), 'image')} that the file does not list (image_id {some(ignored)}): they are "
             f"ignored, and the concepts are those of the {counted(len(images), 'image')} listed"
         )
-    return present
+    return found
 
 
 def _categories_of(annotation: Entry, path: PathLike) -> Iterator[str]:
