@@ -414,3 +414,37 @@ def domain_f1_by_hand(values, instances, shares):
         f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0
         found.append((f1, precision, recall, share * max(values), sum(above)))
     return max(found, key=lambda one: one[0])
+
+
+def enlarged(grid, height, width, top=0.0, left=0.0, seen_height=None, seen_width=None):
+    """A map enlarged bilinearly to a photo, pixel by pixel; NaN at pixels that the network did not see."""
+    seen_height = height if seen_height is None else seen_height
+    seen_width = width if seen_width is None else seen_width
+    rows, columns = grid.shape
+    out = np.full((height, width), np.nan)
+    for y in range(height):
+        for x in range(width):
+            if not top < y + 0.5 < top + seen_height or not left < x + 0.5 < left + seen_width:
+                continue
+            v = min(max((y + 0.5 - top) * rows / seen_height - 0.5, 0), rows - 1)
+            u = min(max((x + 0.5 - left) * columns / seen_width - 0.5, 0), columns - 1)
+            i, j = int(v), int(u)
+            below, beside = min(i + 1, rows - 1), min(j + 1, columns - 1)
+            first = grid[i, j] + (v - i) * (grid[below, j] - grid[i, j])
+            second = grid[i, beside] + (v - i) * (grid[below, beside] - grid[i, beside])
+            out[y, x] = first + (u - j) * (second - first)
+    return out
+
+
+def quantile_of_maps(maps, share):
+    """The least activation of each neuron of maps (n, C, h, w) that this share of the positions does not exceed."""
+    found = []
+    for j in range(maps.shape[1]):
+        values = np.sort(maps[:, j].ravel())
+        found.append(next(v for i, v in enumerate(values, 1) if i / len(values) >= share - 1e-12))
+    return np.array(found, np.float64)
+
+
+def iou_by_pixels(on, inside):
+    """Intersection over union of two bool arrays of pixels."""
+    return (on & inside).sum() / (on | inside).sum()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from neuronym.data.activations import Activations
     from neuronym.data.concepts import Concepts
     from neuronym.data.hierarchy import Hierarchy
+    from neuronym.data.maps import Maps
+    from neuronym.data.masks import Masks
     from neuronym.inputs.samples import Samples
     from neuronym.io.images import Images
     from neuronym.labels.labels import Labels
@@ -34,6 +36,8 @@ __all__ = [
     "JsonDict",
     "LabelsLike",
     "LayerLike",
+    "MapsLike",
+    "MasksLike",
     "Name",
     "Negative",
     "PathLike",
@@ -94,6 +98,15 @@ SamplesLike: TypeAlias = (
 
 #: Images: ``Images``, or a folder of image files.
 ImagesLike: TypeAlias = "Images | PathLike"
+
+#: Activation maps of one layer, or of several by name: (n_samples, n_neurons, height, width), or a store of maps.
+MapsLike: TypeAlias = (
+    "Maps | Activations | ArrayLike | PathLike | Mapping[str, Maps | Activations | ArrayLike | PathLike] | "
+    "Mapping[str | None, Maps]"
+)
+
+#: Which concepts each pixel shows: ``Masks``, or the path of a file or folder that ``open_masks`` reads.
+MasksLike: TypeAlias = "Masks | PathLike"
 
 #: Labels, or a file of them.
 LabelsLike: TypeAlias = "Labels | PathLike"

@@ -10,9 +10,10 @@ import typer
 import neuronym
 from neuronym import sources
 from neuronym.analysis import circuits, compose, spurious
+from neuronym.analysis.dissect import compare_methods
 from neuronym.analysis.scores import compare_scores
 from neuronym.cli import root
-from neuronym.cli.options import OPTIONS_OF_PRINTING
+from neuronym.cli.options import MASK_OPTIONS, OPTIONS_OF_PRINTING
 from neuronym.data.concepts import Concepts
 from neuronym.demo import demo
 from neuronym.report import report
@@ -36,6 +37,8 @@ FUNCTIONS = {
     "show": neuronym.show,
     "report": report,
     "compare": compare_scores,
+    "dissect": neuronym.dissect,
+    "methods": compare_methods,
     "sweep": neuronym.sweep,
     "spurious": spurious.spurious,
     "circuit": circuits.circuit,
@@ -57,7 +60,10 @@ WHERE = {"scheduler"}
 #: Where a table or figure is saved, after the function: by ``Labels.save`` and ``plots.plot_sweep``.
 SAVED = {"label": {"out", "overwrite", "spreadsheet"}, "merge": {"out", "overwrite", "spreadsheet"},
          "sweep": {"out", "plot", "overwrite", "spreadsheet"},
-         "compare": {"out", "plot", "overwrite", "spreadsheet"}}  # fmt: skip
+         "compare": {"out", "plot", "overwrite", "spreadsheet"},
+         "dissect": {"out", "overwrite", "spreadsheet"}, "methods": {"out", "overwrite"}}  # fmt: skip
+#: How masks are read, which Python says where it opens them.
+OF_MASKS = {*MASK_OPTIONS}
 #: What only Python has: objects that no command line can name, and what the command fixes.
 PYTHON_ONLY = {
     "collect": {"data", "forward", "sample_ids", "clusters", "names", "about"},
@@ -84,7 +90,7 @@ COMMANDS = commands()
 
 
 def test_commands_are_in_the_order_of_the_work():
-    order = "demo collect check layers concepts label merge show report compare sweep spurious circuit compose"
+    order = "demo collect check layers concepts label merge show report compare dissect methods sweep spurious circuit compose"
     assert list(typer.main.get_command(root.app).commands) == order.split()
     assert list(COMMANDS) == list(FUNCTIONS)
 
@@ -92,7 +98,7 @@ def test_commands_are_in_the_order_of_the_work():
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_command_has_the_options_of_its_function(name):
     parameters = inspect.signature(FUNCTIONS[name]).parameters
-    alone = OPTIONS_OF_PRINTING | WHERE | SAVED.get(name, set())
+    alone = OPTIONS_OF_PRINTING | WHERE | SAVED.get(name, set()) | (OF_MASKS if "masks" in parameters else set())
     of_command = {SPELLED.get(own.name, own.name) for own in COMMANDS[name].params if own.name not in alone}
     of_function = set(parameters) - {"progress"} - PYTHON_ONLY.get(name, set())
     if name.startswith("concepts "):  # the argument has the name that its file has

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -14,6 +14,9 @@ from neuronym._util.engines import on_scheduler
 from neuronym.data.activations import as_name
 from neuronym.errors import InputError, OptionError
 from neuronym.types import Name
+
+if TYPE_CHECKING:
+    from neuronym.data.masks import Masks
 
 __all__ = [
     "ACTIVATIONS",
@@ -25,6 +28,9 @@ __all__ = [
     "HIERARCHY",
     "JSON",
     "LABELS",
+    "MAPS",
+    "MASKS",
+    "MASK_OPTIONS",
     "MODEL",
     "NEURONS",
     "N_JOBS",
@@ -43,6 +49,7 @@ __all__ = [
     "axes_of",
     "hierarchy_of",
     "listed",
+    "masks_of",
     "mirrors",
     "parsed",
     "workers_of",
@@ -221,6 +228,78 @@ SCHEDULER: dict[str, Any] = {
 }
 HIERARCHY = Annotated[Path | None, typer.Option(help="Hierarchy of the concepts: a table child,parent.")]
 WORDNET = Annotated[bool | None, typer.Option("--wordnet", help="Use WordNet's hierarchy above the ImageNet classes.")]
+
+
+MAPS = Annotated[
+    Path,
+    typer.Argument(metavar="MAPS", help="Maps that neuronym collect --maps stored: store.zarr, or store.zarr/LAYER."),
+]
+MASKS = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MASKS",
+        help="COCO instances (.json), a table of boxes, a folder of label maps (.png), or Broden's folder.",
+    ),
+]
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Parse the size of photos from ``HEIGHTxWIDTH``."""
+    height, _, width = text.lower().partition("x")
+    if not height.isdecimal() or not width.isdecimal():
+        raise OptionError(f"must be height and width such as 64x64, not {text!r}")
+    return int(height), int(width)
+
+
+def _classes(text: str) -> list[int | str]:
+    """Parse values and names of classes, separated by commas."""
+    return [int(one) if one.lstrip("-").isdecimal() else one for one in listed(text)]
+
+
+#: How masks are read: options of the functions of ``neuronym.sources``.
+MASK_OPTIONS: dict[str, Any] = {
+    "size": Annotated[
+        Any, typer.Option(help="Of boxes: height and width of all photos.", **parsed(_size, "HEIGHTxWIDTH"))
+    ],
+    "images": Annotated[
+        Path | None, typer.Option(help="Of boxes and label maps: the folder of the photos, for sizes and ids.")
+    ],
+    "classes": Annotated[Path | None, typer.Option(help="Of label maps: the names of values, a table value,name.")],
+    "void": Annotated[
+        Any,
+        typer.Option(help="Of label maps: classes or values whose pixels do not count.", **parsed(_classes, "CLASSES")),
+    ],
+    "background": Annotated[
+        Any,
+        typer.Option(help="Of label maps: classes or values that are no concept.", **parsed(_classes, "CLASSES")),
+    ],
+    "coding": Annotated[
+        Literal["index", "ade20k", "cityscapes"] | None, typer.Option(help="Of label maps: how files have the classes.")
+    ],
+    "ending": Annotated[str | None, typer.Option(help="Of label maps: the end of their names, such as _seg.png.")],
+    "crowd": Annotated[
+        Literal["show", "void", "no"] | None,
+        typer.Option(help="Of COCO: whether crowds show their category, do not count, or are ignored."),
+    ],
+    "boxes": Annotated[bool | None, typer.Option("--boxes", help="Of COCO: use boxes where there are no outlines.")],
+    "hierarchy": HIERARCHY,
+    "wordnet": WORDNET,
+    "category": Annotated[
+        str | None, typer.Option(help="Only concepts of this category, and photos that it was labelled in.")
+    ],
+}
+
+
+def masks_of(path: Path, options: dict[str, Any]) -> Masks:
+    """Read masks by the options for them, which are taken out of the others."""
+    from neuronym.io.sources.masks import open_masks
+
+    own = {name: options.pop(name) for name in MASK_OPTIONS}
+    hierarchy_of(own)
+    own.pop("wordnet", None)
+    category = own.pop("category")
+    masks = open_masks(path, **own)
+    return masks if category is None else masks.of_category(category)
 
 
 #: Options of the search.

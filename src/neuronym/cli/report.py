@@ -61,6 +61,7 @@ _OPTIONS = {
         ),
     ],
     "findings": Annotated[Path | None, typer.Option(help="Folder written by neuronym spurious.")],
+    "methods": Annotated[Path | None, typer.Option(help="Comparison of methods, written by neuronym methods.")],
     "title": Annotated[str, typer.Option(help="Title of the page.")],
     "n_samples": Annotated[int, typer.Option(help="Number of samples of each kind to show per neuron.")],
     "seed": Annotated[int, typer.Option(help="Seed of random draws.")],

@@ -36,6 +36,12 @@ COMMANDS = {
     "compare": (
         "Label neurons by several scores, and measure the labels of each by all of them, and against known truth."
     ),
+    "dissect": (
+        "Find the formula of concepts that best says where in photos each neuron is active: Network Dissection."
+    ),
+    "methods": (
+        "Label the same neurons by INVERT, Network Dissection and Compositional Explanations, and compare the labels."
+    ),
     "sweep": "Compare formula lengths and minimum fractions by AUC, held-out AUC, fraction and share of hypernyms.",
     "spurious": (
         "Find neurons and classes that respond to a spurious concept: a watermark, a border, or any concept of yours."

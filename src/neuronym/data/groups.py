@@ -161,7 +161,9 @@ class SampleGroups:
         return replace(self, units=each.astype(np.uint32), unit_weights=weights, unit_groups=each, counts=weights)
 
 
-def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | None = None) -> SampleGroups:
+def group(
+    concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | None = None, *, most: int = _MAX_TOTAL
+) -> SampleGroups:
     """Group samples by equal concept rows.
 
     Parameters
@@ -172,6 +174,8 @@ def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | Non
         Sample weights of at least 1; a sample of weight w counts as w equal samples. None means 1 each.
     rows : int64 array of shape (n_samples,) or None, default None
         The row of the activations for each sample of the concepts; None if row i belongs to sample i.
+    most : int, default 2²⁶
+        What the weights may add up to; by default, so much that the AUC is exact.
 
     Returns
     -------
@@ -181,9 +185,9 @@ def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | Non
     Raises
     ------
     OptionError
-        If the weights are not integers, do not fit, or their sum is 0 or above 2²⁶.
+        If the weights are not integers, do not fit, or their sum is 0 or above ``most``.
     """
-    weight = check_weights(weights, concepts.n_samples)
+    weight = check_weights(weights, concepts.n_samples, most)
     by_row = concepts.to_sparse().tocsr()
     by_row.sort_indices()
     row_ptr, shown = by_row.indptr.astype(np.int64), by_row.indices.astype(np.int64)
@@ -212,7 +216,7 @@ def group(concepts: Concepts, weights: ArrayLike | None = None, rows: Ints | Non
     )
 
 
-def check_weights(weights: ArrayLike | None, n_samples: int) -> Ints:
+def check_weights(weights: ArrayLike | None, n_samples: int, most: int = _MAX_TOTAL) -> Ints:
     """Check sample weights and convert them to int64; None means 1 each."""
     if weights is None:
         return np.ones(n_samples, np.int64)
@@ -224,9 +228,9 @@ def check_weights(weights: ArrayLike | None, n_samples: int) -> Ints:
     )
     if not whole:
         raise OptionError("weights must be whole numbers of at least 0: a sample of weight 2 counts as two samples")
-    if not 0 < weight.sum(dtype=np.float64) <= _MAX_TOTAL:
+    if not 0 < weight.sum(dtype=np.float64) <= most:
         raise OptionError(
-            f"weights must add up to between 1 and {_MAX_TOTAL}, not {weight.sum(dtype=np.float64):g}: scale them"
+            f"weights must add up to between 1 and {most}, not {weight.sum(dtype=np.float64):g}: scale them"
         )
     return weight.astype(np.int64)
 

@@ -275,6 +275,8 @@ class Label(LabelNumbers):
         if not self.held_out and not missing(self.log10_p):
             first += f", log10 p {text('log10_p')} (does not account for the search)"
         yield first
+        if not missing(self.value_heldout):
+            yield f"held out: {self.score} {text('value_heldout')}"
         if self.optimal is not None:
             yield self._proof()
         if not missing(self.p_search):

@@ -132,6 +132,10 @@ COLUMNS = (
         "value", "number", "The value of that score, on the samples searched.", ".4f", printed=True, page=True,
     ),
     Column(
+        "value_heldout", "number", "The value of that score on photos that were not searched, of a dissection.", ".4f",
+        printed=True, page=True,
+    ),
+    Column(
         "threshold", "number", "The activation above which a sample counts, for a score that has one.", ".4g",
         page=True,
     ),
@@ -278,6 +282,7 @@ class FormulaNumbers:
     """The numbers of a formula besides its AUC; NaN if not requested."""
 
     value: float = math.nan
+    value_heldout: float = math.nan
     p: float = math.nan
     log10_p: float = math.nan
     auc_heldout: float = math.nan
@@ -313,7 +318,7 @@ class LabelNumbers:
     stability_overlap: float = math.nan
 
     auc, value, fraction, p, log10_p, auc_heldout, auc_low, auc_high = (FromBestFormula() for _ in range(8))
-    auc_low_selected, auc_high_selected = (FromBestFormula() for _ in range(2))
+    auc_low_selected, auc_high_selected, value_heldout = (FromBestFormula() for _ in range(3))
     difference, precision, recall, average_precision, f1, f1_threshold = (FromBestFormula() for _ in range(6))
 
 

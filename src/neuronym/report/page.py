@@ -20,6 +20,7 @@ from neuronym._util.messages import counted, some, warn
 from neuronym._util.parallel import check_n_jobs, progress_bar
 from neuronym.analysis.circuits import Circuit, CircuitStudy
 from neuronym.analysis.circuits.study import as_saved_study
+from neuronym.analysis.dissect import MethodComparison
 from neuronym.analysis.spurious import Findings, open_findings
 from neuronym.data.depths import as_hierarchy
 from neuronym.errors import OptionError
@@ -27,7 +28,14 @@ from neuronym.labels.labels import Labels, keys_of, layers_of
 from neuronym.report.building import Builder, write_piece
 from neuronym.report.detail import Layer
 from neuronym.report.naming import readable_names
-from neuronym.report.sections import baselines_data, check_layers, circuits_data, compared_data, findings_data
+from neuronym.report.sections import (
+    baselines_data,
+    check_layers,
+    circuits_data,
+    compared_data,
+    findings_data,
+    methods_data,
+)
 from neuronym.report.shown import ShownSamples
 from neuronym.report.single import join_files
 from neuronym.report.words import words
@@ -39,7 +47,7 @@ _KIND = "report"
 #: The scripts of the page in the order in which they run; libraries are loaded where a view needs them.
 SCRIPTS = (
     "core.js", "formulas.js", "ui.js", "charts.js", "neurons.js", "neuron.js", "concepts.js", "samples.js", "layers.js",
-    "circuits.js", "spurious.js", "words.js",
+    "methods.js", "circuits.js", "spurious.js", "words.js",
 )  # fmt: skip
 _LIBRARIES = ("vendor/d3.min.js", "vendor/plot.min.js", "vendor/dagre.min.js")
 _STATIC = (*SCRIPTS, "style.css", *_LIBRARIES, *(name.replace(".min.js", ".LICENSE") for name in _LIBRARIES))
@@ -58,6 +66,7 @@ def report(
     baselines: LabelsLike | Iterable[LabelsLike] = (),
     circuits: Circuit | CircuitStudy | PathLike | Iterable[Circuit | CircuitStudy | PathLike] = (),
     findings: Findings | PathLike | None = None,
+    methods: MethodComparison | PathLike | None = None,
     title: str = "Neurons",
     n_samples: int = 12,
     seed: int = 0,
@@ -100,6 +109,8 @@ def report(
         and ablations. The labels must be of the same layers.
     findings : Findings, str or Path, optional
         Findings of spurious features of labelled layers, or the folder that they were saved in.
+    methods : MethodComparison, str or Path, optional
+        A comparison of INVERT, Network Dissection and Compositional Explanations, or its ``.json`` file.
     title : str, default "Neurons"
         The title of the page.
     n_samples : int, default 12
@@ -153,6 +164,7 @@ def report(
     listed: Any = [circuits] if isinstance(circuits, str | Path | Circuit | CircuitStudy) else circuits
     studies = [as_saved_study(one) for one in listed]
     opened_findings = open_findings(findings) if isinstance(findings, str | Path) else findings
+    opened_methods = MethodComparison.open(methods) if isinstance(methods, str | Path) else methods
     check_layers(found, studies, opened_findings)
     with replacing(out, _KIND, overwrite) as folder:
         builder = Builder(found, layers, shown, readable, known, n_samples, seed, folder, n_jobs)
@@ -176,6 +188,7 @@ def report(
             "findings": suspected,
             "compared": compared_data(found, second),
             "baselines": compared_layers,
+            "methods": methods_data(found, opened_methods),
         }
         for name, data in sections.items():
             if data is not None:

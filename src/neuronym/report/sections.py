@@ -11,10 +11,11 @@ import numpy as np
 from neuronym._util.messages import some
 from neuronym.analysis.circuits.study import SavedStudy
 from neuronym.analysis.compare import MEASURES, by_layer, compare_layers
+from neuronym.analysis.dissect import MethodComparison
 from neuronym.analysis.spurious import Findings
 from neuronym.data.formula import Formula
 from neuronym.errors import FormulaError, OptionError
-from neuronym.labels.labels import Labels, layers_of
+from neuronym.labels.labels import Labels, keys_of, layers_of
 from neuronym.report.detail import Layer, number, numbers, tree
 from neuronym.report.pairs import Ints, largest_changes, no_pairs, pair_rows
 from neuronym.types import JsonDict, LabelsLike
@@ -22,7 +23,7 @@ from neuronym.types import JsonDict, LabelsLike
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["baselines_data", "check_layers", "circuits_data", "compared_data", "findings_data"]
+__all__ = ["baselines_data", "check_layers", "circuits_data", "compared_data", "findings_data", "methods_data"]
 
 _ROWS, _PICTURED = 400, 8  # of a table of findings, and at each end with pictures
 _CLEAR = (0.4, 0.6)  # an AUC of at most or at least that is a clear response
@@ -231,3 +232,31 @@ def compared_data(labels: Labels, other: Labels | None) -> list[list[Any]] | Non
             formula = None if second.formula is None else tree(second.formula)
             found.append([i, formula, number(second.auc), number(second.fraction)])
     return found
+
+
+def methods_data(labels: Labels, methods: MethodComparison | None) -> JsonDict | None:
+    """Return the table of methods, and each neuron's formula by each method; None without a comparison."""
+    if methods is None:
+        return None
+    table = methods.table
+    rows = [[row["method"], *(number(row[name]) for name in table.columns[1:])] for row in table.to_dict("records")]
+    place = {key: i for i, key in reversed([*enumerate(keys_of(labels))])}
+    names = table["method"].tolist()
+    found: dict[Any, JsonDict] = {}
+    for row in methods.neurons.to_dict("records"):
+        layer = row["layer"] if isinstance(row["layer"], str) else None
+        key = layer, row["neuron"]
+        if key not in found:
+            known = place.get(key, place.get((None, row["neuron"])))
+            nothing = [None, "", None, None]
+            found[key] = {"layer": layer, "neuron": key[1], "place": known, "formulas": [nothing] * len(names)}
+        text = row["formula"] if isinstance(row["formula"], str) else None
+        measured = number(row["iou"]), number(row["auc"])
+        found[key]["formulas"][names.index(row["method"])] = [_tree_of(text), text or "", *measured]
+    return {
+        "held_out": methods.held_out,
+        "columns": [*map(str, table.columns)],
+        "rows": rows,
+        "methods": names,
+        "neurons": [*found.values()],
+    }

@@ -36,6 +36,12 @@ _OTHERS: dict[str, tuple[str, str, str | None]] = {
         "below ½.",
         _BELIEVING,
     ),
+    "pixel IoU": (
+        "IoU of pixels",
+        "Of the pixels where a formula is true or the neuron's enlarged map exceeds its threshold, the share where "
+        "both hold. Network Dissection and Compositional Explanations search by it.",
+        "dissect.md",
+    ),
     "literal": (
         "literal",
         "A concept of a formula, or its negation, written ~. A literal holds if the AUC on held-out samples gains by "

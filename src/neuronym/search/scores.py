@@ -49,6 +49,7 @@ __all__ = [
     "Score",
     "WithinStrata",
     "as_score",
+    "quantile_place",
     "same_terms",
 ]
 
@@ -718,9 +719,7 @@ class AtThreshold(_Plain):
         thresholds = self._thresholds(values, weights)
         above = (values > thresholds).astype(np.int64)
         exceeding = weights @ above
-        terms = np.zeros((len(exceeding), 6), np.int64)
-        terms[:, 2:4] = self._scale(exceeding)
-        return above, terms, np.ones(len(exceeding)), thresholds
+        return above, self.terms(exceeding), np.ones(len(exceeding)), thresholds
 
     def _thresholds(self, values: NDArray[np.float64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
         n_neurons = values.shape[1]
@@ -731,7 +730,7 @@ class AtThreshold(_Plain):
             return np.asarray(self.of_largest * used.max(axis=0))
         share = 0.995 if self.quantile is None else self.quantile
         if (weights[weights > 0] == 1).all():
-            place = max(0, int(np.ceil(share * len(used) - 1e-9)) - 1)
+            place = quantile_place(len(used), share)
             return np.asarray(np.partition(used, place, axis=0)[place])
         order, found = np.argsort(values, axis=0, kind="stable"), np.empty(n_neurons)
         for j in range(n_neurons):
@@ -739,6 +738,23 @@ class AtThreshold(_Plain):
             place = int(np.searchsorted(reached, share * reached[-1] - 1e-9))
             found[j] = values[order[min(place, len(reached) - 1), j], j]
         return found
+
+    def terms(self, exceeding: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the terms of neurons by how many samples exceed their thresholds.
+
+        Parameters
+        ----------
+        exceeding : int64 array of shape (n_neurons,)
+            P, the number of samples whose activation exceeds the threshold.
+
+        Returns
+        -------
+        int64 array of shape (n_neurons, 6)
+            What ``ratio`` needs.
+        """
+        terms = np.zeros((len(exceeding), 6), np.int64)
+        terms[:, 2:4] = self._scale(exceeding)
+        return terms
 
     def _scale(self, exceeding: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return c and d of the scale c + d·n for each P: int64 array of shape (n_neurons, 2)."""
@@ -760,6 +776,11 @@ class AtThreshold(_Plain):
             The scores.
         """
         return ranked
+
+
+def quantile_place(n: int, share: float) -> int:
+    """Return the place of a quantile among n ascending values: that of the least which the share does not exceed."""
+    return max(0, int(np.ceil(share * n - 1e-9)) - 1)
 
 
 def _both(exceeding: NDArray[np.int64], of_count: int) -> NDArray[np.int64]:

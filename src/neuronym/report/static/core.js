@@ -274,6 +274,7 @@ const neuronym = (() => {
     if (data.samples) links.push(["samples", "Samples"]);
     if (data.layers.length > 1 || data.sections.includes("baselines")) links.push(["layers", "Layers"]);
     if (data.sections.includes("compared")) links.push(["compare", "Comparison"]);
+    if (data.sections.includes("methods")) links.push(["methods", "Methods"]);
     if (data.sections.includes("circuits")) links.push(["circuits", "Circuits"]);
     if (data.sections.includes("findings")) links.push(["spurious", "Spurious"]);
     links.push(["words", "Words"]);

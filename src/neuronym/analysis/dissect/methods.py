@@ -1,0 +1,309 @@
+"""INVERT, Network Dissection and Compositional Explanations on the same neurons, photos and concepts."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuronym._util.files import kind_of, read_json, writing
+from neuronym.analysis.dissect.dissecting import Dissection, dissect, maps_of_layers
+from neuronym.data.activations import as_name
+from neuronym.errors import FileError
+from neuronym.labeling.labeling import label
+from neuronym.labels.labels import Labels
+from neuronym.labels.rescoring import rescore
+from neuronym.search.beam import Rules
+from neuronym.types import Align, JsonDict, Name, PathLike, SearchMethod
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from neuronym.types import MapsLike, MasksLike
+
+__all__ = ["METHODS", "MethodComparison", "compare_methods"]
+
+#: The methods, and what each searches.
+METHODS = {
+    "NetDissect": "the concept with the highest IoU of pixels",
+    "CompExp": "the formula with the highest IoU of pixels",
+    "INVERT": "the formula with the highest AUC of photos",
+}
+
+_KIND, _FORMAT = "neuronym methods", 1
+_OF_METHOD = ("neurons", "length", "iou", "auc", "same", "same_concepts", "overlap", "seconds")
+_OF_NEURON = ("formula", "iou", "auc")
+
+
+@dataclass(frozen=True)
+class MethodComparison:
+    """What several methods say about the same neurons; made by ``compare_methods``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per method: ``method``; ``neurons`` with a formula; over the neurons to which every method gives one,
+        the means of ``length``, ``iou`` (of pixels) and ``auc`` (of photos), the shares ``same`` with INVERT's formula
+        and ``same_concepts`` with its concepts, and ``overlap``, the mean Jaccard index of the photos where its formula
+        and INVERT's are true; and ``seconds``.
+    neurons : DataFrame
+        One row per neuron and method: ``layer``, ``neuron``, ``method``, ``formula``, ``iou``, ``auc``.
+    held_out : bool
+        Whether ``iou`` and ``auc`` are those on photos that no method searched.
+    labels : mapping from str to Labels
+        The labels by method; empty if read from a file.
+    """
+
+    table: pd.DataFrame
+    neurons: pd.DataFrame
+    held_out: bool
+    labels: Mapping[str, Labels]
+
+    def save(self, path: PathLike, *, overwrite: bool = False) -> None:
+        """Save the tables.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file, ``.json``.
+        overwrite : bool, default False
+            Whether to replace a file that exists.
+
+        Raises
+        ------
+        FileError
+            If it exists, or cannot be written.
+        """
+        kind_of(path, (".json",), "a comparison of methods")
+        content = {
+            "kind": _KIND,
+            "format": _FORMAT,
+            "held_out": self.held_out,
+            "table": _records(self.table),
+            "neurons": _records(self.neurons),
+        }
+        with writing(path, overwrite) as temporary:
+            temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+
+    @classmethod
+    def open(cls, path: PathLike) -> MethodComparison:
+        """Read the tables.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that ``save`` wrote.
+
+        Returns
+        -------
+        MethodComparison
+            The comparison, without labels.
+
+        Raises
+        ------
+        FileError
+            If it cannot be read or is no such file.
+        """
+        import pandas as pd
+
+        content = read_json(path, "a comparison of methods")
+        if not isinstance(content, dict) or content.get("kind") != _KIND:
+            raise FileError(f"{str(path)!r} is no comparison of methods: give what neuronym methods --out wrote")
+        columns = {"table": ("method", *_OF_METHOD), "neurons": ("layer", "neuron", "method", *_OF_NEURON)}
+        tables = {}
+        for name, wanted in columns.items():
+            rows = content.get(name)
+            if not isinstance(rows, list) or not all(isinstance(row, dict) and {*row} == {*wanted} for row in rows):
+                raise FileError(f"{str(path)!r} is damaged: its {name} must have the columns {', '.join(wanted)}")
+            tables[name] = pd.DataFrame(rows, columns=list(wanted))
+        numbers = [*_OF_METHOD], ["iou", "auc"]
+        for table, names in zip(tables.values(), numbers, strict=True):
+            for name in names:
+                try:
+                    table[name] = pd.to_numeric(table[name]).astype(float)
+                except (TypeError, ValueError):
+                    raise FileError(f"{str(path)!r} is damaged: {name} must be numbers") from None
+        tables["neurons"]["neuron"] = [as_name(name) for name in tables["neurons"]["neuron"]]
+        return cls(tables["table"], tables["neurons"], bool(content.get("held_out")), {})
+
+
+def compare_methods(
+    maps: MapsLike,
+    masks: MasksLike,
+    *,
+    layers: Sequence[str] | None = None,
+    neurons: Iterable[Name] | slice | None = None,
+    length: int = Rules.length,
+    quantile: float = 0.995,
+    crop: float | None = None,
+    beam: int = Rules.beam,
+    search: SearchMethod = Rules.search,
+    budget: int = Rules.budget,
+    min_fraction: float = Rules.min_fraction,
+    max_fraction: float = Rules.max_fraction,
+    min_count: int = Rules.min_count,
+    pool: str = "mean",
+    holdout: float | None = None,
+    seed: int = 0,
+    align: Align = False,
+    n_jobs: int | None = None,
+    progress: bool = False,
+) -> MethodComparison:
+    """Label the same neurons by INVERT, Network Dissection and Compositional Explanations.
+
+    Each formula is measured by both scores: the IoU of pixels, and the AUC of the pooled maps of photos, where a
+    concept holds for a photo if any pixel shows it.
+
+    Parameters
+    ----------
+    maps, masks : MapsLike, MasksLike
+        As for ``dissect``.
+    layers : sequence of str, optional
+        The layers; all by default.
+    neurons : iterable of int or str, or slice, optional
+        The neurons, by name, or a slice of them; all by default.
+    length : int, default 3
+        The largest number of concepts in the formulas of INVERT and Compositional Explanations.
+    quantile : float, default 0.995
+        The quantile of a neuron's activations that is its threshold, for IoU.
+    crop : float, optional
+        The central part of photos that the network saw, as for ``dissect``.
+    beam, search, budget : optional
+        How formulas are searched, as for ``neuronym.label``.
+    min_fraction, max_fraction : float, default 0.0 and 0.5
+        Bounds on the share of the photos for which a formula of INVERT is true.
+    min_count : int, default 20
+        The fewest photos, or pixels, for which a formula is true.
+    pool : {"mean", "max"}, default "mean"
+        How maps become one number for a photo, for AUC.
+    holdout : float, optional
+        The fraction of the photos to hold out: then formulas come from the others, and are measured on these.
+    seed : int, default 0
+        The seed of the choice of photos to hold out.
+    align : bool or "position", default False
+        If sample ids differ, keep the photos that both sides have; ``"position"`` ignores ids.
+    n_jobs : int, optional
+        The number of parallel jobs, as in scikit-learn.
+    progress : bool, default False
+        Whether to show a progress bar on standard error.
+
+    Returns
+    -------
+    MethodComparison
+        A table of the methods, and one of the neurons.
+
+    Raises
+    ------
+    InputError
+        As for ``dissect`` and ``neuronym.label``.
+
+    Notes
+    -----
+    ``seconds`` of the methods by pixels include drawing the masks and counting pixels, and of INVERT pooling the maps;
+    collecting the maps, which all need, is not included.
+    """
+    import pandas as pd
+
+    given = maps_of_layers(maps, layers)
+    if neurons is not None and not isinstance(neurons, slice | str | int | np.integer | np.ndarray):
+        neurons = list(neurons)  # used again for each method
+    how: dict[str, Any] = {"beam": beam, "search": search, "budget": budget, "min_count": min_count, "n_jobs": n_jobs}
+    start = time.perf_counter()
+    counted = dissect(
+        given, masks, neurons=neurons, quantile=quantile, crop=crop, holdout=holdout, seed=seed, align=align,
+        progress=progress, **how,
+    )  # fmt: skip
+    seconds = {"NetDissect": time.perf_counter() - start}
+    labels = {"NetDissect": counted.labels}
+    start = time.perf_counter()
+    labels["CompExp"] = counted.search(length, **how)
+    of_search = time.perf_counter() - start
+    seconds["CompExp"] = seconds["NetDissect"] + of_search
+    start = time.perf_counter()
+    pooled = {layer: one.pooled(pool) for layer, one in given.items()}
+    searched, measured = (counted.photos(pooled, held) for held in (False, holdout is not None))
+    labels["INVERT"] = label(
+        *searched,
+        neurons=neurons,
+        length=length,
+        min_fraction=min_fraction,
+        max_fraction=max_fraction,
+        progress=progress,
+        **how,
+    )
+    seconds["INVERT"] = time.perf_counter() - start
+    rows: list[JsonDict] = []
+    parts = []
+    everywhere = [all(one.formula is not None for one in each) for each in zip(*labels.values(), strict=True)]
+    for method, found in labels.items():
+        values = {
+            "iou": counted.iou(found, held=holdout is not None),
+            "auc": rescore(found, *measured, scores=["auc"])["auc"].to_numpy(),
+        }
+        parts.append(_of_neurons(found, values).assign(method=method))
+        rows.append(
+            {
+                "method": method,
+                **_of_method(found, labels["INVERT"], values, np.array(everywhere), counted),
+                "seconds": seconds[method],
+            }
+        )
+    listed = pd.concat(parts, ignore_index=True)[["layer", "neuron", "method", *_OF_NEURON]]
+    return MethodComparison(pd.DataFrame(rows), listed, holdout is not None, labels)
+
+
+def _of_neurons(labels: Labels, values: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
+    """The formula and measures of each neuron."""
+    import pandas as pd
+
+    formulas = [None if one.formula is None else str(one.formula) for one in labels]
+    names = {"layer": [one.layer for one in labels], "neuron": [one.neuron for one in labels]}
+    return pd.DataFrame({**names, "formula": formulas, **values})
+
+
+def _of_method(
+    labels: Labels,
+    invert: Labels,
+    values: Mapping[str, NDArray[np.float64]],
+    everywhere: NDArray[np.bool_],
+    counted: Dissection,
+) -> JsonDict:
+    """The number of a method's formulas, and its means over the neurons to which every method gives one."""
+    row: JsonDict = {"neurons": sum(one.formula is not None for one in labels)}
+    shown = [one for one, common in zip(labels, everywhere, strict=True) if common]
+    row["length"] = fmean(one.length or 0 for one in shown) if shown else np.nan
+    for name, each in values.items():
+        known = each[everywhere & np.isfinite(each)]
+        row[name] = float(known.mean()) if len(known) else np.nan
+    extents: dict[Any, Any] = {}
+    same: list[float] = []
+    alike: list[float] = []
+    overlaps: list[float] = []
+    for one, other, common in zip(labels, invert, everywhere, strict=True):
+        if not common or one.formula is None or other.formula is None:
+            continue
+        for formula in (one.formula, other.formula):
+            if formula not in extents:
+                extents[formula] = formula.evaluate(counted.concepts)
+        a, b = extents[one.formula], extents[other.formula]
+        same.append(one.formula == other.formula)
+        alike.append({*one.formula.concepts} == {*other.formula.concepts})
+        either = int((a | b).sum())
+        if either:
+            overlaps.append(float((a & b).sum() / either))
+    shares: dict[str, list[float]] = {"same": same, "same_concepts": alike, "overlap": overlaps}
+    return row | {name: fmean(each) if each else np.nan for name, each in shares.items()}
+
+
+def _records(table: pd.DataFrame) -> list[JsonDict]:
+    """The rows of a table as plain data; what is missing is None."""
+    rows = table.astype(object).to_dict("records")
+    return [
+        {str(name): None if value is None or value != value else value for name, value in row.items()} for row in rows
+    ]

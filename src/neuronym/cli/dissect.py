@@ -1,0 +1,108 @@
+"""The command ``neuronym dissect``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from neuronym.analysis.dissect import dissect
+from neuronym.cli.options import (
+    ALIGN,
+    BY_POSITION,
+    JSON,
+    MAPS,
+    MASK_OPTIONS,
+    MASKS,
+    N_JOBS,
+    NEURONS,
+    OUT,
+    OVERWRITE,
+    QUIET,
+    SCHEDULER,
+    SEARCH,
+    SPREADSHEET,
+    align_of,
+    listed,
+    masks_of,
+    mirrors,
+    parsed,
+    workers_of,
+)
+from neuronym.cli.printing import compiling, new_app, print_labels, say
+from neuronym.labels.files import check_out
+
+__all__ = ["PIXELS", "app"]
+
+app = new_app()
+
+_EXAMPLES = """\b
+Examples:
+  neuronym dissect maps.zarr boxes.csv --images photos/ --out dissected.csv
+  neuronym dissect maps.zarr instances_val2017.json --length 3 --crop 0.875 --out dissected.csv
+  neuronym dissect maps.zarr/layer4 annotations/ --classes classes.csv --void 0 --holdout 0.5 --out dissected.csv
+"""
+#: What pixels are counted, of what neurons.
+PIXELS: dict[str, Any] = {
+    "layers": Annotated[
+        Any, typer.Option(help="Layers to label, separated by commas; all by default.", **parsed(listed, "LAYERS"))
+    ],
+    "neurons": NEURONS,
+    "length": SEARCH["length"],
+    "quantile": Annotated[
+        float, typer.Option(help="Quantile of a neuron's activations above which it is on at a pixel.")
+    ],
+    "crop": Annotated[
+        float | None,
+        typer.Option(help="Side of the central square that the network saw, as a share of the photo's shorter side."),
+    ],
+    **{name: SEARCH[name] for name in ("beam", "search", "budget", "max_fraction", "min_count")},
+    "holdout": Annotated[
+        float | None, typer.Option(help="Share of photos held out from the search to evaluate the formula.")
+    ],
+    "seed": Annotated[int, typer.Option(help="Seed of the choice of photos to hold out.")],
+    "align": ALIGN,
+    "n_jobs": N_JOBS,
+}
+_OPTIONS = {
+    **PIXELS,
+    **{name: SEARCH[name] for name in ("min_fraction", "min_change")},
+    "negation": Annotated[
+        bool | None,
+        typer.Option(
+            "--negation/--no-negation",
+            help="Whether formulas may contain NOT.",
+            show_default="for formulas of several concepts",
+        ),
+    ],
+}
+
+
+@app.command("dissect", epilog=_EXAMPLES)
+@mirrors(dissect, _OPTIONS, {**MASK_OPTIONS, **BY_POSITION, **SCHEDULER})
+def dissect_command(
+    maps: MAPS,
+    masks: MASKS,
+    out: OUT = None,
+    overwrite: OVERWRITE = False,
+    spreadsheet: SPREADSHEET = False,
+    as_json: JSON = False,
+    quiet: QUIET = False,
+    **options: Any,
+) -> None:
+    """Find the formula of concepts that best says where in photos each neuron is active: Network Dissection.
+
+    With --length 3, these are Compositional Explanations. Pixels without any concept count, as background.
+    """
+    align_of(options)
+    if out is not None:
+        check_out(out, overwrite, spreadsheet)
+    known = masks_of(masks, options)
+    with workers_of(options), compiling():
+        found = dissect(maps, known, progress=not quiet, **options)
+    if out is not None:
+        found.labels.save(out, overwrite=overwrite, spreadsheet=spreadsheet)
+    print_labels(found.labels, out, as_json, quiet)
+    if not quiet:
+        void = f", and {found.void:,} void pixels left out" if found.void else ""
+        say(f"{found!r}: background pixels show no concept and are outside of every one{void}")
