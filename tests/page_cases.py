@@ -6,9 +6,11 @@ from pathlib import Path
 
 import networkx
 import numpy as np
+import pandas as pd
 
 from neuronym import Activations, label
 from neuronym.analysis.circuits.graph import Circuit
+from neuronym.analysis.dissect import MethodComparison
 
 N = 300
 
@@ -21,6 +23,24 @@ def a_circuit():
         graph.add_node(("low", neuron), layer="low", neuron=neuron, level=1, formula="dog & ~grass", auc=0.9)
         graph.add_edge(("low", neuron), ("high", 0), contribution=value, share=abs(value) / 2, method="linear")
     return Circuit(graph, ("high", 0), ["high", "low"], 7, {("high", 0): 1.0})
+
+
+def some_methods():
+    """A comparison of two methods on a neuron of the page, one without a formula, and one that the page lacks."""
+    formulas = {
+        "NetDissect": [("low", 0, "dog", 0.25, 0.7), ("low", 5, None, np.nan, np.nan), ("deep", "<b>x</b>", "sky", 0.1, 0.5)],
+        "INVERT": [("low", 0, "dog & ~grass", 0.125, 0.875), ("low", 5, None, np.nan, np.nan),
+                   ("deep", "<b>x</b>", "dog | sky", 0.05, 0.75)],
+    }  # fmt: skip
+    neurons = [[*row[:2], method, *row[2:]] for method, rows in formulas.items() for row in rows]
+    table = [["NetDissect", 2, 1.0, 0.175, 0.6, 0.5, 0.5, 0.25, 12.5], ["INVERT", 2, 2.0, 0.0875, 0.8125, 1, 1, 1, 0.5]]
+    columns = ["method", "neurons", "length", "iou", "auc", "same", "same_concepts", "overlap", "seconds"]
+    return MethodComparison(
+        pd.DataFrame(table, columns=columns),
+        pd.DataFrame(neurons, columns=["layer", "neuron", "method", "formula", "iou", "auc"]),
+        True,
+        {},
+    )
 
 
 def pieces(folder, name):

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+import neuronym
 from neuronym import Concepts, open_activations
+from neuronym.data import Maps
 from neuronym.search.beam import Rules, search
 from neuronym.search.scores import AUC
 
 ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared/data"
 
 
 def imported(name):
@@ -261,3 +264,25 @@ def test_many_labels_are_made_saved_and_found_again(tmp_path):
         assert many.Labels.open(tmp_path / f"1500.{kind}") == made
     assert many.measure("hold", "csv", 1500, tmp_path)["bytes"] < 250
     assert many.measure("find", "csv", 1500, tmp_path)["peak"] > 0
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="real photos are in ../shared/data, which is absent")
+def test_dissection_of_real_photos_is_that_of_a_dense_reference(tmp_path):
+    """Boxes of 12 photos, a convolution of a real network: every neuron with every concept, pixel by pixel."""
+    bench = imported("dissect")
+    masks = bench.masks_of(SHARED)
+    ids = list(masks.sample_ids[:12])
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ids:
+        (photos / name).symlink_to(SHARED / "tiny-imagenet-200/val/images" / name)
+    found = neuronym.collect("efficientnet-lite0", images=photos, layers=["_blocks.10"], maps=True)["_blocks.10"]
+    maps = Maps.of(found)
+    order = [ids.index(name) for name in found.sample_ids]
+    values = maps.block(np.arange(112)).reshape(12, 112, 14, 14)
+    slow = bench.dense_reference(values, masks, np.array(order))
+    fast = neuronym.dissect(found, masks.take(np.arange(12)), min_count=1)
+    assert np.nanmax(np.abs(fast.single_concepts().to_numpy() - slow)) < 1e-6
+    best = np.nanmax(slow, axis=1)
+    assert max(abs(one.value - best[j]) for j, one in enumerate(fast.labels) if one.formula is not None) < 1e-6
+    assert fast.labels.to_frame()["formula"].notna().sum() > 100

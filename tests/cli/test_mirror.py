@@ -90,7 +90,10 @@ COMMANDS = commands()
 
 
 def test_commands_are_in_the_order_of_the_work():
-    order = "demo collect check layers concepts label merge show report compare dissect methods sweep spurious circuit compose"
+    order = (
+        "demo collect check layers concepts label merge show report compare dissect methods sweep spurious circuit "
+        "compose"
+    )
     assert list(typer.main.get_command(root.app).commands) == order.split()
     assert list(COMMANDS) == list(FUNCTIONS)
 

@@ -6,7 +6,7 @@ from browsing import CHROMIUM, FLAGS
 from neuronym import Activations, Concepts, Hierarchy, label
 from neuronym.analysis.spurious.findings import find_spurious
 from neuronym.report.page import report
-from page_cases import HOSTILE, N, a_circuit, untrained
+from page_cases import HOSTILE, N, a_circuit, some_methods, untrained
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +43,7 @@ def made(data, tmp_path_factory):
         baselines=[untrained(taken, concepts, seed) for seed in range(2)],
         findings=find_spurious({"low": taken}, concepts, suspects=["night"], outputs="low"),
         circuits=[a_circuit()],
+        methods=some_methods(),
         title="Test",
         n_samples=5,
     )

@@ -46,7 +46,7 @@ def test_the_index_holds_every_label(made):
             spelled(index["formulas"][k]) if k >= 0 else None
         )
     assert index["reasons"][str(5)] == list(labels)[5].reason
-    assert set(index["sections"]) == {"findings", "compared", "baselines", "circuits"}
+    assert set(index["sections"]) == {"findings", "compared", "baselines", "circuits", "methods"}
     depth = dict(zip(index["concepts"], index["depth"], strict=True))
     assert (depth["wolf_dog"], depth["sky"], depth["grass"], depth["night"]) == (3, 1, 0, None)
 

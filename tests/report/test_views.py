@@ -508,6 +508,30 @@ def test_the_page_of_layers_shows_baselines(browser, made):
     assert cells[5] == f"{rows[0]['believable'][0]:.1%}"
 
 
+def test_methods_stand_side_by_side(browser, made):
+    folder, labels = made
+    found = pieces(folder, "methods")
+    assert [row["formulas"][1][1] for row in found["neurons"]] == ["dog & ~grass", "", "dog | sky"]
+    assert [row["place"] for row in found["neurons"]] == [0, 5, None]
+    with opened(browser, folder, "#/methods") as page:
+        expect(page.locator("main > p").first).to_contain_text("on photos that no method searched")
+        tables = page.locator("table")
+        cells = tables.first.locator("tbody tr").first.locator("td, th").all_inner_texts()
+        assert cells == ["NetDissect", "2", "1.00", "0.1750", "0.600", "50.0%", "50.0%", "25.0%", "12.5"]
+        rows = tables.last.locator("tbody tr")
+        first = rows.first.locator("td, th").all_inner_texts()
+        assert first == ["low 0", "dog", "0.2500", "0.700", "dog & ~grass", "0.1250", "0.875"]
+        assert rows.nth(1).locator("td, th").all_inner_texts() == ["low 5", "none", "", "", "none", "", ""]
+        assert rows.nth(2).locator("td, th").first.inner_text() == "deep <b>x</b>"
+        with page.expect_download() as saved:
+            page.click("text=Save as CSV")
+        lines = saved.value.path().read_text(encoding="utf-8").splitlines()
+        assert lines[0].endswith("layer,neuron,NetDissect,NetDissect IoU,NetDissect AUC,INVERT,INVERT IoU,INVERT AUC")
+        assert lines[1] == "low,0,dog,0.25,0.7,dog & ~grass,0.125,0.875"
+        rows.first.locator("td, th").nth(1).click()
+        expect(page.locator("h1")).to_contain_text("low 0")
+
+
 def test_words_are_defined_on_hover_focus_and_tap(browser, made):
     folder, _ = made
     with opened(browser, folder, "#/neuron/low/0") as page:
@@ -601,8 +625,8 @@ def test_counts_have_whole_ticks(browser, tmp_path):
 # ---- everything
 
 
-ALL = ["", "?view=table", "concepts", "concept/dog", "samples", "sample/0", "layers", "compare", "circuits",
-       "spurious", "words", "neuron/high/1", "neuron/high/5"]  # fmt: skip
+ALL = ["", "?view=table", "concepts", "concept/dog", "samples", "sample/0", "layers", "compare", "methods",
+       "circuits", "spurious", "words", "neuron/high/1", "neuron/high/5"]  # fmt: skip
 
 
 @pytest.mark.parametrize("at", ALL)

@@ -97,6 +97,7 @@ def test_network_dissection_is_the_best_single_concept_without_not():
     for j, label in enumerate(found.labels):
         scores = [iou_by_pixels(on[j], one) for one in concepts]
         assert str(label.formula) == NAMES[int(np.argmax(scores))]
+        assert found.single_concepts().loc[j, NAMES].tolist() == pytest.approx(scores, abs=1e-12)
         assert label.value == pytest.approx(max(scores), abs=1e-12)
 
 
@@ -232,8 +233,13 @@ def test_neurons_and_layers_can_be_chosen():
     part = dissect(both, masks, quantile=0.8, layers=["two"], neurons=[4, 1])
     assert [(one.layer, one.neuron) for one in part.labels] == [("two", 4), ("two", 1)]
     assert part.labels[4].value == next(one for one in whole.labels if one.layer == "one" and one.neuron == 0).value
+    assert whole.single_concepts("two").max(axis=1).tolist() == [
+        one.value for one in whole.labels if one.layer == "two"
+    ]
     with pytest.raises(UnknownNameError, match="no layer 'three'"):
         dissect(both, masks, layers=["three"])
+    with pytest.raises(UnknownNameError, match="no layer"):
+        whole.single_concepts()
 
 
 def test_search_again_without_maps():

@@ -45,6 +45,8 @@ from neuronym.stats.split import hold_out
 from neuronym.types import Align, Name, PathLike, SearchMethod
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from neuronym.types import MapsLike, MasksLike
 
 __all__ = ["Dissection", "dissect", "maps_of_layers"]
@@ -190,6 +192,38 @@ class Dissection:
             If a formula has a concept that the masks lack.
         """
         return self._iou(labels, held)
+
+    def single_concepts(self, layer: str | None = None) -> pd.DataFrame:
+        """Measure every neuron of a layer with every concept.
+
+        Parameters
+        ----------
+        layer : str, optional
+            The layer; not needed if there is one.
+
+        Returns
+        -------
+        DataFrame of shape (n_neurons, n_concepts)
+            The IoU on the photos searched, by the names of neurons and concepts; NaN where the neuron is on nowhere and
+            no pixel shows the concept.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such layer.
+        """
+        import pandas as pd
+
+        known = {one.layer: one for one in self._layers}
+        if layer is None and len(self._layers) == 1:
+            layer = self._layers[0].layer
+        if layer not in known:
+            raise no_such("layer", str(layer), [str(name) for name in known])
+        shown = self.sets.to_sparse().astype(np.int64)
+        both = np.asarray(known[layer].above @ shown)
+        either = known[layer].above.sum(axis=1)[:, np.newaxis] + self.n_pixels @ shown - both
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return pd.DataFrame(both / either, index=[*known[layer].names], columns=[*self.sets.names])
 
     def photos(
         self, activations: Mapping[str | None, Activations], held: bool

@@ -41,9 +41,9 @@
           h(
             "p",
             { class: "quiet" },
-            `The same neurons, photos and concepts by ${found.methods.length} methods. Each formula is measured by the `,
+            `The same neurons, photos and concepts by ${found.methods.length} methods. Each formula has the `,
             ui.word("pixel IoU", "IoU"),
-            " of pixels and by the ",
+            " of pixels and the ",
             ui.word("auc", "AUC"),
             ` of photos${on}; means are over the neurons that every method labels.`,
           ),
