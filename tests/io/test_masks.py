@@ -17,6 +17,7 @@ from neuronym.io.sources import (
     from_coco,
     label_maps_as_masks,
     open_masks,
+    outlines,
 )
 from neuronym.io.sources.outlines import box_corners, decode_runs, polygon_mask, runs_mask
 
@@ -73,6 +74,13 @@ def test_polygons_are_those_of_pycocotools(kind):
         assert np.array_equal(found, expected), (corners.tolist(), height, width)
         filled += found.any()
     assert filled or kind in ("a line", "a point")
+
+
+def test_long_boundaries_are_followed_in_parts(monkeypatch):
+    corners = np.random.default_rng(4).uniform(-5, 50, (40, 2))
+    whole = polygon_mask(corners, 30, 40)
+    monkeypatch.setattr(outlines, "_AT_ONCE", 100)
+    assert np.array_equal(polygon_mask(corners, 30, 40), whole)
 
 
 def test_boxes_are_those_of_pycocotools():
@@ -257,11 +265,11 @@ def test_boxes_stand_in_for_outlines_if_that_is_meant(tmp_path):
     [
         ([[0, 0, 1, 1]], "has a polygon of 4 coordinates: it needs an x and a y for each of at least 3 corners"),
         ([SQUARE, [0] * 7], "has a polygon of 7 coordinates"),
-        ([[0, 0, 1, 1, float("nan"), 2]], "neither lists of finite coordinates nor run lengths"),
-        ([[0, 0, 1, 1, 2, 1e300]], "neither lists of finite coordinates"),
-        ([[[0, 0], [1, 1], [2, 2]]], "neither lists of finite coordinates"),
-        (["abc"], "neither lists of finite coordinates"),
-        ("abc", "neither lists of finite coordinates"),
+        ([[0, 0, 1, 1, float("nan"), 2]], "neither run lengths nor lists of coordinates up to 100,000"),
+        ([[0, 0, 1, 1, 2, 1e300]], "neither run lengths nor lists of coordinates"),
+        ([[[0, 0], [1, 1], [2, 2]]], "neither run lengths nor lists of coordinates"),
+        (["abc"], "neither run lengths nor lists of coordinates"),
+        ("abc", "neither run lengths nor lists of coordinates"),
         (
             {"size": [6, 4], "counts": [24]},
             r"run lengths of the size \[6, 4\], but the image has \[4, 6\] \(height, width",
@@ -292,6 +300,9 @@ def test_coco_files_without_masks_are_refused(tmp_path):
     nowhere = [{"id": 7, "file_name": "a.jpg", "height": 4}, {"id": 9, "file_name": "b.jpg", "height": 2, "width": 3}]
     with pytest.raises(FileError, match=r"image 'a.jpg' has no height and width in pixels \(4, None\)"):
         coco_as_masks(coco(tmp_path, {"segmentation": [SQUARE]}, images=nowhere))
+    huge = [{"id": 7, "file_name": "a.jpg", "height": 10**5, "width": 10**5}]
+    with pytest.raises(FileError, match=r"image 'a.jpg' of .* has 100000 × 100000 pixels, more than 178,956,970"):
+        coco_as_masks(coco(tmp_path, {"segmentation": [SQUARE]}, images=huge))
     panoptic = [{"image_id": 7, "file_name": "a.png", "segments_info": [{"id": 3, "category_id": 1}]}]
     with pytest.raises(FileError, match="is a panoptic file, whose masks are in images: use the instances file"):
         coco_as_masks(coco(tmp_path, annotations=panoptic))
@@ -394,6 +405,8 @@ def test_a_box_partly_outside_is_cut_off_with_a_warning(tmp_path):
         boxes_as_masks(path)
     with pytest.raises(OptionError, match="size must be the height and width"):
         boxes_as_masks(path, size=(0, 4))
+    with pytest.raises(OptionError, match="size must be at most 178,956,970 pixels, not 99999 × 99999"):
+        boxes_as_masks(path, size=(99999, 99999))
 
 
 def photo(path, size, **options):
@@ -722,6 +735,8 @@ def test_what_is_no_broden_is_refused(tmp_path):
         ),
         (header, None, "columns are without rows"),
         (f"{header}a,train,1,1,1,x,\n", None, "line 2 of .*index.csv' must have an image and the height and width"),
+        (f"{header}a,train,1,1,99999,99999,\n", None, "line 2 of .* has masks of more than 178,956,970 pixels"),
+        (f"{header}a,train,1,1,{'9' * 9999},1,\n", None, "line 2 of .* must have an image and the height and"),
         (f"{header}a,train,1,1,1,1,,,\n", None, "line 2 of .* has more cells than there are names of columns"),
         (None, "number,name\n1,a\n", "label.csv' must have rows with the columns number, name, category"),
         (None, "number,name,category\nx,a,color\n", "line 2 of .* must have the number and the name of a label"),

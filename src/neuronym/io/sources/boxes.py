@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.limits import PIXELS
 from neuronym._util.messages import some, warn
 from neuronym._util.text_tables import TextTable
 from neuronym.data.concepts import Concepts
@@ -86,6 +87,8 @@ def boxes_as_masks(
         raise OptionError("give the size of all photos, size=(height, width), or the folder of the photos, images=")
     if size is not None and (len(size) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in size)):
         raise OptionError(f"size must be the height and width of all photos in pixels, such as (64, 64), not {size!r}")
+    if size is not None and size[0] * size[1] > PIXELS:
+        raise OptionError(f"size must be at most {PIXELS:,} pixels, not {size[0]} × {size[1]}")
     above = None if hierarchy is None else as_hierarchy(hierarchy)
     boxes = _read(file)
     classes = sorted({box.name for box in boxes})

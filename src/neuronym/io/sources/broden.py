@@ -13,6 +13,7 @@ import numpy as np
 
 from neuronym._util.extras import need
 from neuronym._util.files import reading
+from neuronym._util.limits import PIXELS
 from neuronym._util.messages import some
 from neuronym.data.masks import Drawer, Masks, Regions
 from neuronym.errors import ConceptsError, FileError
@@ -23,6 +24,7 @@ __all__ = ["broden_as_masks"]
 
 _INDEX, _LABELS = "index.csv", "label.csv"
 _NO_CATEGORIES = ("image", "split", "ih", "iw", "sh", "sw")
+_NUMBER = re.compile("[0-9]{1,9}")
 _OF_CATEGORY = re.compile(r"\s*([^;()]+?)\s*(?:\((\d+)\))?\s*")
 
 
@@ -90,7 +92,7 @@ def _labels(path: Path, folder: Path, categories: Sequence[str]) -> tuple[dict[i
     times = Counter(row["name"] for row in rows if row["number"].strip() != "0")
     for line, row in enumerate(rows, 2):
         text, name = row["number"].strip(), row["name"]
-        if not text.isdecimal() or (not name and text != "0"):
+        if not _NUMBER.fullmatch(text) or (not name and text != "0"):
             raise FileError(f"line {line} of {str(path)!r} must have the number and the name of a label")
         if text == "0":  # no label
             continue
@@ -137,15 +139,17 @@ class _Photo:
 def _photo(row: Mapping[str, str], categories: Sequence[str], line: int, path: Path) -> _Photo:
     """A photo of a row of the index."""
     sides = [row["sh"].strip(), row["sw"].strip()]
-    if not row["image"] or not all(side.isdecimal() and int(side) for side in sides):
+    if not row["image"] or not all(_NUMBER.fullmatch(side) and int(side) for side in sides):
         raise FileError(
             f"line {line} of {str(path)!r} must have an image and the height and width of its masks (sh, sw)"
         )
+    height, width = map(int, sides)
+    if height * width > PIXELS:
+        raise FileError(f"line {line} of {str(path)!r} has masks of more than {PIXELS:,} pixels")
     parts = [part.strip() for category in categories for part in row[category].split(";") if part.strip()]
-    maps = tuple(part for part in parts if not part.isdecimal())
-    return _Photo(
-        row["image"], (int(sides[0]), int(sides[1])), maps, tuple(int(part) for part in parts if part.isdecimal())
-    )
+    maps = tuple(part for part in parts if not _NUMBER.fullmatch(part))
+    numbers = tuple(int(part) for part in parts if _NUMBER.fullmatch(part))
+    return _Photo(row["image"], (height, width), maps, numbers)
 
 
 @dataclass(frozen=True)

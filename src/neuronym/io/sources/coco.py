@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import read_json
+from neuronym._util.limits import CORNER, PIXELS
 from neuronym._util.messages import counted, some, warn
 from neuronym.data.concepts import Concepts
 from neuronym.data.masks import Drawer, Masks, Regions
 from neuronym.errors import ConceptsError, FileError, OptionError
 from neuronym.io.sources.finishing import check_out, finish
-from neuronym.io.sources.outlines import FARTHEST, box_corners, decode_runs, polygon_mask, runs_mask
+from neuronym.io.sources.outlines import box_corners, decode_runs, polygon_mask, runs_mask
 from neuronym.types import PathLike
 
 __all__ = ["coco_as_masks", "from_coco"]
@@ -253,6 +254,8 @@ def _size(image: Entry, path: PathLike) -> tuple[int, int]:
     height, width = (side if isinstance(side, int | float) and side >= 1 and side == int(side) else 0 for side in size)
     if not height or not width:
         raise _not_coco(path, f"image {_name(image)!r} has no height and width in pixels ({size[0]!r}, {size[1]!r})")
+    if height * width > PIXELS:
+        raise FileError(f"image {_name(image)!r} of {str(path)!r} has {height} × {width} pixels, more than {PIXELS:,}")
     return int(height), int(width)
 
 
@@ -272,7 +275,7 @@ def _outline(annotation: Entry, size: tuple[int, int], boxes: bool, where: str) 
         return _runs(found, size, what)
     polygons = [_numbers(polygon) for polygon in found] if isinstance(found, list) else [None]
     if any(polygon is None for polygon in polygons):
-        raise FileError(f"{what} has outlines that are neither lists of finite coordinates nor run lengths")
+        raise FileError(f"{what} has outlines that are neither run lengths nor lists of coordinates up to {CORNER:,}")
     odd = [len(polygon) for polygon in polygons if polygon is not None and (len(polygon) < 6 or len(polygon) % 2)]
     if odd:
         raise FileError(
@@ -285,7 +288,7 @@ def _numbers(values: Any) -> NDArray[np.float64] | None:
     """Coordinates; None if they are no list of numbers in a sensible range."""
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         return None
-    return np.array(values, np.float64) if all(abs(value) <= FARTHEST for value in values) else None
+    return np.array(values, np.float64) if all(abs(value) <= CORNER for value in values) else None
 
 
 def _runs(found: Entry, size: tuple[int, int], what: str) -> bytes | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ _CITYSCAPES = {
     33: ("bicycle", "vehicle", False),
 }  # fmt: skip
 
+_INTEGER = re.compile("-?[0-9]{1,18}")
 _VALUE_COLUMNS = ("value", "id", "idx", "index", "number")
 
 
@@ -165,7 +167,7 @@ def _class_table(path: PathLike) -> dict[int, str]:
     found: dict[int, str] = {}
     for line, row in table.rows():
         value, name = row[values[0]].strip(), row[names.index("name")].strip()
-        if not value.removeprefix("-").isdecimal() or not name:
+        if not _INTEGER.fullmatch(value) or not name:
             raise FileError(f"line {line} of {str(path)!r} must have an integer and a name, not {value!r} and {name!r}")
         if found.setdefault(int(value), name) != name:
             raise ConceptsError(f"the value {value} has two names in {str(path)!r} ({found[int(value)]!r}, {name!r})")

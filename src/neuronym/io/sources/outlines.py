@@ -6,19 +6,18 @@ The rules are those of pycocotools (COCO API, ``maskApi.c``), implemented anew f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FARTHEST", "box_corners", "decode_runs", "polygon_mask", "runs_mask"]
+__all__ = ["box_corners", "decode_runs", "polygon_mask", "runs_mask"]
 
 Mask = NDArray[np.bool_]
 
-#: The largest coordinate of a corner: a boundary is followed in steps of a fifth of a pixel.
-FARTHEST = 10**6
-
 _SCALE = 5  # steps per pixel along a boundary
+_AT_ONCE = 2**20  # about how many steps are taken at once
 
 
 def polygon_mask(corners: NDArray[np.float64], height: int, width: int) -> Mask:
@@ -42,8 +41,21 @@ def polygon_mask(corners: NDArray[np.float64], height: int, width: int) -> Mask:
         The pixels inside.
     """
     # Truncation towards zero, as of a conversion to int in C, matters outside of the photo, and is kept.
-    grid = np.trunc(_SCALE * corners + 0.5).astype(np.int64)
-    x, y = _boundary(grid, np.roll(grid, -1, axis=0))
+    starts = np.trunc(_SCALE * corners + 0.5).astype(np.int64)
+    ends = np.roll(starts, -1, axis=0)
+    parts = np.cumsum(np.abs(ends - starts).max(axis=1)) // _AT_ONCE
+    cuts = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(starts)]
+    toggled = np.zeros(height * width + 1, np.bool_)
+    for first, last in pairwise(cuts):  # crossings lie within edges, so edges may be followed in parts
+        found, times = np.unique(_crossings(starts[first:last], ends[first:last], height, width), return_counts=True)
+        toggled[found] ^= times % 2 == 1
+    inside = np.logical_xor.accumulate(toggled[:-1])
+    return np.ascontiguousarray(inside.reshape(width, height).T)
+
+
+def _crossings(starts: NDArray[np.int64], ends: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
+    """Where edges cross the middles of columns of the photo: the pixel below each crossing, column after column."""
+    x, y = _boundary(starts, ends)
     moved = np.flatnonzero(x[1:] != x[:-1])
     # Between the steps before and after the middle of a column lies one of the numbers 2, 7, 12 … of the grid.
     crossed = np.where(x[moved + 1] < x[moved], x[moved + 1], x[moved + 1] - 1)
@@ -51,9 +63,7 @@ def polygon_mask(corners: NDArray[np.float64], height: int, width: int) -> Mask:
     kept = (crossed % _SCALE == _SCALE // 2) & (column >= 0) & (column < width)
     # The first row whose middle is below the crossing.
     row = np.clip((np.minimum(y[moved], y[moved + 1]) + _SCALE // 2) // _SCALE, 0, height)
-    toggles = np.bincount(column[kept] * height + row[kept], minlength=height * width + 1)
-    inside = np.cumsum(toggles)[: height * width] % 2 == 1
-    return np.ascontiguousarray(inside.reshape(width, height).T)
+    return np.asarray(column[kept] * height + row[kept], np.int64)
 
 
 def _boundary(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
