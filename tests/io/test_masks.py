@@ -19,7 +19,7 @@ from neuronym.io.sources import (
     open_masks,
     outlines,
 )
-from neuronym.io.sources.outlines import box_corners, decode_runs, polygon_mask, runs_mask
+from neuronym.io.sources.outlines import box_corners, check_runs, decode_runs, polygon_runs, runs_mask
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
 TINY = Path(__file__).parents[3] / "shared/data/tiny-imagenet-200/val"
@@ -39,6 +39,10 @@ def pixels(masks, sample, name):
 
 
 # Outlines, against the reference library
+
+
+def polygon_mask(corners, height, width):
+    return runs_mask(polygon_runs(corners, height, width), height, width)
 
 
 def star(rng, n, size, radius):
@@ -113,11 +117,11 @@ def test_run_lengths_go_down_the_columns_and_begin_outside():
     ring = runs_mask(np.array([0, 4, 1, 4]), 3, 3)
     assert ring.astype(int).tolist() == [[1, 1, 1], [1, 0, 1], [1, 1, 1]]
     with pytest.raises(ValueError, match="add up to 5 pixels, not to 2 × 3 = 6"):
-        runs_mask(np.array([1, 4]), 2, 3)
+        check_runs(np.array([1, 4]), 2, 3)
     with pytest.raises(ValueError, match=r"a run length is negative \(-1\)"):
-        runs_mask(np.array([7, -1]), 2, 3)
+        check_runs(np.array([7, -1]), 2, 3)
     with pytest.raises(ValueError, match="add up to 18446744073709551614 pixels"):
-        runs_mask(np.array([2**63 - 1, 2**63 - 1]), 2, 3)
+        check_runs(np.array([2**63 - 1, 2**63 - 1]), 2, 3)
     for wrong in ("P", "~!", "äö", "0" * 3 + "o" * 13 + "0"):
         with pytest.raises(ValueError, match="they "):
             decode_runs(wrong)

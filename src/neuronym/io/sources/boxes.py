@@ -19,7 +19,7 @@ from neuronym.data.ids import is_called_like_classes, is_called_like_ids
 from neuronym.data.masks import Drawer, Masks, Regions
 from neuronym.errors import ConceptsError, FileError, OptionError
 from neuronym.io.sources.finishing import expanded, finish
-from neuronym.io.sources.outlines import box_corners, polygon_mask
+from neuronym.io.sources.outlines import box_corners, polygon_runs, runs_mask
 from neuronym.io.sources.photos import match_photos, photo_size, photos_in, stem
 from neuronym.types import HierarchyLike, PathLike
 
@@ -182,7 +182,7 @@ def _edges(box: _Box) -> tuple[float, float, float, float]:
 def _pixels(box: _Box, size: tuple[int, int]) -> NDArray[np.bool_]:
     """The pixels of a box."""
     if not box.corners:
-        return polygon_mask(box_corners(box.sides), *size)
+        return runs_mask(polygon_runs(box_corners(box.sides), *size), *size)
     left, top, right, bottom = (max(0, int(edge)) for edge in _edges(box))
     pixels = np.zeros(size, np.bool_)
     pixels[top:bottom, left:right] = True

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["box_corners", "decode_runs", "polygon_mask", "runs_mask"]
+__all__ = ["box_corners", "check_runs", "decode_runs", "polygon_runs", "runs_mask"]
 
 Mask = NDArray[np.bool_]
 
@@ -20,7 +19,7 @@ _SCALE = 5  # steps per pixel along a boundary
 _AT_ONCE = 2**20  # about how many steps are taken at once
 
 
-def polygon_mask(corners: NDArray[np.float64], height: int, width: int) -> Mask:
+def polygon_runs(corners: NDArray[np.float64], height: int, width: int) -> NDArray[np.int64]:
     """Fill a polygon by the rule of COCO.
 
     The boundary is followed on a grid of fifths of a pixel. Wherever it crosses the middle of a column of pixels, all
@@ -37,20 +36,19 @@ def polygon_mask(corners: NDArray[np.float64], height: int, width: int) -> Mask:
 
     Returns
     -------
-    bool array of shape (height, width)
-        The pixels inside.
+    int64 array of shape (n_runs,)
+        The run lengths of the pixels outside and inside in turn, as for ``runs_mask``.
     """
     # Truncation towards zero, as of a conversion to int in C, matters outside of the photo, and is kept.
     starts = np.trunc(_SCALE * corners + 0.5).astype(np.int64)
     ends = np.roll(starts, -1, axis=0)
     parts = np.cumsum(np.abs(ends - starts).max(axis=1)) // _AT_ONCE
     cuts = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(starts)]
-    toggled = np.zeros(height * width + 1, np.bool_)
-    for first, last in pairwise(cuts):  # crossings lie within edges, so edges may be followed in parts
-        found, times = np.unique(_crossings(starts[first:last], ends[first:last], height, width), return_counts=True)
-        toggled[found] ^= times % 2 == 1
-    inside = np.logical_xor.accumulate(toggled[:-1])
-    return np.ascontiguousarray(inside.reshape(width, height).T)
+    # Crossings lie within edges, so edges may be followed in parts.
+    toggles = [_crossings(starts[first:last], ends[first:last], height, width) for first, last in pairwise(cuts)]
+    places, times = np.unique(np.concatenate(toggles), return_counts=True)
+    odd = places[(times % 2 == 1) & (places < height * width)]
+    return np.diff(odd, prepend=0, append=height * width).astype(np.int64)
 
 
 def _crossings(starts: NDArray[np.int64], ends: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
@@ -145,20 +143,15 @@ def decode_runs(text: str) -> NDArray[np.int64]:
     return numbers
 
 
-def runs_mask(runs: NDArray[Any], height: int, width: int) -> Mask:
-    """Fill run lengths: numbers of pixels, column after column, in turn outside and inside, beginning outside.
+def check_runs(runs: NDArray[np.int64], height: int, width: int) -> None:
+    """Check run lengths from a file.
 
     Parameters
     ----------
-    runs : int array of shape (n_runs,)
+    runs : int64 array of shape (n_runs,)
         The run lengths.
     height, width : int
         The size of the photo.
-
-    Returns
-    -------
-    bool array of shape (height, width)
-        The pixels inside.
 
     Raises
     ------
@@ -170,5 +163,22 @@ def runs_mask(runs: NDArray[Any], height: int, width: int) -> Mask:
     total = sum(runs.tolist())  # without overflow
     if total != height * width:
         raise ValueError(f"the run lengths add up to {total} pixels, not to {height} × {width} = {height * width}")
+
+
+def runs_mask(runs: NDArray[np.int64], height: int, width: int) -> Mask:
+    """Fill run lengths: numbers of pixels, column after column, in turn outside and inside, beginning outside.
+
+    Parameters
+    ----------
+    runs : int64 array of shape (n_runs,)
+        The run lengths, which must add up to the pixels of the photo.
+    height, width : int
+        The size of the photo.
+
+    Returns
+    -------
+    bool array of shape (height, width)
+        The pixels inside.
+    """
     inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return np.ascontiguousarray(inside.reshape(width, height).T)
