@@ -151,6 +151,8 @@ class _OfBoxes(Drawer):
         size = self.size
         if size is None and self.folder is not None and self.photos is not None:
             size = photo_size(Path(self.folder) / self.photos[sample])
+            if size[0] * size[1] > PIXELS:
+                raise FileError(f"the photo {self.photos[sample]!r} has more than {PIXELS:,} pixels")
         assert size is not None  # boxes_as_masks asks for either
         cut = [box for box in self.boxes[sample] if self._is_cut(box, size)]
         if cut and not self.warned:

@@ -84,7 +84,8 @@ def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 def _labels(path: Path, folder: Path, categories: Sequence[str]) -> tuple[dict[int, int], list[str], dict[str, str]]:
     """The place of each label's number, the names of the labels, and the category of each name."""
-    covered = {category: _coverage(folder / f"c_{category}.csv") for category in categories}
+    tables = {one.name: one for one in folder.glob("c_*.csv")}
+    covered = {category: _coverage(tables.get(f"c_{category}.csv")) for category in categories}
     numbers: dict[int, int] = {}
     names: list[str] = []
     of_label: dict[str, str] = {}
@@ -113,9 +114,9 @@ def _labels(path: Path, folder: Path, categories: Sequence[str]) -> tuple[dict[i
     return numbers, names, of_label
 
 
-def _coverage(path: Path) -> dict[int, float]:
+def _coverage(path: Path | None) -> dict[int, float]:
     """How many photos' worth of pixels each label covers in a category; nothing if that is not told."""
-    if not path.is_file():
+    if path is None:
         return {}
     found: dict[int, float] = {}
     for row in _rows(path, ("number", "coverage")):

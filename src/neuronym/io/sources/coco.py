@@ -257,12 +257,12 @@ class _OfCoco(Drawer):
 def _size(image: Entry, path: PathLike) -> tuple[int, int]:
     """The height and width of an image."""
     size = [image.get("height"), image.get("width")]
-    height, width = (side if isinstance(side, int | float) and side >= 1 and side == int(side) else 0 for side in size)
+    height, width = (int(side) if isinstance(side, int | float) and side >= 1 and side % 1 == 0 else 0 for side in size)
     if not height or not width:
         raise _not_coco(path, f"image {_name(image)!r} has no height and width in pixels ({size[0]!r}, {size[1]!r})")
     if height * width > PIXELS:
         raise FileError(f"image {_name(image)!r} of {str(path)!r} has {height} × {width} pixels, more than {PIXELS:,}")
-    return int(height), int(width)
+    return height, width
 
 
 def _outline(annotation: Entry, size: tuple[int, int], boxes: bool, where: str) -> _Outline:

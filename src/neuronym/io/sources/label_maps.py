@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from neuronym._util.extras import need
 from neuronym._util.files import first_line
+from neuronym._util.limits import PIXELS
 from neuronym._util.messages import some
 from neuronym._util.text_tables import TextTable
 from neuronym.data.masks import Codes, Drawer, Masks, Regions
@@ -233,6 +234,8 @@ def read_label_map(path: Path, *, coloured: bool) -> NDArray[Any]:
 
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
+            if opened.width * opened.height > PIXELS:
+                raise ValueError(f"it has {opened.height} × {opened.width} pixels, more than {PIXELS:,}")
             opened.load()
             mode, values = opened.mode, np.asarray(opened)
         scale = _scale(path) if mode == "L" else 1

@@ -48,7 +48,7 @@ def polygon_runs(corners: NDArray[np.float64], height: int, width: int) -> NDArr
     toggles = [_crossings(starts[first:last], ends[first:last], height, width) for first, last in pairwise(cuts)]
     places, times = np.unique(np.concatenate(toggles), return_counts=True)
     odd = places[(times % 2 == 1) & (places < height * width)]
-    return np.diff(odd, prepend=0, append=height * width).astype(np.int64)
+    return np.asarray(np.diff(odd, prepend=0, append=height * width), np.int64)
 
 
 def _crossings(starts: NDArray[np.int64], ends: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
