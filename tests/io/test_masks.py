@@ -486,6 +486,13 @@ def png(path, values, mode=None, palette=None):
 CLASSES = {1: "wall", 2: "sky", 300: "lamp"}
 
 
+def test_only_images_are_opened_whatever_they_are_called(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.png")
+    with pytest.raises(FileError, match=r"cannot read the label map '.*a.png' \(cannot identify image file"):
+        label_maps_as_masks(tmp_path, CLASSES).regions(0)
+
+
 def test_grey_and_palette_label_maps(tmp_path):
     folder = tmp_path / "maps"
     png(folder / "grey.png", [[1, 2]], np.uint8)
@@ -741,6 +748,8 @@ def test_what_is_no_broden_is_refused(tmp_path):
         (f"{header}a,train,1,1,1,x,\n", None, "line 2 of .*index.csv' must have an image and the height and width"),
         (f"{header}a,train,1,1,99999,99999,\n", None, "line 2 of .* has masks of more than 100,000,000 pixels"),
         (f"{header}a,train,1,1,{'9' * 9999},1,\n", None, "line 2 of .* must have an image and the height and"),
+        (f"{header}a,train,1,1,1,1,../../x.png\n", None, "line 2 of .* names a label map outside of the folder images"),
+        (f"{header}a,train,1,1,1,1,a.png;/x.png\n", None, "outside of the folder images: '/x.png'"),
         (f"{header}a,train,1,1,1,1,,,\n", None, "line 2 of .* has more cells than there are names of columns"),
         (None, "number,name\n1,a\n", "label.csv' must have rows with the columns number, name, category"),
         (None, "number,name,category\nx,a,color\n", "line 2 of .* must have the number and the name of a label"),

@@ -57,9 +57,9 @@ def boxes_as_masks(
     size : tuple of (int, int), optional
         The height and width of all photos.
     images : str or Path, optional
-        The folder of the photos, of which sizes are read from the files' beginnings when they are needed. Samples are
-        matched with photos by their paths, with or without ending, and get the photos' ids, their paths relative to
-        the folder. Give this or ``size``.
+        The folder of the photos, whose sizes are read when they are needed. Samples are matched with photos by their
+        paths, with or without ending, and get the photos' ids, their paths relative to the folder. Give this or
+        ``size``.
     hierarchy : HierarchyLike, optional
         Add the concepts above the classes: ``"wordnet"``, a table of child and parent, or a folder of WordNet's files.
     min_classes : int, default 2

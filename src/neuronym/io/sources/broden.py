@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -149,6 +149,9 @@ def _photo(row: Mapping[str, str], categories: Sequence[str], line: int, path: P
         raise FileError(f"line {line} of {str(path)!r} has masks of more than {PIXELS:,} pixels")
     parts = [part.strip() for category in categories for part in row[category].split(";") if part.strip()]
     maps = tuple(part for part in parts if not _NUMBER.fullmatch(part))
+    outside = [name for name in maps if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
+    if outside:
+        raise FileError(f"line {line} of {str(path)!r} names a label map outside of the folder images: {outside[0]!r}")
     numbers = tuple(int(part) for part in parts if _NUMBER.fullmatch(part))
     return _Photo(row["image"], (height, width), maps, numbers)
 

@@ -52,6 +52,7 @@ _CITYSCAPES = {
     33: ("bicycle", "vehicle", False),
 }  # fmt: skip
 
+_FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # whatever a file is called: PostScript, for one, is a program
 _INTEGER = re.compile("-?[0-9]{1,18}")
 _VALUE_COLUMNS = ("value", "id", "idx", "index", "number")
 
@@ -233,7 +234,7 @@ def read_label_map(path: Path, *, coloured: bool) -> NDArray[Any]:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_FORMATS) as opened:
             if opened.width * opened.height > PIXELS:
                 raise ValueError(f"it has {opened.height} × {opened.width} pixels, more than {PIXELS:,}")
             opened.load()
