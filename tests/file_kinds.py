@@ -116,6 +116,47 @@ def coco(path):
     path.write_text(json.dumps(whole))
 
 
+def outlined(path):
+    square = {"image_id": 1, "category_id": 7, "id": 1, "segmentation": [[0, 0, 3.5, 0, 3.5, 2, 0, 2]]}
+    runs = {
+        "image_id": 1,
+        "category_id": 7,
+        "id": 2,
+        "iscrowd": 1,
+        "segmentation": {"size": [4, 6], "counts": [12, 12]},
+    }
+    text = {"image_id": 1, "category_id": 7, "id": 3, "segmentation": {"size": [4, 6], "counts": "<<"}}
+    whole = {
+        "images": [{"id": 1, "file_name": "a.jpg", "height": 4, "width": 6}],
+        "categories": [{"id": 7, "name": "dog", "supercategory": "animal"}],
+        "annotations": [square, runs, text],
+    }
+    path.write_text(json.dumps(whole))
+
+
+def boxes(path):
+    path.write_text("a.jpg\tn01\t0\t0\t3\t2\nb.jpg\tn02\t1\t1\t2\t2\na.jpg\tn02\t3\t0\t3\t0\n")
+
+
+def label_map(path):
+    Image.fromarray(np.array([[1, 2, 0], [1, 1, 0]], np.uint8)).save(path)
+
+
+def values(path):
+    path.write_text("value,name\n1,wall\n2,sky\n0,other\n")
+    label_map(path.parent / "a.png")
+
+
+def broden(path):
+    (path.parent / "images").mkdir(exist_ok=True)
+    coloured = np.zeros((1, 2, 3), np.uint8)
+    coloured[0, 0, 0] = 1
+    Image.fromarray(coloured).save(path.parent / "images/c.png")
+    index = "image,split,ih,iw,sh,sw,color,scene\na.jpg,train,1,2,1,2,c.png,2;3\nb.jpg,val,1,2,1,2,,3\n"
+    (path.parent / "index.csv").write_text(index)
+    (path.parent / "label.csv").write_text("number,name,category\n1,red,color(1)\n2,street,scene(1)\n3,day,scene(2)\n")
+
+
 def annotations(path):
     path.write_text("a.jpg\tn01\t0\nb.jpg\tn02\t1\n")
 
@@ -269,6 +310,14 @@ def use_concepts(found):
         label(np.arange(found.n_samples)[:, None], found, length=2, min_count=1, align="position", n_jobs=1)
 
 
+def use_masks(found):
+    for sample in range(min(len(found), 3)):
+        found.regions(sample)
+    found.concepts()
+    for category in set(found.categories.values()):
+        found.of_category(category).concepts()
+
+
 def use_circuit(found):
     circuits_data([as_saved_study(found)])
     for node in found.graph:
@@ -353,6 +402,16 @@ USES = {  # the file, what writes it, what reads it, and what uses what was read
     "tags.conllu": (universal, open_tags, nothing),
     "rows.csv": (hot, Samples.of, use_samples),
     "coco.json": (coco, sources.from_coco, use_concepts),
+    "masks.json": (outlined, lambda path: sources.coco_as_masks(path, crowd="void"), use_masks),
+    "boxes.txt": (boxes, lambda path: sources.boxes_as_masks(path, size=(4, 6)), use_masks),
+    "map.png": (
+        label_map,
+        lambda path: sources.label_maps_as_masks(path.parent, {1: "wall", 2: "sky", 0: "x"}),
+        use_masks,
+    ),
+    "values.csv": (values, lambda path: sources.label_maps_as_masks(path.parent, path), use_masks),
+    "index.csv": (broden, lambda path: sources.broden_as_masks(path.parent), use_masks),
+    "label.csv": (broden, lambda path: sources.broden_as_masks(path.parent), use_masks),
     "annotations.txt": (annotations, sources.from_annotations, use_concepts),
     "classes.txt": (class_names, open_class_names, nothing),
     "names.csv": (concept_names, open_names, use_names),

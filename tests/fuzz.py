@@ -315,7 +315,8 @@ COMMANDS = {  # what reads a file of each kind, beside whole files of the other 
 }  # fmt: skip
 
 
-GIVEN = [name for name in USES if name != "classes.txt"]  # kinds of file that the command reads
+_OTHERS = ("classes.txt", "masks.json", "boxes.txt", "map.png", "values.csv", "index.csv", "label.csv")
+GIVEN = [name for name in USES if name not in _OTHERS]  # kinds of file that the command reads
 
 
 def call(arguments: list[str]) -> None:

@@ -12,11 +12,13 @@ __all__ = [
     "AXIS",
     "BEAM",
     "COLUMNS",
+    "CORNER",
     "FORMULA",
     "LENGTH",
     "LEVELS",
     "NARROW",
     "PERMUTATIONS",
+    "PIXELS",
     "RESAMPLES",
     "SHOWN",
     "TITLE",
@@ -27,11 +29,13 @@ __all__ = [
 AXIS = 10**9  # samples or neurons of an array in a Zarr store
 BEAM = 10_000  # formulas in a beam: the time grows with its square
 COLUMNS = 100_000  # of a text table
+CORNER = 100_000  # the largest coordinate of an outline, in pixels: its boundary is followed in steps
 FORMULA = 10**6  # characters of a formula's text
 LENGTH = 1000  # concepts in a formula
 LEVELS = 100_000  # of a hierarchy: a concept may have all that are above it as ancestors
 NARROW = 8  # how often the shorter side of an image may fit into the longer one, before the ends are cut off
 PERMUTATIONS = 10**7
+PIXELS = 10**8  # of the masks of a photo
 RATIO, UNPACKED = 200, 2**30  # times its size that a file may take unpacked, if it takes more bytes
 RESAMPLES = 10**5  # bootstrap samples, for the stability of labels
 SHOWN = 1000  # samples of each kind that a report shows for a neuron

@@ -79,15 +79,16 @@ class Regions:
             If a mask has another shape, or values other than yes and no.
         """
         numbers = np.zeros(shape, np.int32)
+        flat = numbers.reshape(-1)  # a view
         found: dict[tuple[int, ...], int] = {(): 0}
         for shown, layer in layers:
-            mask = _as_mask(layer, shape)
+            pixels = np.flatnonzero(_as_mask(layer, shape))
             added = {shown} if isinstance(shown, int | np.integer) else {*shown}
-            inside = numbers[mask]
+            inside = flat[pixels]
             old, new = list(found), np.arange(len(found), dtype=np.int32)
             for number in np.flatnonzero(np.bincount(inside, minlength=len(old))).tolist():
                 new[number] = found.setdefault(tuple(sorted({*old[number], *added})), len(found))
-            numbers[mask] = new[inside]
+            flat[pixels] = new[inside]
         if void is not None:
             numbers[_as_mask(void, shape)] = _VOID
         return cls._compact(numbers, list(found))
@@ -95,7 +96,7 @@ class Regions:
     @classmethod
     def _compact(cls, numbers: NDArray[np.integer[Any]], concepts: Sequence[tuple[int, ...]]) -> Regions:
         """Regions without empty ones, those of equal concepts merged, in the order of their concepts."""
-        shown = np.bincount(numbers[numbers >= 0], minlength=len(concepts)) > 0
+        shown = _counts(numbers, len(concepts)) > 0
         kept = sorted({one for one, any_pixel in zip(concepts, shown, strict=True) if any_pixel})
         place = {one: number for number, one in enumerate(kept)}
         # The last entry is that of −1.
@@ -105,7 +106,7 @@ class Regions:
     @property
     def counts(self) -> NDArray[np.int64]:
         """The number of pixels of each region, int64 of shape (n_regions,); those that are void are in none."""
-        return np.bincount(self.numbers[self.numbers >= 0], minlength=len(self.concepts)).astype(np.int64)
+        return _counts(self.numbers, len(self.concepts))
 
     def cropped(self, top: int, left: int, height: int, width: int) -> Regions:
         """Cut out a rectangle, without copying.
@@ -151,6 +152,11 @@ class Regions:
         return self._compact(
             self.numbers, [tuple(sorted(numbers[c] for c in one if c in numbers)) for one in self.concepts]
         )
+
+
+def _counts(numbers: NDArray[np.integer[Any]], n_regions: int) -> NDArray[np.int64]:
+    """The number of pixels of each region."""
+    return np.bincount(numbers.reshape(-1) + 1, minlength=n_regions + 1)[1:].astype(np.int64)  # the first is −1
 
 
 def _as_mask(values: ArrayLike, shape: tuple[int, int]) -> Mask:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neuronym._util.limits import PIXELS
 from neuronym._util.messages import some, warn
 from neuronym._util.text_tables import TextTable
 from neuronym.data.concepts import Concepts
@@ -18,7 +19,7 @@ from neuronym.data.ids import is_called_like_classes, is_called_like_ids
 from neuronym.data.masks import Drawer, Masks, Regions
 from neuronym.errors import ConceptsError, FileError, OptionError
 from neuronym.io.sources.finishing import expanded, finish
-from neuronym.io.sources.outlines import box_corners, polygon_mask
+from neuronym.io.sources.outlines import box_corners, polygon_runs, runs_mask
 from neuronym.io.sources.photos import match_photos, photo_size, photos_in, stem
 from neuronym.types import HierarchyLike, PathLike
 
@@ -56,9 +57,9 @@ def boxes_as_masks(
     size : tuple of (int, int), optional
         The height and width of all photos.
     images : str or Path, optional
-        The folder of the photos, of which sizes are read from the files' beginnings when they are needed. Samples are
-        matched with photos by their paths, with or without ending, and get the photos' ids, their paths relative to
-        the folder. Give this or ``size``.
+        The folder of the photos, whose sizes are read when they are needed. Samples are matched with photos by their
+        paths, with or without ending, and get the photos' ids, their paths relative to the folder. Give this or
+        ``size``.
     hierarchy : HierarchyLike, optional
         Add the concepts above the classes: ``"wordnet"``, a table of child and parent, or a folder of WordNet's files.
     min_classes : int, default 2
@@ -86,6 +87,8 @@ def boxes_as_masks(
         raise OptionError("give the size of all photos, size=(height, width), or the folder of the photos, images=")
     if size is not None and (len(size) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in size)):
         raise OptionError(f"size must be the height and width of all photos in pixels, such as (64, 64), not {size!r}")
+    if size is not None and size[0] * size[1] > PIXELS:
+        raise OptionError(f"size must be at most {PIXELS:,} pixels, not {size[0]} × {size[1]}")
     above = None if hierarchy is None else as_hierarchy(hierarchy)
     boxes = _read(file)
     classes = sorted({box.name for box in boxes})
@@ -148,6 +151,8 @@ class _OfBoxes(Drawer):
         size = self.size
         if size is None and self.folder is not None and self.photos is not None:
             size = photo_size(Path(self.folder) / self.photos[sample])
+            if size[0] * size[1] > PIXELS:
+                raise FileError(f"the photo {self.photos[sample]!r} has more than {PIXELS:,} pixels")
         assert size is not None  # boxes_as_masks asks for either
         cut = [box for box in self.boxes[sample] if self._is_cut(box, size)]
         if cut and not self.warned:
@@ -179,7 +184,7 @@ def _edges(box: _Box) -> tuple[float, float, float, float]:
 def _pixels(box: _Box, size: tuple[int, int]) -> NDArray[np.bool_]:
     """The pixels of a box."""
     if not box.corners:
-        return polygon_mask(box_corners(box.sides), *size)
+        return runs_mask(polygon_runs(box_corners(box.sides), *size), *size)
     left, top, right, bottom = (max(0, int(edge)) for edge in _edges(box))
     pixels = np.zeros(size, np.bool_)
     pixels[top:bottom, left:right] = True

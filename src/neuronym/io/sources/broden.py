@@ -7,12 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from neuronym._util.extras import need
 from neuronym._util.files import reading
+from neuronym._util.limits import PIXELS
 from neuronym._util.messages import some
 from neuronym.data.masks import Drawer, Masks, Regions
 from neuronym.errors import ConceptsError, FileError
@@ -23,6 +24,7 @@ __all__ = ["broden_as_masks"]
 
 _INDEX, _LABELS = "index.csv", "label.csv"
 _NO_CATEGORIES = ("image", "split", "ih", "iw", "sh", "sw")
+_NUMBER = re.compile("[0-9]{1,9}")
 _OF_CATEGORY = re.compile(r"\s*([^;()]+?)\s*(?:\((\d+)\))?\s*")
 
 
@@ -82,7 +84,8 @@ def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 def _labels(path: Path, folder: Path, categories: Sequence[str]) -> tuple[dict[int, int], list[str], dict[str, str]]:
     """The place of each label's number, the names of the labels, and the category of each name."""
-    covered = {category: _coverage(folder / f"c_{category}.csv") for category in categories}
+    tables = {one.name: one for one in folder.glob("c_*.csv")}
+    covered = {category: _coverage(tables.get(f"c_{category}.csv")) for category in categories}
     numbers: dict[int, int] = {}
     names: list[str] = []
     of_label: dict[str, str] = {}
@@ -90,7 +93,7 @@ def _labels(path: Path, folder: Path, categories: Sequence[str]) -> tuple[dict[i
     times = Counter(row["name"] for row in rows if row["number"].strip() != "0")
     for line, row in enumerate(rows, 2):
         text, name = row["number"].strip(), row["name"]
-        if not text.isdecimal() or (not name and text != "0"):
+        if not _NUMBER.fullmatch(text) or (not name and text != "0"):
             raise FileError(f"line {line} of {str(path)!r} must have the number and the name of a label")
         if text == "0":  # no label
             continue
@@ -111,9 +114,9 @@ def _labels(path: Path, folder: Path, categories: Sequence[str]) -> tuple[dict[i
     return numbers, names, of_label
 
 
-def _coverage(path: Path) -> dict[int, float]:
+def _coverage(path: Path | None) -> dict[int, float]:
     """How many photos' worth of pixels each label covers in a category; nothing if that is not told."""
-    if not path.is_file():
+    if path is None:
         return {}
     found: dict[int, float] = {}
     for row in _rows(path, ("number", "coverage")):
@@ -137,15 +140,20 @@ class _Photo:
 def _photo(row: Mapping[str, str], categories: Sequence[str], line: int, path: Path) -> _Photo:
     """A photo of a row of the index."""
     sides = [row["sh"].strip(), row["sw"].strip()]
-    if not row["image"] or not all(side.isdecimal() and int(side) for side in sides):
+    if not row["image"] or not all(_NUMBER.fullmatch(side) and int(side) for side in sides):
         raise FileError(
             f"line {line} of {str(path)!r} must have an image and the height and width of its masks (sh, sw)"
         )
+    height, width = map(int, sides)
+    if height * width > PIXELS:
+        raise FileError(f"line {line} of {str(path)!r} has masks of more than {PIXELS:,} pixels")
     parts = [part.strip() for category in categories for part in row[category].split(";") if part.strip()]
-    maps = tuple(part for part in parts if not part.isdecimal())
-    return _Photo(
-        row["image"], (int(sides[0]), int(sides[1])), maps, tuple(int(part) for part in parts if part.isdecimal())
-    )
+    maps = tuple(part for part in parts if not _NUMBER.fullmatch(part))
+    outside = [name for name in maps if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
+    if outside:
+        raise FileError(f"line {line} of {str(path)!r} names a label map outside of the folder images: {outside[0]!r}")
+    numbers = tuple(int(part) for part in parts if _NUMBER.fullmatch(part))
+    return _Photo(row["image"], (height, width), maps, numbers)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import read_json
+from neuronym._util.limits import CORNER, PIXELS
 from neuronym._util.messages import counted, some, warn
 from neuronym.data.concepts import Concepts
 from neuronym.data.masks import Drawer, Masks, Regions
 from neuronym.errors import ConceptsError, FileError, OptionError
 from neuronym.io.sources.finishing import check_out, finish
-from neuronym.io.sources.outlines import FARTHEST, box_corners, decode_runs, polygon_mask, runs_mask
+from neuronym.io.sources.outlines import box_corners, check_runs, decode_runs, polygon_runs, runs_mask
 from neuronym.types import PathLike
 
 __all__ = ["coco_as_masks", "from_coco"]
@@ -223,37 +224,45 @@ class _OfCoco(Drawer):
         """The concepts of instances with a pixel: no other instance can hide it."""
         found: set[int] = set()
         for one in self.instances[sample]:
-            if not one.void and not found.issuperset(one.concepts) and self._pixels(sample, one).any():
+            if one.void or found.issuperset(one.concepts):
+                continue
+            if any(runs[1::2].any() for runs in self._runs(sample, one)):
                 found.update(one.concepts)
         return found
 
     def _pixels(self, sample: int, instance: _Instance) -> NDArray[np.bool_]:
-        """The pixels of an instance."""
+        """The pixels of an instance: those of any of its parts."""
+        first, *others = [runs_mask(runs, *self.sizes[sample]) for runs in self._runs(sample, instance)]
+        for other in others:
+            first |= other
+        return first
+
+    def _runs(self, sample: int, instance: _Instance) -> list[NDArray[np.int64]]:
+        """The run lengths of each part of an instance."""
         height, width = self.sizes[sample]
         outline = instance.outline
         if isinstance(outline, tuple):
-            pixels = np.zeros((height, width), np.bool_)
-            for polygon in outline:
-                pixels |= polygon_mask(np.frombuffer(polygon).reshape(-1, 2), height, width)
-            return pixels
+            return [polygon_runs(np.frombuffer(polygon).reshape(-1, 2), height, width) for polygon in outline]
         try:
-            return runs_mask(
-                decode_runs(outline) if isinstance(outline, str) else np.frombuffer(outline, np.int64), height, width
-            )
+            runs = decode_runs(outline) if isinstance(outline, str) else np.frombuffer(outline, np.int64)
+            check_runs(runs, height, width)
         except ValueError as error:
             raise FileError(
                 f"the run lengths of annotation {instance.name} of image {self.ids[sample]!r} of {self.path!r} are "
                 f"invalid: {error}"
             ) from error
+        return [runs]
 
 
 def _size(image: Entry, path: PathLike) -> tuple[int, int]:
     """The height and width of an image."""
     size = [image.get("height"), image.get("width")]
-    height, width = (side if isinstance(side, int | float) and side >= 1 and side == int(side) else 0 for side in size)
+    height, width = (int(side) if isinstance(side, int | float) and side >= 1 and side % 1 == 0 else 0 for side in size)
     if not height or not width:
         raise _not_coco(path, f"image {_name(image)!r} has no height and width in pixels ({size[0]!r}, {size[1]!r})")
-    return int(height), int(width)
+    if height * width > PIXELS:
+        raise FileError(f"image {_name(image)!r} of {str(path)!r} has {height} × {width} pixels, more than {PIXELS:,}")
+    return height, width
 
 
 def _outline(annotation: Entry, size: tuple[int, int], boxes: bool, where: str) -> _Outline:
@@ -269,10 +278,10 @@ def _outline(annotation: Entry, size: tuple[int, int], boxes: bool, where: str) 
             f"{what} has no outlines (segmentation): remove it, or use the boxes of such annotations with boxes=True"
         )
     if isinstance(found, dict):
-        return _runs(found, size, what)
+        return _checked_runs(found, size, what)
     polygons = [_numbers(polygon) for polygon in found] if isinstance(found, list) else [None]
     if any(polygon is None for polygon in polygons):
-        raise FileError(f"{what} has outlines that are neither lists of finite coordinates nor run lengths")
+        raise FileError(f"{what} has outlines that are neither run lengths nor lists of coordinates up to {CORNER:,}")
     odd = [len(polygon) for polygon in polygons if polygon is not None and (len(polygon) < 6 or len(polygon) % 2)]
     if odd:
         raise FileError(
@@ -285,10 +294,10 @@ def _numbers(values: Any) -> NDArray[np.float64] | None:
     """Coordinates; None if they are no list of numbers in a sensible range."""
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         return None
-    return np.array(values, np.float64) if all(abs(value) <= FARTHEST for value in values) else None
+    return np.array(values, np.float64) if all(abs(value) <= CORNER for value in values) else None
 
 
-def _runs(found: Entry, size: tuple[int, int], what: str) -> bytes | str:
+def _checked_runs(found: Entry, size: tuple[int, int], what: str) -> bytes | str:
     """The run lengths of an annotation."""
     counts, own = found.get("counts"), found.get("size")
     if own != list(size):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from neuronym._util.extras import need
 from neuronym._util.files import first_line
+from neuronym._util.limits import PIXELS
 from neuronym._util.messages import some
 from neuronym._util.text_tables import TextTable
 from neuronym.data.masks import Codes, Drawer, Masks, Regions
@@ -50,6 +52,8 @@ _CITYSCAPES = {
     33: ("bicycle", "vehicle", False),
 }  # fmt: skip
 
+_FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # whatever a file is called: PostScript, for one, is a program
+_INTEGER = re.compile("-?[0-9]{1,18}")
 _VALUE_COLUMNS = ("value", "id", "idx", "index", "number")
 
 
@@ -165,7 +169,7 @@ def _class_table(path: PathLike) -> dict[int, str]:
     found: dict[int, str] = {}
     for line, row in table.rows():
         value, name = row[values[0]].strip(), row[names.index("name")].strip()
-        if not value.removeprefix("-").isdecimal() or not name:
+        if not _INTEGER.fullmatch(value) or not name:
             raise FileError(f"line {line} of {str(path)!r} must have an integer and a name, not {value!r} and {name!r}")
         if found.setdefault(int(value), name) != name:
             raise ConceptsError(f"the value {value} has two names in {str(path)!r} ({found[int(value)]!r}, {name!r})")
@@ -230,7 +234,9 @@ def read_label_map(path: Path, *, coloured: bool) -> NDArray[Any]:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_FORMATS) as opened:
+            if opened.width * opened.height > PIXELS:
+                raise ValueError(f"it has {opened.height} × {opened.width} pixels, more than {PIXELS:,}")
             opened.load()
             mode, values = opened.mode, np.asarray(opened)
         scale = _scale(path) if mode == "L" else 1

@@ -6,22 +6,20 @@ The rules are those of pycocotools (COCO API, ``maskApi.c``), implemented anew f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FARTHEST", "box_corners", "decode_runs", "polygon_mask", "runs_mask"]
+__all__ = ["box_corners", "check_runs", "decode_runs", "polygon_runs", "runs_mask"]
 
 Mask = NDArray[np.bool_]
 
-#: The largest coordinate of a corner: a boundary is followed in steps of a fifth of a pixel.
-FARTHEST = 10**6
-
 _SCALE = 5  # steps per pixel along a boundary
+_AT_ONCE = 2**20  # about how many steps are taken at once
 
 
-def polygon_mask(corners: NDArray[np.float64], height: int, width: int) -> Mask:
+def polygon_runs(corners: NDArray[np.float64], height: int, width: int) -> NDArray[np.int64]:
     """Fill a polygon by the rule of COCO.
 
     The boundary is followed on a grid of fifths of a pixel. Wherever it crosses the middle of a column of pixels, all
@@ -38,12 +36,24 @@ def polygon_mask(corners: NDArray[np.float64], height: int, width: int) -> Mask:
 
     Returns
     -------
-    bool array of shape (height, width)
-        The pixels inside.
+    int64 array of shape (n_runs,)
+        The run lengths of the pixels outside and inside in turn, as for ``runs_mask``.
     """
     # Truncation towards zero, as of a conversion to int in C, matters outside of the photo, and is kept.
-    grid = np.trunc(_SCALE * corners + 0.5).astype(np.int64)
-    x, y = _boundary(grid, np.roll(grid, -1, axis=0))
+    starts = np.trunc(_SCALE * corners + 0.5).astype(np.int64)
+    ends = np.roll(starts, -1, axis=0)
+    parts = np.cumsum(np.abs(ends - starts).max(axis=1)) // _AT_ONCE
+    cuts = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(starts)]
+    # Crossings lie within edges, so edges may be followed in parts.
+    toggles = [_crossings(starts[first:last], ends[first:last], height, width) for first, last in pairwise(cuts)]
+    places, times = np.unique(np.concatenate(toggles), return_counts=True)
+    odd = places[(times % 2 == 1) & (places < height * width)]
+    return np.asarray(np.diff(odd, prepend=0, append=height * width), np.int64)
+
+
+def _crossings(starts: NDArray[np.int64], ends: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
+    """Where edges cross the middles of columns of the photo: the pixel below each crossing, column after column."""
+    x, y = _boundary(starts, ends)
     moved = np.flatnonzero(x[1:] != x[:-1])
     # Between the steps before and after the middle of a column lies one of the numbers 2, 7, 12 … of the grid.
     crossed = np.where(x[moved + 1] < x[moved], x[moved + 1], x[moved + 1] - 1)
@@ -51,9 +61,7 @@ def polygon_mask(corners: NDArray[np.float64], height: int, width: int) -> Mask:
     kept = (crossed % _SCALE == _SCALE // 2) & (column >= 0) & (column < width)
     # The first row whose middle is below the crossing.
     row = np.clip((np.minimum(y[moved], y[moved + 1]) + _SCALE // 2) // _SCALE, 0, height)
-    toggles = np.bincount(column[kept] * height + row[kept], minlength=height * width + 1)
-    inside = np.cumsum(toggles)[: height * width] % 2 == 1
-    return np.ascontiguousarray(inside.reshape(width, height).T)
+    return np.asarray(column[kept] * height + row[kept], np.int64)
 
 
 def _boundary(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -135,20 +143,15 @@ def decode_runs(text: str) -> NDArray[np.int64]:
     return numbers
 
 
-def runs_mask(runs: NDArray[Any], height: int, width: int) -> Mask:
-    """Fill run lengths: numbers of pixels, column after column, in turn outside and inside, beginning outside.
+def check_runs(runs: NDArray[np.int64], height: int, width: int) -> None:
+    """Check run lengths from a file.
 
     Parameters
     ----------
-    runs : int array of shape (n_runs,)
+    runs : int64 array of shape (n_runs,)
         The run lengths.
     height, width : int
         The size of the photo.
-
-    Returns
-    -------
-    bool array of shape (height, width)
-        The pixels inside.
 
     Raises
     ------
@@ -160,5 +163,22 @@ def runs_mask(runs: NDArray[Any], height: int, width: int) -> Mask:
     total = sum(runs.tolist())  # without overflow
     if total != height * width:
         raise ValueError(f"the run lengths add up to {total} pixels, not to {height} × {width} = {height * width}")
+
+
+def runs_mask(runs: NDArray[np.int64], height: int, width: int) -> Mask:
+    """Fill run lengths: numbers of pixels, column after column, in turn outside and inside, beginning outside.
+
+    Parameters
+    ----------
+    runs : int64 array of shape (n_runs,)
+        The run lengths, which must add up to the pixels of the photo.
+    height, width : int
+        The size of the photo.
+
+    Returns
+    -------
+    bool array of shape (height, width)
+        The pixels inside.
+    """
     inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return np.ascontiguousarray(inside.reshape(width, height).T)

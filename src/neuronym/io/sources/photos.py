@@ -32,7 +32,7 @@ def photos_in(folder: PathLike, but: Iterable[Path] = ()) -> list[str]:
 
 
 def photo_size(path: Path) -> tuple[int, int]:
-    """The height and width of a photo as models see it, upright; only the beginning of its file is read."""
+    """The height and width of a photo as models see it, upright."""
     import warnings
 
     need("reading the sizes of photos", "torch", ["PIL"])
