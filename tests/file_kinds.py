@@ -22,6 +22,7 @@ from neuronym import (
     Hierarchy,
     Label,
     Labels,
+    dissect,
     label,
     open_activations,
     open_concepts,
@@ -31,7 +32,9 @@ from neuronym import (
 from neuronym.analysis.circuits.files import title
 from neuronym.analysis.circuits.graph import Circuit, open_circuit, save_circuit
 from neuronym.analysis.circuits.study import as_saved_study
+from neuronym.analysis.dissect import MethodComparison
 from neuronym.analysis.spurious.findings import open_findings
+from neuronym.data import Masks
 from neuronym.data.depths import depth
 from neuronym.inputs.samples import Samples
 from neuronym.io import Images, Preprocess, sources, zarr_store
@@ -41,7 +44,7 @@ from neuronym.labeling.merging import merge
 from neuronym.labels.part import Part
 from neuronym.network.weights import load_weights
 from neuronym.report.naming import open_names, readable_names
-from neuronym.report.sections import circuits_data, findings_data
+from neuronym.report.sections import circuits_data, findings_data, methods_data
 from neuronym.report.shown import ShownSamples
 from neuronym.stats.measures import MEASURES
 
@@ -74,6 +77,21 @@ def store(path):
     with zarr_store.LayerWriter(path, ["one"], {}, n_samples=3) as writer:
         writer.add({"one": MATRIX}, 3, IDS)
         writer.finish()
+
+
+def whole_maps(path):
+    axes = {"one": "BCHW=2x2"}
+    with zarr_store.LayerWriter(path, ["one"], {}, n_samples=2, neurons={"one": ["n", "m"]}, axes=axes) as writer:
+        writer.add({"one": np.arange(16.0).reshape(2, 8) % 5}, 2, ["a.jpg", "b.jpg"])
+        writer.finish()
+
+
+def methods(path):
+    table = [["NetDissect", 1, 1.0, 0.1, 0.6, 1.0, 1.0, 1.0, 0.5], ["INVERT", 1, 2.0, 0.05, 0.7, 1, 1, 1, 0.25]]
+    columns = ["method", "neurons", "length", "iou", "auc", "same", "same_concepts", "overlap", "seconds"]
+    rows = [[None, 3, "NetDissect", "dog", 0.1, 0.6], [None, 3, "INVERT", "dog & ~cat", 0.05, 0.7]]
+    of_neurons = pd.DataFrame(rows, columns=["layer", "neuron", "method", "formula", "iou", "auc"])
+    MethodComparison(pd.DataFrame(table, columns=columns), of_neurons, False, {}).save(path)
 
 
 def concepts(path):
@@ -318,6 +336,17 @@ def use_masks(found):
         found.of_category(category).concepts()
 
 
+def use_maps(found):
+    masks = np.zeros((found.n_samples, 2, 3, 3), bool)
+    masks[:1, 0, :2] = masks[-1:, 1, 1:] = True
+    with warnings.catch_warnings(action="ignore"):
+        dissect(found, Masks.from_arrays(masks), quantile=0.5, min_count=1, align="position", n_jobs=1)
+
+
+def use_methods(found):
+    methods_data(Labels([Label(3)]), found)
+
+
 def use_circuit(found):
     circuits_data([as_saved_study(found)])
     for node in found.graph:
@@ -380,6 +409,8 @@ USES = {  # the file, what writes it, what reads it, and what uses what was read
     "a.parquet": (activations, open_activations, use_activations),
     "a.zarr": (store, open_activations, use_activations),
     "b.zarr": (foreign, open_activations, use_activations),
+    "maps.zarr": (whole_maps, open_activations, use_maps),
+    "methods.json": (methods, MethodComparison.open, use_methods),
     "v2.zarr": (second_version, open_activations, use_activations),
     "sparse.npz": (scipy_sparse, open_activations, use_activations),
     "sparse.zarr": (sparse_store, open_activations, use_activations),

@@ -280,6 +280,7 @@ def run(first: int, last: int, folder: Path) -> None:
 
 
 OUT = ["--overwrite", "--out", "made.parquet"]
+DISSECT = ["--align", "--min-count=1", "--quantile=0.5", "--overwrite", "--out=l.csv"]
 REPORT = ["report", "labels.json", "--overwrite", "--out", "page", "--quiet"]
 COMMANDS = {  # what reads a file of each kind, beside whole files of the other kinds
     "labels": [["show", "{}"], ["show", "{}", "3", "--json"], ["report", "{}", *REPORT[2:]]],
@@ -300,6 +301,15 @@ COMMANDS = {  # what reads a file of each kind, beside whole files of the other 
     "tags": [["concepts", "tags", "{}", "tokens.csv", *OUT]],
     "rows": [[*REPORT, "--activations", "numbered.csv", "--samples", "{}"]],
     "coco": [["concepts", "coco", "{}", *OUT]],
+    "maps": [["dissect", "{}", "boxes.txt", "--size=4x6", *DISSECT]],
+    "methods": [[*REPORT, "--methods", "{}"]],
+    "masks": [["dissect", "whole.zarr", "{}", *DISSECT]],
+    "boxes": [["dissect", "whole.zarr", "{}", "--size=4x6", *DISSECT],
+              ["methods", "whole.zarr", "{}", "--size=4x6", "--align", "--overwrite", "--out=m.json"]],
+    "map": [["dissect", "whole.zarr", "{folder}", "--classes=values.csv", "--by-position", *DISSECT[1:]]],
+    "values": [["dissect", "whole.zarr", "{folder}", "--classes={}", "--by-position", *DISSECT[1:]]],
+    "index": [["dissect", "whole.zarr", "{folder}", *DISSECT]],
+    "label": [["dissect", "whole.zarr", "{folder}", "--category=scene", *DISSECT]],
     "annotations": [["concepts", "annotations", "{}", *OUT]],
     "names": [[*REPORT, "--names", "{}"]],
     "data": [["concepts", "annotations", "synsets.txt", "--wordnet-files", "{folder}", *OUT]],
@@ -315,8 +325,7 @@ COMMANDS = {  # what reads a file of each kind, beside whole files of the other 
 }  # fmt: skip
 
 
-_OTHERS = ("classes.txt", "masks.json", "boxes.txt", "map.png", "values.csv", "index.csv", "label.csv")
-GIVEN = [name for name in USES if name not in _OTHERS]  # kinds of file that the command reads
+GIVEN = [name for name in USES if name != "classes.txt"]  # kinds of file that the command reads
 
 
 def call(arguments: list[str]) -> None:
@@ -343,6 +352,7 @@ def run_command(first: int, last: int, folder: Path) -> None:
         if path.is_file():
             shutil.copy(path, folder)
         Path(f"pictured{path.suffix}.csv").write_text(f"sample,3\n{name},1\n")
+    write("maps.zarr", Path("kinds")).rename("whole.zarr")
     Path("many.csv").write_text("a,b\n" + "0,1\n1,0\n" * 100)
     Path("numbered.csv").write_text("sample,3,4\na,1,2\nb,3,4\nc,5,6\n")
     Path("synsets.txt").write_text("a.jpg n00001930\nb.jpg n00001740\n")

@@ -28,7 +28,8 @@ def a_circuit():
 def some_methods():
     """A comparison of two methods on a neuron of the page, one without a formula, and one that the page lacks."""
     formulas = {
-        "NetDissect": [("low", 0, "dog", 0.25, 0.7), ("low", 5, None, np.nan, np.nan), ("deep", "<b>x</b>", "sky", 0.1, 0.5)],
+        "NetDissect": [("low", 0, "dog", 0.25, 0.7), ("low", 5, None, np.nan, np.nan),
+                       ("deep", "<b>x</b>", "sky", 0.1, 0.5)],
         "INVERT": [("low", 0, "dog & ~grass", 0.125, 0.875), ("low", 5, None, np.nan, np.nan),
                    ("deep", "<b>x</b>", "dog | sky", 0.05, 0.75)],
     }  # fmt: skip

@@ -509,7 +509,7 @@ def test_the_page_of_layers_shows_baselines(browser, made):
 
 
 def test_methods_stand_side_by_side(browser, made):
-    folder, labels = made
+    folder, _ = made
     found = pieces(folder, "methods")
     assert [row["formulas"][1][1] for row in found["neurons"]] == ["dog & ~grass", "", "dog | sky"]
     assert [row["place"] for row in found["neurons"]] == [0, 5, None]
