@@ -157,7 +157,7 @@ def pairs(
     >>> table
     Pairs(12 of 12 pairs: 4 neurons × 3 concepts)
     >>> table.detectors("dog", n=2)[["neuron", "concept"]].values.tolist()
-    [[1, 'dog'], [0, 'dog']]
+    [[0, 'dog'], [1, 'dog']]
     """
     choice = _Choice(top, min_auc, direction, correction)
     if isinstance(min_count, bool) or not isinstance(min_count, int | np.integer) or min_count < 1:
@@ -286,7 +286,7 @@ class _About:
             raise ValueError("what it says of its pairs is not what neuronym writes")
         about = cls(**found)
         numbers = (about.tests, about.top or 0, about.min_auc or 0.0, about.holdout or 0.0, *about.neurons.values())
-        lists = [*about.concepts.values(), *about.untested.values(), *about.constant.values()]
+        lists: list[Any] = [*about.concepts.values(), *about.untested.values(), *about.constant.values()]
         lists += [others for of_layer in about.aliases.values() for others in of_layer.values()]
         texts: list[object] = [
             about.correction,
@@ -418,14 +418,12 @@ def _test_part(block: Any, shared: _Shared) -> _Tested:
     by_group, ties = ordered.midranks(weights[0])
     sums, every = shared.sums(by_group), np.tile(counts, (len(bad), 1))
     constant = ties == float(total) ** 3 - total
-    centred = MeanDifference().weigh(block, shared.searched)
-    differences = ratio(centred.terms, every, shared.sums(centred.sums))
     found = best_f1(block, ordered, shared.sums, weights[0], weights[1] if of_held else None)
     with np.errstate(invalid="ignore"):  # of constant neurons, which have no rows
         values = {
             "auc": ratio(AUC().terms(total, len(bad)), every, sums),
             "log10_p": mann_whitney(sums, every, total, ties[:, np.newaxis])[1],
-            "effect": MeanDifference().value(differences, centred.units),
+            "effect": np.concatenate([_effects(block[:, [j]], shared) for j in range(len(bad))]),
         }
     values |= {"f1": found.f1(counts), "threshold": found.thresholds}
     if of_held:
@@ -435,6 +433,13 @@ def _test_part(block: Any, shared: _Shared) -> _Tested:
         known = (of_held[0] > 0) & (of_held[0] < rest)
         values |= {"auc_heldout": np.where(known, aucs, np.nan), "f1_heldout": found.held_f1(of_held[0])}
     return _Tested(values, constant, bad)
+
+
+def _effects(column: Any, shared: _Shared) -> Floats:
+    """The mean inside minus outside of a neuron, by itself, since sums of several may round by how many there are."""
+    score, counts = MeanDifference(), shared.counts[0][np.newaxis]
+    centred = score.weigh(column, shared.searched)
+    return score.value(ratio(centred.terms, counts, shared.sums(centred.sums)), centred.units)
 
 
 @dataclass(frozen=True)
