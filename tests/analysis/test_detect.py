@@ -3,7 +3,6 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from reference import best_threshold
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, precision_recall_curve, precision_score, recall_score, roc_auc_score
@@ -13,6 +12,7 @@ from neuronym._util import extras
 from neuronym.analysis.detect import _shortened, detect
 from neuronym.inputs import align
 from neuronym.stats.split import hold_out
+from reference import best_threshold
 
 N = 1200
 NAMES = ["planted", "low", "either", "noise", "rare", "same"]

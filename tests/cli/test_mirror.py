@@ -37,6 +37,8 @@ FUNCTIONS = {
     "report": report,
     "compare": compare_scores,
     "sweep": neuronym.sweep,
+    "pairs": neuronym.pairs,
+    "detect": neuronym.detect,
     "spurious": spurious.spurious,
     "circuit": circuits.circuit,
     "compose": compose.compose,
@@ -57,7 +59,9 @@ WHERE = {"scheduler"}
 #: Where a table or figure is saved, after the function: by ``Labels.save`` and ``plots.plot_sweep``.
 SAVED = {"label": {"out", "overwrite", "spreadsheet"}, "merge": {"out", "overwrite", "spreadsheet"},
          "sweep": {"out", "plot", "overwrite", "spreadsheet"},
-         "compare": {"out", "plot", "overwrite", "spreadsheet"}}  # fmt: skip
+         "compare": {"out", "plot", "overwrite", "spreadsheet"},
+         "pairs": {"concept"},
+         "detect": {"out", "overwrite", "spreadsheet"}}  # fmt: skip
 #: What only Python has: objects that no command line can name, and what the command fixes.
 PYTHON_ONLY = {
     "collect": {"data", "forward", "sample_ids", "clusters", "names", "about"},
@@ -67,6 +71,8 @@ PYTHON_ONLY = {
     "concepts show": {"self"},
     "label": {"names", "weights"},
     "sweep": {"names", "neurons"},
+    "pairs": {"names"},
+    "detect": {"names"},
     "circuit": {"data"},
     "compose": {"names", "neurons"},
 }
@@ -84,7 +90,9 @@ COMMANDS = commands()
 
 
 def test_commands_are_in_the_order_of_the_work():
-    order = "demo collect check layers concepts label merge show report compare sweep spurious circuit compose"
+    order = (
+        "demo collect check layers concepts label merge show report compare sweep pairs detect spurious circuit compose"
+    )
     assert list(typer.main.get_command(root.app).commands) == order.split()
     assert list(COMMANDS) == list(FUNCTIONS)
 

@@ -145,9 +145,9 @@ def detect(
     -----
     Neurons are cut where their F1 for the concept is highest, as in ``pairs``: once as a detector of high activations,
     and once of low ones. So a neuron that gives a small part of a frequent concept may be cut where it calls nearly
-    every sample, since that has a higher F1 by itself. Thresholds are shortened as far as they divide the samples searched in the same way. Logistic
-    regression has scikit-learn's default penalty (L2, C = 1); for both probes, activations are standardised by the
-    samples searched. Probes need all activations in memory at once, as float64.
+    every sample, since that has a higher F1 by itself. Thresholds are shortened as far as they divide the samples
+    searched in the same way. Logistic regression has scikit-learn's default penalty (L2, C = 1); for both probes,
+    activations are standardised by the samples searched. Probes need all activations in memory at once, as float64.
 
     Examples
     --------
