@@ -75,6 +75,16 @@ def test_a_p_that_underflows_keeps_its_logarithm():
     assert table["q"][0] == 0
 
 
+def test_activations_of_any_size_have_the_same_effect(data):
+    values, concepts = data
+    whole = frame(values.astype(np.float64), concepts)
+    for size in (1e-200, 1e200, 2.0**-1000):
+        found = frame(values.astype(np.float64) * size, concepts)
+        assert found["effect"].to_numpy() == pytest.approx(whole["effect"].to_numpy(), rel=1e-12)
+    thin = frame(sparse.csc_array(values.astype(np.float64) * 1e-200), concepts)
+    assert thin["effect"].to_numpy() == pytest.approx(whole["effect"].to_numpy(), rel=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore")  # of illico, anndata and what they import
 def test_disjoint_classes_are_those_of_illico():
     from illico import asymptotic_wilcoxon

@@ -25,7 +25,7 @@ from neuronym._util.messages import counted, no_such, some
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar, share
 from neuronym.data.activations import Activations, as_name
 from neuronym.data.groups import SampleGroups
-from neuronym.data.sparse import not_finite
+from neuronym.data.sparse import is_csc, not_finite
 from neuronym.errors import ActivationsError, FileError, OptionError
 from neuronym.inputs.alignment import Aligned
 from neuronym.io.tables import check_parquet
@@ -438,6 +438,10 @@ def _test_part(block: Any, shared: _Shared) -> _Tested:
 def _effects(column: Any, shared: _Shared) -> Floats:
     """The mean inside minus outside of a neuron, by itself, since sums of several may round by how many there are."""
     score, counts = MeanDifference(), shared.counts[0][np.newaxis]
+    if column.dtype.kind == "f":
+        sizes = np.abs(column.data if is_csc(column) else column).max(initial=0)
+        if not 1e-100 < sizes < 1e100:  # their squares might underflow, or overflow
+            column = column.astype(np.float64) / 2.0 ** math.frexp(float(sizes))[1]
     centred = score.weigh(column, shared.searched)
     return score.value(ratio(centred.terms, counts, shared.sums(centred.sums)), centred.units)
 
@@ -684,10 +688,7 @@ class Pairs:
             raise FileError(f"{str(path)!r} is not a file of pairs: make one by neuronym pairs --out")
         with reading(path, "pairs"):
             about = _About.read(said)
-            wanted = ["layer", "neuron", "concept", "count", *_NUMBERS, "q", *(_HELD if about.holdout else ())]
-            missing = [name for name in wanted if name not in schema.names]
-            if missing:
-                raise ValueError(f"it lacks the columns {', '.join(missing)}")
+            _check_schema(schema, about)
         return cls(Path(path), about)
 
     def save(self, path: PathLike, *, overwrite: bool = False) -> None:
@@ -935,7 +936,7 @@ class Pairs:
             return
         with reading(self._source, "pairs"), parquet.ParquetFile(self._source) as file:
             for batch in file.iter_batches(_GROUP, columns=columns):
-                batch.validate(full=True)
+                _check_rows(batch)
                 yield batch
 
     def _frame(self, chosen: Any) -> pd.DataFrame:
@@ -944,7 +945,7 @@ class Pairs:
         if isinstance(self._source, Path):
             with reading(self._source, "pairs"):
                 table = parquet.read_table(self._source, filters=chosen, partitioning=None)
-                table.validate(full=True)
+                _check_rows(table)
         else:
             table = self._source if chosen is None else self._source.filter(chosen)
         frame: pd.DataFrame = table.to_pandas()
@@ -962,6 +963,33 @@ class Pairs:
         strength = _strength(values, self._about.direction) if by == "auc" else values
         order = np.argsort(-strength, kind="stable")
         return frame.iloc[order[:n]].reset_index(drop=True)
+
+
+def _check_schema(schema: pa.Schema, about: _About) -> None:
+    """Refuse a file without the columns of pairs, or with columns of other types."""
+    import pyarrow as pa
+
+    numbers = (*_NUMBERS, "q", *(_HELD if about.holdout is not None else ()))
+    kinds: dict[str, tuple[Any, ...]] = {"layer": (pa.string(),), "neuron": (pa.int64(), pa.string())}
+    kinds |= {"concept": (pa.string(),), "count": (pa.int64(),), **dict.fromkeys(numbers, (pa.float64(),))}
+    missing = [name for name in kinds if schema.names.count(name) != 1]
+    if missing:
+        raise ValueError(f"it lacks the columns {', '.join(missing)}")
+    other = [name for name, known in kinds.items() if schema.field(name).type not in known]
+    if other:
+        raise ValueError(f"the column {other[0]} holds {schema.field(other[0]).type}, not {kinds[other[0]][0]}")
+
+
+def _check_rows(rows: pa.Table | pa.RecordBatch) -> None:
+    """Refuse rows with broken texts, missing cells, or numbers that are not finite."""
+    import pyarrow.compute as pc
+
+    rows.validate(full=True)
+    for name in rows.schema.names:
+        column = rows.column(name)
+        finite = name not in (*_NUMBERS, "q") or pc.all(pc.is_finite(column), min_count=0).as_py()
+        if name not in ("layer", *_HELD) and (column.null_count or not finite):
+            raise ValueError(f"the column {name} has a cell that is missing or not finite")
 
 
 def _highest(frame: pd.DataFrame, key: str) -> pd.DataFrame:
