@@ -202,7 +202,7 @@ def expected(table, top=None, min_auc=None, direction="high"):
     if top is not None:
         ordered = enough.sort_values("strength", ascending=False, kind="stable")
         kept = {i for key in ("neuron", "concept") for i in ordered.groupby([*keys, key]).head(top).index}
-    kept |= {i for key in ("neuron", "concept") for i in table.groupby([*keys, key])["f1"].idxmax()}
+    kept |= set(table.groupby([*keys, "concept"])["f1"].idxmax())
     return table.loc[sorted(kept)].drop(columns="strength").reset_index(drop=True)
 
 
@@ -276,17 +276,17 @@ def test_detectors_are_the_best_neurons_of_a_concept(data):
 
 def test_coverage_chooses_on_the_samples_searched(data):
     values, concepts = data
+    values[:, 0] += 9 * concepts[:, 2]  # detects two of the concepts
     layers = {"a": values, "b": values[:, 6:]}
     table = pairs(layers, concepts, names=NAMES, min_count=10, holdout=0.5)
     whole, rows = table.to_frame(), []
     for layer, own in whole.groupby("layer"):
         best = own.loc[own.groupby("concept")["f1"].idxmax()]
-        labelled = own.loc[own.groupby("neuron")["f1"].idxmax()]
-        good = [((one["f1_heldout"] > 0.5) & (one["auc_heldout"] > 0.7)).sum() for one in (best, labelled)]
-        n_neurons = layers[layer].shape[1]
-        rows.append([layer, 4, good[0], good[0] / 4, n_neurons, good[1], best["f1_heldout"].mean()])
+        good = best[(best["f1_heldout"] > 0.5) & (best["auc_heldout"] > 0.7)]
+        n_neurons, labelled = layers[layer].shape[1], good["neuron"].nunique()
+        rows.append([layer, 4, len(good), len(good) / 4, n_neurons, labelled, best["f1_heldout"].mean()])
     columns = ["layer", "concepts", "covered", "share", "neurons", "labelled", "f1_heldout"]
-    assert table.coverage(min_auc=0.7).equals(pd.DataFrame(rows, columns=columns))
+    pd.testing.assert_frame_equal(table.coverage(min_auc=0.7), pd.DataFrame(rows, columns=columns))
     assert rows[0][2] > rows[1][2]
     assert table.coverage(min_f1=1.0)["covered"].tolist() == [0, 0]
     with pytest.raises(OptionError, match="coverage needs samples that were held out: make the table with hold"):

@@ -26,7 +26,7 @@ def test_pairs_are_written_and_coverage_is_printed(files, command):
     known = pairs(*files, holdout=0.5)
     assert Pairs.open("pairs.parquet").to_frame().equals(known.to_frame())
     code, out, err = command("pairs", "acts.npy", "concepts.parquet", "--holdout", "0.5", "--top", "1")
-    assert out.startswith("Pairs(5 of 8 pairs: 4 neurons × 2 concepts)\n concepts  covered  share")
+    assert out.startswith("Pairs(4 of 8 pairs: 4 neurons × 2 concepts)\n concepts  covered  share")
     assert out.split("\n")[2].split() == ["2", "2", "1", "4", "2", "0.9674"]
     code, out, err = command("pairs", "acts.npy", "concepts.parquet", "--out", "pairs.parquet")
     assert code == 2

@@ -130,7 +130,7 @@ def pairs(
     -------
     Pairs
         The table, in the order of layers, neurons and concepts. With ``top`` or ``min_auc``, it also keeps the pair of
-        the highest F1 of each neuron and of each concept, so that ``coverage`` is that of the whole table.
+        the highest F1 of each concept in a layer, so that ``coverage`` is that of the whole table.
 
     Raises
     ------
@@ -439,9 +439,9 @@ def _effects(column: Any, shared: _Shared) -> Floats:
     """The mean inside minus outside of a neuron, by itself, since sums of several may round by how many there are."""
     score, counts = MeanDifference(), shared.counts[0][np.newaxis]
     if column.dtype.kind == "f":
-        sizes = np.abs(column.data if is_csc(column) else column).max(initial=0)
-        if not 1e-100 < sizes < 1e100:  # their squares might underflow, or overflow
-            column = column.astype(np.float64) / 2.0 ** math.frexp(float(sizes))[1]
+        largest = float(np.abs(column.data if is_csc(column) else column).max(initial=0))
+        if not 1e-100 < largest < 1e100:  # squares might underflow, or overflow
+            column = column.astype(np.float64) / 2.0 ** math.frexp(largest)[1]
     centred = score.weigh(column, shared.searched)
     return score.value(ratio(centred.terms, counts, shared.sums(centred.sums)), centred.units)
 
@@ -480,7 +480,6 @@ class _Keeper:
                 sure &= _first(strength, choice.top, 1)
                 maybe |= self._update(at, strength)
             f1 = np.where(usable, found.values["f1"], -1.0)
-            sure |= usable & (np.arange(shape[1]) == np.argmax(f1, axis=1)[:, np.newaxis])
             own = np.argmax(f1, axis=0)
             higher = f1[own, np.arange(shape[1])] > self.f1
             self.f1 = np.where(higher, f1[own, np.arange(shape[1])], self.f1)
@@ -870,8 +869,8 @@ class Pairs:
     def coverage(self, min_f1: float = 0.5, min_auc: float = 0.9) -> pd.DataFrame:
         """Count the concepts that some neuron detects, layer by layer, on held-out samples.
 
-        The neuron of each concept, and the concept of each neuron, are those of the highest F1 on the samples searched.
-        They are measured on the held-out samples, at the threshold chosen on the others: nothing is chosen there.
+        The neuron of a concept is that of the highest F1 on the samples searched. It is measured on the held-out
+        samples, at the threshold chosen on the others: nothing is chosen there.
 
         Parameters
         ----------
@@ -887,7 +886,7 @@ class Pairs:
 
             - ``layer`` (if there are layers), ``concepts`` that were tested, ``covered``, the number of them that their
               neuron detects, and ``share``, their share;
-            - ``neurons``, and ``labelled``, the number of them that detect their concept;
+            - ``neurons``, and ``labelled``, the number of them that cover some concept;
             - ``f1_heldout``: the mean over concepts of the F1 of their neuron.
 
         Raises
@@ -899,25 +898,18 @@ class Pairs:
 
         if self._about.holdout is None:
             raise OptionError("coverage needs samples that were held out: make the table with holdout=0.5 (--holdout)")
-        kept: dict[str, list[pd.DataFrame]] = {"concept": [], "neuron": []}
-        for batch in self._batches(["layer", "neuron", "concept", "f1", "f1_heldout", "auc_heldout"]):
-            frame = batch.to_pandas()
-            for key, parts in kept.items():
-                parts.append(_highest(frame, key))
-        every = {key: _highest(pd.concat(parts, ignore_index=True), key) for key, parts in kept.items() if parts}
+        columns = ["layer", "neuron", "concept", "f1", "f1_heldout", "auc_heldout"]
+        parts = [_detectors(batch.to_pandas()) for batch in self._batches(columns)]
+        best = _detectors(pd.concat(parts, ignore_index=True)) if parts else pd.DataFrame(columns=columns)
+        covered = best[(best["f1_heldout"] > min_f1) & (best["auc_heldout"] > min_auc)]
         rows = []
         for layer, n_neurons in self._about.neurons.items():
-            own = {key: frame[frame["layer"].fillna("") == layer] for key, frame in every.items()}
-            detected = {
-                key: int(((one["f1_heldout"] > min_f1) & (one["auc_heldout"] > min_auc)).sum())
-                for key, one in own.items()
-            }
+            own, known = (frame[frame["layer"].fillna("") == layer] for frame in (best, covered))
             n_concepts = len(self._about.concepts[layer])
             row: dict[str, Any] = {"layer": layer} if layer else {}
-            row |= {"concepts": n_concepts, "covered": detected.get("concept", 0)}
-            row |= {"share": row["covered"] / n_concepts, "neurons": n_neurons, "labelled": detected.get("neuron", 0)}
-            row["f1_heldout"] = float(own["concept"]["f1_heldout"].mean()) if own else math.nan
-            rows.append(row)
+            row |= {"concepts": n_concepts, "covered": len(known), "share": len(known) / n_concepts}
+            row |= {"neurons": n_neurons, "labelled": known["neuron"].nunique()}
+            rows.append(row | {"f1_heldout": float(own["f1_heldout"].mean())})
         return pd.DataFrame(rows)
 
     def _layers(self, layer: str | None) -> list[str]:
@@ -992,8 +984,8 @@ def _check_rows(rows: pa.Table | pa.RecordBatch) -> None:
             raise ValueError(f"the column {name} has a cell that is missing or not finite")
 
 
-def _highest(frame: pd.DataFrame, key: str) -> pd.DataFrame:
-    """The row with the highest F1 of each concept or neuron of a layer, the first of several."""
+def _detectors(frame: pd.DataFrame) -> pd.DataFrame:
+    """The row with the highest F1 of each concept of a layer, the first of several."""
     if not len(frame):
         return frame
-    return frame.loc[frame.groupby(["layer", key], sort=False, dropna=False)["f1"].idxmax()]
+    return frame.loc[frame.groupby(["layer", "concept"], dropna=False)["f1"].idxmax().sort_values()]
