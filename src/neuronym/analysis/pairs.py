@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from neuronym import inputs
 from neuronym._util.files import check_target, kind_of, parse_json, reading, writing
+from neuronym._util.limits import FAMILY, IN_MEMORY
 from neuronym._util.messages import counted, no_such, some
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar, share
 from neuronym.data.activations import Activations, as_name
@@ -46,9 +47,6 @@ __all__ = ["Pairs", "pairs"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-IN_MEMORY = 10**7  #: pairs that are kept in memory without being asked for
-FAMILY = 2**27  #: p-values that are kept for q, at 16 bytes each: 2 GiB
 
 _PART = 64  # neurons per call of compiled code, which cannot be interrupted
 _GROUP = 2**17  # rows of a row group
