@@ -138,6 +138,8 @@ def test_thresholds_are_as_short_as_they_can_be():
     assert _shortened(values, 0.31, False) == (0.3, "0.3")
     assert _shortened(values, 0.25, True) == (0.25, "0.25")  # 0.2 is below the value itself, and 0.3 would do by luck
     assert _shortened(values, 0.1, False) == (0.1, "0.1")
+    assert _shortened(np.array([0.3, 0.31]), 0.31, False) == (0.31, "0.31")  # the neighbour is on the other side
+    assert _shortened(np.array([0.29, 0.3]), 0.29, True) == (0.29, "0.29")
     assert _shortened(np.array([1 / 3, np.nextafter(1 / 3, 1)]), 1 / 3, True)[0] == 1 / 3
 
 
