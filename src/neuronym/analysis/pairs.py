@@ -566,8 +566,8 @@ class _Scratch:
             self._flush()
             self.writer.close()
             self.file.seek(0)
-            batches = parquet.ParquetFile(self.file).iter_batches(_GROUP)
-            parts = (pa.Table.from_batches([batch]) for batch in batches)
+            file = parquet.ParquetFile(self.file)
+            parts = (file.read_row_group(i) for i in range(file.num_row_groups))  # never more than one in memory
         for part in parts:
             columns: dict[str, Any] = {name: part.column(name).to_numpy() for name in self.schema.names}
             for place in np.unique(columns["place"]).tolist():
@@ -583,13 +583,14 @@ def _table(
     """Rows of a layer with names, counts and q."""
     import pyarrow as pa
 
-    named = [layer.neuron(j) for j in range(len(layer.columns))]
+    shown, of_row = np.unique(columns["neuron"], return_inverse=True)
+    named = [layer.neuron(j) for j in shown]
     whole = pa.types.is_integer(schema.field("neuron").type)
     neurons: Any = pa.array(named if whole else [str(name) for name in named], schema.field("neuron").type)
     concepts: Any = pa.array(layer.names, pa.string())
     made: dict[str, Any] = {
         "layer": pa.array([layer.layer] * len(columns["place"]), pa.string()),
-        "neuron": neurons.take(pa.array(columns["neuron"])),
+        "neuron": neurons.take(pa.array(of_row)),
         "concept": concepts.take(pa.array(columns["concept"])),
         "count": pa.array(layer.shared.counts[0][columns["concept"]]),
         "q": pa.array(q(columns["log10_p"])),
