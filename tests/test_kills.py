@@ -58,7 +58,8 @@ OUTPUTS = {
         ("sweep.png", "sweep.csv"), ("--length", "1"), ("--length", "2"), together=False,
     ),
     "pairs": Output(
-        ("pairs", *TABLES, "--min-count", "5", "--out", "pairs.parquet"), ("pairs.parquet",), ("--holdout", "0.4"), ("--holdout", "0.5"),
+        ("pairs", *TABLES, "--min-count", "5", "--out", "pairs.parquet"),
+        ("pairs.parquet",), ("--holdout", "0.4"), ("--holdout", "0.5"),
     ),
     "report": Output(
         ("report", "given.csv", "--activations", *TABLES[:1], "--concepts", *TABLES[1:], "--out", "page"),

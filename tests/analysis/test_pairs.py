@@ -226,6 +226,7 @@ def test_top_and_min_auc_keep_what_they_say(data, monkeypatch, options, directio
 def test_a_file_is_the_table_in_memory(data, tmp_path, monkeypatch):
     values, concepts = data
     monkeypatch.setattr(module, "_GROUP", 7)
+    monkeypatch.setattr(module, "_PART", 2)
     path = tmp_path / "pairs.parquet"
     table = pairs(values, concepts, names=NAMES, min_count=10, holdout=0.5)
     written = pairs(values, concepts, names=NAMES, min_count=10, holdout=0.5, out=path)

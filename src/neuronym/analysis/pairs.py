@@ -558,7 +558,6 @@ class _Scratch:
 
     def finished(self, schema: pa.Schema, finals: Sequence[Ints], q: Callable[[Floats], Floats]) -> Iterator[pa.Table]:
         """Yield the rows that are kept, as they are saved."""
-        import pyarrow as pa
         import pyarrow.parquet as parquet
 
         parts: Iterable[pa.Table] = self.waiting
