@@ -47,7 +47,7 @@ numpydoc_show_class_members = False
 PACKAGES = [m.name for m in pkgutil.walk_packages(neuronym.__path__, "neuronym.") if m.ispkg and "._" not in m.name]
 PACKAGES.remove("neuronym.io.sources")  # its names are those of neuronym.io
 MODULES = ["neuronym", "neuronym.errors", "neuronym.types", "neuronym.demo"]
-MODULES += [f"neuronym.analysis.{name}" for name in ("compare", "instances", "scores", "sweep")]
+MODULES += [f"neuronym.analysis.{name}" for name in ("compare", "detect", "instances", "pairs", "scores", "sweep")]
 MODULES += PACKAGES
 
 

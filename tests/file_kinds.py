@@ -22,10 +22,12 @@ from neuronym import (
     Hierarchy,
     Label,
     Labels,
+    Pairs,
     dissect,
     label,
     open_activations,
     open_concepts,
+    pairs,
     save_activations,
     save_concepts,
 )
@@ -63,6 +65,19 @@ def part(path):
     rows, places = np.full((2, len(MEASURES.names)), 0.5), np.array([0, 1])
     about = Part(1, 1, "0123", [2, 0], True, True, False, places, rows, np.array([False, True]))
     Labels([Label(3, "a", best=best), Label(4, "a", best=best)], about).save(path)
+
+
+def whole_table(path):
+    values, shown = np.arange(24.0).reshape(12, 2), np.arange(12)[:, np.newaxis] % [2, 3] == 0
+    pairs(values, Concepts.from_array(shown, ["dog", "cat"]), min_count=2, holdout=0.5, out=path)
+
+
+def use_pairs(found):
+    found.to_frame()
+    found.detectors("dog")
+    found.of_neuron(1, by="f1")
+    found.coverage()
+    repr(found)
 
 
 def activations(path):
@@ -402,6 +417,7 @@ USES = {  # the file, what writes it, what reads it, and what uses what was read
     "labels.parquet": (labels, Labels.open, use_labels),
     "labels.json": (labels, Labels.open, use_labels),
     "part.json": (part, lambda path: merge([path]), use_labels),
+    "pairs.parquet": (whole_table, Pairs.open, use_pairs),
     "a.npy": (bare, open_activations, use_activations),
     "a.npz": (activations, open_activations, use_activations),
     "a.csv": (activations, open_activations, use_activations),

@@ -291,6 +291,7 @@ COMMANDS = {  # what reads a file of each kind, beside whole files of the other 
        for name in ("sparse", "dense", "0_2", "tensor", "cells", "set")},
     "b": [["label", "{}", "hot.csv", "--by-position", "--length=1", "--min-count=1", "--overwrite", "--out=l.csv"]],
     "part": [["merge", "{}", "--overwrite", "--out=l.csv"], ["show", "{}"]],
+    "pairs": [["show", "{}"], ["concepts", "show", "{}"]],
     "c": [["concepts", "show", "{}"]],
     "long": [["concepts", "show", "{}"], ["concepts", "table", "{}", *OUT]],
     "hot": [["concepts", "table", "{}", *OUT],

@@ -448,3 +448,26 @@ def quantile_of_maps(maps, share):
 def iou_by_pixels(on, inside):
     """Intersection over union of two bool arrays of pixels."""
     return (on & inside).sum() / (on | inside).sum()
+
+
+def best_threshold(activations, inside, low=False):
+    """The highest F1 of all thresholds, each tried by itself, and the strictest that has it."""
+    best = Fraction(-1), None
+    distinct = sorted(set(activations.tolist()), reverse=not low)
+    for threshold in distinct:
+        called = activations <= threshold if low else activations >= threshold
+        f1 = Fraction(2 * int((called & inside).sum()), int(called.sum() + inside.sum()))
+        best = max(best, (f1, threshold), key=lambda one: one[0])  # of equal ones the first
+    return float(best[0]), best[1]
+
+
+def f1_at(activations, inside, threshold):
+    """F1 of the samples at and above a threshold."""
+    called = activations >= threshold
+    return 2 * (called & inside).sum() / (called.sum() + inside.sum())
+
+
+def step_up(p):
+    """The adjusted p-values of Benjamini and Hochberg: the least m·p/rank among the p-values that are as large."""
+    m = len(p)
+    return [min(min(1, m * other / sum(x <= other for x in p)) for other in p if other >= one) for one in p]

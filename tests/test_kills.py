@@ -57,6 +57,10 @@ OUTPUTS = {
         ("sweep", *TABLES, "--out", "sweep.csv", "--plot", "sweep.png"),
         ("sweep.png", "sweep.csv"), ("--length", "1"), ("--length", "2"), together=False,
     ),
+    "pairs": Output(
+        ("pairs", *TABLES, "--min-count", "5", "--out", "pairs.parquet"),
+        ("pairs.parquet",), ("--holdout", "0.4"), ("--holdout", "0.5"),
+    ),
     "report": Output(
         ("report", "given.csv", "--activations", *TABLES[:1], "--concepts", *TABLES[1:], "--out", "page"),
         ("page",), ("--title", "old"), ("--title", "new", "--other", "given.csv"),

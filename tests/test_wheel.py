@@ -66,6 +66,7 @@ MODEL = "--model mymodels:make"
         ("torch", f"layers {MODEL}"),
         ("report", "report labels.csv --out out"),
         ("plots", "sweep acts.npy concepts.csv --length 1 --plot out.png"),
+        ("probe", "detect acts.npy concepts.csv --out out.csv"),
         ("plots|spurious", "spurious acts.npy concepts.csv --suspects mark --out out"),
         ("torch|spurious", f"spurious {MODEL} --images photos --layers 0 --text mark --out out"),
         ("torch|circuits", f"circuit {MODEL} --images photos --target-layer 1 --target 0 --layers 0 --out out"),

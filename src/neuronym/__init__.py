@@ -25,7 +25,10 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym.analysis import compose as compose
     from neuronym.analysis import spurious as spurious
     from neuronym.analysis.compare import compare_layers as compare_layers
+    from neuronym.analysis.detect import detect as detect
     from neuronym.analysis.dissect import dissect as dissect
+    from neuronym.analysis.pairs import Pairs as Pairs
+    from neuronym.analysis.pairs import pairs as pairs
     from neuronym.analysis.scores import agreement as agreement
     from neuronym.analysis.scores import compare_scores as compare_scores
     from neuronym.analysis.scores import evaluate_known as evaluate_known
@@ -68,7 +71,9 @@ _PACKAGES = {
 }
 _NAMES = {
     "neuronym.analysis.compare": "compare_layers",
+    "neuronym.analysis.detect": "detect",
     "neuronym.analysis.dissect": "dissect",
+    "neuronym.analysis.pairs": "Pairs pairs",
     "neuronym.analysis.scores": "agreement compare_scores evaluate_known",
     "neuronym.analysis.sweep": "sweep",
     "neuronym.data": "Activations Concepts Formula Hierarchy",

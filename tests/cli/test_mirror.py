@@ -40,6 +40,8 @@ FUNCTIONS = {
     "dissect": neuronym.dissect,
     "methods": compare_methods,
     "sweep": neuronym.sweep,
+    "pairs": neuronym.pairs,
+    "detect": neuronym.detect,
     "spurious": spurious.spurious,
     "circuit": circuits.circuit,
     "compose": compose.compose,
@@ -61,7 +63,8 @@ WHERE = {"scheduler"}
 SAVED = {"label": {"out", "overwrite", "spreadsheet"}, "merge": {"out", "overwrite", "spreadsheet"},
          "sweep": {"out", "plot", "overwrite", "spreadsheet"},
          "compare": {"out", "plot", "overwrite", "spreadsheet"},
-         "dissect": {"out", "overwrite", "spreadsheet"}, "methods": {"out", "overwrite"}}  # fmt: skip
+         "dissect": {"out", "overwrite", "spreadsheet"}, "methods": {"out", "overwrite"}, "pairs": {"concept"},
+         "detect": {"out", "overwrite", "spreadsheet"}}  # fmt: skip
 #: How masks are read, which Python says where it opens them.
 OF_MASKS = {*MASK_OPTIONS}
 #: What only Python has: objects that no command line can name, and what the command fixes.
@@ -73,6 +76,8 @@ PYTHON_ONLY = {
     "concepts show": {"self"},
     "label": {"names", "weights"},
     "sweep": {"names", "neurons"},
+    "pairs": {"names"},
+    "detect": {"names"},
     "circuit": {"data"},
     "compose": {"names", "neurons"},
 }
@@ -91,8 +96,8 @@ COMMANDS = commands()
 
 def test_commands_are_in_the_order_of_the_work():
     order = (
-        "demo collect check layers concepts label merge show report compare dissect methods sweep spurious circuit "
-        "compose"
+        "demo collect check layers concepts label merge show report compare dissect methods sweep pairs detect "
+        "spurious circuit compose"
     )
     assert list(typer.main.get_command(root.app).commands) == order.split()
     assert list(COMMANDS) == list(FUNCTIONS)

@@ -21,6 +21,7 @@ EXTRAS = {
     "remote": ("fsspec", "upath"),
     "dask": ("distributed",),
     "ray": ("ray",),
+    "probe": ("sklearn",),
     "demo": ("sklearn", "matplotlib", "jinja2", "PIL"),
 }
 

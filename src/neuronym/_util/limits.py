@@ -13,7 +13,9 @@ __all__ = [
     "BEAM",
     "COLUMNS",
     "CORNER",
+    "FAMILY",
     "FORMULA",
+    "IN_MEMORY",
     "LENGTH",
     "LEVELS",
     "NARROW",
@@ -30,7 +32,9 @@ AXIS = 10**9  # samples or neurons of an array in a Zarr store
 BEAM = 10_000  # formulas in a beam: the time grows with its square
 COLUMNS = 100_000  # of a text table
 CORNER = 100_000  # the largest coordinate of an outline, in pixels: its boundary is followed in steps
+FAMILY = 2**27  # p-values that are kept for q by Benjamini and Hochberg, at 16 bytes each: 2 GiB
 FORMULA = 10**6  # characters of a formula's text
+IN_MEMORY = 10**7  # pairs of neurons and concepts that are kept in memory without being asked for
 LENGTH = 1000  # concepts in a formula
 LEVELS = 100_000  # of a hierarchy: a concept may have all that are above it as ancestors
 NARROW = 8  # how often the shorter side of an image may fit into the longer one, before the ends are cut off

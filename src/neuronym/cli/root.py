@@ -43,6 +43,10 @@ COMMANDS = {
         "Label the same neurons by INVERT, Network Dissection and Compositional Explanations, and compare the labels."
     ),
     "sweep": "Compare formula lengths and minimum fractions by AUC, held-out AUC, fraction and share of hypernyms.",
+    "pairs": "Test every neuron against every concept: AUC, p, effect and F1 of all pairs, corrected as one family.",
+    "detect": (
+        "Find, for each concept, the formula of thresholded neurons that gives it best, beside supervised probes."
+    ),
     "spurious": (
         "Find neurons and classes that respond to a spurious concept: a watermark, a border, or any concept of yours."
     ),

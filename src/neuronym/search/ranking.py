@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from neuronym.data.groups import SampleGroups
     from neuronym.data.sparse import Block
 
-__all__ = ["rank", "rank_weighted"]
+__all__ = ["SortedBlock", "rank", "rank_weighted", "sort_block"]
 
 Ints = NDArray[np.int64]
 
@@ -113,6 +113,76 @@ def rank(block: Block, groups: SampleGroups) -> tuple[Ints, NDArray[np.float64],
     return sums, ties, bad
 
 
+@dataclass(frozen=True)
+class SortedBlock:
+    """A block of activations, sorted once for all that depends on the order alone; made by ``sort_block``.
+
+    Parameters
+    ----------
+    groups : SampleGroups
+        The samples, grouped by equal concepts; their weights are not used.
+    parts : list of (slice, uint64 array, int64 array, int64 array)
+        Some neurons, their keys, where those of each start, and how many there are, and below zero.
+    bad : int64 array of shape (n_neurons,)
+        How many activations are NaN or infinite.
+    """
+
+    groups: SampleGroups
+    parts: list[tuple[slice, NDArray[np.uint64], Ints, Ints]]
+    bad: Ints
+
+    def midranks(self, weights: Ints) -> tuple[Ints, NDArray[np.float64]]:
+        """Sum twice the midranks by group, for some sample weights.
+
+        Parameters
+        ----------
+        weights : int64 array of shape (n_rows,)
+            The weight of each sample; 0 leaves it out.
+
+        Returns
+        -------
+        sums : int64 array of shape (n_neurons, n_groups)
+            As from ``rank``.
+        ties : float64 array of shape (n_neurons,)
+            As from ``rank``.
+        """
+        from neuronym.search.rank_kernels import sum_columns
+
+        n_neurons, n_groups, row_groups = len(self.bad), self.groups.n_groups, self.groups.row_groups
+        counts = np.bincount(row_groups, weights, n_groups).astype(np.int64)
+        sums, ties, total = np.empty((n_neurons, n_groups), np.int64), np.empty(n_neurons), int(weights.sum())
+        for own, keys, starts, sizes in self.parts:
+            sum_columns(keys, starts, sizes, weights, row_groups, counts, total, False, sums[own], ties[own])
+        return sums, ties
+
+
+def sort_block(block: Block, groups: SampleGroups) -> SortedBlock:
+    """Sort the columns of a block.
+
+    Parameters
+    ----------
+    block : array or csc_array of shape (n_samples, n_neurons)
+        Activations.
+    groups : SampleGroups
+        The samples, grouped by equal concepts.
+
+    Returns
+    -------
+    SortedBlock
+        Keys of eight bytes for each activation other than 0.
+    """
+    from neuronym.search.rank_kernels import sort_columns
+
+    bad, parts = np.zeros(block.shape[1], np.int64), []
+    for start, columns in _in_parts(block, groups, np.arange(groups.n_rows, dtype=np.uint32)):
+        own = slice(start, start + len(columns.starts))
+        bad[own] = columns.bad
+        keys, sizes = np.empty(int(columns.stops.max(initial=0)), np.uint64), np.empty((own.stop - start, 2), np.int64)
+        sort_columns(*columns.given, keys, sizes, *columns.scratch[:3])
+        parts.append((own, keys, columns.starts.copy(), sizes))
+    return SortedBlock(groups, parts, bad)
+
+
 def rank_weighted(
     block: Block, groups: SampleGroups, weightings: Iterable[Ints]
 ) -> Iterator[tuple[Ints, NDArray[np.float64], Ints, int]]:
@@ -132,24 +202,9 @@ def rank_weighted(
     tuple of (sums, ties, bad, total)
         As from ``rank``, of each weighting in turn, and the sum of the weights.
     """
-    from neuronym.search.rank_kernels import sort_columns, sum_columns
-
-    n_neurons, row_groups = block.shape[1], groups.row_groups
-    bad = np.zeros(n_neurons, np.int64)
-    ordered = []
-    for start, columns in _in_parts(block, groups, np.arange(groups.n_rows, dtype=np.uint32)):
-        own = slice(start, start + len(columns.starts))
-        bad[own] = columns.bad
-        keys, sizes = np.empty(int(columns.stops.max(initial=0)), np.uint64), np.empty((own.stop - start, 2), np.int64)
-        sort_columns(*columns.given, keys, sizes, *columns.scratch[:3])
-        ordered.append((own, keys, columns.starts.copy(), sizes))
+    ordered = sort_block(block, groups)
     for weights in weightings:
-        counts = np.bincount(row_groups, weights, groups.n_groups).astype(np.int64)
-        sums, ties = np.empty((n_neurons, groups.n_groups), np.int64), np.empty(n_neurons)
-        total = int(weights.sum())
-        for own, keys, starts, sizes in ordered:
-            sum_columns(keys, starts, sizes, weights, row_groups, counts, total, False, sums[own], ties[own])
-        yield sums, ties, bad, total
+        yield *ordered.midranks(weights), ordered.bad, int(weights.sum())
 
 
 def _in_parts(block: Block, groups: SampleGroups, units: NDArray[np.uint32]) -> Iterator[tuple[int, _Columns]]:
