@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -30,6 +30,7 @@ from neuronym.cli.options import (
     workers_of,
 )
 from neuronym.cli.printing import compiling, new_app, print_labels, say
+from neuronym.errors import OptionError
 from neuronym.labels.files import check_out
 
 __all__ = ["PIXELS", "app"]
@@ -42,6 +43,18 @@ Examples:
   neuronym dissect maps.zarr instances_val2017.json --length 3 --crop 0.875 --out dissected.csv
   neuronym dissect maps.zarr/layer4 annotations/ --classes classes.csv --void 0 --holdout 0.5 --out dissected.csv
 """
+
+
+def _crop(text: str) -> float | Literal["whole"]:
+    """Parse which part of photos a network saw."""
+    if text == "whole":
+        return "whole"
+    try:
+        return float(text)
+    except ValueError:
+        raise OptionError(f"must be a share such as 0.875, or whole, not {text!r}") from None
+
+
 #: What pixels are counted, of what neurons.
 PIXELS: dict[str, Any] = {
     "layers": Annotated[
@@ -53,8 +66,12 @@ PIXELS: dict[str, Any] = {
         float, typer.Option(help="Quantile of a neuron's activations above which it is on at a pixel.")
     ],
     "crop": Annotated[
-        float | None,
-        typer.Option(help="Side of the central square that the network saw, as a share of the photo's shorter side."),
+        Any,
+        typer.Option(
+            help="Side of the central square that the network saw, as a share of the photo's shorter side, or whole.",
+            show_default="as collected",
+            **parsed(_crop, "SHARE|whole"),
+        ),
     ],
     **{name: SEARCH[name] for name in ("beam", "search", "budget", "max_fraction", "min_count")},
     "holdout": Annotated[

@@ -20,19 +20,29 @@ __all__ = ["Grid", "Maps", "grid_of", "names_of_columns", "with_grid"]
 #: The numbers of rows and of columns of a map.
 Grid = tuple[int, int]
 
-_GRID = re.compile(r"([A-Z]+)=([1-9]\d{0,8})x([1-9]\d{0,8})")
+_GRID = re.compile(r"[A-Z]+=(?P<rows>[1-9]\d{0,8})x(?P<columns>[1-9]\d{0,8})( of (?P<view>whole|[01](\.\d{1,6})?))?")
 _BLOCK_BYTES = 128 * 2**20  # to read at once for pooling
 
 
-def with_grid(axes: str, grid: Grid) -> str:
-    """Write down that activations are maps: what the axes of the output mean, and the size of its maps."""
-    return f"{axes}={grid[0]}x{grid[1]}"
+def with_grid(axes: str, grid: Grid, view: str | None = None) -> str:
+    """Write down that activations are maps: what the axes of the output mean, the size of its maps, and the view.
+
+    The view is which part of photos the network saw, if that is known: ``"whole"``, or the side of a central square as
+    a share of the shorter side.
+    """
+    return f"{axes}={grid[0]}x{grid[1]}" + ("" if view is None else f" of {view}")
 
 
 def grid_of(axes: str | None) -> Grid | None:
     """Return the size of the maps by the ``axes`` of activations; None if these are no maps."""
     found = _GRID.fullmatch(axes or "")
-    return None if found is None else (int(found[2]), int(found[3]))
+    return None if found is None else (int(found["rows"]), int(found["columns"]))
+
+
+def _view_of(axes: str | None) -> str | None:
+    """Which part of photos the network saw, by the ``axes`` of activations; None if that is not known."""
+    found = _GRID.fullmatch(axes or "")
+    return None if found is None else found["view"]
 
 
 def _names_on_grid(neurons: Iterable[Name], grid: Grid) -> list[str]:
@@ -75,6 +85,9 @@ class Maps:
         The names of the neurons.
     height, width : int
         The size of a map.
+    view : str or None
+        Which part of the photos the network saw, if that is known: ``"whole"``, or the side of the central square as a
+        share of the photo's shorter side, such as ``"0.875"``.
 
     Raises
     ------
@@ -123,6 +136,7 @@ class Maps:
         assert grid is not None, "activations of maps say their size"
         self.activations, self.names = activations, tuple(names)
         self.height, self.width = grid
+        self.view = _view_of(activations.axes)
 
     @classmethod
     def of(cls, activations: Activations) -> Maps:

@@ -23,6 +23,7 @@ from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
 from neuronym.data.maps import Grid, names_of_columns, with_grid
 from neuronym.errors import ActivationsError, FileError, InputError, OptionError
+from neuronym.io.images import Images
 from neuronym.io.store_parts import delete_parts, merge_parts
 from neuronym.io.store_progress import joined
 from neuronym.io.texts import Texts, check_tokens, save_tokens
@@ -57,6 +58,7 @@ from neuronym.network.pooling import POOLS, grid_in, pool_output
 from neuronym.network.reading import read_samples
 from neuronym.network.sharding import PartOfSamples
 from neuronym.network.state import global_state
+from neuronym.network.views import seen_part
 from neuronym.types import PathLike, Pool
 
 if TYPE_CHECKING:
@@ -157,7 +159,8 @@ def collect(
     maps : bool or (int, int), default False
         Keep whole maps, such as (B, C, H, W), for ``neuronym.dissect``, instead of pooling them: a column for each
         neuron and position, in which ``neuronym.data.Maps`` finds them. As two numbers, such as ``(14, 14)``, the rows
-        and columns that the last tokens of a sequence form, as in a vision transformer.
+        and columns that the last tokens of a sequence form, as in a vision transformer. Of images from files, the part
+        that the preprocessing keeps is found out and kept with the maps.
     device : str or torch.device, optional
         The device to run on; by default the model's.
     precision : {"float32", "bfloat16", "float16"}, default "float32"
@@ -387,7 +390,8 @@ def _collect(
                 raise
             return open_layers(out)  # which another process has merged, and checks
     start, n_own = (0, n_samples) if part is None else (part.start, part.stop - part.start)
-    run = _Pass(model, layers, pool, stated, tokens, maps, ids, target, precision, forward)
+    view = seen_part(data.prepare) if maps and isinstance(data, Images) else None
+    run = _Pass(model, layers, pool, stated, tokens, maps, view, ids, target, precision, forward)
     with global_state(), sink:
         first = sink.complete and not is_indexed(data)  # the last batch of an iterable would take a whole pass
         again = sink.last or sink.samples % size or min(size, sink.samples)  # a store of format 1 does not say
@@ -567,6 +571,7 @@ class _Pass:
     stated: Mapping[str, Axes]
     tokens: bool
     maps: bool | Grid
+    view: str | None
     ids: Sequence[str] | None
     target: torch.device
     precision: Precision
@@ -597,7 +602,8 @@ class _Pass:
         axes = (self.axes or {})[layer]
         if not self.maps:
             return axes.text
-        return with_grid(axes.text, grid_in(only_output(layer, captured).shape, axes, self.maps, layer))
+        grid = grid_in(only_output(layer, captured).shape, axes, self.maps, layer)
+        return with_grid(axes.text, grid, self.view)
 
     def _find_axes(self, batch: Batch, captured: Mapping[str, list[object]]) -> dict[str, Axes]:
         """Find out what the axes of the outputs for a batch mean."""

@@ -8,7 +8,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import neuronym
-from neuronym import Formula, Labels, dissect
+from neuronym import Activations, Formula, Labels, dissect
 from neuronym.data import Maps, Masks
 from neuronym.errors import (
     ActivationsError,
@@ -23,7 +23,7 @@ from reference import enlarged, iou_by_pixels, quantile_of_maps
 NAMES = ["cat", "dog", "grass"]
 
 
-def photos(seed=0, n=12, sizes=((9, 13), (16, 16), (7, 5)), neurons=5, grid=(3, 4)):
+def photos(seed=0, n=12, sizes=((9, 12), (18, 24), (6, 8)), neurons=5, grid=(3, 4)):
     """Random maps, and masks of blobs in photos of several sizes, some of them overlapping."""
     rng = np.random.default_rng(seed)
     shown = []
@@ -59,12 +59,12 @@ def true_at(formula, concepts):
     return np.asarray(formula.evaluate(neuronym.Concepts.from_array(concepts.T, NAMES)), bool)
 
 
-@pytest.mark.parametrize("crop", [None, 1.0, 0.7])
+@pytest.mark.parametrize("crop", ["whole", 1.0, 0.7])
 @pytest.mark.parametrize("quantile", [0.9, 0.5])
 def test_iou_is_that_of_every_pixel(quantile, crop):
     maps, shown = photos()
     found = dissect(maps, Masks.from_arrays(shown), quantile=quantile, crop=crop, length=3, min_count=1)
-    on, concepts = pixels(maps, shown, quantile, crop)
+    on, concepts = pixels(maps, shown, quantile, None if crop == "whole" else crop)
     assert found.n_pixels.sum() == on.shape[1]
     assert found.background == pytest.approx((~concepts.any(axis=0)).mean(), abs=1e-15)
     for j, label in enumerate(found.labels):
@@ -116,10 +116,38 @@ def test_equal_values_stay_equal_when_enlarged():
     maps[0, 0, 0, 0] = 1
     shown = [{name: np.zeros((37, 23), bool) for name in NAMES} for _ in range(3)]
     shown[0]["cat"][:8, :5] = True
-    found = dissect(maps, Masks.from_arrays(shown), quantile=0.9)
+    found = dissect(maps, Masks.from_arrays(shown), quantile=0.9, crop="whole")
     on = sum((enlarged(grid[0].astype(float), 37, 23) > np.float32(0.1)).sum() for grid in maps)
     assert found._layers[0].above.sum() == on
     assert 0 < on < 100
+
+
+def test_maps_are_laid_over_what_the_network_saw():
+    """What is recorded counts, what the user says counts more, and shapes that contradict both are warned of."""
+    maps, shown = photos(18, sizes=((12, 12),), grid=(3, 3))
+    masks = Masks.from_arrays(shown)
+
+    def recorded(view, given=maps):
+        own = Maps(given).activations
+        return own.replace(axes=own.axes + view)
+
+    def values(given, **options):
+        return [one.value for one in dissect(given, masks, quantile=0.8, **options).labels]
+
+    whole, central = (values(maps, crop=crop) for crop in ("whole", 0.875))
+    assert whole != central
+    assert values(maps) == values(recorded("")) == values(recorded(" of whole")) == whole
+    assert values(recorded(" of 0.875")) == central
+    assert values(recorded(" of 0.875"), crop=0.875) == central
+    with pytest.warns(UserWarning, match=r"crop='whole', but .* saw the central square of photos, 0.875 of their"):
+        assert values(recorded(" of 0.875"), crop="whole") == whole
+    with pytest.raises(OptionError, match="different parts of the photos"):
+        dissect({"a": recorded(" of 0.875"), "b": recorded(" of whole")}, masks)
+    _, wide = photos(19, sizes=((9, 12), (12, 12)), grid=(3, 3))
+    masks = Masks.from_arrays(wide)
+    with pytest.warns(UserWarning, match="laid over whole photos, 6 of which have another shape"):
+        said = values(maps)
+    assert said == values(maps, crop="whole") == values(recorded(" of whole"))
 
 
 def test_void_pixels_are_left_out():
@@ -127,7 +155,8 @@ def test_void_pixels_are_left_out():
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 4, (12, 8, 8))
     classes = {0: "cat", 1: "dog", 2: "grass", 3: "unlabelled"}
-    found = dissect(maps, Masks.from_label_maps(codes, classes, void=["unlabelled"]), quantile=0.8)
+    masks = Masks.from_label_maps(codes, classes, void=["unlabelled"])
+    found = dissect(maps, masks, quantile=0.8, crop="whole")
     on, _ = pixels(maps, shown, 0.8)
     flat = codes.reshape(-1)
     used = flat != 3
@@ -211,17 +240,18 @@ def test_store_array_and_sparse_agree_on_any_number_of_workers(tmp_path):
     assert thin["1"].sparse
     _, shown = photos(7, n=40)
     masks = Masks.from_arrays(shown, sample_ids=ids)
-    want = dissect(memory, masks, length=2, quantile=0.9)
+    options = {"length": 2, "quantile": 0.9, "crop": "whole"}
+    want = dissect(memory, masks, **options)
     assert {(label.layer, label.neuron) for label in want.labels} == {
         *(("1", j) for j in range(6)), *(("3", name) for name in "abcd")
     }  # fmt: skip
     for given in (stored, thin, tmp_path / "maps.zarr", {k: Maps.of(v) for k, v in stored.items()}):
         for n_jobs in (None, 2):
-            found = dissect(given, masks, length=2, quantile=0.9, n_jobs=n_jobs)
+            found = dissect(given, masks, n_jobs=n_jobs, **options)
             assert_frame_equal(found.labels.to_frame(), want.labels.to_frame())
             assert np.array_equal(found.n_pixels, want.n_pixels)
     raw = model[:2](data).detach().numpy()
-    alone = dissect(raw, Masks.from_arrays(shown), length=2, quantile=0.9)
+    alone = dissect(raw, Masks.from_arrays(shown), **options)
     assert [label.value for label in alone.labels] == [label.value for label in want.labels if label.layer == "1"]
 
 
@@ -270,7 +300,7 @@ def test_concepts_of_photos_are_those_that_the_network_saw():
     shown[5:20, 1, 2:6, 6:10] = True
     maps = np.random.default_rng(0).normal(size=(30, 1, 4, 4))
     masks = Masks.from_arrays(shown, ["edge", "centre"])
-    whole, cropped = (dissect(maps, masks, quantile=0.8, crop=crop).concepts for crop in (None, 1.0))
+    whole, cropped = (dissect(maps, masks, quantile=0.8, crop=crop).concepts for crop in ("whole", 1.0))
     assert whole["edge"].sum() == 10
     assert cropped["edge"].sum() == 0
     assert cropped["centre"].sum() == whole["centre"].sum() == 15
@@ -301,7 +331,8 @@ def test_photos_are_matched_by_id():
     [
         ({"quantile": 1.0}, OptionError, "quantile must lie between 0 and 1"),
         ({"holdout": 2}, OptionError, "holdout must lie between 0 and 1"),
-        ({"crop": 1.5}, OptionError, "crop must be a share"),
+        ({"crop": 1.5}, OptionError, "crop must be 'whole', or a share"),
+        ({"crop": "all"}, OptionError, "crop must be 'whole', or a share"),
         ({"neurons": []}, ActivationsError, "no neuron to dissect"),
         ({"neurons": [9]}, UnknownNameError, "9"),
         ({"length": 0}, OptionError, "length"),
@@ -328,7 +359,7 @@ def test_bad_maps_and_masks():
     with pytest.raises(AlignmentError, match="masks has 12 rows but maps has 5"):
         dissect(maps[:5], masks)
     with pytest.raises(ConceptsError, match="no concept distinguishes pixels"):
-        dissect(maps[:2], Masks.from_arrays(np.zeros((2, 1, 4, 4), bool), ["cat"]))
+        dissect(maps[:2], Masks.from_arrays(np.zeros((2, 1, 3, 4), bool), ["cat"]))
     with pytest.raises(InputError):
         dissect(maps, "nowhere.json")
 

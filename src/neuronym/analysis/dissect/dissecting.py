@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuronym import inputs
 from neuronym._util.messages import counted as number_of
-from neuronym._util.messages import no_such
+from neuronym._util.messages import no_such, warn
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar, share
 from neuronym.analysis.dissect.pixels import Counted, View, count_photos, thresholds_of
 from neuronym.data.activations import Activations
@@ -95,6 +95,8 @@ class Dissection:
         How many pixels were left out, since it is not known what they show.
     held : bool array of shape (n_photos,)
         Which photos, in the order of ``concepts``, were held out.
+    view : View
+        Which part of the photos the network saw, over which the maps were laid.
     quantile : float
         The quantile of the activations of each neuron that is its threshold.
     rules : Rules
@@ -108,6 +110,7 @@ class Dissection:
     n_pixels_held: Ints
     void: int
     held: Bools
+    view: View
     quantile: float
     rules: Rules
     _rows: Ints
@@ -277,7 +280,7 @@ class Dissection:
         n_pixels = int((self.n_pixels + self.n_pixels_held).sum())
         return (
             f"Dissection({number_of(len(self.labels), 'neuron')}, {number_of(self.concepts.n_samples, 'photo')}, "
-            f"{n_pixels:,} pixels, {self.background:.0%} background)"
+            f"{n_pixels:,} pixels of {self.view}, {self.background:.0%} background)"
         )
 
 
@@ -289,7 +292,7 @@ def dissect(
     neurons: Iterable[Name] | slice | None = None,
     length: int = 1,
     quantile: float = 0.995,
-    crop: float | None = None,
+    crop: float | Literal["whole"] | None = None,
     beam: int = Rules.beam,
     search: SearchMethod = Rules.search,
     budget: int = Rules.budget,
@@ -329,9 +332,10 @@ def dissect(
         The largest number of concepts in a formula.
     quantile : float, default 0.995
         The quantile of a neuron's activations that is its threshold; 0.995 leaves the top 0.5%, as both papers do.
-    crop : float, optional
+    crop : float or "whole", optional
         The side of the central square that the network saw, as a share of the photo's shorter side, such as 0.875 for
-        the central 224 × 224 of a photo resized to 256. By default the network saw the whole photo.
+        the central 224 × 224 of a photo resized to 256; or that it saw the whole photo, squeezed. By default what
+        ``collect`` recorded, or else the whole photo.
     beam, search, budget : optional
         How formulas are searched, as for ``neuronym.label``.
     min_fraction, max_fraction : float, default 0.0 and 1.0
@@ -387,9 +391,10 @@ def dissect(
     if holdout is not None and (isinstance(holdout, bool | str) or not 0 < holdout < 1):
         raise OptionError(f"holdout must lie between 0 and 1, not {holdout!r}: 0.5 holds out half of the photos")
     check_n_jobs(n_jobs)
-    view = View(crop)
+    given = maps_of_layers(maps, layers)
+    view = View.of(crop, (one.view for one in given.values()))
     known = masks if isinstance(masks, Masks) else open_masks(masks)
-    matched = _matched(maps_of_layers(maps, layers), known, align)
+    matched = _matched(given, known, align)
     if neurons is not None and not isinstance(neurons, slice | str | int | np.integer | np.ndarray):
         neurons = list(neurons)
     chosen = [(one, one.indices(neurons)) for one in matched.maps.values()]
@@ -405,7 +410,13 @@ def dissect(
     whole = Counted()
     for piece in bar:
         whole.add(piece)
-    return _dissection(whole, matched, known, held, chosen, found, quantile, rules, n_jobs)
+    if whole.reshaped and crop is None and all(one.view is None for one in given.values()):
+        warn(
+            f"the maps are laid over whole photos, {whole.reshaped} of which have another shape than the maps: if the "
+            "network saw the central square, say so, as in crop=0.875 (--crop 0.875); crop='whole' says that it is "
+            "meant"
+        )
+    return _dissection(whole, matched, known, held, view, chosen, found, quantile, rules, n_jobs)
 
 
 def _rules(
@@ -544,6 +555,7 @@ def _dissection(
     matched: _Matched,
     masks: Masks,
     held: Bools,
+    view: View,
     chosen: Sequence[tuple[Maps, NDArray[np.intp]]],
     found: Sequence[tuple[Floats, Bools]],
     quantile: float,
@@ -583,6 +595,7 @@ def _dissection(
         arranged(whole.n_pixels, 1),
         whole.void,
         held,
+        view,
         quantile,
         rules,
         matched.rows,

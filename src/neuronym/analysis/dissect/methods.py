@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,7 +141,7 @@ def compare_methods(
     neurons: Iterable[Name] | slice | None = None,
     length: int = Rules.length,
     quantile: float = 0.995,
-    crop: float | None = None,
+    crop: float | Literal["whole"] | None = None,
     beam: int = Rules.beam,
     search: SearchMethod = Rules.search,
     budget: int = Rules.budget,
@@ -172,8 +172,8 @@ def compare_methods(
         The largest number of concepts in the formulas of INVERT and Compositional Explanations.
     quantile : float, default 0.995
         The quantile of a neuron's activations that is its threshold, for IoU.
-    crop : float, optional
-        The central part of photos that the network saw, as for ``dissect``.
+    crop : float or "whole", optional
+        The part of photos that the network saw, as for ``dissect``.
     beam, search, budget : optional
         How formulas are searched, as for ``neuronym.label``.
     min_fraction, max_fraction : float, default 0.0 and 0.5

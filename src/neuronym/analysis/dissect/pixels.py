@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuronym._util.messages import some
+from neuronym._util.messages import some, warn
 from neuronym.data.maps import Maps
 from neuronym.data.masks import Masks
 from neuronym.data.sparse import not_finite
@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
 
+_ALIKE = 1.1  # ratios of height to width up to this factor apart are of one shape
 _BLOCK_BYTES = 64 * 2**20  # of maps that a task reads at once
 
 
@@ -35,21 +36,49 @@ class View:
         The side of the central square that the network saw, as a share of the photo's shorter side: 0.875 if the
         shorter side is resized to 256 and the central 224 × 224 are cropped. None if it saw the whole photo, squeezed
         into its input.
-
-    Raises
-    ------
-    OptionError
-        If it is not between 0 and 1.
     """
 
     crop: float | None = None
 
-    def __post_init__(self) -> None:
-        crop = self.crop
-        if crop is not None and (isinstance(crop, bool) or not isinstance(crop, int | float) or not 0 < crop <= 1):
+    @classmethod
+    def of(cls, crop: float | str | None, recorded: Iterable[str | None]) -> View:
+        """Take what the user says, or else what is recorded with the maps.
+
+        Parameters
+        ----------
+        crop : float, "whole" or None
+            The side of the central square that the network saw, or the whole photo.
+        recorded : iterable of str or None
+            What is recorded with the maps of each layer.
+
+        Raises
+        ------
+        OptionError
+            If it is not between 0 and 1, or layers differ.
+        """
+        share = isinstance(crop, int | float) and not isinstance(crop, bool) and 0 < crop <= 1
+        if crop is not None and crop != "whole" and not share:
             raise OptionError(
-                f"crop must be a share above 0 and at most 1 of the photo's shorter side, such as 0.875, not {crop!r}"
+                "crop must be 'whole', or a share above 0 and at most 1 of the photo's shorter side, such as 0.875, "
+                f"not {crop!r}"
             )
+        known = {one for one in recorded if one is not None}
+        if crop is None and len(known) > 1:
+            raise OptionError(
+                f"the layers were collected from different parts of the photos ({some(sorted(known))}): dissect one at "
+                "a time"
+            )
+        said = crop if crop is not None else next(iter(known), "whole")
+        found = cls(None if said == "whole" else float(said))
+        if crop is not None and any(cls(None if one == "whole" else float(one)) != found for one in known):
+            warn(
+                f"crop={crop!r}, but by its preprocessing the network saw {_spoken(next(iter(known)))}: leave crop out "
+                "to use that"
+            )
+        return found
+
+    def __str__(self) -> str:
+        return _spoken("whole" if self.crop is None else f"{self.crop:g}")
 
     def along(self, length: int, shorter: int, n_positions: int) -> tuple[slice, Codes, Floats]:
         """Place the pixels along one side of a photo on a map.
@@ -79,6 +108,11 @@ class View:
         return slice(int(inside[0]), int(inside[-1]) + 1), before, places - before
 
 
+def _spoken(view: str) -> str:
+    """Say which part of photos was seen."""
+    return "whole photos" if view == "whole" else f"the central square of photos, {view} of their shorter side"
+
+
 @dataclass
 class _Photo:
     """The pixels of a photo as runs of one region each, row by row."""
@@ -105,6 +139,8 @@ class Counted:
         How many pixels are left out.
     shown : list of list of int
         The concepts that each photo shows.
+    reshaped : int
+        How many photos are of another shape than the maps, so that these are stretched if laid over the whole photo.
     """
 
     sets: dict[tuple[bool, tuple[int, ...]], int] = field(default_factory=dict)
@@ -112,6 +148,7 @@ class Counted:
     above: list[Ints] = field(default_factory=list)
     void: int = 0
     shown: list[list[int]] = field(default_factory=list)
+    reshaped: int = 0
 
     def add(self, other: Counted) -> None:
         """Add what was counted on other photos."""
@@ -127,6 +164,7 @@ class Counted:
             self.above[k][:, places] += of_layer
         self.void += other.void
         self.shown += other.shown
+        self.reshaped += other.reshaped
 
 
 def _wider(counts: Ints, width: int) -> Ints:
@@ -211,6 +249,10 @@ def count_photos(
     counted = Counted()
     photos = [_drawn(masks, int(of_masks[k]), view, bool(held[k]), counted) for k in range(len(rows))]
     n_sets = len(counted.sets)
+    shapes = [maps.height / maps.width for maps, _, _ in layers]
+    counted.reshaped = sum(
+        any(not 1 / _ALIKE < photo.shape[0] / photo.shape[1] / shape < _ALIKE for shape in shapes) for photo in photos
+    )
     for maps, neurons, thresholds in layers:
         above = np.zeros((len(neurons), n_sets), np.int64)
         places: dict[tuple[int, int], Any] = {}
