@@ -120,6 +120,6 @@ def dissect_command(
     if out is not None:
         found.labels.save(out, overwrite=overwrite, spreadsheet=spreadsheet)
     print_labels(found.labels, out, as_json, quiet)
-    if not quiet:
+    if not quiet and not as_json:
         void = f", and {found.void:,} void pixels left out" if found.void else ""
         say(f"{found!r}: background pixels show no concept and are outside of every one{void}")

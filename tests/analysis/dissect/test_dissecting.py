@@ -8,7 +8,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import neuronym
-from neuronym import Activations, Formula, Labels, dissect
+from neuronym import Formula, Labels, dissect
 from neuronym.data import Maps, Masks
 from neuronym.errors import (
     ActivationsError,
