@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
@@ -57,6 +58,15 @@ def names_of_columns(neurons: Sequence[Name] | None, n_columns: int, axes: str |
     if grid is None:
         return neurons
     return _names_on_grid(range(n_columns // (grid[0] * grid[1])) if neurons is None else neurons, grid)
+
+
+def _as_matrix(maps: NDArray[Any]) -> NDArray[Any]:
+    """Maps (n_samples, …) as rows; those of a file as a memory map of the file, which travels to workers by name."""
+    shape = len(maps), math.prod(maps.shape[1:])
+    whole = maps.flags.c_contiguous and not isinstance(maps.base, np.ndarray)
+    if not isinstance(maps, np.memmap) or not whole or maps.filename is None or maps.mode == "c":
+        return maps.reshape(shape)
+    return np.memmap(maps.filename, maps.dtype, "r", maps.offset, shape)
 
 
 class Maps:
@@ -115,14 +125,14 @@ class Maps:
                 "maps must have four axes, samples × neurons × rows × columns, none of them empty, but have shape "
                 f"{array.shape}"
             )
-        n_samples, n_neurons, height, width = array.shape
+        _, n_neurons, height, width = array.shape
         given = named(names, n_neurons, "neurons", ActivationsError)
         own = [as_name(name) for name in (range(n_neurons) if given is None else given)]
         if len(own) != n_neurons:
             raise ActivationsError(f"{len(own)} names for maps of {n_neurons} neurons: give one name per neuron")
         self._fill(
             Activations(
-                array.reshape(n_samples, -1),
+                _as_matrix(array),
                 _names_on_grid(own, (height, width)),
                 sample_ids=sample_ids,
                 clusters=clusters,

@@ -3,6 +3,7 @@
 import itertools
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
@@ -396,6 +397,21 @@ def test_maps_travel_to_workers_and_name_their_neurons():
         own.pooled("last")
     with pytest.raises(ActivationsError, match="3 names for maps of 5 neurons"):
         Maps(maps, ["a", "b", "c"])
+
+
+def test_maps_in_a_file_stay_there(tmp_path):
+    maps, shown = photos(20)
+    np.save(tmp_path / "maps.npy", maps)
+    mapped = np.load(tmp_path / "maps.npy", mmap_mode="r")
+    own = Maps(mapped)
+    assert own.activations.on_disk
+    assert len(pickle.dumps(own)) < maps.nbytes / 2
+    with joblib.parallel_config("loky"):
+        found = dissect(own, Masks.from_arrays(shown), quantile=0.8, n_jobs=2)
+    assert_frame_equal(found.labels.to_frame(), dissect(maps, Masks.from_arrays(shown), quantile=0.8).labels.to_frame())
+    assert [one.value for one in dissect(mapped[::-1], Masks.from_arrays(shown[::-1]), quantile=0.8).labels] == [
+        one.value for one in found.labels
+    ]
 
 
 def test_label_pools_maps_and_says_so():
