@@ -102,8 +102,9 @@ def whole_maps(path):
 
 
 def methods(path):
-    table = [["NetDissect", 1, 1.0, 0.1, 0.6, 1.0, 1.0, 1.0, 0.5], ["INVERT", 1, 2.0, 0.05, 0.7, 1, 1, 1, 0.25]]
-    columns = ["method", "neurons", "length", "iou", "auc", "same", "same_concepts", "overlap", "seconds"]
+    table = [["NetDissect", 1, 1, 1.0, 0.1, 0.6, 1.0, 1.0, 1.0, 0.5, 9], ["INVERT", 1, 1, 2, 0.05, 0.7, 1, 1, 1, 1, 2]]
+    columns = ["method", "neurons", "compared", "length", "iou", "auc", "same", "same_concepts", "overlap", "seconds"]
+    columns.append("memory")
     rows = [[None, 3, "NetDissect", "dog", 0.1, 0.6], [None, 3, "INVERT", "dog & ~cat", 0.05, 0.7]]
     of_neurons = pd.DataFrame(rows, columns=["layer", "neuron", "method", "formula", "iou", "auc"])
     MethodComparison(pd.DataFrame(table, columns=columns), of_neurons, False, {}).save(path)

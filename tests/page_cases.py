@@ -34,8 +34,12 @@ def some_methods():
                    ("deep", "<b>x</b>", "dog | sky", 0.05, 0.75)],
     }  # fmt: skip
     neurons = [[*row[:2], method, *row[2:]] for method, rows in formulas.items() for row in rows]
-    table = [["NetDissect", 2, 1.0, 0.175, 0.6, 0.5, 0.5, 0.25, 12.5], ["INVERT", 2, 2.0, 0.0875, 0.8125, 1, 1, 1, 0.5]]
-    columns = ["method", "neurons", "length", "iou", "auc", "same", "same_concepts", "overlap", "seconds"]
+    table = [
+        ["NetDissect", 2, 2, 1.0, 0.175, 0.6, 0.5, 0.5, 0.25, 12.5, 250.0],
+        ["INVERT", 2, 2, 2.0, 0.0875, 0.8125, 1, 1, 1, 0.5, np.nan],
+    ]
+    columns = ["method", "neurons", "compared", "length", "iou", "auc", "same", "same_concepts", "overlap", "seconds"]
+    columns.append("memory")
     return MethodComparison(
         pd.DataFrame(table, columns=columns),
         pd.DataFrame(neurons, columns=["layer", "neuron", "method", "formula", "iou", "auc"]),

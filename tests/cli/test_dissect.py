@@ -83,7 +83,7 @@ def test_methods_are_compared_and_saved(command, files, tmp_path):
     given = ["methods", files / "maps.zarr", files / "boxes.csv", "--size", "16x16", "--length", 1, *HOW]
     code, out, _ = command(*given, "--out", tmp_path / "methods.json")
     assert code == 0
-    assert out.split()[:3] == ["method", "neurons", "length"]
+    assert out.split()[:3] == ["method", "neurons", "compared"]
     masks = sources.boxes_as_masks(files / "boxes.csv", size=(16, 16))
     found = compare_methods(files / "maps.zarr", masks, length=1, quantile=0.9, min_count=5)
     saved = MethodComparison.open(tmp_path / "methods.json")

@@ -517,7 +517,7 @@ def test_methods_stand_side_by_side(browser, made):
         expect(page.locator("main > p").first).to_contain_text("on photos that no method searched")
         tables = page.locator("table")
         cells = tables.first.locator("tbody tr").first.locator("td, th").all_inner_texts()
-        assert cells == ["NetDissect", "2", "1.00", "0.1750", "0.600", "50.0%", "50.0%", "25.0%", "12.5"]
+        assert cells == ["NetDissect", "2", "2", "1.00", "0.1750", "0.600", "50.0%", "50.0%", "25.0%", "12.5", "250"]
         rows = tables.last.locator("tbody tr")
         first = rows.first.locator("td, th").all_inner_texts()
         assert first == ["low 0", "dog", "0.2500", "0.700", "dog & ~grass", "0.1250", "0.875"]

@@ -324,9 +324,8 @@ def _detect(
     """Find the formula of a concept, and measure it beside its best neuron and probes."""
     groups, held = split
     columns = np.unique(literals.columns)
-    values = {
-        int(j): column(groups.select_rows(activations.block(np.array([j]))), 0).astype(np.float64) for j in columns
-    }
+    block = groups.select_rows(activations.block(columns))  # at once, since a store reads whole chunks
+    values = {int(j): column(block, k).astype(np.float64) for k, j in enumerate(columns)}
     names, truths = [], []
     for j, low, threshold in zip(literals.columns.tolist(), literals.low, literals.thresholds, strict=True):
         cut, text = _shortened(values[j][~held], threshold, bool(low))

@@ -810,7 +810,7 @@ class Pairs:
         about = self._about
         layers = self._layers(layer)
         names = {
-            name for key in layers for name in about.concepts[key]
+            key: name for key in layers for name in about.concepts[key]
             if name == concept or concept in about.aliases[key].get(name, ())
         }  # fmt: skip
         if not names and any(concept in about.untested[key] for key in layers):
@@ -819,8 +819,12 @@ class Pairs:
             )
         if not names:
             raise no_such("concept", concept, list(dict.fromkeys(c for key in layers for c in about.concepts[key])))
-        chosen = pc.field("concept").isin(sorted(names))
-        return self._best(chosen if layer is None else chosen & (pc.field("layer") == layer), n, by)
+        chosen = None  # a name may be an alias in one layer, and a concept of its own in another with other samples
+        for key, name in names.items():
+            of_layer = pc.field("concept") == name
+            of_layer &= pc.field("layer") == key if key else pc.field("layer").is_null()
+            chosen = of_layer if chosen is None else chosen | of_layer
+        return self._best(chosen, n, by)
 
     def of_neuron(
         self, neuron: Name, n: int | None = 10, *, by: Literal["auc", "f1"] = "auc", layer: str | None = None

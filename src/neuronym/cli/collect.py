@@ -13,7 +13,8 @@ from neuronym._util.shards import as_shard, shard_of_environment
 from neuronym.cli.memory import keep_memory
 from neuronym.cli.options import AXES, MODEL, OVERWRITE, QUIET, WEIGHTS, axes_of, listed, mirrors, parsed
 from neuronym.cli.printing import new_app, say
-from neuronym.data.maps import Maps, grid_of
+from neuronym.data.grids import grid_of
+from neuronym.data.maps import Maps
 from neuronym.errors import OptionError
 from neuronym.io.zarr_store import is_made
 from neuronym.network.collecting import collect

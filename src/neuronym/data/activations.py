@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuronym._util.characters import refuse_halves
 from neuronym._util.messages import counted, no_such
 from neuronym.data import sparse
+from neuronym.data.grids import Grid, GridNames, grid_of
 from neuronym.data.ids import as_ids, by_sample, own_or_given, places, refuse_repeats, split_ids
 from neuronym.data.labelled import as_frame, is_sparse, labels_of, listed, named, to_array, to_sparse
 from neuronym.data.sparse import as_columns, columns_of, is_csc
@@ -62,7 +63,8 @@ class Activations:
         ``neuronym.label`` uses these unless other clusters are given.
     axes : str or None, default None
         What the axes of the layer's output meant that the activations were pooled from, such as ``"BCHW"``, as for
-        ``neuronym.collect``.
+        ``neuronym.collect``. With a size, as in ``"BCHW=7x7"``, they were not pooled: the columns are the positions of
+        each neuron's map, row by row, and ``names`` are those of the neurons (``neuronym.data.Maps``).
 
     Raises
     ------
@@ -117,16 +119,44 @@ class Activations:
                 f"there are {len(self.clusters)} cluster labels for {counted(array.shape[0], 'sample')}: "
                 "give one per sample"
             )
+        grid = grid_of(axes)
+        if isinstance(names, GridNames) or (grid is not None and own is None):
+            self.names: Sequence[Name] = self._names_of_maps(names, grid)
+            return
         listed_names = named(names, array.shape[1], "neurons", ActivationsError, own=own)
-        self.names: Sequence[Name] = (
-            range(array.shape[1]) if listed_names is None else tuple(as_name(n) for n in listed_names)
-        )
+        self.names = range(array.shape[1]) if listed_names is None else tuple(as_name(n) for n in listed_names)
         if len(self.names) != array.shape[1]:
             raise ActivationsError(
                 f"{counted(len(self.names), 'name')} for {counted(array.shape[1], 'neuron')}: give one name per neuron"
             )
         if listed_names is not None:
             refuse_repeats(self.names, "neuron name", "activations", ActivationsError)
+
+    def _names_of_maps(self, names: Iterable[Name] | None, grid: Grid | None) -> Sequence[Name]:
+        """Name the columns of maps by their neurons and positions."""
+        n_columns = int(self.matrix.shape[1])
+        if isinstance(names, GridNames):
+            if len(names) != n_columns or (grid is not None and grid != names.grid):
+                raise ActivationsError(
+                    f"there are {n_columns} columns, but names for maps of {counted(len(names.neurons), 'neuron')} of "
+                    f"{names.grid[0]} × {names.grid[1]}: select neurons with neuronym.data.Maps, which keeps maps whole"
+                )
+            return names
+        assert grid is not None, "only maps have a grid"
+        n_neurons, rest = divmod(n_columns, grid[0] * grid[1])
+        if rest:
+            raise ActivationsError(
+                f"{n_columns} columns are no maps of {grid[0]} × {grid[1]}: there must be one for each neuron and "
+                "position"
+            )
+        given = named(names, n_neurons, "neurons", ActivationsError)
+        own = range(n_neurons) if given is None else [as_name(name) for name in given]
+        if len(own) != n_neurons:
+            raise ActivationsError(
+                f"{counted(len(own), 'name')} for maps of {counted(n_neurons, 'neuron')}: give one name per neuron"
+            )
+        refuse_repeats(own, "neuron name", "maps", ActivationsError)
+        return GridNames(own, grid)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, *, id_column: str | None = None) -> Activations:
@@ -355,7 +385,11 @@ class Activations:
         place = ", on disk" if self.on_disk else ""
         if isinstance(self.matrix, SparseStoreMatrix) or is_csc(self.matrix):
             place += f", sparse: {self.matrix.nnz / max(1, self.n_samples * self.n_neurons):.2%} not zero"
-        return f"Activations({self.n_samples} samples × {self.n_neurons} neurons, {self.matrix.dtype}{place})"
+        of = f"{self.n_neurons} neurons"
+        if isinstance(self.names, GridNames):
+            rows, columns = self.names.grid
+            of = f"{len(self.names.neurons)} neurons of {rows} × {columns}"
+        return f"Activations({self.n_samples} samples × {of}, {self.matrix.dtype}{place})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "matrix": _reference(self.matrix)}

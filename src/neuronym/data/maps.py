@@ -3,61 +3,22 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuronym.data.activations import Activations, as_name
+from neuronym.data.grids import GridNames, grid_of, view_of, with_grid
 from neuronym.data.labelled import named, to_array
 from neuronym.data.sparse import dense
 from neuronym.errors import ActivationsError, OptionError
 from neuronym.types import Name
 
-__all__ = ["Grid", "Maps", "grid_of", "names_of_columns", "with_grid"]
+__all__ = ["Maps"]
 
-#: The numbers of rows and of columns of a map.
-Grid = tuple[int, int]
-
-_GRID = re.compile(r"[A-Z]+=(?P<rows>[1-9]\d{0,8})x(?P<columns>[1-9]\d{0,8})( of (?P<view>whole|[01](\.\d{1,6})?))?")
 _BLOCK_BYTES = 128 * 2**20  # to read at once for pooling
-
-
-def with_grid(axes: str, grid: Grid, view: str | None = None) -> str:
-    """Write down that activations are maps: what the axes of the output mean, the size of its maps, and the view.
-
-    The view is which part of photos the network saw, if that is known: ``"whole"``, or the side of a central square as
-    a share of the shorter side.
-    """
-    return f"{axes}={grid[0]}x{grid[1]}" + ("" if view is None else f" of {view}")
-
-
-def grid_of(axes: str | None) -> Grid | None:
-    """Return the size of the maps by the ``axes`` of activations; None if these are no maps."""
-    found = _GRID.fullmatch(axes or "")
-    return None if found is None else (int(found["rows"]), int(found["columns"]))
-
-
-def _view_of(axes: str | None) -> str | None:
-    """Which part of photos the network saw, by the ``axes`` of activations; None if that is not known."""
-    found = _GRID.fullmatch(axes or "")
-    return None if found is None else found["view"]
-
-
-def _names_on_grid(neurons: Iterable[Name], grid: Grid) -> list[str]:
-    """Name the columns of maps, each neuron row by row: ``neuron@row,column``."""
-    places = [f"@{row},{column}" for row in range(grid[0]) for column in range(grid[1])]
-    return [f"{neuron}{place}" for neuron in neurons for place in places]
-
-
-def names_of_columns(neurons: Sequence[Name] | None, n_columns: int, axes: str | None) -> Sequence[Name] | None:
-    """Name the columns of activations by the names of their neurons, if they are maps; else these are the names."""
-    grid = grid_of(axes)
-    if grid is None:
-        return neurons
-    return _names_on_grid(range(n_columns // (grid[0] * grid[1])) if neurons is None else neurons, grid)
 
 
 def _as_matrix(maps: NDArray[Any]) -> NDArray[Any]:
@@ -120,33 +81,29 @@ class Maps:
         clusters: Iterable[object] | None = None,
     ) -> None:
         array = to_array(maps, "maps", ActivationsError)
-        if array.ndim != 4 or 0 in array.shape[1:]:
+        if array.ndim != 4 or 0 in array.shape:
             raise ActivationsError(
                 "maps must have four axes, samples × neurons × rows × columns, none of them empty, but have shape "
                 f"{array.shape}"
             )
         _, n_neurons, height, width = array.shape
         given = named(names, n_neurons, "neurons", ActivationsError)
-        own = [as_name(name) for name in (range(n_neurons) if given is None else given)]
-        if len(own) != n_neurons:
-            raise ActivationsError(f"{len(own)} names for maps of {n_neurons} neurons: give one name per neuron")
+        own = range(n_neurons) if given is None else [as_name(name) for name in given]
         self._fill(
             Activations(
                 _as_matrix(array),
-                _names_on_grid(own, (height, width)),
+                own,
                 sample_ids=sample_ids,
                 clusters=clusters,
                 axes=with_grid("BCHW", (height, width)),
-            ),
-            own,
+            )
         )
 
-    def _fill(self, activations: Activations, names: Sequence[Name]) -> None:
-        grid = grid_of(activations.axes)
-        assert grid is not None, "activations of maps say their size"
-        self.activations, self.names = activations, tuple(names)
-        self.height, self.width = grid
-        self.view = _view_of(activations.axes)
+    def _fill(self, activations: Activations) -> None:
+        assert isinstance(activations.names, GridNames), "the columns of maps are named by neuron and position"
+        self.activations, self.names = activations, activations.names.neurons
+        self.height, self.width = activations.names.grid
+        self.view = view_of(activations.axes)
 
     @classmethod
     def of(cls, activations: Activations) -> Maps:
@@ -167,15 +124,15 @@ class Maps:
         ActivationsError
             If the activations were pooled.
         """
-        grid = grid_of(activations.axes)
-        if grid is None or activations.n_neurons % (grid[0] * grid[1]):
+        if not isinstance(activations.names, GridNames):
+            size = grid_of(activations.axes)
+            why = "are pooled, one number per neuron and sample" if size is None else "have other columns"
             raise ActivationsError(
-                f"{activations!r} are pooled, one number per neuron and sample, but maps are needed: collect them "
-                "with maps=True (--maps auto), or give an array of shape (n_samples, n_neurons, rows, columns)"
+                f"{activations!r} {why}, but maps are needed: collect them with maps=True (--maps auto), or give an "
+                "array of shape (n_samples, n_neurons, rows, columns)"
             )
         found = cls.__new__(cls)
-        firsts = activations.names[:: grid[0] * grid[1]]
-        found._fill(activations, [as_name(str(name).rpartition("@")[0]) for name in firsts])
+        found._fill(activations)
         return found
 
     @property
@@ -233,13 +190,15 @@ class Maps:
         size = self.n_positions
         columns = (neurons[:, np.newaxis] * size + np.arange(size)).ravel()
         first, matrix = int(columns[0]), cast("Any", self.activations.matrix)
-        if not self.activations.sparse and np.array_equal(columns, np.arange(first, first + len(columns))):
-            found = np.asarray(matrix[rows, first : first + len(columns)])
-        elif not self.activations.sparse and not isinstance(rows, slice) and isinstance(matrix, np.ndarray):
-            found = np.asarray(matrix[rows[:, np.newaxis], columns])
+        if isinstance(rows, np.ndarray) and len(rows) and np.array_equal(rows, np.arange(rows[0], rows[-1] + 1)):
+            rows = slice(int(rows[0]), int(rows[-1]) + 1)  # which is quicker to read
+        if np.array_equal(columns, np.arange(first, first + len(columns))):
+            found = matrix[rows, first : first + len(columns)]
+        elif isinstance(rows, slice) or not isinstance(matrix, np.ndarray):
+            found = matrix[rows, columns]
         else:
-            read: Any = self.activations.block(columns)
-            found = dense(read[rows])
+            found = matrix[rows[:, np.newaxis], columns]
+        found = dense(found)
         return found.reshape(len(found), len(neurons), size)
 
     def blocks(self, neurons: NDArray[np.intp], n_rows: int, n_bytes: int) -> list[NDArray[np.intp]]:
@@ -248,33 +207,41 @@ class Maps:
         width = max(1, n_bytes // size)
         return [neurons[start : start + width] for start in range(0, len(neurons), width)]
 
-    def pooled(self, pool: str = "mean") -> Activations:
+    def pooled(self, pool: str = "mean", neurons: Any = None) -> Activations:
         """Pool each map to one number, as ``neuronym.collect`` would have done.
 
         Parameters
         ----------
         pool : {"mean", "max"}, default "mean"
             The mean, the paper's average pooling, or the largest activation.
+        neurons : iterable of (int or str), slice, or bool array of shape (n_neurons,), or None, default None
+            The neurons; None means all.
 
         Returns
         -------
         Activations
-            float32 activations of shape (n_samples, n_neurons), in memory.
+            float32 activations of shape (n_samples, n_chosen), in memory.
 
         Raises
         ------
         OptionError
             If there is no such way to pool.
+        UnknownNameError
+            If there is no neuron of a name.
         """
         if pool not in ("mean", "max"):
             raise OptionError(f"pool must be 'mean' or 'max' for maps, not {pool!r}")
-        pooled = np.empty((self.n_samples, self.n_neurons), np.float32)
-        for neurons in self.blocks(np.arange(self.n_neurons), self.n_samples, _BLOCK_BYTES):
-            values = self.block(neurons)
-            pooled[:, neurons] = values.mean(axis=2, dtype=np.float64) if pool == "mean" else values.max(axis=2)
+        chosen = self.indices(neurons)
+        pooled = np.empty((self.n_samples, len(chosen)), np.float32)
+        start = 0
+        for own in self.blocks(chosen, self.n_samples, _BLOCK_BYTES):
+            values = self.block(own)
+            found = values.mean(axis=2, dtype=np.float64) if pool == "mean" else values.max(axis=2)
+            pooled[:, start : start + len(own)] = found
+            start += len(own)
         return Activations(
             pooled,
-            self.names,
+            [self.names[j] for j in chosen],
             sample_ids=self.activations.sample_ids,
             skipped=self.activations.skipped,
             clusters=self.activations.clusters,

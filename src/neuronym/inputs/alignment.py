@@ -19,10 +19,11 @@ from neuronym._util.characters import refuse_halves
 from neuronym._util.messages import no_such, warn
 from neuronym.data.activations import Activations
 from neuronym.data.concepts import Concepts
+from neuronym.data.grids import grid_of
 from neuronym.data.groups import SampleGroups, Values, check_weights, group
 from neuronym.data.ids import by_sample, check_one_side, counted_ids, is_count, match_ids
 from neuronym.data.labelled import is_mapping, is_sparse, to_array, to_pandas
-from neuronym.data.maps import Maps, grid_of
+from neuronym.data.maps import Maps
 from neuronym.data.sparse import not_finite
 from neuronym.data.yes_no import as_bool
 from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
@@ -183,6 +184,7 @@ def align(
     clusters: ClustersLike = None,
     strata: ClustersLike = None,
     keep_common: Align = False,
+    nouns: tuple[str, str] = ("activations", "concepts"),
 ) -> list[Aligned]:
     """Match the samples of activations and concepts, layer by layer.
 
@@ -207,6 +209,8 @@ def align(
     keep_common : bool or "position", default False
         If the ids of the two sides differ, keep the samples that both have instead of raising; ``"position"`` matches
         rows by position whatever their ids. This is the option ``align`` of ``neuronym.label``.
+    nouns : tuple of (str, str), default ("activations", "concepts")
+        What messages call the two sides.
 
     Returns
     -------
@@ -233,7 +237,7 @@ def align(
             )
         same = own.sample_ids, own.n_samples, own.skipped, None if shown is None else shown.sample_ids
         if same not in rows_by_samples:
-            rows_by_samples[same] = _matched(layer, own, shown, weights, keep_common, unknown == "drop")
+            rows_by_samples[same] = _matched(layer, own, shown, weights, keep_common, unknown == "drop", nouns)
         aligned.append(one := Aligned(layer, own, rows_by_samples[same], ids, clusters, strata))
         _ = one.strata, clusters is None or one.clusters  # fail on bad labels before any work begins
     return aligned
@@ -387,6 +391,7 @@ def as_activations(given: Any) -> Activations:
     ActivationsError, FileError
         If they cannot be used or read.
     """
+    given = given.activations if isinstance(given, Maps) else given
     found = given if isinstance(given, Activations) else None
     if isinstance(given, str | Path):
         found = open_activations(given)
@@ -524,9 +529,10 @@ def _matched(
     weights: ArrayLike | None,
     keep_common: Align,
     dropped: bool,
+    nouns: tuple[str, str],
 ) -> UsedSamples:
     """The rows in use, with their concepts and weights."""
-    owner = "activations" if layer is None else f"layer {layer!r} of activations"
+    owner = nouns[0] if layer is None else f"layer {layer!r} of {nouns[0]}"
     _refuse_empty(activations, concepts, owner)
     ids = activations.sample_ids if concepts is None else _ids_of(activations, concepts)
     weight = None
@@ -534,7 +540,7 @@ def _matched(
         of_samples: Any = by_sample(weights, ids, activations.n_samples, "weights", OptionError)
         weight = check_weights(of_samples, activations.n_samples)
     shown, rows = (
-        (None, None) if concepts is None else _matched_rows(activations, concepts, keep_common, owner, dropped)
+        (None, None) if concepts is None else _matched_rows(activations, concepts, keep_common, owner, dropped, nouns)
     )
     weight = weight if weight is None or rows is None else weight[rows]
     if weight is not None and not weight.all():  # samples of weight 0 count as absent
@@ -553,7 +559,12 @@ def _refuse_empty(activations: Activations, concepts: Concepts | None, owner: st
 
 
 def _matched_rows(
-    activations: Activations, shown: Concepts, keep_common: Align, owner: str, dropped: bool
+    activations: Activations,
+    shown: Concepts,
+    keep_common: Align,
+    owner: str,
+    dropped: bool,
+    nouns: tuple[str, str],
 ) -> tuple[Concepts, Ints | None]:
     """The concepts in the order of the activations, and the rows of the activations in use; None for all, in order."""
     n_samples = activations.n_samples
@@ -564,20 +575,20 @@ def _matched_rows(
     if keep_common == "position":
         ours = theirs = None
     if ours is not None and theirs is not None:
-        matched = match_ids(ours, theirs, owner, "concepts", bool(keep_common))
+        matched = match_ids(ours, theirs, owner, nouns[1], bool(keep_common))
         if matched is None:
             return shown, None
         rows = np.array(matched[0], np.int64)
         if len(rows) < max(n_samples, shown.n_samples):
             warn(
-                f"align=True keeps {len(rows)} samples and drops {n_samples - len(rows)} of activations "
-                f"and {shown.n_samples - len(rows)} of concepts"
+                f"align=True keeps {len(rows)} samples and drops {n_samples - len(rows)} of {nouns[0]} "
+                f"and {shown.n_samples - len(rows)} of {nouns[1]}"
             )
         return shown.take(np.array(matched[1], np.int64)), None if len(rows) == n_samples else rows
     if n_samples != shown.n_samples:
         raise AlignmentError(
-            f"concepts has {shown.n_samples} rows but {owner} has {n_samples}: both need one row per sample"
+            f"{nouns[1]} has {shown.n_samples} rows but {owner} has {n_samples}: both need one row per sample"
             + "; unknown='drop' left samples out, so give sample ids to both sides" * dropped
         )
-    check_one_side(ours, theirs, owner, "concepts")
+    check_one_side(ours, theirs, owner, nouns[1])
     return shown, None

@@ -22,6 +22,7 @@ from neuronym._util.text_tables import TextTable
 from neuronym.data.activations import Activations, side_by_side
 from neuronym.data.binary import columns_of_pairs
 from neuronym.data.concepts import Concepts
+from neuronym.data.grids import grid_of
 from neuronym.data.ids import SAMPLE, find_id_column, is_called_like_ids, is_file_name, is_missing, long_columns
 from neuronym.data.yes_no import as_bool
 from neuronym.errors import ActivationsError, ConceptsError, FileError
@@ -275,6 +276,11 @@ def save_activations(activations: Activations, path: PathLike, *, overwrite: boo
         stores neither names nor ids.
     """
     kind = kind_of(path, ACTIVATIONS, "activations")
+    if grid_of(activations.axes) is not None:
+        raise FileError(
+            f"{str(path)!r} cannot store maps, whose columns are positions: collect them into a store, "
+            "out='maps.zarr', or pool them first, as in neuronym.data.Maps.of(activations).pooled()"
+        )
     if activations.sparse and kind != ".npz":
         raise FileError(f"{str(path)!r} cannot store sparse activations: save as .npz")
     named = list(activations.names) != list(range(activations.n_neurons))

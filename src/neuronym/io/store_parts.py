@@ -17,7 +17,7 @@ from neuronym._util.locks import BusyError, locked
 from neuronym._util.shards import Shard
 from neuronym.data.activations import Activations
 from neuronym.data.store_files import read_root
-from neuronym.io.store_progress import CHUNK, delete_store, foreign_files
+from neuronym.io.store_progress import delete_store, foreign_files
 from neuronym.io.zarr_store import LayerWriter, is_made, open_layers
 from neuronym.types import PathLike
 
@@ -95,7 +95,7 @@ def _add_parts(parts: Parts, sink: LayerWriter) -> None:
         sink.use_axes({name: one.axes for name, one in layers.items() if one.axes is not None})
         while sink.rows < end or sink.samples < samples:
             start = sink.rows - before
-            stop = min(start + CHUNK[0], end - before)
+            stop = min(start + sink.chunk, end - before)
             last = stop == end - before  # until which samples are not counted, since only the part knows them
             sink.add(
                 {name: one.matrix[start:stop] for name, one in layers.items()} if stop > start else {},

@@ -44,7 +44,7 @@ Rows = Any  # an array of float32, or a csr_array of them
 CHUNK = 4096, 64  # samples, neurons: good to write by samples and to read by neurons
 
 _PART = "part-0.jsonl"
-_CHUNK_BYTES = CHUNK[0] * CHUNK[1] * 4
+_CHUNK_OF_MAPS = 64, 4096  # samples, neurons × positions: a few thousand samples of whole maps would fill the memory
 _START: dict[str, Any] = {
     "samples": 0,
     "rows": 0,
@@ -74,6 +74,8 @@ class Progress:
 
     Attributes
     ----------
+    chunk : tuple of (int, int)
+        The numbers of samples and of columns in a chunk.
     state : dict
         The numbers of samples, rows and batches that are written, the number of samples in the last batch, the axes
         and widths of the layers, and which of them are sparse.
@@ -83,6 +85,8 @@ class Progress:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.folder, self.settings = folder, dict(settings)
+        self.chunk = _CHUNK_OF_MAPS if settings.get("maps") else CHUNK
+        self._chunk_bytes = 4 * self.chunk[0] * self.chunk[1]
         self.state: dict[str, Any] = {**_START}
         self.skipped: list[str] = []
         self._files: dict[str, tuple[int | None, str | None]] = {}
@@ -140,11 +144,13 @@ class Progress:
     def add_rows(self, layer: str, values: Rows) -> None:
         """Write rows of a layer after those that are there: an array, or a csr_array for a sparse layer."""
         rows = self.state["rows"]
-        if rows % CHUNK[0]:
-            values = joined([self._block(layer, rows // CHUNK[0]), values])
+        if rows % self.chunk[0]:
+            values = joined([self._block(layer, rows // self.chunk[0]), values])
         self.state["widths"] = {**self.state["widths"], layer: values.shape[1]}
-        for start in range(0, values.shape[0], CHUNK[0]):
-            self._put_block(layer, rows // CHUNK[0] + start // CHUNK[0], values[start : start + CHUNK[0]])
+        for start in range(0, values.shape[0], self.chunk[0]):
+            self._put_block(
+                layer, rows // self.chunk[0] + start // self.chunk[0], values[start : start + self.chunk[0]]
+            )
 
     def _put_block(self, layer: str, number: int, values: Rows) -> None:
         """Write a row of chunks."""
@@ -152,46 +158,46 @@ class Progress:
         if not isinstance(values, np.ndarray):
             values = values.tocsc()
         (self.folder / layer / inner / "c" / str(number)).mkdir(parents=True, exist_ok=True)
-        for column in range(-(-values.shape[1] // CHUNK[1])):
+        for column in range(-(-values.shape[1] // self.chunk[1])):
             name = f"{layer}/{inner}/c/{number}/{column}"
-            data = encoded(values[:, column * CHUNK[1] : (column + 1) * CHUNK[1]])
+            data = encoded(values[:, column * self.chunk[1] : (column + 1) * self.chunk[1]], self.chunk)
             (self.folder / f"{name}.partial").write_bytes(data)
             self._files[name] = len(data), checksum(data)
             self._fresh.append(name)
 
     def rows(self, layer: str, start: int, stop: int) -> NDArray[np.float32]:
         """Read rows of a layer that are written."""
-        first, last = start // CHUNK[0], (stop - 1) // CHUNK[0]
+        first, last = start // self.chunk[0], (stop - 1) // self.chunk[0]
         found = joined([self._block(layer, number) for number in range(first, last + 1)])
-        chosen = found[start - first * CHUNK[0] : stop - first * CHUNK[0]]
+        chosen = found[start - first * self.chunk[0] : stop - first * self.chunk[0]]
         return chosen if isinstance(chosen, np.ndarray) else chosen.toarray()
 
     def _block(self, layer: str, number: int) -> Rows:
         """Read a row of chunks, whose last one may hold rows of a write that was killed."""
         from scipy.sparse import csc_array, hstack
 
-        n_rows, width = min(CHUNK[0], self.state["rows"] - number * CHUNK[0]), self.state["widths"][layer]
+        n_rows, width = min(self.chunk[0], self.state["rows"] - number * self.chunk[0]), self.state["widths"][layer]
         sparse = layer in self.state["sparse"]
         parts: list[Any] = []
-        for column in range(-(-width // CHUNK[1])):
+        for column in range(-(-width // self.chunk[1])):
             name = f"{layer}/{SPARSE if sparse else MATRIX}/c/{number}/{column}"
             path = self.folder / name
             if not path.is_file():
                 raise damaged(path, "it is missing")
             with reading(path, "activations"):
                 data = path.read_bytes()
-            n_columns = min(CHUNK[1], width - column * CHUNK[1])
+            n_columns = min(self.chunk[1], width - column * self.chunk[1])
             if sparse:
-                starts, rows, values = chunk_entries(data, path, CHUNK, n_rows)
+                starts, rows, values = chunk_entries(data, path, self.chunk, n_rows)
                 own = csc_array((values, rows.astype(np.int32), starts[: n_columns + 1]), shape=(n_rows, n_columns))
-                data = _entries(own) if n_rows < CHUNK[0] else data
+                data = _entries(own, self.chunk) if n_rows < self.chunk[0] else data
                 parts.append(own)
-            elif len(data) == _CHUNK_BYTES and n_rows < CHUNK[0]:
-                data = data[: n_rows * CHUNK[1] * 4].ljust(_CHUNK_BYTES, b"\0")
+            elif len(data) == self._chunk_bytes and n_rows < self.chunk[0]:
+                data = data[: n_rows * self.chunk[1] * 4].ljust(self._chunk_bytes, b"\0")
             if checksum(data) != self._files[name][1]:
                 raise damaged(path, "its contents are not those that were written")
             if not sparse:
-                parts.append(np.frombuffer(data, "<f4").reshape(CHUNK)[:n_rows, :n_columns])
+                parts.append(np.frombuffer(data, "<f4").reshape(self.chunk)[:n_rows, :n_columns])
         return hstack(parts, format="csr") if sparse else np.concatenate(parts, axis=1).astype(np.float32)
 
     def commit(self, ids: Sequence[str], skipped: Sequence[str], **state: Any) -> None:
@@ -221,15 +227,15 @@ class Progress:
         self.state |= {**last, "axes": state["axes"], "widths": state["widths"]}
         self.skipped += state["skipped"]
         for layer, width in state["widths"].items():
-            for row in range(-(-state["rows"] // CHUNK[0])):
-                n_bytes = min(CHUNK[0], state["rows"] - row * CHUNK[0]) * CHUNK[1] * 4
-                for column in range(-(-width // CHUNK[1])):
+            for row in range(-(-state["rows"] // self.chunk[0])):
+                n_bytes = min(self.chunk[0], state["rows"] - row * self.chunk[0]) * self.chunk[1] * 4
+                for column in range(-(-width // self.chunk[1])):
                     name = f"{layer}/{MATRIX}/c/{row}/{column}"
                     path = self.folder / name
-                    if not path.is_file() or path.stat().st_size != _CHUNK_BYTES:
-                        raise damaged(path, f"it must have {_CHUNK_BYTES} bytes")
-                    data = path.read_bytes()[:n_bytes] + bytes(_CHUNK_BYTES - n_bytes)
-                    self._files[name] = _CHUNK_BYTES, checksum(data)
+                    if not path.is_file() or path.stat().st_size != self._chunk_bytes:
+                        raise damaged(path, f"it must have {self._chunk_bytes} bytes")
+                    data = path.read_bytes()[:n_bytes] + bytes(self._chunk_bytes - n_bytes)
+                    self._files[name] = self._chunk_bytes, checksum(data)
         (self.folder / _PART).unlink(missing_ok=True)  # of a run that was killed right here
         _sync_all(self.folder / name for name in self._files)
         self._list({**self.state, "skipped": self.skipped, "ids": list(ids), "files": self._files})
@@ -245,7 +251,7 @@ class Progress:
         FileError
             If one does not.
         """
-        growing = f"/{SPARSE}/c/{self.state['rows'] // CHUNK[0]}/"
+        growing = f"/{SPARSE}/c/{self.state['rows'] // self.chunk[0]}/"
         files = {name: (None if growing in name else size, sum_) for name, (size, sum_) in self._files.items()}
         StoreFiles(self.folder, files, "").check(*self.state["widths"])
 
@@ -285,10 +291,10 @@ class Progress:
                 if layer in self.state["axes"]:
                     about = {"axes": self.state["axes"][layer], **about}
                 if layer in self.state["sparse"]:
-                    about[SPARSE] = {"shape": [rows, width], "chunks": CHUNK}
+                    about[SPARSE] = {"shape": [rows, width], "chunks": self.chunk}
                     top.create_group(layer, attributes={KEY: about})
                 else:
-                    _new(top.create_group(layer, attributes={KEY: about}), MATRIX, (rows, width), CHUNK, "float32")
+                    _new(top.create_group(layer, attributes={KEY: about}), MATRIX, (rows, width), self.chunk, "float32")
             for name, values in texts.items():
                 _new(top, name, (rows,), CHUNK[:1], "string")[:] = np.array(values, dtype=object)
 
@@ -309,16 +315,16 @@ def joined(parts: Sequence[Rows]) -> Rows:
     return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else vstack(parts, format="csr")
 
 
-def _whole(part: NDArray[np.float32]) -> bytes:
+def _whole(part: NDArray[np.float32], size: tuple[int, int]) -> bytes:
     """A chunk as Zarr writes it: a whole one, with zeros where the array ends."""
-    chunk = np.zeros(CHUNK, "<f4")
+    chunk = np.zeros(size, "<f4")
     chunk[: part.shape[0], : part.shape[1]] = part
     return chunk.tobytes()
 
 
-def _entries(part: Any) -> bytes:
+def _entries(part: Any, size: tuple[int, int]) -> bytes:
     """A chunk of a sparse layer."""
-    return chunk_bytes(part, CHUNK[1])
+    return chunk_bytes(part, size[1])
 
 
 def _new(group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> Any:

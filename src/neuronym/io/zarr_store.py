@@ -7,7 +7,7 @@
         clusters          texts: the cluster of each sample, if known and not implied by token ids
         LAYER/            attributes: names of the neurons, and the meaning of the axes that were pooled (with the
                           size of the maps, if they were kept: then a column for each neuron and position)
-            activations   float32, samples × neurons, in chunks of 4,096 × 64, uncompressed
+            activations   float32, samples × neurons, in chunks of 4,096 × 64, uncompressed (maps: 64 × 4,096)
         part-0.jsonl      until it is finished: what is written so far
 
 Its contents are the same in every run, interrupted or not. It is finished when all of it is on the disk: chunks before
@@ -40,15 +40,15 @@ from neuronym._util.locks import beside, leftovers, locked
 from neuronym._util.messages import counted, no_such, some
 from neuronym._util.urls import is_local, located
 from neuronym.data.activations import Activations
+from neuronym.data.grids import grid_of
 from neuronym.data.ids import parent
 from neuronym.data.labelled import is_sparse, to_sparse
-from neuronym.data.maps import grid_of, names_of_columns
 from neuronym.data.sparse import dense as as_dense
 from neuronym.data.sparse_store import SparseStoreMatrix
 from neuronym.data.store_files import CLUSTERS, IDS, KEY, MATRIX, ROOT, SPARSE, StoreFiles, read_root
 from neuronym.data.zarr_matrix import ZarrMatrix
 from neuronym.errors import ActivationsError, FileError, OptionError
-from neuronym.io.store_progress import CHUNK, Progress, delete_store, foreign_files, joined, tidy
+from neuronym.io.store_progress import Progress, delete_store, foreign_files, joined, tidy
 from neuronym.types import PathLike
 
 __all__ = [
@@ -151,19 +151,17 @@ def _open_own(store: Path, layer: str | None, state: Mapping[str, Any]) -> dict[
     clusters = _texts(node, CLUSTERS, store)
     if clusters is None and ids is not None and state["settings"].get("tokens"):
         clusters = [parent(i) for i in ids]
-    found = {}
-    for name in layers:
-        matrix = _sparse(node, name, store, files) or _matrix(store / name / MATRIX, store, files)
-        axes = _axes(node, name, store)
-        found[name] = Activations(
-            matrix,
-            names_of_columns(_neurons(node, name, store), matrix.shape[1], axes),
+    return {
+        name: Activations(
+            _sparse(node, name, store, files) or _matrix(store / name / MATRIX, store, files),
+            _neurons(node, name, store),
             sample_ids=ids,
             skipped=state["skipped"],
             clusters=clusters,
-            axes=axes,
+            axes=_axes(node, name, store),
         )
-    return found
+        for name in layers
+    }
 
 
 def _matrix(path: Path, store: Path, files: StoreFiles | None = None) -> ZarrMatrix:
@@ -279,9 +277,9 @@ def _foreign(node: Any, store: Path, layer: str | None) -> dict[str, Activations
 class LayerWriter:
     """Write a Zarr store batch by batch; if interrupted, rerun to resume.
 
-    Samples are kept in memory until a chunk of 4,096 is full or, if they arrive slowly, for 20 seconds. Then they are
-    written, and after them their number. So a run that was killed loses at most what it had in memory. Nothing is made
-    before the first write.
+    Samples are kept in memory until a chunk of 4,096 (of whole maps, of 64) is full or, if they arrive slowly, for 20
+    seconds. Then they are written, and after them their number. So a run that was killed loses at most what it had in
+    memory. Nothing is made before the first write.
 
     Use it as a context manager, which locks the store.
 
@@ -473,6 +471,11 @@ class LayerWriter:
         self._progress.state["axes"] = {**self._progress.state["axes"], **axes}
 
     @property
+    def chunk(self) -> int:
+        """The number of samples in a chunk."""
+        return self._progress.chunk[0]
+
+    @property
     def complete(self) -> bool:
         """Whether the store is finished."""
         return self._finished is not None
@@ -554,7 +557,7 @@ class LayerWriter:
         on_disk = self._progress.state
         unwritten = max(self.samples - on_disk["samples"], self.rows - on_disk["rows"])
         since = time.monotonic() - self._since
-        if unwritten + max(n_samples, rows) > CHUNK[0] or since > max(_PATIENCE, _SHARE * self._cost):
+        if unwritten + max(n_samples, rows) > self.chunk or since > max(_PATIENCE, _SHARE * self._cost):
             self._write()
 
     def finish(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -19,9 +19,9 @@ from neuronym._util.messages import counted
 from neuronym._util.parallel import progress_bar
 from neuronym._util.shards import Shard, as_shard, shard_of_environment
 from neuronym.data.activations import Activations, as_name
+from neuronym.data.grids import Grid, with_grid
 from neuronym.data.ids import as_ids, by_sample, parent
 from neuronym.data.labelled import listed, named
-from neuronym.data.maps import Grid, names_of_columns, with_grid
 from neuronym.errors import ActivationsError, FileError, InputError, OptionError
 from neuronym.io.images import Images
 from neuronym.io.store_parts import delete_parts, merge_parts
@@ -227,7 +227,7 @@ def collect(
     """
     need("collect", "torch")
     _check_options(layers, pool, precision, batch_size, workers, sparse)
-    _check_maps(maps, tokens)
+    _check_maps(maps, tokens, pool)
     own = None if shard is None else shard_of_environment() if shard == "env" else as_shard(shard)
     if own is not None and out is None:
         raise OptionError("shards are parts of a store: give out")
@@ -529,14 +529,16 @@ def _check_options(
         raise OptionError(f"sparse must be a share from 0 to 1, or True for all layers, not {sparse!r}")
 
 
-def _check_maps(maps: object, tokens: bool) -> None:
+def _check_maps(maps: object, tokens: bool, pool: object) -> None:
     """Refuse what is no size of maps, and maps of tokens."""
     sizes = [1] if isinstance(maps, bool) else list(maps) if isinstance(maps, tuple | list) else []
-    whole = all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in sizes)
+    whole = all(isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0 for size in sizes)
     if not sizes or not whole or (not isinstance(maps, bool) and len(sizes) != 2):
         raise OptionError(f"maps must be True, or the numbers of rows and columns such as (14, 14), not {maps!r}")
     if maps and tokens:
         raise OptionError("maps and tokens are two ways to keep positions: choose one")
+    if maps and pool != "mean":
+        raise OptionError("maps are kept whole, so pool does nothing: leave out one of the two")
 
 
 def _clusters_by_id(
@@ -577,6 +579,7 @@ class _Pass:
     precision: Precision
     forward: Callable[[torch.nn.Module, Any], object] | None
     axes: Mapping[str, Axes] | None = None
+    grids: dict[str, Grid] = field(default_factory=dict)
 
     def rows(
         self, batch: Batch, start: int, use_axes: Callable[[Mapping[str, str]], None]
@@ -603,6 +606,12 @@ class _Pass:
         if not self.maps:
             return axes.text
         grid = grid_in(only_output(layer, captured).shape, axes, self.maps, layer)
+        first = self.grids.setdefault(layer, grid)
+        if grid != first:
+            raise ActivationsError(
+                f"layer {layer!r} has maps of {first[0]} × {first[1]} in one batch and of {grid[0]} × {grid[1]} in "
+                "another: all must have one size, so bring the samples to one"
+            )
         return with_grid(axes.text, grid, self.view)
 
     def _find_axes(self, batch: Batch, captured: Mapping[str, list[object]]) -> dict[str, Axes]:
@@ -716,7 +725,7 @@ class _InMemory:
         return {
             layer: Activations(
                 joined(parts),
-                names_of_columns(self._names.get(layer), self._widths[layer], self._axes.get(layer)),
+                self._names.get(layer),
                 sample_ids=ids,
                 skipped=self._skipped,
                 clusters=clusters,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from neuronym.data.maps import Grid
+from neuronym.data.grids import Grid
 from neuronym.errors import ActivationsError
 from neuronym.network.axes import Axes
 from neuronym.network.outputs import plain, poolable, pooled_by
@@ -18,6 +18,8 @@ __all__ = ["POOLS", "Pool", "grid_in", "pool_output"]
 
 #: The named ways to pool.
 POOLS = ("mean", "max", "first", "last")
+
+_BESIDE = 8  # class and register tokens that may precede those of patches
 
 
 def pool_output(
@@ -129,12 +131,18 @@ def grid_in(shape: Sequence[int], axes: Axes | None, maps: bool | Grid, layer: s
     sizes = () if axes is None else tuple(int(shape[place]) for place in axes.positions)
     if len(sizes) == 2 and (maps is True or tuple(maps or ()) == sizes):
         return sizes[0], sizes[1]
-    if len(sizes) == 1 and not isinstance(maps, bool) and maps[0] * maps[1] <= sizes[0]:
+    if len(sizes) == 1 and not isinstance(maps, bool) and 0 <= sizes[0] - maps[0] * maps[1] <= _BESIDE:
         return int(maps[0]), int(maps[1])
     if len(sizes) == 1 and maps is True:
         raise ActivationsError(
             f"layer {layer!r} outputs {tuple(shape)}, a sequence of {sizes[0]} tokens: say which rows and columns its "
             "last tokens form, as in maps=(14, 14) (--maps 14x14); class and register tokens before them are left out"
+        )
+    if len(sizes) == 1 and not isinstance(maps, bool):
+        raise ActivationsError(
+            f"layer {layer!r} outputs {tuple(shape)}, a sequence of {sizes[0]} tokens, which are no {maps[0]} × "
+            f"{maps[1]} positions after at most {_BESIDE} class and register tokens: give the rows and columns of its "
+            "patches"
         )
     wanted = "maps" if maps is True else f"maps of {maps[0]} × {maps[1]}" if not isinstance(maps, bool) else "maps"
     raise ActivationsError(

@@ -240,14 +240,17 @@ def methods_data(labels: Labels, methods: MethodComparison | None) -> JsonDict |
         return None
     table = methods.table
     rows = [[row["method"], *(number(row[name]) for name in table.columns[1:])] for row in table.to_dict("records")]
-    place = {key: i for i, key in reversed([*enumerate(keys_of(labels))])}
+    place: dict[Any, int] = {key: i for i, key in reversed([*enumerate(keys_of(labels))])}
+    layers = {row if isinstance(row, str) else None for row in methods.neurons["layer"]}
+    if len(layers) == 1 and len(layers_of(labels)) == 1:  # it is that layer, though one side does not name it
+        place = {(layer, neuron): i for (_, neuron), i in place.items() for layer in layers} | place
     names = table["method"].tolist()
     found: dict[Any, JsonDict] = {}
     for row in methods.neurons.to_dict("records"):
         layer = row["layer"] if isinstance(row["layer"], str) else None
         key = layer, row["neuron"]
         if key not in found:
-            known = place.get(key, place.get((None, row["neuron"])))
+            known = place.get(key)
             nothing = [None, "", None, None]
             found[key] = {"layer": layer, "neuron": key[1], "place": known, "formulas": [nothing] * len(names)}
         text = row["formula"] if isinstance(row["formula"], str) else None

@@ -9,12 +9,13 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import neuronym
-from neuronym import Formula, Labels, dissect
+from neuronym import Activations, Formula, Labels, dissect
 from neuronym.data import Maps, Masks
 from neuronym.errors import (
     ActivationsError,
     AlignmentError,
     ConceptsError,
+    FileError,
     InputError,
     OptionError,
     UnknownNameError,
@@ -269,8 +270,10 @@ def test_neurons_and_layers_can_be_chosen():
     ]
     with pytest.raises(UnknownNameError, match="no layer 'three'"):
         dissect(both, masks, layers=["three"])
-    with pytest.raises(UnknownNameError, match="no layer"):
+    with pytest.raises(OptionError, match="there are 2 layers: name one of 'one', 'two'"):
         whole.single_concepts()
+    with pytest.raises(OptionError, match="maps are of one layer without a name"):
+        dissect(maps, masks, layers=["one"])
 
 
 def test_search_again_without_maps():
@@ -387,7 +390,9 @@ def test_maps_travel_to_workers_and_name_their_neurons():
     own = Maps(maps, ["a", "b", "c", "d", "e@x"])
     assert own.names == ("a", "b", "c", "d", "e@x")
     assert Maps.of(own.activations).names == own.names
-    assert own.activations.names[:2] == ("a@0,0", "a@0,1")
+    assert own.activations.names[:2] == ["a@0,0", "a@0,1"]
+    assert own.activations.names[-1] == "e@x@2,3"
+    assert len(pickle.dumps(Maps(np.zeros((1, 64, 56, 56), np.uint8)).activations)) < 250_000
     same = pickle.loads(pickle.dumps(own))
     assert np.array_equal(same.block(np.array([1, 3])), own.block(np.array([1, 3])))
     assert np.array_equal(own.block(np.array([3, 1]), np.array([2, 0])), maps[[2, 0]][:, [3, 1]].reshape(2, 2, -1))
@@ -399,6 +404,52 @@ def test_maps_travel_to_workers_and_name_their_neurons():
         Maps(maps, ["a", "b", "c"])
 
 
+def test_what_is_left_of_maps_is_no_maps():
+    maps, _ = photos(21)
+    own = Maps(maps).activations
+    with pytest.raises(ActivationsError, match="there are 30 columns, but names for maps of 5 neurons"):
+        own.replace(matrix=own.matrix[:, ::2])
+    plain = own.replace(matrix=own.matrix[:, ::2], names=range(30), axes=None)
+    with pytest.raises(ActivationsError, match="are pooled, one number"):
+        Maps.of(plain)
+    with pytest.raises(ActivationsError, match="31 columns are no maps of 3 × 4"):
+        Activations(np.zeros((2, 31)), axes="BCHW=3x4")
+    assert Maps.of(Activations(own.matrix, axes="BCHW=3x4")).names == (0, 1, 2, 3, 4)
+    with pytest.raises(ActivationsError, match="3 names for maps of 5 neurons"):
+        Activations(own.matrix, ["a", "b", "c"], axes="BCHW=3x4")
+    with pytest.raises(ActivationsError, match="'a'"):
+        Maps(maps, ["a", "a", "b", "c", "d"])
+    with pytest.raises(ActivationsError, match="none of them empty"):
+        Maps(np.zeros((0, 2, 3, 3)))
+    with pytest.raises(FileError, match="cannot store maps"):
+        neuronym.save_activations(own, "maps.npz")
+
+
+def test_a_photo_that_was_skipped_is_skipped_by_position_too():
+    maps, shown = photos(22, n=20)
+    ids = [f"p{i}" for i in range(20)]
+    kept = [i for i in range(20) if i != 1]
+    own = Maps(maps[kept]).activations.replace(sample_ids=[ids[i] for i in kept], skipped=["p1"])
+    masks = Masks.from_arrays(shown, sample_ids=ids)
+    by_id, by_place = (dissect(own, masks, quantile=0.8, align=align) for align in (False, "position"))
+    assert_frame_equal(by_id.labels.to_frame(), by_place.labels.to_frame())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_held_out_maps_must_be_finite_too(value):
+    maps, shown = photos(23, n=30)
+    held = dissect(maps, Masks.from_arrays(shown), quantile=0.8, holdout=0.5).held
+    maps[np.flatnonzero(held)[0], 3, 1, 1] = value
+    with pytest.raises(ActivationsError, match=r"NaN or infinity in 1 neuron \(3\)"):
+        dissect(maps, Masks.from_arrays(shown), quantile=0.8, holdout=0.5)
+
+
+def test_a_crop_without_pixels_is_an_error():
+    maps, shown = photos(24)
+    with pytest.raises(OptionError, match=r"crop=0.01 leaves no pixel of a photo whose shorter side has 9"):
+        dissect(maps, Masks.from_arrays(shown), crop=0.01)
+
+
 def test_maps_in_a_file_stay_there(tmp_path):
     maps, shown = photos(20)
     np.save(tmp_path / "maps.npy", maps)
@@ -408,6 +459,7 @@ def test_maps_in_a_file_stay_there(tmp_path):
     assert len(pickle.dumps(own)) < maps.nbytes / 2
     with joblib.parallel_config("loky"):
         found = dissect(own, Masks.from_arrays(shown), quantile=0.8, n_jobs=2)
+    assert dissect(tmp_path / "maps.npy", Masks.from_arrays(shown), quantile=0.8).iou(found.labels).max() > 0
     assert_frame_equal(found.labels.to_frame(), dissect(maps, Masks.from_arrays(shown), quantile=0.8).labels.to_frame())
     assert [one.value for one in dissect(mapped[::-1], Masks.from_arrays(shown[::-1]), quantile=0.8).labels] == [
         one.value for one in found.labels
@@ -420,3 +472,5 @@ def test_label_pools_maps_and_says_so():
     with pytest.warns(UserWarning, match="maps of 3 × 4, which are pooled here by their mean"):
         found = neuronym.label(Maps(maps).activations, concepts)
     assert list(found) == list(neuronym.label(Maps(maps).pooled(), concepts))
+    with pytest.warns(UserWarning, match="pooled here by their mean"):
+        assert list(neuronym.label(Maps(maps), concepts)) == list(found)

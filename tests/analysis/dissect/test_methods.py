@@ -1,5 +1,7 @@
 """The three methods side by side, and on a segmentation network whose outputs are known."""
 
+import json
+
 import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
@@ -122,7 +124,10 @@ def test_the_tables_follow_from_the_labels(segmented, tmp_path):
     assert table["auc"].max() == table.loc["INVERT", "auc"]
     methods.save(tmp_path / "methods.json")
     again = MethodComparison.open(tmp_path / "methods.json")
-    assert_frame_equal(again.table, methods.table.astype({"neurons": float}))
+    assert_frame_equal(again.table, methods.table.astype({"neurons": float, "compared": float}))
+    assert (table["compared"] == N_CLASSES).all()
+    assert (table["seconds"] > 0).all()
+    assert (table["memory"].isna() | (table["memory"] >= 0)).all()
     assert_frame_equal(again.neurons, methods.neurons)
     assert not again.held_out
     with pytest.raises(FileError, match="exists"):
@@ -130,6 +135,69 @@ def test_the_tables_follow_from_the_labels(segmented, tmp_path):
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(FileError, match="no comparison of methods"):
         MethodComparison.open(tmp_path / "other.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "is of format 2, and this version reads 1"),
+        ({"kind": "other"}, "no comparison of methods"),
+        ({"held_out": "no"}, "held_out must be true or false"),
+        ({"neurons": [{}]}, "its neurons must have the columns layer, neuron"),
+        ({"table": "none"}, "its table must have the columns method, neurons"),
+    ],
+)
+def test_a_file_that_is_changed_is_refused(segmented, tmp_path, change, message):
+    methods = _small(segmented)
+    methods.save(tmp_path / "methods.json")
+    content = json.loads((tmp_path / "methods.json").read_text())
+    (tmp_path / "methods.json").write_text(json.dumps(content | change))
+    with pytest.raises(FileError, match=message):
+        MethodComparison.open(tmp_path / "methods.json")
+
+
+@pytest.mark.parametrize(
+    ("of", "cell", "message"),
+    [
+        ("neurons", {"method": "Other"}, "a method that its table lacks"),
+        ("neurons", {"neuron": {}}, "neuron cannot be {}"),
+        ("neurons", {"formula": 3}, "formula cannot be 3"),
+        ("neurons", {"iou": float("inf")}, "iou cannot be inf"),
+        ("table", {"method": None}, "method cannot be None"),
+        ("table", {"auc": "high"}, "auc cannot be 'high'"),
+    ],
+)
+def test_a_cell_of_another_type_is_refused(segmented, tmp_path, of, cell, message):
+    methods = _small(segmented)
+    methods.save(tmp_path / "methods.json")
+    content = json.loads((tmp_path / "methods.json").read_text())
+    content[of][0] |= cell
+    (tmp_path / "methods.json").write_text(json.dumps(content))
+    with pytest.raises(FileError, match=message):
+        MethodComparison.open(tmp_path / "methods.json")
+
+
+def _small(segmented):
+    maps, codes = segmented
+    masks = Masks.from_label_maps(codes, dict(enumerate(NAMES)), background=[N_CLASSES])
+    return compare_methods(maps, masks, neurons=NAMES[:2], length=1)
+
+
+def test_means_are_over_the_same_neurons():
+    """A formula that no held-out photo shows has no AUC there, so its neuron counts for no method."""
+    rng = np.random.default_rng(4)
+    shown = np.zeros((60, 3, 8, 8), bool)
+    for i, photo in enumerate(shown):
+        photo[i % 2, :4] = True
+        photo[2, 6:] = i < 3  # rare
+    maps = rng.normal(size=(60, 4, 4, 4)) + 3 * shown[:, [0, 1, 2, 2], ::2, ::2]
+    methods = compare_methods(maps, Masks.from_arrays(shown), holdout=0.5, min_count=1, length=2, quantile=0.8)
+    wide = methods.neurons.pivot(index="neuron", columns="method", values=["iou", "auc"])
+    whole = wide[np.isfinite(wide).all(axis=1)]
+    assert (methods.table["compared"] == len(whole)).all()
+    assert 0 < len(whole) < 4
+    for name in ("iou", "auc"):
+        assert methods.table.set_index("method")[name].to_dict() == pytest.approx(whole[name].mean().to_dict())
 
 
 def test_held_out_photos_measure_all_methods(segmented):

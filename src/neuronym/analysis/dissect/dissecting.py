@@ -14,14 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuronym import inputs
+from neuronym._util.files import reading
 from neuronym._util.messages import counted as number_of
-from neuronym._util.messages import no_such, warn
+from neuronym._util.messages import no_such, some, warn
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar, share
 from neuronym.analysis.dissect.pixels import Counted, View, count_photos, thresholds_of
 from neuronym.data.activations import Activations
@@ -30,7 +32,7 @@ from neuronym.data.concepts import Concepts
 from neuronym.data.groups import SampleGroups, group
 from neuronym.data.maps import Maps
 from neuronym.data.masks import Masks
-from neuronym.errors import ActivationsError, AlignmentError, ConceptsError, OptionError
+from neuronym.errors import ActivationsError, ConceptsError, OptionError
 from neuronym.inputs.alignment import as_layers, same_samples
 from neuronym.io.files import open_activations
 from neuronym.io.sources.masks import open_masks
@@ -58,7 +60,7 @@ Bools = NDArray[np.bool_]
 _MOST_PIXELS = 2**53  # a double counts them exactly
 _THRESHOLD_BYTES = 256 * 2**20  # of maps that are read at once to find quantiles
 _NEURONS = 64  # per call of the search
-_PHOTOS_IN_MEMORY, _PHOTOS_ON_DISK = 512, 4096  # a task counts; on disk, a row of chunks
+_PHOTOS = 256  # that a task counts: a few rows of chunks on disk
 
 
 @dataclass(frozen=True)
@@ -214,12 +216,16 @@ class Dissection:
         ------
         UnknownNameError
             If there is no such layer.
+        OptionError
+            If there are several, and none is named.
         """
         import pandas as pd
 
         known = {one.layer: one for one in self._layers}
         if layer is None and len(self._layers) == 1:
             layer = self._layers[0].layer
+        if layer is None and None not in known:
+            raise OptionError(f"there are {len(known)} layers: name one of {some(known)}")
         if layer not in known:
             raise no_such("layer", str(layer), [str(name) for name in known])
         shown = self.sets.to_sparse().astype(np.int64)
@@ -228,7 +234,7 @@ class Dissection:
         with np.errstate(divide="ignore", invalid="ignore"):
             return pd.DataFrame(both / either, index=[*known[layer].names], columns=[*self.sets.names])
 
-    def photos(
+    def _photos(
         self, activations: Mapping[str | None, Activations], held: bool
     ) -> tuple[dict[str | None, Activations], Concepts]:
         """Select the photos searched, or those held out, from activations of all photos.
@@ -386,9 +392,9 @@ def dissect(
     Formula('dog')
     """
     rules = _rules(length, beam, search, budget, min_fraction, max_fraction, min_count, min_change, negation)
-    if isinstance(quantile, bool | str) or not 0 < quantile < 1:
+    if not _is_share(quantile):
         raise OptionError(f"quantile must lie between 0 and 1, not {quantile!r}: 0.995 leaves the top 0.5%")
-    if holdout is not None and (isinstance(holdout, bool | str) or not 0 < holdout < 1):
+    if holdout is not None and not _is_share(holdout):
         raise OptionError(f"holdout must lie between 0 and 1, not {holdout!r}: 0.5 holds out half of the photos")
     check_n_jobs(n_jobs)
     given = maps_of_layers(maps, layers)
@@ -417,6 +423,11 @@ def dissect(
             "meant"
         )
     return _dissection(whole, matched, known, held, view, chosen, found, quantile, rules, n_jobs)
+
+
+def _is_share(value: object) -> bool:
+    """Whether a value lies between 0 and 1."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(0 < value < 1)
 
 
 def _rules(
@@ -464,6 +475,8 @@ def maps_of_layers(maps: MapsLike, layers: Sequence[str] | None = None) -> dict[
     if layers is not None and isinstance(layers, str):
         raise OptionError(f"layers must be a list of names of layers, not {layers!r}")
     for layer in layers or ():
+        if known == [None]:
+            raise OptionError(f"layers names {layer!r}, but the maps are of one layer without a name: leave layers out")
         if layer not in given:
             raise no_such("layer", layer, known)
     return {layer: _as_maps(given[layer]) for layer in (known if layers is None else dict.fromkeys(layers))}
@@ -474,8 +487,15 @@ def _as_maps(given: Any) -> Maps:
     if isinstance(given, Maps):
         return given
     if isinstance(given, PathLike):
-        given = open_activations(given)
+        given = _mapped(Path(given)) if Path(given).suffix.lower() == ".npy" else open_activations(given)
     return Maps.of(given) if isinstance(given, Activations) else Maps(given)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """Maps in a file of numpy's, which stay there."""
+    with reading(path, "maps"):
+        found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found
 
 
 @dataclass(frozen=True)
@@ -495,13 +515,10 @@ def _matched(maps: dict[str | None, Maps], masks: Masks, align: Align) -> _Match
         raise ConceptsError("masks are empty: they have no samples")
     here = {layer: _samples_of(one) for layer, one in maps.items()}
     there = _concepts([[0]] * masks.n_samples, ["photo"], masks.sample_ids)
-    try:
-        one = same_samples(inputs.align(here, there, keep_common=align), "dissect")
-    except AlignmentError as error:
-        raise AlignmentError(str(error).replace("concepts", "masks").replace("activations", "maps")) from None
+    one = same_samples(inputs.align(here, there, keep_common=align, nouns=("maps", "masks")), "dissect")
     rows = np.arange(one.activations.n_samples) if one.rows is None else one.rows
     kept = one.shown.sample_ids
-    if masks.sample_ids is None or kept is None or align == "position":
+    if masks.sample_ids is None or kept is None:
         places = np.arange(masks.n_samples)
     else:
         numbers = {name: place for place, name in enumerate(masks.sample_ids)}
@@ -542,9 +559,7 @@ def _tasks(
     """What counts the pixels of some photos, task by task."""
     layers = share([(maps, columns, own) for (maps, columns), own in zip(chosen, thresholds, strict=True)])
     common = share(masks)
-    on_disk = any(maps.activations.on_disk for maps, _ in chosen)
-    size = _PHOTOS_ON_DISK if on_disk else _PHOTOS_IN_MEMORY
-    parts = matched.rows // size
+    parts = matched.rows // _PHOTOS
     for part in np.unique(parts):
         inside = np.flatnonzero(parts == part)
         yield layers, common, matched.rows[inside], matched.of_masks[inside], held[inside], view

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuronym._util.files import kind_of, read_json, writing
+from neuronym._util.memory import peak
 from neuronym.analysis.dissect.dissecting import Dissection, dissect, maps_of_layers
 from neuronym.data.activations import as_name
 from neuronym.errors import FileError
@@ -37,7 +40,9 @@ METHODS = {
 }
 
 _KIND, _FORMAT = "neuronym methods", 1
-_OF_METHOD = ("neurons", "length", "iou", "auc", "same", "same_concepts", "overlap", "seconds")
+_OF_METHOD = (
+    "neurons", "compared", "length", "iou", "auc", "same", "same_concepts", "overlap", "seconds", "memory",
+)  # fmt: skip
 _OF_NEURON = ("formula", "iou", "auc")
 
 
@@ -48,10 +53,11 @@ class MethodComparison:
     Parameters
     ----------
     table : DataFrame
-        One row per method: ``method``; ``neurons`` with a formula; over the neurons to which every method gives one,
-        the means of ``length``, ``iou`` (of pixels) and ``auc`` (of photos), the shares ``same`` with INVERT's formula
-        and ``same_concepts`` with its concepts, and ``overlap``, the mean Jaccard index of the photos where its formula
-        and INVERT's are true; and ``seconds``.
+        One row per method: ``method``; ``neurons`` with a formula; ``compared``, for how many neurons every method has
+        a formula with both measures; over these, the means of ``length``, ``iou`` (of pixels) and ``auc`` (of photos),
+        the shares ``same`` with INVERT's formula and ``same_concepts`` with its concepts, and ``overlap``, the mean
+        Jaccard index of the photos where its formula and INVERT's are true; ``seconds``; and ``memory`` in units of 10⁶
+        bytes, the most beyond what was held before (NaN on systems other than Linux; without processes of workers).
     neurons : DataFrame
         One row per neuron and method: ``layer``, ``neuron``, ``method``, ``formula``, ``iou``, ``auc``.
     held_out : bool
@@ -115,22 +121,48 @@ class MethodComparison:
         content = read_json(path, "a comparison of methods")
         if not isinstance(content, dict) or content.get("kind") != _KIND:
             raise FileError(f"{str(path)!r} is no comparison of methods: give what neuronym methods --out wrote")
+        if content.get("format") != _FORMAT:
+            raise FileError(
+                f"{str(path)!r} is of format {content.get('format')!r}, and this version reads {_FORMAT}: install a "
+                "newer neuronym"
+            )
         columns = {"table": ("method", *_OF_METHOD), "neurons": ("layer", "neuron", "method", *_OF_NEURON)}
         tables = {}
         for name, wanted in columns.items():
             rows = content.get(name)
             if not isinstance(rows, list) or not all(isinstance(row, dict) and {*row} == {*wanted} for row in rows):
-                raise FileError(f"{str(path)!r} is damaged: its {name} must have the columns {', '.join(wanted)}")
+                raise _damaged(path, f"its {name} must have the columns {', '.join(wanted)}")
+            for row in rows:
+                _check_row(row, path)
             tables[name] = pd.DataFrame(rows, columns=list(wanted))
-        numbers = [*_OF_METHOD], ["iou", "auc"]
-        for table, names in zip(tables.values(), numbers, strict=True):
-            for name in names:
-                try:
-                    table[name] = pd.to_numeric(table[name]).astype(float)
-                except (TypeError, ValueError):
-                    raise FileError(f"{str(path)!r} is damaged: {name} must be numbers") from None
+        methods = tables["table"]["method"].tolist()
+        if not isinstance(content.get("held_out"), bool) or len({*methods}) < len(methods):
+            raise _damaged(path, "held_out must be true or false, and each method be listed once")
+        if not {*tables["neurons"]["method"]} <= {*methods}:
+            raise _damaged(path, "its neurons have a method that its table lacks")
+        for table, names in zip(tables.values(), ([*_OF_METHOD], ["iou", "auc"]), strict=True):
+            table[names] = table[names].astype(float)
         tables["neurons"]["neuron"] = [as_name(name) for name in tables["neurons"]["neuron"]]
-        return cls(tables["table"], tables["neurons"], bool(content.get("held_out")), {})
+        tables["neurons"] = tables["neurons"].astype({"layer": object, "formula": object})
+        return cls(tables["table"], tables["neurons"], content["held_out"], {})
+
+
+def _damaged(path: PathLike, why: str) -> FileError:
+    return FileError(f"{str(path)!r} is damaged: {why}")
+
+
+def _check_row(row: Mapping[str, object], path: PathLike) -> None:
+    """Refuse a row of a file whose cells are not of their types."""
+    for name, value in row.items():
+        if name == "neuron":
+            right = isinstance(value, str | int) and not isinstance(value, bool)
+        elif name in ("layer", "formula", "method"):
+            right = isinstance(value, str) or (value is None and name != "method")
+        else:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            right = value is None or (number and math.isfinite(value))  # type: ignore[arg-type]
+        if not right:
+            raise _damaged(path, f"{name} cannot be {value!r}")
 
 
 def compare_methods(
@@ -205,8 +237,8 @@ def compare_methods(
 
     Notes
     -----
-    ``seconds`` of the methods by pixels include drawing the masks and counting pixels, and of INVERT pooling the maps;
-    collecting the maps, which all need, is not included.
+    ``seconds`` and ``memory`` of the methods by pixels include drawing the masks and counting pixels, and of INVERT
+    pooling the maps; collecting the maps is not included. ``neuronym.agreement`` compares any two of ``labels``.
     """
     import pandas as pd
 
@@ -214,56 +246,74 @@ def compare_methods(
     if neurons is not None and not isinstance(neurons, slice | str | int | np.integer | np.ndarray):
         neurons = list(neurons)  # used again for each method
     how: dict[str, Any] = {"beam": beam, "search": search, "budget": budget, "min_count": min_count, "n_jobs": n_jobs}
-    start = time.perf_counter()
-    counted = dissect(
-        given, masks, neurons=neurons, quantile=quantile, crop=crop, holdout=holdout, seed=seed, align=align,
-        progress=progress, **how,
-    )  # fmt: skip
-    seconds = {"NetDissect": time.perf_counter() - start}
-    labels = {"NetDissect": counted.labels}
-    start = time.perf_counter()
-    labels["CompExp"] = counted.search(length, **how)
-    of_search = time.perf_counter() - start
-    seconds["CompExp"] = seconds["NetDissect"] + of_search
-    start = time.perf_counter()
-    pooled = {layer: one.pooled(pool) for layer, one in given.items()}
-    searched, measured = (counted.photos(pooled, held) for held in (False, holdout is not None))
-    labels["INVERT"] = label(
-        *searched,
-        neurons=neurons,
-        length=length,
-        min_fraction=min_fraction,
-        max_fraction=max_fraction,
-        progress=progress,
-        **how,
-    )
-    seconds["INVERT"] = time.perf_counter() - start
-    rows: list[JsonDict] = []
-    parts = []
-    everywhere = [all(one.formula is not None for one in each) for each in zip(*labels.values(), strict=True)]
-    for method, found in labels.items():
-        values = {
-            "iou": counted.iou(found, held=holdout is not None),
+    _prepare()
+    costs = {}
+    with _measured() as cost:
+        counted = dissect(
+            given, masks, neurons=neurons, quantile=quantile, crop=crop, holdout=holdout, seed=seed, align=align,
+            progress=progress, **how,
+        )  # fmt: skip
+    with _measured() as again:
+        labels = {"NetDissect": counted.search(1, **how)}
+    costs["NetDissect"] = cost
+    with _measured() as longer:
+        labels["CompExp"] = counted.search(length, **how)
+    seconds = cost[0] - again[0] + longer[0]  # one search of the same counts instead of the other
+    costs["CompExp"] = [max(seconds, longer[0]), float(np.fmax(cost[1], longer[1]))]
+    held = holdout is not None
+    with _measured() as own:
+        pooled = {layer: one.pooled(pool, neurons) for layer, one in given.items()}
+        searched = counted._photos(pooled, False)
+        labels["INVERT"] = label(
+            *searched, length=length, min_fraction=min_fraction, max_fraction=max_fraction, progress=progress, **how
+        )
+    costs["INVERT"] = own
+    measured = counted._photos(pooled, True) if held else searched
+    values = {
+        method: {
+            "iou": counted.iou(found, held=held),
             "auc": rescore(found, *measured, scores=["auc"])["auc"].to_numpy(),
         }
-        parts.append(_of_neurons(found, values).assign(method=method))
-        rows.append(
-            {
-                "method": method,
-                **_of_method(found, labels["INVERT"], values, np.array(everywhere), counted),
-                "seconds": seconds[method],
-            }
-        )
+        for method, found in labels.items()
+    }
+    everywhere = np.all([np.isfinite(each) for of_method in values.values() for each in of_method.values()], axis=0)
+    rows = [
+        {
+            "method": method,
+            **_of_method(found, labels["INVERT"], values[method], everywhere, counted),
+            "seconds": costs[method][0],
+            "memory": costs[method][1],
+        }
+        for method, found in labels.items()
+    ]
+    parts = [_of_neurons(found, values[method]).assign(method=method) for method, found in labels.items()]
     listed = pd.concat(parts, ignore_index=True)[["layer", "neuron", "method", *_OF_NEURON]]
-    return MethodComparison(pd.DataFrame(rows), listed, holdout is not None, labels)
+    return MethodComparison(pd.DataFrame(rows), listed, held, labels)
+
+
+@contextmanager
+def _measured() -> Iterator[list[float]]:
+    """Fill a list with the seconds and the megabytes that a part of the work takes."""
+    found: list[float] = []
+    start = time.perf_counter()
+    with peak() as most:
+        yield found
+    found += [time.perf_counter() - start, most.megabytes]
+
+
+def _prepare() -> None:
+    """Load what is compiled, which would count for the method that comes first."""
+    from neuronym.analysis.dissect import pixel_kernels  # noqa: F401
+    from neuronym.search import beam_kernels, optimal_kernels, rank_kernels  # noqa: F401
 
 
 def _of_neurons(labels: Labels, values: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
     """The formula and measures of each neuron."""
     import pandas as pd
 
-    formulas = [None if one.formula is None else str(one.formula) for one in labels]
-    names = {"layer": [one.layer for one in labels], "neuron": [one.neuron for one in labels]}
+    formulas = pd.Series([None if one.formula is None else str(one.formula) for one in labels], dtype=object)
+    layers = pd.Series([one.layer for one in labels], dtype=object)
+    names: dict[str, Any] = {"layer": layers, "neuron": [one.neuron for one in labels]}
     return pd.DataFrame({**names, "formula": formulas, **values})
 
 
@@ -274,13 +324,12 @@ def _of_method(
     everywhere: NDArray[np.bool_],
     counted: Dissection,
 ) -> JsonDict:
-    """The number of a method's formulas, and its means over the neurons to which every method gives one."""
-    row: JsonDict = {"neurons": sum(one.formula is not None for one in labels)}
+    """The number of a method's formulas, and its means over the neurons that are measured for every method."""
+    row: JsonDict = {"neurons": sum(one.formula is not None for one in labels), "compared": int(everywhere.sum())}
     shown = [one for one, common in zip(labels, everywhere, strict=True) if common]
     row["length"] = fmean(one.length or 0 for one in shown) if shown else np.nan
     for name, each in values.items():
-        known = each[everywhere & np.isfinite(each)]
-        row[name] = float(known.mean()) if len(known) else np.nan
+        row[name] = float(each[everywhere].mean()) if everywhere.any() else np.nan
     extents: dict[Any, Any] = {}
     same: list[float] = []
     alike: list[float] = []

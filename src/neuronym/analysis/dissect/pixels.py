@@ -56,7 +56,7 @@ class View:
         OptionError
             If it is not between 0 and 1, or layers differ.
         """
-        share = isinstance(crop, int | float) and not isinstance(crop, bool) and 0 < crop <= 1
+        share = isinstance(crop, int | float | np.number) and not isinstance(crop, bool) and 0 < crop <= 1
         if crop is not None and crop != "whole" and not share:
             raise OptionError(
                 "crop must be 'whole', or a share above 0 and at most 1 of the photo's shorter side, such as 0.875, "
@@ -103,6 +103,10 @@ class View:
         first = (length - seen) / 2
         centres = np.arange(length) + 0.5
         inside = np.flatnonzero((centres > first) & (centres < first + seen))
+        if not len(inside):
+            raise OptionError(
+                f"crop={self.crop:g} leaves no pixel of a photo whose shorter side has {shorter}: give a larger share"
+            )
         places = np.clip((centres[inside] - first) * (n_positions / seen) - 0.5, 0, n_positions - 1)
         before = np.minimum(places.astype(np.int32), n_positions - 1)
         return slice(int(inside[0]), int(inside[-1]) + 1), before, places - before
@@ -203,17 +207,22 @@ def thresholds_of(
     """
     values = maps.block(neurons, rows)
     values = np.ascontiguousarray(values.transpose(1, 0, 2)).reshape(len(neurons), -1)
-    bad = not_finite(values.T)
+    _check_finite(maps, neurons, values.T)
+    place = quantile_place(values.shape[1], quantile)
+    constant = values.min(axis=1) == values.max(axis=1)
+    values.partition(place, axis=1)
+    return values[:, place].astype(np.float64), np.asarray(constant)
+
+
+def _check_finite(maps: Maps, neurons: NDArray[np.intp], values: NDArray[Any]) -> None:
+    """Raise an error that names the neurons with NaN or infinity in (n_values, n_neurons) values."""
+    bad = not_finite(values)
     if bad.any():
         names = [maps.names[neurons[j]] for j in np.flatnonzero(bad)]
         raise ActivationsError(
             f"maps hold NaN or infinity in {len(names)} neuron{'s' * (len(names) > 1)} ({some(names)}): every "
             "activation must be finite, so drop these neurons or samples"
         )
-    place = quantile_place(values.shape[1], quantile)
-    constant = values.min(axis=1) == values.max(axis=1)
-    values.partition(place, axis=1)
-    return values[:, place].astype(np.float64), np.asarray(constant)
 
 
 def count_photos(
@@ -260,6 +269,8 @@ def count_photos(
         order = np.arange(len(neurons))
         for chosen in maps.blocks(order, len(rows), _BLOCK_BYTES):
             block = maps.block(neurons[chosen], rows)
+            _check_finite(maps, neurons[chosen], block.max(axis=2))  # NaN and infinity are the largest, but for −∞
+            _check_finite(maps, neurons[chosen], block.min(axis=2))
             counts = np.zeros((len(chosen), n_sets), np.int64)
             for k, photo in enumerate(photos):
                 size = photo.shape

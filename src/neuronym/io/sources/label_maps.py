@@ -227,6 +227,9 @@ class _OfFiles(Drawer):
         return self.codes.regions(values, str(path))
 
 
+_BITS, _PHOTOMETRIC = 0x0102, 0x0106  # tags of TIFF
+
+
 def read_label_map(path: Path, *, coloured: bool) -> NDArray[Any]:
     """Read the values of an image, not turned and not scaled: integers, or of a coloured one int32 R, G and B."""
     import warnings
@@ -239,6 +242,9 @@ def read_label_map(path: Path, *, coloured: bool) -> NDArray[Any]:
                 raise ValueError(f"it has {opened.height} × {opened.width} pixels, more than {PIXELS:,}")
             opened.load()
             mode, values = opened.mode, np.asarray(opened)
+            tags: Any = getattr(opened, "tag_v2", {})
+            if mode in ("1", "L") and (tags.get(_BITS, (8,)) != (8,) or tags.get(_PHOTOMETRIC, 1) != 1):
+                raise ValueError("a grey TIFF of fewer than 8 bits, or with white as 0, is not read as it is stored")
         scale = _scale(path) if mode == "L" else 1
     except Exception as error:  # decoders raise errors of many kinds on broken files
         raise FileError(

@@ -12,12 +12,14 @@
     same: "INVERT's formula",
     same_concepts: "INVERT's concepts",
     overlap: "overlap with INVERT",
+    compared: "compared",
     seconds: "seconds",
+    memory: "MB",
   };
   function shown(name, value) {
     if (value === null) return "";
     if (shares.includes(name)) return N.percent(value);
-    if (name === "neurons") return String(value);
+    if (["neurons", "compared", "memory"].includes(name)) return value.toFixed(0);
     return value.toFixed(name === "seconds" ? 1 : name === "length" ? 2 : name === "iou" ? 4 : 3);
   }
   function measured(value, digits) {
@@ -45,7 +47,7 @@
             ui.word("pixel IoU", "IoU"),
             " of pixels and the ",
             ui.word("auc", "AUC"),
-            ` of photos${on}; means are over the neurons that every method labels.`,
+            ` of photos${on}; means are over the neurons compared, to which every method gives a formula.`,
           ),
           ui.table(
             [["method"], ...columns.map((name) => [titles[name] || name, 1])],
