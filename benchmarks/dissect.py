@@ -143,8 +143,8 @@ def table_of_costs(data: Path, work: Path) -> Table:
             rows.append([title, layer, f"{taken:.1f} s", f"{found[0][1]:.2f} GB"])
     size = sum(path.stat().st_size for path in (work / "maps.zarr").rglob("*") if path.is_file())
     note = (
-        "10,000 photos of Tiny ImageNet, 64 × 64 pixels, on two cores, each step in a process of its own, the median of "
-        f"{REPEATS} runs. A process that only imports takes {idle:.2f} GB. Collecting was timed on {N_COLLECTED:,} "
+        "10,000 photos of Tiny ImageNet, 64 × 64 pixels, on two cores, each step in a process of its own, the median "
+        f"of {REPEATS} runs. A process that only imports takes {idle:.2f} GB. Collecting was timed on {N_COLLECTED:,} "
         "photos, and its minutes are those of all at that speed; the maps of both layers take "
         f"{size / 1e9:.2f} GB on disk. The other steps start from what is stored; the masks are boxes, drawn anew by "
         "each."

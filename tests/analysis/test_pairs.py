@@ -392,3 +392,23 @@ def test_other_files_are_refused(data, tmp_path):
         Pairs.open(path)
     with pytest.raises(FileError, match="there is no file"):
         Pairs.open(tmp_path / "none.parquet")
+
+
+def test_an_alias_in_one_layer_may_be_a_concept_of_its_own_in_another():
+    """Layers with other samples differ in which concepts are equal."""
+    rng = np.random.default_rng(0)
+    ids = [f"s{i}" for i in range(120)]
+    x = rng.random(120) < 0.5
+    y = x.copy()
+    y[60:80] ^= True  # only the first layer lacks these samples
+    concepts = Concepts.from_array(np.stack([x, y], axis=1), ["x", "y"], sample_ids=ids)
+    first = [i for i in range(120) if not 60 <= i < 80]
+    layers = {
+        "a": Activations(rng.normal(size=(100, 2)), sample_ids=[ids[i] for i in first]),
+        "b": Activations(rng.normal(size=(120, 2)), sample_ids=ids),
+    }
+    with pytest.warns(UserWarning, match="keeps 100 samples"):
+        table = pairs(layers, concepts, align=True, min_count=5)
+    found = table.detectors("y")
+    assert sorted(zip(found["layer"], found["concept"], strict=True)) == [("a", "x")] * 2 + [("b", "y")] * 2
+    assert set(table.detectors("x")["concept"]) == {"x"}

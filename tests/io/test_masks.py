@@ -1,5 +1,6 @@
 import json
 import pickle
+import struct
 import warnings
 from pathlib import Path
 
@@ -812,3 +813,33 @@ def test_readers_warn_of_nothing_else(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert open_masks(tmp_path / "maps", classes={1: "wall"}, images=tmp_path / "photos").sample_ids == ("a.jpg",)
+
+
+def _tiff(path, bits, photometric, data):
+    """A grey TIFF of one strip, 8 × 1 pixels."""
+    tags = {256: 8, 257: 1, 258: bits, 259: 1, 262: photometric, 273: 8, 278: 1, 279: len(data)}
+    offset = 8 + len(data)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    whole = struct.pack("<2sHI", b"II", 42, offset) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+    path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("bits", "photometric", "data", "fine"),
+    [
+        (8, 1, bytes(range(8)), True),
+        (1, 1, bytes([0b01010101]), True),
+        (4, 1, bytes([0x01, 0x23, 0x45, 0x67]), False),
+        (8, 0, bytes(range(8)), False),
+    ],
+)
+def test_grey_tiffs_are_read_as_stored_or_refused(tmp_path, bits, photometric, data, fine):
+    _tiff(tmp_path / "a.tif", bits, photometric, data)
+    masks = label_maps_as_masks(tmp_path, {value: f"v{value}" for value in range(256)})
+    if not fine:
+        with pytest.raises(FileError, match="a grey TIFF of 2 or 4 bits, or with white as 0"):
+            masks.regions(0)
+        return
+    regions = masks.regions(0)
+    values = [masks.names[regions.concepts[number][0]] for number in regions.numbers[0].tolist()]
+    assert values == [f"v{value % 2 if bits == 1 else value}" for value in range(8)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from neuronym.analysis.dissect import dissect
 from neuronym.cli.options import (
-    ALIGN,
     BY_POSITION,
     JSON,
     MAPS,
@@ -73,17 +73,30 @@ PIXELS: dict[str, Any] = {
             **parsed(_crop, "SHARE|whole"),
         ),
     ],
-    **{name: SEARCH[name] for name in ("beam", "search", "budget", "max_fraction", "min_count")},
+    **{name: SEARCH[name] for name in ("beam", "search", "budget")},
+    "min_count": Annotated[
+        int, typer.Option(help="Smallest number of pixels (of INVERT, photos) for which a formula may be true.")
+    ],
     "holdout": Annotated[
         float | None, typer.Option(help="Share of photos held out from the search to evaluate the formula.")
     ],
     "seed": Annotated[int, typer.Option(help="Seed of the choice of photos to hold out.")],
-    "align": ALIGN,
+    "align": Annotated[bool, typer.Option("--align", help="Keep only photos found in both maps and masks.")],
     "n_jobs": N_JOBS,
 }
 _OPTIONS = {
     **PIXELS,
-    **{name: SEARCH[name] for name in ("min_fraction", "min_change")},
+    "resume": Annotated[
+        Path | None, typer.Option(help="Folder to keep what is counted; if interrupted, rerun to resume.")
+    ],
+    "min_fraction": Annotated[float, typer.Option(help="Smallest share of pixels for which a formula may be true.")],
+    "max_fraction": Annotated[float, typer.Option(help="Largest share of pixels for which a formula may be true.")],
+    "min_change": Annotated[
+        int | None,
+        typer.Option(
+            help="Smallest number of pixels that dropping any concept of a formula changes.", show_default="min-count"
+        ),
+    ],
     "negation": Annotated[
         bool | None,
         typer.Option(

@@ -18,7 +18,6 @@ from neuronym.cli.options import (
     OVERWRITE,
     QUIET,
     SCHEDULER,
-    SEARCH,
     align_of,
     masks_of,
     mirrors,
@@ -37,7 +36,12 @@ Examples:
 """
 _OPTIONS = {
     **PIXELS,
-    "min_fraction": SEARCH["min_fraction"],
+    "min_fraction": Annotated[
+        float, typer.Option(help="Smallest share of photos for which a formula of INVERT may be true.")
+    ],
+    "max_fraction": Annotated[
+        float, typer.Option(help="Largest share of photos for which a formula of INVERT may be true.")
+    ],
     "pool": Annotated[
         Literal["mean", "max"], typer.Option(help="How INVERT pools the maps of a photo to one number per neuron.")
     ],

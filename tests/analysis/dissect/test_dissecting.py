@@ -10,6 +10,7 @@ from pandas.testing import assert_frame_equal
 
 import neuronym
 from neuronym import Activations, Formula, Labels, dissect
+from neuronym.analysis.dissect import dissecting
 from neuronym.data import Maps, Masks
 from neuronym.errors import (
     ActivationsError,
@@ -442,6 +443,46 @@ def test_held_out_maps_must_be_finite_too(value):
     maps[np.flatnonzero(held)[0], 3, 1, 1] = value
     with pytest.raises(ActivationsError, match=r"NaN or infinity in 1 neuron \(3\)"):
         dissect(maps, Masks.from_arrays(shown), quantile=0.8, holdout=0.5)
+
+
+def test_a_run_is_resumed(tmp_path, monkeypatch):
+    """Parts that were counted are not counted again, and with other settings none is used; nothing is left."""
+    n = 700
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(n, 3, 2, 2))
+    codes = rng.integers(0, 3, (n, 4, 4))
+    masks = Masks.from_label_maps(codes, {0: "cat", 1: "dog", 2: "grass"})
+    options = {"quantile": 0.8, "length": 2, "holdout": 0.3}
+    want = dissect(maps, masks, **options)
+    run, counted = dissecting.count_photos, []
+
+    def stopped(*task):
+        if len(counted) == 2:
+            raise KeyboardInterrupt
+        counted.append(len(task[2]))
+        return run(*task)
+
+    monkeypatch.setattr(dissecting, "count_photos", stopped)
+    folder = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        dissect(maps, masks, resume=folder, **options)
+    assert len(list(folder.iterdir())) == 2
+    (folder / "mine.txt").write_text("mine")
+    monkeypatch.setattr(dissecting, "count_photos", lambda *task: counted.append(len(task[2])) or run(*task))
+    changed = dissect(maps, masks, resume=folder, **options | {"quantile": 0.7})
+    assert counted == [256, 256, 256, 256, 188]
+    assert_frame_equal(changed.labels.to_frame(), dissect(maps, masks, **options | {"quantile": 0.7}).labels.to_frame())
+    first = min(folder.glob("dissection-*.npz"))
+    first.write_bytes(first.read_bytes()[:100])  # damaged, so it is counted again
+    counted.clear()
+    found = dissect(maps, masks, resume=folder, **options)
+    assert counted == [256, 188]
+    assert_frame_equal(found.labels.to_frame(), want.labels.to_frame())
+    assert np.array_equal(found.n_pixels, want.n_pixels)
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="cannot make the folder"):
+        dissect(maps, masks, resume=tmp_path / "file", **options)
 
 
 def test_a_crop_without_pixels_is_an_error():

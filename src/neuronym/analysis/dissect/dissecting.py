@@ -26,6 +26,7 @@ from neuronym._util.messages import counted as number_of
 from neuronym._util.messages import no_such, some, warn
 from neuronym._util.parallel import check_n_jobs, n_workers, parallel_map, progress_bar, share
 from neuronym.analysis.dissect.pixels import Counted, View, count_photos, thresholds_of
+from neuronym.analysis.dissect.resuming import Parts
 from neuronym.data.activations import Activations
 from neuronym.data.binary import columns_of_pairs
 from neuronym.data.concepts import Concepts
@@ -311,6 +312,7 @@ def dissect(
     seed: int = 0,
     align: Align = False,
     n_jobs: int | None = None,
+    resume: PathLike | None = None,
     progress: bool = False,
 ) -> Dissection:
     """Find, for each neuron, the formula of concepts that best says where in photos it is active.
@@ -361,6 +363,9 @@ def dissect(
         If sample ids differ, keep the photos that both sides have; ``"position"`` ignores ids.
     n_jobs : int, optional
         The number of parallel jobs, as in scikit-learn.
+    resume : str or Path, optional
+        A folder to keep what is counted of every 256 photos, until all are; if interrupted, rerun the same call to
+        resume.
     progress : bool, default False
         Whether to show a progress bar on standard error.
 
@@ -410,8 +415,15 @@ def dissect(
     if holdout is not None:
         held = hold_out(np.zeros(len(held), np.int64), matched.clusters, float(holdout), seed)
     found = [_quantiles(one, columns, matched.rows[~held], quantile, n_jobs) for one, columns in chosen]
-    tasks = _tasks(chosen, [thresholds for thresholds, _ in found], known, matched, held, view)
+    cuts = [thresholds for thresholds, _ in found]
+    tasks = list(_tasks(chosen, cuts, known, matched, held, view))
+    parts = None
+    if resume is not None:
+        named = [(one.names, columns.tolist(), one.height, one.width) for one, columns in chosen]
+        parts = Parts(resume, known, [str(view), quantile, named, matched.rows, matched.of_masks, held, *cuts])
     pieces = parallel_map(count_photos, tasks, n_jobs)
+    if parts is not None:
+        pieces = parts.resumed(tasks, lambda remaining: parallel_map(count_photos, remaining, n_jobs))
     bar = progress_bar(pieces, lambda one: len(one.shown), "photos", len(held)) if progress else pieces
     whole = Counted()
     for piece in bar:
@@ -422,7 +434,10 @@ def dissect(
             "network saw the central square, say so, as in crop=0.875 (--crop 0.875); crop='whole' says that it is "
             "meant"
         )
-    return _dissection(whole, matched, known, held, view, chosen, found, quantile, rules, n_jobs)
+    made = _dissection(whole, matched, known, held, view, chosen, found, quantile, rules, n_jobs)
+    if parts is not None:
+        parts.delete()
+    return made
 
 
 def _is_share(value: object) -> bool:

@@ -243,8 +243,9 @@ def read_label_map(path: Path, *, coloured: bool) -> NDArray[Any]:
             opened.load()
             mode, values = opened.mode, np.asarray(opened)
             tags: Any = getattr(opened, "tag_v2", {})
-            if mode in ("1", "L") and (tags.get(_BITS, (8,)) != (8,) or tags.get(_PHOTOMETRIC, 1) != 1):
-                raise ValueError("a grey TIFF of fewer than 8 bits, or with white as 0, is not read as it is stored")
+            few = mode == "L" and tags.get(_BITS, (8,)) != (8,)
+            if few or (mode in ("1", "L") and tags.get(_PHOTOMETRIC, 1) != 1):
+                raise ValueError("a grey TIFF of 2 or 4 bits, or with white as 0, is not read as it is stored")
         scale = _scale(path) if mode == "L" else 1
     except Exception as error:  # decoders raise errors of many kinds on broken files
         raise FileError(
