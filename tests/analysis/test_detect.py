@@ -191,6 +191,7 @@ def test_bad_input_gets_one_clear_line(data, monkeypatch):
         ({"holdout": None}, "holdout must lie between 0 and 1, not None"),
         ({"targets": "rare"}, "concept 'rare' is true, or false, for fewer than 20 of the 600 samples searched"),
         ({"min_count": 599}, "there is no concept to find a formula for"),
+        ({"targets": []}, "targets is empty"),
         ({"length": 0}, "length must be a whole number of at least 1"),
     ):
         with pytest.raises(OptionError, match=message):

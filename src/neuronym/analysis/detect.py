@@ -175,6 +175,8 @@ def detect(
     if neurons is not None and not isinstance(neurons, slice | str | int | np.integer | np.ndarray):
         neurons = list(neurons)  # used again for each layer
     wanted = None if targets is None else [targets] if isinstance(targets, str) else list(dict.fromkeys(targets))
+    if wanted == []:
+        raise OptionError("targets is empty: name at least one concept, or leave it out for all")
     works = [_Work.of(one, one.activations.indices(neurons), wanted, rules, options) for one in aligned]
     rows: Iterator[dict[str, Any]] = (row for work in works for row in work.rows(int(candidates), probe, n_jobs))
     if progress:
