@@ -70,6 +70,7 @@ def test_what_is_public_is_deliberate():
             "check",
             "agreement",
             "compare_layers",
+            "compare_methods",
             "compare_scores",
             "evaluate_known",
             "collect",
@@ -79,6 +80,7 @@ def test_what_is_public_is_deliberate():
             "pairs",
             "Pairs",
             "detect",
+            "dissect",
         ],
         *[
             "Activations",
