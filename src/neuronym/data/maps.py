@@ -202,7 +202,22 @@ class Maps:
         return found.reshape(len(found), len(neurons), size)
 
     def blocks(self, neurons: NDArray[np.intp], n_rows: int, n_bytes: int) -> list[NDArray[np.intp]]:
-        """Divide neurons into blocks whose maps on this many samples take at most this many bytes."""
+        """Divide neurons into blocks to read at once.
+
+        Parameters
+        ----------
+        neurons : int array of shape (n_chosen,)
+            The places of the neurons.
+        n_rows : int
+            The number of samples that are read.
+        n_bytes : int
+            What the maps of a block on these may take, unless one neuron takes more.
+
+        Returns
+        -------
+        list of int array
+            The places of each block, in order.
+        """
         size = max(1, n_rows * self.n_positions * self.activations.matrix.dtype.itemsize)
         width = max(1, n_bytes // size)
         return [neurons[start : start + width] for start in range(0, len(neurons), width)]
@@ -220,7 +235,7 @@ class Maps:
         Returns
         -------
         Activations
-            float32 activations of shape (n_samples, n_chosen), in memory.
+            The activations, float32 of shape (n_samples, n_chosen), in memory.
 
         Raises
         ------

@@ -121,7 +121,7 @@ def test_equal_values_stay_equal_when_enlarged():
     shown[0]["cat"][:8, :5] = True
     found = dissect(maps, Masks.from_arrays(shown), quantile=0.9, crop="whole")
     on = sum((enlarged(grid[0].astype(float), 37, 23) > np.float32(0.1)).sum() for grid in maps)
-    assert found._layers[0].above.sum() == on
+    assert found.layers[0].above.sum() == on
     assert 0 < on < 100
 
 

@@ -65,8 +65,22 @@ _PHOTOS = 256  # that a task counts: a few rows of chunks on disk
 
 
 @dataclass(frozen=True)
-class _Layer:
-    """What was counted of a layer: the sums by set of concepts of its neurons."""
+class LayerCounts:
+    """What was counted of a layer.
+
+    Parameters
+    ----------
+    layer : str or None
+        The name of the layer; None if it has none.
+    names : tuple of (int or str)
+        The names of the neurons.
+    thresholds : float64 array of shape (n_neurons,)
+        The activation above which each neuron is on.
+    constant : bool array of shape (n_neurons,)
+        Whether its activations are all equal.
+    above, above_held : int64 arrays of shape (n_neurons, n_sets)
+        At how many of the pixels that show a set of concepts it is on, on the photos searched and on those held out.
+    """
 
     layer: str | None
     names: tuple[Name, ...]
@@ -104,6 +118,10 @@ class Dissection:
         The quantile of the activations of each neuron that is its threshold.
     rules : Rules
         The rules of the search.
+    rows : int64 array of shape (n_photos,)
+        The rows of the maps that photos are.
+    layers : tuple of LayerCounts
+        What was counted of each layer.
     """
 
     labels: Labels
@@ -116,8 +134,8 @@ class Dissection:
     view: View
     quantile: float
     rules: Rules
-    _rows: Ints
-    _layers: tuple[_Layer, ...]
+    rows: Ints
+    layers: tuple[LayerCounts, ...]
 
     @property
     def background(self) -> float:
@@ -159,7 +177,9 @@ class Dissection:
         ----------
         length : int, default 1
             The largest number of concepts: 1 as in Network Dissection, 3 as in Compositional Explanations.
-        beam, search, budget, min_fraction, max_fraction, min_count, min_change, negation, n_jobs
+        beam, search, budget : optional
+            How formulas are searched, as for ``neuronym.label``.
+        min_fraction, max_fraction, min_count, min_change, negation, n_jobs : optional
             As for ``dissect``.
 
         Returns
@@ -222,9 +242,9 @@ class Dissection:
         """
         import pandas as pd
 
-        known = {one.layer: one for one in self._layers}
-        if layer is None and len(self._layers) == 1:
-            layer = self._layers[0].layer
+        known = {one.layer: one for one in self.layers}
+        if layer is None and len(self.layers) == 1:
+            layer = self.layers[0].layer
         if layer is None and None not in known:
             raise OptionError(f"there are {len(known)} layers: name one of {some(known)}")
         if layer not in known:
@@ -253,18 +273,18 @@ class Dissection:
             The activations, and the concepts of the same photos.
         """
         chosen = np.flatnonzero(self.held == held)
-        rows = self._rows[chosen]
+        rows = self.rows[chosen]
         return {layer: one.take(rows) for layer, one in activations.items()}, self.concepts.take(chosen)
 
     def _iou(self, labels: Iterable[Label], held: bool) -> Floats:
         n_pixels = self.n_pixels_held if held else self.n_pixels
-        above = [one.above_held if held else one.above for one in self._layers]
+        above = [one.above_held if held else one.above for one in self.layers]
         found = []
-        places = {(one.layer, name): (k, j) for k, one in enumerate(self._layers) for j, name in enumerate(one.names)}
-        alone = len(self._layers) == 1
+        places = {(one.layer, name): (k, j) for k, one in enumerate(self.layers) for j, name in enumerate(one.names)}
+        alone = len(self.layers) == 1
         by_formula: dict[Any, Bools] = {}
         for label in labels:
-            key = self._layers[0].layer if alone and None in (label.layer, self._layers[0].layer) else label.layer
+            key = self.layers[0].layer if alone and None in (label.layer, self.layers[0].layer) else label.layer
             if (key, label.neuron) not in places:
                 raise OptionError(
                     f"the neuron {label.neuron!r} of layer {label.layer!r} was not dissected: give labels of the same "
@@ -608,7 +628,7 @@ def _dissection(
         return out
 
     layers = tuple(
-        _Layer(
+        LayerCounts(
             layer, tuple(maps.names[j] for j in columns), thresholds, constant, arranged(above, 0), arranged(above, 1)
         )
         for layer, (maps, columns), (thresholds, constant), above in zip(
@@ -650,7 +670,7 @@ def _labels(one: Dissection, rules: Rules, n_jobs: int | None) -> Labels:
     searcher.prepare()
     common = share(searcher)
     blocks = []
-    for layer in one._layers:
+    for layer in one.layers:
         sums = layer.above[:, used]
         exceeding = sums.sum(axis=1)
         tasks = (

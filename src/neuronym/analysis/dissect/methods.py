@@ -134,7 +134,10 @@ class MethodComparison:
                 raise _damaged(path, f"its {name} must have the columns {', '.join(wanted)}")
             for row in rows:
                 _check_row(row, path)
-            tables[name] = pd.DataFrame(rows, columns=list(wanted))
+            texts = [one for one in ("layer", "formula") if one in wanted]  # which may be missing, and are None then
+            tables[name] = pd.DataFrame(rows, columns=list(wanted)).assign(
+                **{one: pd.Series([row[one] for row in rows], dtype=object) for one in texts}
+            )
         methods = tables["table"]["method"].tolist()
         if not isinstance(content.get("held_out"), bool) or len({*methods}) < len(methods):
             raise _damaged(path, "held_out must be true or false, and each method be listed once")
@@ -143,7 +146,6 @@ class MethodComparison:
         for table, names in zip(tables.values(), ([*_OF_METHOD], ["iou", "auc"]), strict=True):
             table[names] = table[names].astype(float)
         tables["neurons"]["neuron"] = [as_name(name) for name in tables["neurons"]["neuron"]]
-        tables["neurons"] = tables["neurons"].astype({"layer": object, "formula": object})
         return cls(tables["table"], tables["neurons"], content["held_out"], {})
 
 
