@@ -81,6 +81,8 @@ def test_what_is_public_is_deliberate():
             "Pairs",
             "detect",
             "dissect",
+            "Dissection",
+            "MethodComparison",
         ],
         *[
             "Activations",

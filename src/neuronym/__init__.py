@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test compares it with
     from neuronym.analysis import spurious as spurious
     from neuronym.analysis.compare import compare_layers as compare_layers
     from neuronym.analysis.detect import detect as detect
+    from neuronym.analysis.dissect import Dissection as Dissection
+    from neuronym.analysis.dissect import MethodComparison as MethodComparison
     from neuronym.analysis.dissect import compare_methods as compare_methods
     from neuronym.analysis.dissect import dissect as dissect
     from neuronym.analysis.pairs import Pairs as Pairs
@@ -73,7 +75,7 @@ _PACKAGES = {
 _NAMES = {
     "neuronym.analysis.compare": "compare_layers",
     "neuronym.analysis.detect": "detect",
-    "neuronym.analysis.dissect": "compare_methods dissect",
+    "neuronym.analysis.dissect": "Dissection MethodComparison compare_methods dissect",
     "neuronym.analysis.pairs": "Pairs pairs",
     "neuronym.analysis.scores": "agreement compare_scores evaluate_known",
     "neuronym.analysis.sweep": "sweep",
