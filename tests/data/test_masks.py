@@ -61,17 +61,6 @@ def test_regions_say_what_the_layers_say(data):
     assert (regions.counts > 0).all()
 
 
-def test_cropping_is_a_view_and_stays_within_the_photo():
-    regions = Regions.paint((3, 4), [(0, np.eye(3, 4, dtype=bool))])
-    cut = regions.cropped(0, 1, 2, 3)
-    assert np.shares_memory(cut.numbers, regions.numbers)
-    assert (cut.numbers.tolist(), cut.counts.tolist()) == ([[0, 0, 0], [1, 0, 0]], [5, 1])
-    assert regions.cropped(0, 3, 1, 1).counts.tolist() == [1, 0]
-    message = r"cannot crop 2 × 3 pixels at row 2 and column 1 from 3 × 4 \(height × width\): the rectangle must be"
-    with pytest.raises(OptionError, match=message):
-        regions.cropped(2, 1, 2, 3)
-
-
 def test_masks_in_an_array():
     array = np.zeros((2, 2, 1, 3), bool)
     array[0, 0, 0, :2] = array[0, 1, 0, 1:] = array[1, 1, 0, 0] = True

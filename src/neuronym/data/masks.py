@@ -108,34 +108,6 @@ class Regions:
         """The number of pixels of each region, int64 of shape (n_regions,); those that are void are in none."""
         return _counts(self.numbers, len(self.concepts))
 
-    def cropped(self, top: int, left: int, height: int, width: int) -> Regions:
-        """Cut out a rectangle, without copying.
-
-        Parameters
-        ----------
-        top, left : int
-            The first row and column to keep.
-        height, width : int
-            The numbers of rows and columns to keep.
-
-        Returns
-        -------
-        Regions
-            The same regions, some of which may be empty.
-
-        Raises
-        ------
-        OptionError
-            If the rectangle is not within the photo.
-        """
-        whole = self.numbers.shape
-        if min(top, left) < 0 or min(height, width) < 1 or top + height > whole[0] or left + width > whole[1]:
-            raise OptionError(
-                f"cannot crop {height} × {width} pixels at row {top} and column {left} from {whole[0]} × {whole[1]} "
-                "(height × width): the rectangle must be within the photo"
-            )
-        return Regions(self.numbers[top : top + height, left : left + width], self.concepts)
-
     def shown(self) -> set[int]:
         """Find the concepts that at least one pixel shows.
 

@@ -93,6 +93,20 @@ def test_the_formula_is_the_best_of_all():
         assert label.value == pytest.approx(best, abs=1e-12)
 
 
+@pytest.mark.parametrize(("n", "neurons"), [(12, 1), (1, 5)])
+def test_maps_of_one_neuron_or_photo_are_left_as_they_are(n, neurons):
+    """Their blocks are views of the user's array, which finding a quantile must not put in order."""
+    maps, shown = photos(26, n=n, neurons=neurons, sizes=((18, 24),))
+    given = maps.copy()
+    found = dissect(given, Masks.from_arrays(shown, NAMES), quantile=0.8, min_count=1)
+    assert np.array_equal(given, maps)
+    on, concepts = pixels(maps, shown, 0.8)
+    for j, label in enumerate(found.labels):
+        best = max(iou_by_pixels(on[j], one) for one in concepts)
+        assert (0.0 if label.formula is None else label.value) == pytest.approx(best, abs=1e-12)
+    assert found.labels.to_frame()["formula"].notna().any()
+
+
 def test_network_dissection_is_the_best_single_concept_without_not():
     maps, shown = photos(2)
     on, concepts = pixels(maps, shown, 0.8)
@@ -336,6 +350,8 @@ def test_photos_are_matched_by_id():
     [
         ({"quantile": 1.0}, OptionError, "quantile must lie between 0 and 1"),
         ({"holdout": 2}, OptionError, "holdout must lie between 0 and 1"),
+        ({"quantile": None}, OptionError, "quantile must lie between 0 and 1"),
+        ({"seed": -1}, OptionError, "seed must be a whole number of at least 0"),
         ({"crop": 1.5}, OptionError, "crop must be 'whole', or a share"),
         ({"crop": "all"}, OptionError, "crop must be 'whole', or a share"),
         ({"neurons": []}, ActivationsError, "no neuron to dissect"),

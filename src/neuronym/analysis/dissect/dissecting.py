@@ -38,11 +38,12 @@ from neuronym.inputs.alignment import as_layers, same_samples
 from neuronym.io.files import open_activations
 from neuronym.io.sources.masks import open_masks
 from neuronym.labeling.found import Beside, BlockResult, Found, FoundBlock
+from neuronym.labeling.options import EvidenceOptions
 from neuronym.labels.label import Label
 from neuronym.labels.labels import Labels
 from neuronym.labels.lazy import LazyLabels
 from neuronym.search.beam import Rules, SearchResult
-from neuronym.search.scores import IoU
+from neuronym.search.scores import IoU, as_score
 from neuronym.search.searcher import Searcher
 from neuronym.stats.split import hold_out
 from neuronym.types import Align, Name, PathLike, SearchMethod
@@ -195,12 +196,12 @@ class Dissection:
         rules = _rules(length, beam, search, budget, min_fraction, max_fraction, min_count, min_change, negation)
         return _labels(self, rules, n_jobs)
 
-    def iou(self, labels: Labels, *, held: bool = False) -> Floats:
+    def iou(self, labels: Iterable[Label], *, held: bool = False) -> Floats:
         """Measure any formulas by the pixels, such as those of ``neuronym.label``.
 
         Parameters
         ----------
-        labels : Labels
+        labels : Labels, or iterable of Label
             Labels of the same neurons, over the same concepts.
         held : bool, default False
             Whether to measure on the photos held out, instead of those searched.
@@ -217,7 +218,31 @@ class Dissection:
         FormulaError
             If a formula has a concept that the masks lack.
         """
-        return self._iou(labels, held)
+        n_pixels = self.n_pixels_held if held else self.n_pixels
+        above = [one.above_held if held else one.above for one in self.layers]
+        found = []
+        places = {(one.layer, name): (k, j) for k, one in enumerate(self.layers) for j, name in enumerate(one.names)}
+        alone = len(self.layers) == 1
+        by_formula: dict[Any, Bools] = {}
+        for label in labels:
+            key = self.layers[0].layer if alone and None in (label.layer, self.layers[0].layer) else label.layer
+            if (key, label.neuron) not in places:
+                raise OptionError(
+                    f"the neuron {label.neuron!r} of layer {label.layer!r} was not dissected: give labels of the same "
+                    "layers and neurons"
+                )
+            if label.formula is None:
+                found.append(np.nan)
+                continue
+            if label.formula not in by_formula:
+                by_formula[label.formula] = np.asarray(label.formula.evaluate(self.sets), np.bool_)
+            inside = by_formula[label.formula]
+            layer, place = places[key, label.neuron]
+            on = above[layer][place]
+            both = int(on[inside].sum())
+            either = int(n_pixels[inside].sum()) + int(on.sum()) - both
+            found.append(both / either if either else np.nan)
+        return np.array(found, np.float64)
 
     def single_concepts(self, layer: str | None = None) -> pd.DataFrame:
         """Measure every neuron of a layer with every concept.
@@ -275,33 +300,6 @@ class Dissection:
         chosen = np.flatnonzero(self.held == held)
         rows = self.rows[chosen]
         return {layer: one.take(rows) for layer, one in activations.items()}, self.concepts.take(chosen)
-
-    def _iou(self, labels: Iterable[Label], held: bool) -> Floats:
-        n_pixels = self.n_pixels_held if held else self.n_pixels
-        above = [one.above_held if held else one.above for one in self.layers]
-        found = []
-        places = {(one.layer, name): (k, j) for k, one in enumerate(self.layers) for j, name in enumerate(one.names)}
-        alone = len(self.layers) == 1
-        by_formula: dict[Any, Bools] = {}
-        for label in labels:
-            key = self.layers[0].layer if alone and None in (label.layer, self.layers[0].layer) else label.layer
-            if (key, label.neuron) not in places:
-                raise OptionError(
-                    f"the neuron {label.neuron!r} of layer {label.layer!r} was not dissected: give labels of the same "
-                    "layers and neurons"
-                )
-            if label.formula is None:
-                found.append(np.nan)
-                continue
-            if label.formula not in by_formula:
-                by_formula[label.formula] = np.asarray(label.formula.evaluate(self.sets), np.bool_)
-            inside = by_formula[label.formula]
-            layer, place = places[key, label.neuron]
-            on = above[layer][place]
-            both = int(on[inside].sum())
-            either = int(n_pixels[inside].sum()) + int(on.sum()) - both
-            found.append(both / either if either else np.nan)
-        return np.array(found, np.float64)
 
     def __repr__(self) -> str:
         n_pixels = int((self.n_pixels + self.n_pixels_held).sum())
@@ -417,10 +415,10 @@ def dissect(
     Formula('dog')
     """
     rules = _rules(length, beam, search, budget, min_fraction, max_fraction, min_count, min_change, negation)
-    if not _is_share(quantile):
-        raise OptionError(f"quantile must lie between 0 and 1, not {quantile!r}: 0.995 leaves the top 0.5%")
-    if holdout is not None and not _is_share(holdout):
-        raise OptionError(f"holdout must lie between 0 and 1, not {holdout!r}: 0.5 holds out half of the photos")
+    if quantile is None:
+        raise OptionError("quantile must lie between 0 and 1, not None: 0.995 leaves the top 0.5%")
+    as_score("iou", quantile)  # which checks it
+    EvidenceOptions(holdout=holdout, seed=seed)  # which checks them
     check_n_jobs(n_jobs)
     given = maps_of_layers(maps, layers)
     view = View.of(crop, (one.view for one in given.values()))
@@ -441,9 +439,11 @@ def dissect(
     if resume is not None:
         named = [(one.names, columns.tolist(), one.height, one.width) for one, columns in chosen]
         parts = Parts(resume, known, [str(view), quantile, named, matched.rows, matched.of_masks, held, *cuts])
-    pieces = parallel_map(count_photos, tasks, n_jobs)
-    if parts is not None:
-        pieces = parts.resumed(tasks, lambda remaining: parallel_map(count_photos, remaining, n_jobs))
+
+    def run(remaining: Sequence[tuple[Any, ...]]) -> Iterator[Counted]:
+        return parallel_map(count_photos, remaining, n_jobs)
+
+    pieces = run(tasks) if parts is None else parts.resumed(tasks, run)
     bar = progress_bar(pieces, lambda one: len(one.shown), "photos", len(held)) if progress else pieces
     whole = Counted()
     for piece in bar:
@@ -458,11 +458,6 @@ def dissect(
     if parts is not None:
         parts.delete()
     return made
-
-
-def _is_share(value: object) -> bool:
-    """Whether a value lies between 0 and 1."""
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(0 < value < 1)
 
 
 def _rules(
@@ -689,7 +684,7 @@ def _labels(one: Dissection, rules: Rules, n_jobs: int | None) -> Labels:
     if not one.n_pixels_held.any():
         return Labels(labels)
     rows = list(labels)
-    values = one._iou(rows, True)
+    values = one.iou(rows, held=True)
     return Labels(
         [
             label if label.best is None else replace(label, best=replace(label.best, value_heldout=float(value)))

@@ -30,14 +30,7 @@ if TYPE_CHECKING:
 
     from neuronym.types import MapsLike, MasksLike
 
-__all__ = ["METHODS", "MethodComparison", "compare_methods"]
-
-#: The methods, and what each searches.
-METHODS = {
-    "NetDissect": "the concept with the highest IoU of pixels",
-    "CompExp": "the formula with the highest IoU of pixels",
-    "INVERT": "the formula with the highest AUC of photos",
-}
+__all__ = ["MethodComparison", "compare_methods"]
 
 _KIND, _FORMAT = "neuronym methods", 1
 _OF_METHOD = (

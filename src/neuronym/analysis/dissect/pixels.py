@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -98,18 +99,29 @@ class View:
             The position of the map before each pixel.
         float64 array of shape (n_seen,)
             How far each pixel is on its way to the next position, from 0 to 1.
+
+        Raises
+        ------
+        OptionError
+            If no pixel is seen.
         """
-        seen = float(length) if self.crop is None else self.crop * shorter
-        first = (length - seen) / 2
-        centres = np.arange(length) + 0.5
-        inside = np.flatnonzero((centres > first) & (centres < first + seen))
-        if not len(inside):
-            raise OptionError(
-                f"crop={self.crop:g} leaves no pixel of a photo whose shorter side has {shorter}: give a larger share"
-            )
-        places = np.clip((centres[inside] - first) * (n_positions / seen) - 0.5, 0, n_positions - 1)
-        before = np.minimum(places.astype(np.int32), n_positions - 1)
-        return slice(int(inside[0]), int(inside[-1]) + 1), before, places - before
+        return _along(self.crop, length, shorter, n_positions)
+
+
+@lru_cache(maxsize=1024)
+def _along(crop: float | None, length: int, shorter: int, n_positions: int) -> tuple[slice, Codes, Floats]:
+    """What ``View.along`` returns, the same for all photos of a size."""
+    seen = float(length) if crop is None else crop * shorter
+    first = (length - seen) / 2
+    centres = np.arange(length) + 0.5
+    inside = np.flatnonzero((centres > first) & (centres < first + seen))
+    if not len(inside):
+        raise OptionError(
+            f"crop={crop:g} leaves no pixel of a photo whose shorter side has {shorter}: give a larger share"
+        )
+    places = np.clip((centres[inside] - first) * (n_positions / seen) - 0.5, 0, n_positions - 1)
+    before = np.minimum(places.astype(np.int32), n_positions - 1)
+    return slice(int(inside[0]), int(inside[-1]) + 1), before, places - before
 
 
 def _spoken(view: str) -> str:
@@ -205,8 +217,8 @@ def thresholds_of(
     ActivationsError
         If activations are NaN or infinite.
     """
-    values = maps.block(neurons, rows)
-    values = np.ascontiguousarray(values.transpose(1, 0, 2)).reshape(len(neurons), -1)
+    # A copy, also where the block is a view of the user's maps, since it is put in order.
+    values = np.array(maps.block(neurons, rows).transpose(1, 0, 2), order="C").reshape(len(neurons), -1)
     _check_finite(maps, neurons, values.T)
     place = quantile_place(values.shape[1], quantile)
     constant = values.min(axis=1) == values.max(axis=1)
@@ -264,22 +276,17 @@ def count_photos(
     )
     for maps, neurons, thresholds in layers:
         above = np.zeros((len(neurons), n_sets), np.int64)
-        places: dict[tuple[int, int], Any] = {}
         line = np.empty(maps.width + 1)
         order = np.arange(len(neurons))
         for chosen in maps.blocks(order, len(rows), _BLOCK_BYTES):
             block = maps.block(neurons[chosen], rows)
-            _check_finite(maps, neurons[chosen], block.max(axis=2))  # NaN and infinity are the largest, but for −∞
-            _check_finite(maps, neurons[chosen], block.min(axis=2))
+            if held.any():  # the others were checked when thresholds were found
+                _check_finite(maps, neurons[chosen], block[held].transpose(0, 2, 1).reshape(-1, len(chosen)))
             counts = np.zeros((len(chosen), n_sets), np.int64)
             for k, photo in enumerate(photos):
-                size = photo.shape
-                if size not in places:
-                    places[size] = [
-                        view.along(length, min(size), n)[1:]
-                        for length, n in zip(size, (maps.height, maps.width), strict=True)
-                    ]
-                (ys, down), (xs, right) = places[size]
+                height, width = photo.shape
+                _, ys, down = view.along(height, min(photo.shape), maps.height)
+                _, xs, right = view.along(width, min(photo.shape), maps.width)
                 values = np.ascontiguousarray(block[k], np.float64)
                 count_above(
                     values, thresholds[chosen], maps.width, ys, down, xs, right, photo.row_ptr, photo.starts,
